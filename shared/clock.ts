@@ -1,0 +1,19 @@
+/**
+ * Time as an argument. The round engine and the client session never read a clock of their own; the shells hand them
+ * {@link systemClock}, a simulation a virtual one.
+ */
+
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  nowMs(): number;
+  /** Calls `fire` once, `delayMs` from now; the returned function cancels it. */
+  after(delayMs: number, fire: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  after(delayMs, fire) {
+    const timer = setTimeout(fire, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
