@@ -1,0 +1,136 @@
+/**
+ * The contract of a workload: one model of the course, one file, and not a line of federated code in it.
+ *
+ * A workload says how to initialise named tensors, how to load examples, what the loss of a batch is and what to count
+ * when it is evaluated. The engine trains, clips, noises, masks, sums, evaluates and reports. Tensors that `init` calls
+ * private never leave the client.
+ */
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Contribution, PhaseSpec } from '../shared/channels.js';
+import type { MetricSum, SumMetrics } from '../shared/metrics.js';
+import type { HostTensors, TensorSpec } from '../shared/params.js';
+import type { Examples } from '../shared/partition.js';
+import type { Rng } from '../shared/rng.js';
+import type { Hyper, TrainingSpec } from '../shared/round.js';
+
+export type ScaleName = 'smoke' | 'demo' | 'full';
+export type Split = 'train' | 'test';
+export type Batch = Readonly<Record<string, tf.Tensor>>;
+export type TensorMap = Readonly<Record<string, tf.Tensor>>;
+
+/** What a run of one scale uses unless the user says otherwise. */
+export interface Scale {
+  readonly clients: number;
+  readonly cohort: number;
+  readonly rounds: number;
+  readonly partition: string;
+  readonly strategy?: string;
+  readonly training: Pick<TrainingSpec, 'batchSize' | 'clientLr'> & Partial<TrainingSpec>;
+  /** The workload's own settings: sizes of the model and of the data. */
+  readonly hyper: Hyper;
+}
+
+export interface Manifest {
+  readonly name: string;
+  /** The course topic, for lists. */
+  readonly topic: string;
+  readonly paper: string;
+  /** Data sets with their licences, and the command or package that brings them. */
+  readonly data: string;
+  readonly scales: Readonly<Record<ScaleName, Scale>>;
+  readonly privacyUnits: readonly ('client' | 'example')[];
+  /** Kinds of rounds; absent: one phase 'train' with the update channel over all shared tensors. */
+  phases?(hyper: Hyper, shared: readonly TensorSpec[]): readonly PhaseSpec[];
+  /** The metric that a person looks at first, and which way is better. */
+  readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
+}
+
+export interface LoadContext {
+  readonly hyper: Hyper;
+  /** Where this site keeps its data; absent: the data sets that packages bring. */
+  readonly dataDir?: string;
+  /** For generated data only; equal on all clients of a run. */
+  readonly rng: Rng;
+}
+
+/** One client's share of the loaded data: indices into each split. */
+export interface Shard {
+  readonly train: Int32Array;
+  readonly test: Int32Array;
+  /** Which of how many; a site with its own data is 0 of 1. */
+  readonly index: number;
+  readonly count: number;
+}
+
+export interface BatchContext {
+  readonly hyper: Hyper;
+  readonly shard: Shard;
+  readonly split: Split;
+}
+
+/** Given to a workload that brings its own local procedure. */
+export interface TrainContext {
+  readonly phase: PhaseSpec;
+  readonly hyper: Hyper;
+  readonly training: TrainingSpec;
+  readonly shard: Shard;
+  readonly round: number;
+  readonly rng: Rng;
+}
+
+export interface Artefact {
+  /** File name below artefacts/. */
+  readonly path: string;
+  readonly mime: string;
+  readonly title: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * @typeParam Data what `load` gives and `batch` reads.
+ *
+ * Ownership of tensors: whatever a method makes inside `tf.tidy` of the engine is freed by it; `batch`, `loss` and
+ * `metrics` are always called inside one.
+ */
+export interface Workload<Data = unknown> {
+  readonly manifest: Manifest;
+  /** Equal for equal rng and hyper. Insertion order of the names is the manifest order of the model. */
+  init(rng: Rng, hyper: Hyper): { shared: HostTensors; private?: HostTensors };
+  load(ctx: LoadContext): Promise<Data>;
+  /** Counts, labels and groups that the partitioners work on. */
+  examples(data: Data, hyper: Hyper): { train: Examples; test: Examples };
+  /** Tensors of the examples at `indices` (positions in the split, not in the shard). */
+  batch(data: Data, indices: Int32Array, ctx: BatchContext): Batch;
+  /** Scalar mean loss of a batch; the engine's localSgd drives it. `params` holds shared and private tensors. */
+  loss?(params: TensorMap, batch: Batch, rng: Rng): tf.Scalar;
+  /** Instead of `loss`: the workload's own local procedure. Returns the contribution and the new private tensors. */
+  train?(
+    shared: HostTensors,
+    own: HostTensors,
+    data: Data,
+    ctx: TrainContext,
+  ): Promise<{ contribution: Contribution; private?: HostTensors }>;
+  /** Per-example loss [batch]; present means that example-level DP-SGD is offered. */
+  perExampleLoss?(params: TensorMap, batch: Batch): tf.Tensor1D;
+  /** Sums over one batch: 1-D tensors with a count. */
+  metrics(params: TensorMap, batch: Batch): Readonly<Record<string, { sum: tf.Tensor; count: number }>>;
+  /** Pooled sums to figures that are no plain means (ECE, AUROC ...); the means are there already. */
+  finish?(sums: SumMetrics): Record<string, number>;
+  /** What a person opens when the run has ended. */
+  artefacts?(ctx: {
+    shared: HostTensors;
+    data: Data;
+    hyper: Hyper;
+    /** Pooled test sums of the final model. */
+    sums: SumMetrics;
+    perClient: Readonly<Record<string, SumMetrics>>;
+    rng: Rng;
+  }): AsyncIterable<Artefact> | Iterable<Artefact>;
+}
+
+export type { MetricSum };
+
+/** Gives a workload its types; returns it unchanged. */
+export function defineWorkload<Data>(workload: Workload<Data>): Workload<Data> {
+  return workload;
+}

@@ -1,0 +1,143 @@
+/**
+ * The vocabulary of a round that coordinator, client and report share: what a run is asked to do, what a client is told
+ * (the plan), what it answers and what is said of a round when it is over. Plain records; no behaviour.
+ */
+import type { PhaseSpec } from './channels.js';
+import type { DropReason } from './errors.js';
+import type { SumMetrics } from './metrics.js';
+import type { TensorSpec } from './params.js';
+
+/** Local training on one client, all of it engine-side (a workload only gives the loss). */
+export interface TrainingSpec {
+  /** Exactly one of the two is set. */
+  readonly localEpochs?: number;
+  readonly localSteps?: number;
+  readonly batchSize: number;
+  readonly clientLr: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+  /** Largest L2 norm of one step's gradient; 0 switches it off. Not a privacy mechanism. */
+  readonly gradientClipNorm: number;
+  /** Learning rate over rounds: constant, or cosine from clientLr to 0 over the run. */
+  readonly lrSchedule: 'constant' | 'cosine';
+  /** FedProx (Li et al. 2020): weight mu of (mu/2)·|local − global|²; 0 switches it off. */
+  readonly proximalMu: number;
+}
+
+export type HyperValue = number | string | boolean;
+export type Hyper = Readonly<Record<string, HyperValue>>;
+
+/** The part of a run that every client is told, so that all train the same thing. */
+export interface WorkSpec {
+  readonly workload: string;
+  readonly scale: string;
+  readonly hyper: Hyper;
+  readonly training: TrainingSpec;
+  /** How a data set that many clients share is divided between them: iid, dirichlet:A, shards:K, natural. */
+  readonly partition: string;
+  readonly seed: number;
+  readonly rounds: number;
+  readonly phases: readonly PhaseSpec[];
+  /** The shared tensors of the model, in manifest order. */
+  readonly model: readonly TensorSpec[];
+}
+
+/** The part of a run that only the round engine uses. */
+export interface EngineSpec {
+  readonly rounds: number;
+  readonly cohort: number;
+  /** Clients that must be there before a cohort is drawn. */
+  readonly minClients: number;
+  /** Fewest updates that make a round. */
+  readonly minSurvivors: number;
+  /** Extra fraction of the cohort that is invited; the round ends when `cohort` updates are in. */
+  readonly overSelection: number;
+  readonly deadlineMs: number;
+  /** Failed attempts at one round before the run fails. */
+  readonly maxAttempts: number;
+  /** Evaluate after every n-th round, and always after the last; 0: only after the last. */
+  readonly evaluateEvery: number;
+  /** How many clients evaluate; 0: all that are there. */
+  readonly evaluateClients: number;
+  readonly strategy: string;
+  readonly seed: number;
+}
+
+export interface RunSpec {
+  readonly work: WorkSpec;
+  readonly engine: EngineSpec;
+}
+
+export type TaskKind = 'train' | 'evaluate';
+
+/** What one client is asked to do. Signed by the coordinator; a client checks it before it spends anything. */
+export interface RoundPlan {
+  readonly run: string;
+  readonly kind: TaskKind;
+  readonly round: number;
+  /** Rises when a round has to be repeated; an answer to an older attempt is stale. */
+  readonly attempt: number;
+  readonly modelSha256: string;
+  readonly modelSizeBytes: number;
+  /** Time that was left when the plan was sent. */
+  readonly deadlineMs: number;
+  readonly cohort: number;
+  readonly work: WorkSpec;
+}
+
+/** Says which plan an answer belongs to. */
+export interface TaskId {
+  readonly run: string;
+  readonly kind: TaskKind;
+  readonly round: number;
+  readonly attempt: number;
+}
+
+/** Goes ahead of an upload; signed by the client over every field. */
+export interface UpdateHeader {
+  readonly run: string;
+  readonly round: number;
+  readonly attempt: number;
+  /** SHA-256 of the values' bytes (float32, little-endian). */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly weights: readonly number[];
+  readonly metrics: SumMetrics;
+}
+
+/** The coordinator's last word on an update; only now does the client forget it. Signed. */
+export interface Receipt {
+  readonly run: string;
+  readonly round: number;
+  readonly attempt: number;
+  readonly client: string;
+  readonly updateSha256: string;
+  readonly outcome: 'committed' | 'dropped';
+  readonly reason?: DropReason | 'unknown';
+  /** Of the model that the round made; empty when the update is not in one. */
+  readonly modelSha256: string;
+}
+
+export interface Dropped {
+  readonly client: string;
+  readonly reason: DropReason;
+  readonly detail?: string;
+}
+
+/** What is said of a round when it is over: one for the terminal, the report, the dashboard and the ledger. */
+export interface RoundSummary {
+  readonly round: number;
+  readonly attempt: number;
+  readonly cohort: number;
+  readonly survivors: number;
+  readonly dropped: readonly Dropped[];
+  readonly modelSha256: string;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly durationMs: number;
+  /** Part of durationMs in which no client was working: planning, summing, storing. */
+  readonly overheadMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+export type RunStatus = 'running' | 'completed' | 'stopped' | 'budget-exhausted' | 'failed';

@@ -1,0 +1,129 @@
+/**
+ * What a coordinator offers, as plain functions over plain records: the coordinator implements it, a client calls it.
+ * `server/grpc.ts` and `client/grpc.ts` carry it over the network; a simulation hands the one to the other directly, so
+ * both worlds run the same code on both sides.
+ */
+import type { SumMetrics } from './metrics.js';
+import type { Receipt, RunSpec, RunStatus, TaskId, UpdateHeader } from './round.js';
+
+export interface EnrolRequest {
+  readonly token: string;
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Over the token, by the private half of publicKey. */
+  readonly signature: Uint8Array;
+}
+
+export interface EnrolReply {
+  readonly client: string;
+  readonly coordinatorKey: Uint8Array;
+}
+
+/** An update that the client keeps until its receipt. */
+export interface PendingUpdate {
+  readonly run: string;
+  readonly round: number;
+  readonly attempt: number;
+  readonly sha256: string;
+}
+
+export type DeclineReason = 'refused' | 'failed' | 'dropout';
+
+export type ClientFrame =
+  | {
+      readonly kind: 'hello';
+      readonly client: string;
+      readonly version: string;
+      readonly pending: readonly PendingUpdate[];
+    }
+  | { readonly kind: 'proof'; readonly signature: Uint8Array }
+  | { readonly kind: 'progress'; readonly task: TaskId; readonly stepsDone: number; readonly stepsTotal: number }
+  | { readonly kind: 'decline'; readonly task: TaskId; readonly reason: DeclineReason; readonly detail: string }
+  | { readonly kind: 'evaluation'; readonly task: TaskId; readonly metrics: SumMetrics };
+
+export type CoordinatorFrame =
+  | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
+  | { readonly kind: 'welcome'; readonly session: Uint8Array }
+  /** `body` is the canonical JSON of a RoundPlan. */
+  | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array }
+  | { readonly kind: 'withdrawal'; readonly task: TaskId; readonly reason: string }
+  | { readonly kind: 'receipt'; readonly receipt: Receipt; readonly signature: Uint8Array }
+  | { readonly kind: 'goodbye'; readonly reason: string; readonly retry: boolean };
+
+/** One end of a control stream: frames go in by `send`, in order; `close` ends the stream, once. */
+export interface ControlEnd<Frame> {
+  send(frame: Frame): void;
+  /** `reason` is for a person. */
+  close(reason: string): void;
+}
+
+export interface SignedUpdateHeader {
+  readonly header: UpdateHeader;
+  /** The client's, over the canonical encoding of the header. */
+  readonly signature: Uint8Array;
+}
+
+export interface UploadReply {
+  readonly outcome: 'accepted' | 'rejected';
+  /** Why it was rejected; empty otherwise. */
+  readonly detail: string;
+}
+
+/** The calls of a client. `session` is what Welcome gave; a wrong one is an FlError permission-denied. */
+export interface ParticipantService {
+  enrol(request: EnrolRequest): Promise<EnrolReply>;
+  /** Opens the control stream: the caller gives the end that it reads by, and gets the end that it writes to. */
+  connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame>;
+  /** The model's safetensors file from byte `offset`, in chunks of at most {@link CHUNK_BYTES}. */
+  download(
+    session: Uint8Array,
+    request: { readonly run: string; readonly sha256: string; readonly offset: number },
+  ): AsyncIterable<Uint8Array>;
+  /** How many bytes of this update the coordinator holds. */
+  uploadStatus(session: Uint8Array, update: PendingUpdate): Promise<number>;
+  /** Sends values from byte `offset` on, in order. Resolves when the update is in the running sum or turned down. */
+  upload(
+    session: Uint8Array,
+    signed: SignedUpdateHeader,
+    offset: number,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<UploadReply>;
+}
+
+export interface ClientInfo {
+  readonly name: string;
+  readonly online: boolean;
+  readonly enrolledAtMs: number;
+}
+
+export interface RunInfo {
+  readonly run: string;
+  readonly workload: string;
+  readonly status: RunStatus;
+  readonly reason: string;
+  readonly round: number;
+  readonly rounds: number;
+  readonly createdAtMs: number;
+  readonly directory: string;
+  readonly activity: string;
+}
+
+/** The calls of the operator's command line. */
+export interface AdminService {
+  /** The join token, complete, to be handed to one lab. */
+  createToken(request: { readonly name: string; readonly uses: number; readonly expiresMs: number }): Promise<string>;
+  listClients(): Promise<readonly ClientInfo[]>;
+  /** `model` is the initial model's safetensors file. Returns the run's id. */
+  startRun(spec: RunSpec, model: Uint8Array): Promise<string>;
+  stopRun(run: string, reason: string): Promise<void>;
+  resumeRun(run: string): Promise<void>;
+  listRuns(): Promise<readonly RunInfo[]>;
+  /** The run and its report.json as it stands now. */
+  getRun(run: string): Promise<{ readonly info: RunInfo; readonly report: string }>;
+  /** Every event of the run from the first on (JSON of a RunEvent); ends when the run has ended. */
+  watchRun(run: string, signal?: AbortSignal): AsyncIterable<string>;
+}
+
+export const CHUNK_BYTES = 256 * 1024;
+/** gRPC's receive limit, kept on both sides; nothing that is larger is ever one message. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
