@@ -12,7 +12,7 @@ import { invalidArgument } from './errors.js';
 export const MAX_ELEMENTS = 2 ** 31;
 export const MAX_TENSORS = 65_536;
 export const MAX_RANK = 16;
-const NAME = /^[A-Za-z0-9_./-]{1,128}$/;
+const NAME = /^(?!__proto__$|__metadata__$)[A-Za-z0-9_./-]{1,128}$/;
 
 export type TensorSpec = { readonly name: string; readonly shape: readonly number[] };
 
@@ -24,7 +24,7 @@ export type Layout = readonly LayoutEntry[];
 /** `values.length` equals `sizeOf(layout)`. */
 export type Params = { readonly layout: Layout; readonly values: Float32Array };
 
-/** Named tensors in host memory, row-major. */
+/** Named tensors in host memory, row-major. (Names that are integers, '0', '1', come first: so orders JavaScript.) */
 export type HostTensors = Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 
 /**
@@ -104,7 +104,7 @@ export function firstNonFinite(values: Float32Array): number {
   return -1;
 }
 
-/** @throws FlError invalid-argument unless `name` is 1 to 128 of A–Z a–z 0–9 _ . / - */
+/** @throws FlError invalid-argument unless `name` is 1 to 128 of A–Z a–z 0–9 _ . / - (and not a word of JSON or safetensors) */
 export function checkTensorName(name: string): void {
   if (!NAME.test(name)) throw invalidArgument('name', '1 to 128 characters of A-Z a-z 0-9 _ . / -', name);
 }

@@ -37,7 +37,7 @@ describe('params', () => {
   });
 
   it('refuses bad names, shapes, sizes and data, naming the field', () => {
-    for (const name of ['', 'a b', 'ä', 'x'.repeat(129)]) {
+    for (const name of ['', 'a b', 'ä', '__proto__', '__metadata__', 'x'.repeat(129)]) {
       assert.throws(() => layoutOf([{ name, shape: [1] }]), /name: expected 1 to 128 characters/);
     }
     const twice = { name: 'w', shape: [1] };
