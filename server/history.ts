@@ -4,7 +4,7 @@
 import { type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import type { Receipt, RoundSummary } from '../shared/round.js';
 import type { PendingUpdate } from '../shared/service.js';
-import type { RunRecord } from './round-state.js';
+import { dropReceipt, type RunRecord } from './round-state.js';
 
 interface CommittedRound {
   readonly attempt: number;
@@ -48,17 +48,7 @@ export class History {
     if (committed === undefined) return undefined;
     const { round, attempt, sha256: updateSha256 } = pending;
     const counted = committed.attempt === attempt && committed.updates.get(client) === updateSha256;
-    if (!counted) return droppedReceipt(run, client, pending, 'deadline');
+    if (!counted) return dropReceipt({ run }, { client, round, attempt, updateSha256 }, 'deadline').receipt;
     return { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256: committed.modelSha256 };
   }
-}
-
-/** "This update is in no model and will be in none." */
-export function droppedReceipt(
-  run: string,
-  client: string,
-  { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>,
-  reason: NonNullable<Receipt['reason']>,
-): Receipt {
-  return { run, round, attempt, client, updateSha256: sha256, outcome: 'dropped', reason, modelSha256: '' };
 }

@@ -272,3 +272,14 @@ export function metricsByClient(cohort: Cohort): Record<string, SumMetrics> {
   });
   return out;
 }
+
+/** "This update is in no model and will be in none." */
+export function dropReceipt(
+  { run }: { readonly run: string },
+  update: { readonly client: string; readonly round: number; readonly attempt: number; readonly updateSha256: string },
+  reason: NonNullable<Receipt['reason']>,
+): Extract<Effect, { kind: 'receipt' }> {
+  const { client, round, attempt, updateSha256 } = update;
+  const receipt = { run, round, attempt, client, updateSha256, outcome: 'dropped', reason, modelSha256: '' } as const;
+  return { kind: 'receipt', receipt };
+}

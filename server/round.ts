@@ -21,6 +21,7 @@ import {
   currentMember,
   type Draft,
   droppedOf,
+  dropReceipt,
   type Effect,
   inserted,
   isCurrent,
@@ -153,18 +154,19 @@ function turnDown(
   out: Effect[],
   member: Member | undefined,
 ): void {
-  const { client, updateSha256, round, attempt } = event;
-  const current = round === state.round && attempt === state.attempt;
+  const { client, updateSha256 } = event;
   const reason: DropReason = member?.status === 'dropped' ? member.reason : 'deadline';
-  const detail = rejection(state, current, member);
-  out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail });
-  const { run } = state;
-  const receipt = { run, round, attempt, client, updateSha256, outcome: 'dropped', reason, modelSha256: '' } as const;
-  out.push({ kind: 'receipt', receipt });
+  out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail: rejection(state, event, member) });
+  out.push(dropReceipt(state, event, reason));
 }
 
-function rejection(state: RunState, current: boolean, member: Member | undefined): string {
-  if (!current) return `stale: expected round ${state.round} attempt ${state.attempt}`;
+/** Says why an update is not taken; `member` is what became of the client in the current attempt. */
+export function rejection(
+  { round, attempt }: RunState,
+  id: { round: number; attempt: number },
+  member: Member | undefined,
+): string {
+  if (id.round !== round || id.attempt !== attempt) return `stale: expected round ${round} attempt ${attempt}`;
   if (member === undefined) return 'not in the cohort of this round';
   if (member.status === 'arrived') return 'duplicate: another update of this client is in already';
   if (member.status === 'dropped') return `dropped: ${member.reason}`;
@@ -172,8 +174,8 @@ function rejection(state: RunState, current: boolean, member: Member | undefined
 }
 
 function onInvalid(state: RunState, event: EventOf<'invalid'>, out: Effect[]): RunState {
-  const { client, updateSha256, atMs, detail, round, attempt } = event;
-  const { stage, run } = state;
+  const { client, updateSha256, atMs, detail } = event;
+  const { stage } = state;
   const member = currentMember(state, event);
   if (stage.kind !== 'training' || member?.status !== 'invited') {
     turnDown(state, event, out, member);
@@ -181,8 +183,7 @@ function onInvalid(state: RunState, event: EventOf<'invalid'>, out: Effect[]): R
   }
   const reason = 'invalid-update';
   out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail });
-  const receipt = { run, round, attempt, client, updateSha256, outcome: 'dropped', reason, modelSha256: '' } as const;
-  out.push({ kind: 'receipt', receipt });
+  out.push(dropReceipt(state, event, reason));
   return dropMember(state, stage, client, { reason, detail, atMs }, out);
 }
 
@@ -264,12 +265,9 @@ function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect[]): Ru
 }
 
 /** Tells everyone whose update is in a sum that will never be used. */
-function voidArrived({ run, round, attempt }: RunState, cohort: Cohort, out: Effect[]): void {
-  for (const { client, updateSha256 } of arrivals(cohort)) {
-    const reason = 'round-aborted';
-    const receipt = { run, round, attempt, client, updateSha256, outcome: 'dropped', reason, modelSha256: '' } as const;
-    out.push({ kind: 'receipt', receipt });
-  }
+function voidArrived(state: RunState, cohort: Cohort, out: Effect[]): void {
+  const { round, attempt } = state;
+  for (const arrival of arrivals(cohort)) out.push(dropReceipt(state, { round, attempt, ...arrival }, 'round-aborted'));
 }
 
 // ---- the model is made -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import { openModel } from './model.js';
 import { restore } from './restore.js';
 import { initialState, type RunRecord } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
-import { checkRunSpec } from './run-spec.js';
+import { checkRunSpec } from '../shared/run-spec.js';
 import { parseStrategy } from './strategies/index.js';
 
 type Around = Pick<RunSurroundings, 'clock' | 'identity' | 'send' | 'fatal'>;

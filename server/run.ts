@@ -4,19 +4,26 @@
  */
 import { contributionLayout, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
-import { FlError } from '../shared/errors.js';
+import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import type { Layout } from '../shared/params.js';
 import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
 import type { CoordinatorFrame, PendingUpdate, RunInfo, UploadReply } from '../shared/service.js';
 import { createSum, type ExactSum } from './aggregators/exact-sum.js';
 import { Feed } from './feed.js';
-import { droppedReceipt, type History } from './history.js';
+import type { History } from './history.js';
+import type { Journal } from './journal/journal.js';
 import type { ModelStore } from './journal/models.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
-import type { RecordLog } from './registry.js';
-import { step } from './round.js';
-import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from './round-state.js';
+import { rejection, step } from './round.js';
+import {
+  currentMember,
+  dropReceipt,
+  type Effect,
+  type RoundEvent,
+  type RunRecord,
+  type RunState,
+} from './round-state.js';
 import type { Strategy } from './strategies/strategy.js';
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
@@ -25,7 +32,7 @@ type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
 export interface RunSurroundings {
   readonly clock: Clock;
   readonly identity: Identity;
-  readonly journal: RecordLog;
+  readonly journal: Pick<Journal, 'append' | 'close'>;
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
@@ -54,7 +61,7 @@ export class Run {
   #state: RunState;
   #model: GlobalModel;
   #previousSha256: string;
-  #sum: ExactSum | undefined;
+  #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
   #events: RoundEvent[] = [];
   #pump: Promise<void> | undefined;
   #offers = new Map<string, Offer[]>();
@@ -100,8 +107,10 @@ export class Run {
     while (this.#pump !== undefined) await this.#pump;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#cancelTimer();
+    await this.idle();
+    await this.#around.journal.close();
   }
 
   async #drain(first: readonly Effect[]): Promise<void> {
@@ -129,8 +138,7 @@ export class Run {
       case 'withdraw':
         return this.#around.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
       case 'open-sum':
-        this.#sum = createSum(this.contributionLayout(effect.round));
-        return;
+        return this.#openSum(effect);
       case 'answer':
         return this.#answer(effect);
       case 'commit':
@@ -145,6 +153,10 @@ export class Run {
       case 'round-ended':
         return this.#roundEnded(effect);
     }
+  }
+
+  #openSum({ round, attempt }: EffectOf<'open-sum'>): void {
+    this.#sum = { round, attempt, sum: createSum(this.contributionLayout(round)) };
   }
 
   async #record(record: RunRecord): Promise<void> {
@@ -195,17 +207,18 @@ export class Run {
       const over = this.history.receiptFor(this.id, client, update);
       if (over !== undefined) this.#sendReceipt(over);
       else if (!this.#wants(client, update)) {
-        this.#sendReceipt(droppedReceipt(this.id, client, update, 'round-aborted'));
+        this.#sendReceipt(this.#dropped(client, update, 'round-aborted'));
       }
     }
   }
 
+  #dropped(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>, reason: DropReason): Receipt {
+    return dropReceipt({ run: this.id }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
+  }
+
   /** Whether the engine may still take this update: its plan, or its receipt, is to come. */
-  #wants(client: string, update: Pick<PendingUpdate, 'round' | 'attempt'>): boolean {
-    const { stage, round, attempt } = this.#state;
-    if (stage.kind !== 'training' && stage.kind !== 'committing') return false;
-    if (update.round !== round || update.attempt !== attempt) return false;
-    const status = memberOf(stage.cohort, client)?.status;
+  #wants(client: string, { round, attempt }: Pick<PendingUpdate, 'round' | 'attempt'>): boolean {
+    const status = currentMember(this.#state, { client, round, attempt })?.status;
     return status === 'invited' || status === 'arrived';
   }
 
@@ -215,30 +228,36 @@ export class Run {
     return contributionLayout(phaseOfRound(this.spec.work.phases, round));
   }
 
-  /**
-   * Whether reading this upload makes sense at all, from its header alone. Undefined: yes. A wrong size or weight is
-   * the client's last word in this round.
-   */
-  async refuseHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
+  /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
+  async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
     const { round, attempt, sha256: updateSha256 } = header;
-    if (!this.#wants(client, header)) {
-      const { metrics } = header;
-      return this.#ask(client, { kind: 'arrived', client, round, attempt, updateSha256, metrics }, noValues);
-    }
+    const member = currentMember(this.#state, { client, round, attempt });
+    if (member?.status === 'arrived' && member.updateSha256 === updateSha256)
+      return { outcome: 'accepted', detail: '' };
+    if (member?.status !== 'invited') return this.#turnDown(client, header);
     const detail = faultOfHeader(header, this.contributionLayout(round));
     if (detail === undefined) return undefined;
     return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
   }
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
-  offer(client: string, header: UpdateHeader, values: Float32Array): Promise<UploadReply> {
+  async offer(client: string, header: UpdateHeader, values: Float32Array): Promise<UploadReply> {
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
-    const detail = this.#sum?.check(values, weights);
-    if (detail !== undefined) {
+    if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
+    const refusal = this.#sum.sum.validate(values, { weight: weights });
+    if (refusal !== undefined) {
+      const { detail } = refusal;
       return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
     }
     const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
     return this.#ask(client, event, { values, weights });
+  }
+
+  #turnDown(client: string, header: UpdateHeader): UploadReply {
+    const { round, attempt } = header;
+    const member = currentMember(this.#state, { client, round, attempt });
+    this.#sendReceipt(this.#dropped(client, header, member?.status === 'dropped' ? member.reason : 'deadline'));
+    return { outcome: 'rejected', detail: rejection(this.#state, header, member) };
   }
 
   #ask(
@@ -259,13 +278,13 @@ export class Run {
     if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
     if (rest.length > 0) this.#offers.set(key, rest);
     else this.#offers.delete(key);
-    if (outcome === 'add') this.#sum!.add(offer.values, offer.weights);
+    if (outcome === 'add') this.#sum!.sum.add(offer.values, offer.weights);
     offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
   }
 
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
     const { models, directory, strategy } = this.#around;
-    const mean = { layout: this.contributionLayout(round), values: this.#sum!.mean() };
+    const mean = { layout: this.contributionLayout(round), values: this.#sum!.sum.mean() };
     this.#sum = undefined;
     const next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
     this.#previousSha256 = this.#model.sha256;
