@@ -1,0 +1,83 @@
+/**
+ * Evaluation of one model on one client's share of a split: the workload's metrics, batch by batch, added up in float64.
+ *
+ * Only sums and counts come out, so that the metrics of many clients add up to those of their pooled data.
+ */
+import { setImmediate } from 'node:timers/promises';
+import * as tf from '@tensorflow/tfjs-core';
+import { FlError } from '../../shared/errors.js';
+import { addMetrics, type SumMetrics } from '../../shared/metrics.js';
+import type { HostTensors } from '../../shared/params.js';
+import type { Hyper } from '../../shared/round.js';
+import type { Shard, Split, Workload } from '../workload.js';
+import { type Progress, throwIfCancelled } from './local-sgd.js';
+
+/** Large enough to keep a matrix product busy, small enough for the activations of any model of the course. */
+const BATCH_SIZE = 200;
+
+export interface EvaluateInput<Data> {
+  readonly workload: Workload<Data>;
+  readonly data: Data;
+  readonly hyper: Hyper;
+  readonly shard: Shard;
+  readonly split: Split;
+  readonly shared: HostTensors;
+  readonly own: HostTensors;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: Progress;
+}
+
+/**
+ * Sums over all examples of the shard in `split`; empty when it has none. Leaves no tensor behind.
+ * @throws FlError failed-precondition: a sum is not finite · aborted: the signal fired
+ */
+export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMetrics> {
+  const indices = input.shard[input.split];
+  const params = uploadTensors({ ...input.shared, ...input.own });
+  try {
+    let total: SumMetrics = {};
+    const steps = Math.ceil(indices.length / BATCH_SIZE);
+    for (let step = 0; step < steps; step++) {
+      throwIfCancelled(input.signal);
+      const batch = indices.slice(step * BATCH_SIZE, (step + 1) * BATCH_SIZE);
+      total = addMetrics(total, await metricsOf(input, params, batch));
+      input.onProgress?.(step + 1, steps);
+      await setImmediate();
+    }
+    return total;
+  } finally {
+    tf.dispose(params);
+  }
+}
+
+/** Tensors of the current back end; the caller disposes of them. */
+export function uploadTensors(tensors: HostTensors): Record<string, tf.Tensor> {
+  const out: Record<string, tf.Tensor> = {};
+  for (const [name, { shape, data }] of Object.entries(tensors)) out[name] = tf.tensor(data, [...shape]);
+  return out;
+}
+
+async function metricsOf<Data>(
+  { workload, data, hyper, shard, split }: EvaluateInput<Data>,
+  params: Record<string, tf.Tensor>,
+  indices: Int32Array,
+): Promise<SumMetrics> {
+  const metrics = tf.tidy(() =>
+    Object.entries(workload.metrics(params, workload.batch(data, indices, { hyper, shard, split }))).map(
+      ([name, { sum, count }]) => ({ name, sum, count }),
+    ),
+  );
+  try {
+    const out: Record<string, { sum: number[]; count: number }> = {};
+    for (const { name, sum, count } of metrics) {
+      const values = Array.from(await sum.data());
+      if (!values.every(Number.isFinite)) {
+        throw new FlError('failed-precondition', `metric "${name}" of the ${split} split is not finite`);
+      }
+      out[name] = { sum: values, count };
+    }
+    return out;
+  } finally {
+    tf.dispose(metrics.map(({ sum }) => sum));
+  }
+}

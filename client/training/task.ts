@@ -1,0 +1,202 @@
+/**
+ * One task of one client, from the plan's words to numbers: load the workload and its data, take this client's share,
+ * train or evaluate. What is costly is done once and kept: data for each (workload, hyper, seed), shares for each
+ * partition of it.
+ *
+ * Randomness comes from the run's seed by label: `init` for the first model, `data` for generated data, `partition`, and
+ * `train/ROUND/CLIENT` for local training; so neither the order of clients nor the process they run in changes a bit.
+ */
+import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/channels.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
+import type { SumMetrics } from '../../shared/metrics.js';
+import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/params.js';
+import { rngFromSeed } from '../../shared/rng.js';
+import type { Hyper, WorkSpec } from '../../shared/round.js';
+import type { Shard, TrainContext, Workload } from '../workload.js';
+import { evaluate } from './evaluate.js';
+import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
+import { shardsOf } from './shards.js';
+
+interface ClientTask {
+  readonly work: WorkSpec;
+  /** The client's name: part of the label that its randomness is derived by. */
+  readonly client: string;
+  /** This client's share of a data set that many divide; absent: all the data of the site is its own. */
+  readonly slice?: { readonly index: number; readonly count: number };
+  readonly round: number;
+  /** The shared tensors, flat, in the order of `work.model`. */
+  readonly model: Float32Array;
+  /** Hash of `model`: a pool sends a model that it knows only once. */
+  readonly modelSha256?: string;
+  /** Private tensors as the client's last training left them; absent: as `init` makes them. */
+  readonly own?: HostTensors;
+}
+
+export interface TrainTask extends ClientTask {
+  readonly kind: 'train';
+}
+
+export interface EvaluateTask extends ClientTask {
+  readonly kind: 'evaluate';
+}
+
+export type Task = TrainTask | EvaluateTask;
+
+export type TrainResult = {
+  readonly kind: 'train';
+  readonly contribution: Contribution;
+  /** New private tensors, to be kept until the next round; absent when the workload has none. */
+  readonly own?: HostTensors;
+};
+
+export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
+
+export type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
+
+export interface TaskOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: Progress;
+}
+
+export interface TaskRunner {
+  /** Tasks may overlap; each is computed as if it were alone. */
+  run<T extends Task>(task: T, options?: TaskOptions): Promise<ResultOf<T>>;
+}
+
+/** @param options.loadWorkload maps a name of a plan to a workload; it decides which names are allowed */
+export function createTaskRunner(options: {
+  readonly loadWorkload: (name: string) => Promise<Workload>;
+  /** Where this site keeps its data. */
+  readonly dataDir?: string;
+}): TaskRunner {
+  const sites = new Map<string, Promise<Site>>();
+
+  async function site({ workload, hyper, seed }: WorkSpec): Promise<Site> {
+    const key = JSON.stringify([workload, Object.entries(hyper).sort(), seed]);
+    let loading = sites.get(key);
+    if (loading === undefined) {
+      loading = openSite(await options.loadWorkload(workload), hyper, seed, options.dataDir);
+      sites.set(key, loading);
+      loading.catch(() => sites.delete(key)); // the data may be there when it is asked for again
+    }
+    return loading;
+  }
+
+  async function run(task: Task, { signal, onProgress }: TaskOptions = {}): Promise<TrainResult | EvaluateResult> {
+    const { workload, data, shard: shardOf } = await site(task.work);
+    const { hyper } = task.work;
+    const shared = unflatten(task.model, task.work.model);
+    const own = task.own ?? workload.init(rngFromSeed(task.work.seed).split('init'), hyper).private ?? {};
+    const shard = shardOf(task.work.partition, task.slice);
+    if (task.kind === 'evaluate') {
+      const metrics = await evaluate({ workload, data, hyper, shard, split: 'test', shared, own, signal, onProgress });
+      return { kind: 'evaluate', metrics };
+    }
+    const { contribution, own: kept } = await train({ task, workload, data, shard, shared, own, signal, onProgress });
+    return { kind: 'train', contribution, ...(Object.keys(kept).length > 0 ? { own: kept } : {}) };
+  }
+
+  return { run: run as TaskRunner['run'] };
+}
+
+/** The first model of a run, and the tensors that stay private; equal for equal work. */
+export function initialModel(
+  workload: Workload,
+  { hyper, seed }: { hyper: Hyper; seed: number },
+): { shared: HostTensors; private: HostTensors } {
+  const { shared, private: own = {} } = workload.init(rngFromSeed(seed).split('init'), hyper);
+  return { shared, private: own };
+}
+
+interface Site {
+  readonly workload: Workload;
+  readonly data: unknown;
+  readonly shard: (partition: string, slice: ClientTask['slice']) => Shard;
+}
+
+async function openSite(workload: Workload, hyper: Hyper, seed: number, dataDir?: string): Promise<Site> {
+  const rng = rngFromSeed(seed);
+  const data = await workload.load({ hyper, rng: rng.split('data'), ...(dataDir === undefined ? {} : { dataDir }) });
+  const { train, test } = workload.examples(data, hyper);
+  const partitions = new Map<string, readonly Shard[]>();
+  const shard: Site['shard'] = (partition, slice) => {
+    if (slice === undefined) return { train: countTo(train.count), test: countTo(test.count), index: 0, count: 1 };
+    const key = `${partition} ${slice.count}`;
+    let shards = partitions.get(key);
+    if (shards === undefined) {
+      shards = shardsOf({ partition, clients: slice.count, train, test, rng: rng.split('partition') });
+      partitions.set(key, shards);
+    }
+    const own = shards[slice.index];
+    if (own === undefined) throw invalidArgument('slice.index', `0 to ${slice.count - 1}`, slice.index);
+    return own;
+  };
+  return { workload, data, shard };
+}
+
+interface TrainInput {
+  readonly task: TrainTask;
+  readonly workload: Workload;
+  readonly data: unknown;
+  readonly shard: Shard;
+  readonly shared: HostTensors;
+  readonly own: HostTensors;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: Progress | undefined;
+}
+
+async function train({
+  task,
+  workload,
+  data,
+  shard,
+  shared,
+  own,
+  signal,
+  onProgress,
+}: TrainInput): Promise<LocalResult> {
+  const { work, round, client } = task;
+  const context: TrainContext = {
+    phase: phaseOfRound(work.phases, round),
+    hyper: work.hyper,
+    training: work.training,
+    shard,
+    round,
+    rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
+  };
+  if (workload.train === undefined) {
+    return localSgd({ ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress });
+  }
+  const result = await workload.train(shared, own, data, context);
+  checkContribution(workload.manifest.name, context, result.contribution);
+  return { contribution: result.contribution, own: result.private ?? own };
+}
+
+/** A workload's own procedure is checked here, once: what leaves this function is what was declared. */
+function checkContribution(workload: string, { phase }: TrainContext, { values, weights }: Contribution): void {
+  const layout = contributionLayout(phase);
+  const field = `contribution of ${workload} in phase ${phase.name}`;
+  if (values.length !== sizeOf(layout)) throw invalidArgument(field, `${sizeOf(layout)} values`, values.length);
+  if (weights.length !== layout.length) throw invalidArgument(field, `${layout.length} weights`, weights.length);
+  const wrong = weights.find((weight) => !(Number.isFinite(weight) && weight >= 0));
+  if (wrong !== undefined) throw invalidArgument(field, 'weights that are finite and >= 0', wrong);
+  const index = firstNonFinite(values);
+  if (index < 0) return;
+  const tensor = layout.find(({ offset, size }) => index < offset + size)?.name;
+  throw new FlError('failed-precondition', `${field}: a value of ${tensor} is not finite`);
+}
+
+/** Named views of the flat model. */
+function unflatten(model: Float32Array, specs: readonly TensorSpec[]): HostTensors {
+  const layout = layoutOf(specs);
+  if (model.length !== sizeOf(layout)) throw invalidArgument('model', `${sizeOf(layout)} elements`, model.length);
+  const tensors: HostTensors = {};
+  for (const { name, shape, offset, size } of layout) {
+    tensors[name] = { shape, data: model.subarray(offset, offset + size) };
+  }
+  return tensors;
+}
+
+function countTo(count: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, i) => i);
+}

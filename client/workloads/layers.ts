@@ -1,0 +1,47 @@
+/**
+ * Layers as functions of named tensors: a layer `name` reads `name/kernel` and `name/bias` from the parameters. Nothing
+ * holds state, so the same function serves training, evaluation and per-example gradients.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { HostTensors } from '../../shared/params.js';
+import type { Rng } from '../../shared/rng.js';
+import type { TensorMap } from '../workload.js';
+
+/**
+ * Kernel and bias of one layer. Kernel: normal with stdDev √(2 / fan-in) (He et al. 2015, arXiv:1502.01852, eq. 10), for
+ * layers that feed a ReLU; bias: 0.
+ * @param shape last axis: outputs; the others: inputs, whose product is the fan-in
+ */
+export function heLayer(rng: Rng, name: string, shape: readonly number[]): HostTensors {
+  const outputs = shape[shape.length - 1];
+  const fanIn = shape.slice(0, -1).reduce((product, dimension) => product * dimension, 1);
+  const stdDev = Math.sqrt(2 / fanIn);
+  const source = rng.split(name);
+  const kernel = new Float32Array(fanIn * outputs);
+  for (let i = 0; i < kernel.length; i++) kernel[i] = stdDev * source.normal();
+  return {
+    [`${name}/kernel`]: { shape, data: kernel },
+    [`${name}/bias`]: { shape: [outputs], data: new Float32Array(outputs) },
+  };
+}
+
+/** [batch, height, width, in] -> [batch, height / stride, width / stride, out], zero-padded ('same'). */
+export function conv(params: TensorMap, name: string, x: tf.Tensor4D, stride = 1): tf.Tensor4D {
+  const kernel = params[`${name}/kernel`] as tf.Tensor4D;
+  return tf.add(tf.conv2d(x, kernel, stride, 'same'), params[`${name}/bias`]);
+}
+
+/** [batch, in] -> [batch, out] */
+export function dense(params: TensorMap, name: string, x: tf.Tensor2D): tf.Tensor2D {
+  return tf.add(tf.matMul(x, params[`${name}/kernel`] as tf.Tensor2D), params[`${name}/bias`]);
+}
+
+/** [batch, ...] -> [batch, all the rest] */
+export function flatten(x: tf.Tensor): tf.Tensor2D {
+  return tf.reshape(x, [x.shape[0], x.size / x.shape[0]]);
+}
+
+/** Cross-entropy of each example [batch], from logits and one-hot labels, both [batch, classes]. */
+export function crossEntropy(logits: tf.Tensor2D, oneHot: tf.Tensor2D): tf.Tensor1D {
+  return tf.neg(tf.sum(tf.mul(oneHot, tf.logSoftmax(logits)), 1));
+}
