@@ -71,7 +71,8 @@ function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]):
     }
     case 'evaluated':
       if (!isWorkingOn(state, event.task)) return state;
-      if (state.online) out.push({ kind: 'send', frame: { kind: 'evaluation', task: event.task, metrics: event.metrics } });
+      if (state.online)
+        out.push({ kind: 'send', frame: { kind: 'evaluation', task: event.task, metrics: event.metrics } });
       return { ...state, working: undefined };
     case 'failed':
       if (!isWorkingOn(state, event.task)) return state;

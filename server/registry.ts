@@ -67,6 +67,14 @@ export class Registry {
     return this.get(client);
   }
 
+  /** Enrols a key that the operator, or a simulation, vouches for; no token. */
+  async admit(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
+    if (!NAME.test(client))
+      throw invalidArgument('client', 'lower-case letters, digits and dashes, at most 63', client);
+    const key = Buffer.from(publicKey).toString('hex');
+    await this.#record({ kind: 'enrolled', hash: '', client, publicKey: key, atMs: nowMs });
+  }
+
   /** @throws FlError permission-denied when nobody of that name is enrolled. */
   get(client: string): Enrolled {
     const enrolled = this.#clients.get(client);

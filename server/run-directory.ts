@@ -10,6 +10,7 @@ import { FlError, invalidArgument } from '../shared/errors.js';
 import { layoutOf } from '../shared/params.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
+import { checkRunSpec } from '../shared/run-spec.js';
 import { History } from './history.js';
 import { systemFiles, writeDurably } from './journal/files.js';
 import { openJournal } from './journal/journal.js';
@@ -18,7 +19,6 @@ import { openModel } from './model.js';
 import { restore } from './restore.js';
 import { initialState, type RunRecord } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
-import { checkRunSpec } from '../shared/run-spec.js';
 import { parseStrategy } from './strategies/index.js';
 
 type Around = Pick<RunSurroundings, 'clock' | 'identity' | 'send' | 'fatal'>;
