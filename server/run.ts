@@ -64,6 +64,7 @@ export class Run {
   #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
   #events: RoundEvent[] = [];
   #pump: Promise<void> | undefined;
+  #broken = false;
   #offers = new Map<string, Offer[]>();
   #cancelTimer = () => {};
   #lastPlan: { key: string; frame: CoordinatorFrame } | undefined;
@@ -98,6 +99,7 @@ export class Run {
 
   /** Puts an event into the queue; it is handled after all that came before it. */
   post(event: Untimed<RoundEvent>): void {
+    if (this.#broken) return;
     this.#events.push({ ...event, atMs: this.#around.clock.nowMs() } as RoundEvent);
     this.#pump ??= this.#drain([]);
   }
@@ -114,6 +116,7 @@ export class Run {
   }
 
   async #drain(first: readonly Effect[]): Promise<void> {
+    await undefined; // so that #pump is set before anything runs
     try {
       for (const effect of first) await this.#perform(effect);
       for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
@@ -122,11 +125,11 @@ export class Run {
         for (const effect of effects) await this.#perform(effect);
       }
     } catch (error) {
+      this.#events = [];
+      this.#broken = true;
       this.#around.fatal(FlError.from(error));
-    } finally {
-      this.#pump = undefined;
-      if (this.#events.length > 0) this.post(this.#events.pop()!);
     }
+    this.#pump = undefined;
   }
 
   #perform(effect: Effect): Promise<void> | void {

@@ -16,6 +16,7 @@ const WHY: Readonly<Record<DropReason, string>> = {
   failed: 'Training failed on the client',
   'invalid-update': 'The update had a wrong shape, size or hash, or impossible numbers',
   superseded: 'Not needed: enough others were faster',
+  dropout: 'Left the round',
   'round-aborted': 'The round was aborted',
 };
 const MAX_DROPPED = 200;

@@ -32,6 +32,7 @@ const REASONS: Readonly<Record<DropReason | 'unknown', true>> = {
   failed: true,
   'invalid-update': true,
   superseded: true,
+  dropout: true,
   'round-aborted': true,
   unknown: true,
 };
