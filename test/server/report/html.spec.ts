@@ -182,6 +182,17 @@ describe('report page at its limits', () => {
     assert.equal(renderReport(report, []), renderReport(structuredClone(report), []));
   });
 
+  it('counts reserves that were not needed as no loss', () => {
+    const [round] = sampleReport({ rounds: 1, clients: 4 }).rounds;
+    const dropped = [
+      { client: 'c3', reason: 'superseded' as const },
+      { client: 'c4', reason: 'deadline' as const },
+    ];
+    const report = { ...sampleReport({ rounds: 1, clients: 4 }), rounds: [{ ...round, survivors: 2, dropped }] };
+    // Four were asked, one of them a reserve: two of three came.
+    assert.match(scanHtml(renderReport(report, [])).text, /66\.7 %1 of 3 missing/);
+  });
+
   it('leaves out what a run does not have', () => {
     const bare = {
       ...sampleReport({ rounds: 2, clients: 2 }),
