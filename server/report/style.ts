@@ -64,7 +64,7 @@ figcaption span{font-size:13px}
 .legend{display:inline-flex;gap:12px;margin-left:8px}
 .legend svg{width:12px;height:12px;margin-right:4px}
 th .legend{margin:0}
-.chart{display:block;width:100%;height:auto}
+.chart{display:block;width:100%;height:auto;overflow:visible}
 .on-narrow{display:none}
 .chart text{font-size:11.5px;fill:var(--soft);font-family:inherit}
 .grid{stroke:var(--line)}
