@@ -5,12 +5,12 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../shared/clock.js';
+import { writeFileDurably } from '../shared/disk/files.js';
+import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
 import { rngFromEntropy } from '../shared/rng.js';
-import { writeFileDurably } from './files.js';
 import { connectGrpc } from './grpc.js';
-import { lockFile } from './lock.js';
 import { Participant } from './participant.js';
 import { allowAll, parsePolicy, refusalOf } from './policy.js';
 import { fileStore } from './store.js';
@@ -60,7 +60,8 @@ export async function joinClient(options: { token: string; clientsDir: string })
 function parseToken(token: string): JoinToken {
   const expected = 'a token from `starling token create` (starling1.…)';
   const [scheme, body, ...rest] = token.trim().split('.');
-  if (scheme !== 'starling1' || body === undefined || rest.length > 0) throw invalidArgument('token', expected, 'another text');
+  if (scheme !== 'starling1' || body === undefined || rest.length > 0)
+    throw invalidArgument('token', expected, 'another text');
   try {
     const parsed = JSON.parse(Buffer.from(body, 'base64url').toString()) as JoinToken;
     if ([parsed.address, parsed.fingerprint, parsed.secret].every((part) => typeof part === 'string')) return parsed;
@@ -87,7 +88,7 @@ export interface RunClientOptions {
 /** Runs until `stop`; `done` rejects when the coordinator refuses this client for good or this machine's disk fails. */
 export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
   const directory = await directoryOf(options);
-  const unlock = await lockFile(directory);
+  const unlock = lockDirectory(directory);
   const membership = JSON.parse(await readFile(join(directory, 'client.json'), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
@@ -119,7 +120,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     participant.stop();
     await trainer.close();
     service.close();
-    await unlock();
+    unlock();
   };
   return { done: participant.done.finally(close), stop: close };
 }
@@ -127,10 +128,12 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {
   const known = (await readdir(clientsDir).catch(() => [])).sort();
   if (name !== undefined) {
-    if (!known.includes(name)) throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
+    if (!known.includes(name))
+      throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
     return join(clientsDir, name);
   }
-  if (known.length === 0) throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
+  if (known.length === 0)
+    throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
   if (known.length > 1) throw invalidArgument('name', `--name, one of ${known.join(', ')}`, 'nothing');
   return join(clientsDir, known[0]);
 }

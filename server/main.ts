@@ -6,14 +6,15 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from '../shared/clock.js';
+import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError } from '../shared/errors.js';
 import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/identity.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { Coordinator } from './coordinator.js';
+import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
 import { type GrpcServer, serveGrpc } from './grpc.js';
-import { systemFiles, writeDurably } from './journal/files.js';
 import { openJournal } from './journal/journal.js';
-import { lockDirectory } from './journal/lock.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
 import { reportOf } from './report.js';
@@ -24,10 +25,6 @@ export interface CoordinatorProcess {
   readonly done: Promise<void>;
   stop(): Promise<void>;
 }
-
-/** Files of the data directory that the command line reads. */
-export const ADDRESS_FILE = 'address';
-export const ADMIN_TOKEN_FILE = 'admin.token';
 
 export async function startCoordinator(options: {
   readonly dataDir: string;
@@ -83,7 +80,7 @@ async function identityIn(path: string): Promise<Identity> {
   const stored = await systemFiles.read(path);
   if (stored !== undefined) return identityFromSeed(stored);
   const seed = newIdentitySeed();
-  await writeDurably(systemFiles, path, `${path}.${process.pid}.tmp`, seed);
+  await writeFileDurably(path, seed);
   return identityFromSeed(seed);
 }
 
@@ -91,6 +88,6 @@ async function secretIn(path: string): Promise<string> {
   const stored = await systemFiles.read(path);
   if (stored !== undefined) return (await readFile(path, 'utf8')).trim();
   const secret = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
-  await writeDurably(systemFiles, path, `${path}.${process.pid}.tmp`, new TextEncoder().encode(secret));
+  await writeFileDurably(path, new TextEncoder().encode(secret));
   return secret;
 }
