@@ -15,6 +15,8 @@ import { type Codec, checkLength, corrupt } from './codec.js';
 export const BLOCK = 1024;
 /** Below this a scale would lose precision as a subnormal float32. */
 const SMALLEST = 2 ** -100;
+/** (2 − 2^-23) · 2^127, the largest float32, over 127, rounded down to a float32: 127 times it is still finite. */
+const LARGEST_SCALE = Math.fround((2 ** 128 - 2 ** 104) / 127) - 2 ** 98;
 /** Adding and subtracting 1.5 · 2^52 rounds a float64 below 2^51 to an integer, ties to even. */
 const TO_INTEGER = 1.5 * 2 ** 52;
 
@@ -32,7 +34,7 @@ export const int8Block: Codec = {
       const to = Math.min(from + BLOCK, values.length);
       const largest = maxMagnitude(values, from, to);
       if (largest < SMALLEST) continue; // scale and codes are 0 already
-      scales[block] = largest / 127;
+      scales[block] = Math.min(largest / 127, LARGEST_SCALE);
       quantize(codes, values, 1 / scales[block], from, to);
     }
     bytes.set(bytesOf(scales));

@@ -157,6 +157,13 @@ describe('int8-block', () => {
     );
   });
 
+  it('keeps the largest numbers finite', () => {
+    const largest = (2 - 2 ** -23) * 2 ** 127;
+    const [up, down] = roundTrip(int8Block, Float32Array.of(largest, -largest));
+    assert.ok(up <= largest && up > largest * (1 - 2 ** -22));
+    assert.equal(down, -up);
+  });
+
   it('refuses what has no code and scales that are none', () => {
     assert.throws(
       () => int8Block.encode(Float32Array.of(1, Number.NaN)),
