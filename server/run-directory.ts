@@ -102,13 +102,17 @@ export async function openRun(directory: string, around: Around): Promise<Run> {
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
-  const run = new Run({ ...around, journal, models, directory, strategy }, { spec, createdAtMs, state, history, model });
+  const run = new Run(
+    { ...around, journal, models, directory, strategy },
+    { spec, createdAtMs, state, history, model },
+  );
   run.start(effects);
   return run;
 }
 
 function createdRecord(records: readonly RunRecord[]): Extract<RunRecord, { kind: 'created' }> {
   const [created] = records;
-  if (created?.kind !== 'created') throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
+  if (created?.kind !== 'created')
+    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
   return created;
 }

@@ -5,12 +5,12 @@
  */
 import { Command, CommanderError } from 'commander';
 import { FlError } from '../shared/errors.js';
+import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
-import { benchCommand } from './commands/bench.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { simulateCommand } from './commands/simulate.js';

@@ -1,15 +1,13 @@
 /** `starling bench NAME`: figures of this machine, each with a reference from the same run. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
-import type { BenchRow } from '../bench/row.js';
 import { command, print, printJson } from './options.js';
 
-const BENCHES: Readonly<Record<string, () => Promise<readonly BenchRow[]>>> = {
+const BENCHES: Readonly<Record<string, () => Promise<readonly object[]>>> = {
   aggregation: async () => (await import('../bench/aggregation.js')).benchAggregation(),
   transport: async () => (await import('../bench/transport.js')).benchTransport(),
-  'idle-clients': async () => (await import('../bench/idle.js')).benchIdle(),
+  'idle-clients': async () => [await (await import('../bench/transport.js')).benchIdle()],
   'round-overhead': async () => (await import('../bench/round-overhead.js')).benchRoundOverhead(),
-  simulation: async () => (await import('../bench/simulation.js')).benchSimulation(),
 };
 
 export function benchCommand(): Command {
@@ -21,11 +19,22 @@ export function benchCommand(): Command {
       if (bench === undefined) throw invalidArgument('bench', `one of ${Object.keys(BENCHES).join(', ')}`, name);
       const rows = await bench();
       if (given.json) return printJson(rows);
-      const width = Math.max(...rows.map((row) => row.name.length));
-      for (const { name, value, unit } of rows) print(`${name.padEnd(width)}  ${format(value).padStart(12)} ${unit}`);
+      for (const line of table(rows as Record<string, unknown>[])) print(line);
     });
 }
 
-function format(value: number): string {
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+/** A column for each key of the first row; numbers to the right. */
+function table(rows: readonly Record<string, unknown>[]): string[] {
+  const keys = Object.keys(rows[0] ?? {});
+  const cells = [keys, ...rows.map((row) => keys.map((key) => format(row[key])))];
+  const widths = keys.map((_, column) => Math.max(...cells.map((row) => row[column].length)));
+  const isNumber = keys.map((key) => typeof rows[0]?.[key] === 'number');
+  return cells.map((row) =>
+    row.map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  '),
+  );
+}
+
+function format(value: unknown): string {
+  if (typeof value !== 'number') return String(value ?? '');
+  return Number.isInteger(value) || Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 }

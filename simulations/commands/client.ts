@@ -1,7 +1,7 @@
 /** `starling client join` and `starling client run`. */
 import { Command } from 'commander';
-import { clientsDir, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 import { VERSION } from '../version.js';
+import { clientsDir, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 
 interface RunOptions {
   readonly name?: string;
@@ -38,7 +38,8 @@ export function clientCommand(): Command {
 async function runAction(given: RunOptions): Promise<void> {
   const { joinClient, runClient } = await import('../../client/main.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
-  const joined = given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });
+  const joined =
+    given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });
   const modules: Record<string, string> = {};
   for (const file of given.workload) modules[(await loadWorkload(file)).manifest.name] = file;
   const name = given.name ?? joined?.client;

@@ -1,8 +1,8 @@
 /** `starling coordinator` and `starling token create`. */
 import { Command } from 'commander';
-import { command, coordinatorDir, durationMs, integer, onInterrupt, print, printJson } from './options.js';
 import { openAdmin } from './admin.js';
 import { checkConfigFile } from './coordinator-config.js';
+import { command, coordinatorDir, durationMs, integer, onInterrupt, print, printJson } from './options.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7437';
 
@@ -45,4 +45,3 @@ export function tokenCommand(): Command {
     });
   return new Command('token').description('invite clients').addCommand(create);
 }
-

@@ -6,7 +6,7 @@ import { command, print, printJson } from './options.js';
 export function dataCommand(): Command {
   const list = command('list', 'data sets, and which of them are here', 'starling data list')
     .option('--json', 'print JSON')
-    .action(async (given: { json?: boolean }) => showStatus(false, given.json));
+    .action(async (given: { json?: boolean }) => void (await showStatus(false, given.json)));
   const check = command('check', 'compare the hashes of all files that are here', 'starling data check')
     .option('--json', 'print JSON')
     .action(async (given: { json?: boolean }) => {
@@ -29,7 +29,9 @@ async function showStatus(verify: boolean, json?: boolean): Promise<boolean> {
   if (json) printJson(statuses.map(({ set, ...rest }) => ({ name: set.name, licence: set.licence, ...rest })));
   else
     for (const { set, state, folder, detail } of statuses) {
-      print(`${set.name.padEnd(20)} ${(state === 'unchecked' ? 'here' : state).padEnd(8)} ${detail || folder}  [${set.licence}]`);
+      print(
+        `${set.name.padEnd(20)} ${(state === 'unchecked' ? 'here' : state).padEnd(8)} ${detail || folder}  [${set.licence}]`,
+      );
     }
   return statuses.some(({ state }) => state === 'corrupt');
 }

@@ -1,6 +1,7 @@
 /** Parsers and small habits that several commands share. */
-import { Command, InvalidArgumentError } from 'commander';
+
 import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
 import { starlingHome } from '../../shared/home.js';
 

@@ -42,8 +42,8 @@ export function runCommand(): Command {
         else for (const line of [...table([info]), `directory  ${info.directory}`, report]) print(line);
       }),
   );
-  const stop = sub('stop RUN', 'stop a run; it can be resumed', 'starling run stop RUN').action((run: string, given: Given) =>
-    withAdmin(given, (admin) => admin.stopRun(run, 'stopped by the operator')),
+  const stop = sub('stop RUN', 'stop a run; it can be resumed', 'starling run stop RUN').action(
+    (run: string, given: Given) => withAdmin(given, (admin) => admin.stopRun(run, 'stopped by the operator')),
   );
   const resume = sub('resume RUN', 'go on with a stopped or failed run', 'starling run resume RUN').action(
     (run: string, given: Given) => withAdmin(given, (admin) => admin.resumeRun(run)),
@@ -101,5 +101,10 @@ function table(runs: readonly RunInfo[]): string[] {
   ]);
   const all = [['RUN', 'WORKLOAD', 'STATUS', 'ROUND', 'NOW'], ...rows];
   const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd());
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join('  ')
+      .trimEnd(),
+  );
 }

@@ -62,14 +62,21 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { simulate } = await import('../simulate.js');
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload);
-  const resolved = resolve({ 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config }, workload);
+  const resolved = resolve(
+    { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config },
+    workload,
+  );
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
     ...(config.backend !== undefined && { backend: config.backend }),
     workloadModules: isWorkloadPath(config.workload) ? { [workload.manifest.name]: config.workload } : {},
   });
-  const show = showRun({ rounds: resolved.spec.engine.rounds, headline: workload.manifest.headline, quiet: json === '-' });
+  const show = showRun({
+    rounds: resolved.spec.engine.rounds,
+    headline: workload.manifest.headline,
+    quiet: json === '-',
+  });
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
@@ -96,6 +103,9 @@ async function simulateAction(file: string | undefined, given: Record<string, un
 
 /** Commander's camelCase back to the keys of the configuration. */
 function kebab(options: object): Record<string, unknown> {
-  const entries = Object.entries(options).map(([key, value]) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), value]);
+  const entries = Object.entries(options).map(([key, value]) => [
+    key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`),
+    value,
+  ]);
   return Object.fromEntries(entries) as Record<string, unknown>;
 }
