@@ -321,11 +321,13 @@ export class Participant {
   async #persist(signal: AbortSignal | undefined, attempt: (session: Uint8Array) => Promise<void>): Promise<void> {
     for (let failures = 0; ; failures++) {
       if (signal?.aborted) throw new FlError('aborted', 'withdrawn');
-      if (this.#session === undefined) throw new FlError('unavailable', 'not connected');
+      const session = this.#session;
+      if (session === undefined) throw new FlError('unavailable', 'not connected');
       try {
-        return await attempt(this.#session);
+        return await attempt(session);
       } catch (error) {
-        if (FlError.from(error).code !== 'unavailable') throw error;
+        // A call may be older than the session of now; then whatever it was told means nothing.
+        if (FlError.from(error).code !== 'unavailable' && session === this.#session) throw error;
         const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
         const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
         await new Promise<void>((resolve) => this.#options.clock.after(delayMs, resolve));

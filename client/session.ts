@@ -18,6 +18,8 @@ export interface SessionState {
   readonly working: RoundPlan | undefined;
   readonly queue: readonly RoundPlan[];
   readonly kept: readonly PendingUpdate[];
+  /** Those of `kept` that were made while the client was away, perhaps after it had said hello. */
+  readonly unspoken: readonly PendingUpdate[];
 }
 
 export type SessionEvent =
@@ -41,7 +43,7 @@ export type SessionEffect =
   | { readonly kind: 'send'; readonly frame: ClientFrame };
 
 export function newSession(kept: readonly PendingUpdate[]): SessionState {
-  return { online: false, working: undefined, queue: [], kept };
+  return { online: false, working: undefined, queue: [], kept, unspoken: [] };
 }
 
 export function step(state: SessionState, event: SessionEvent): [SessionState, SessionEffect[]] {
@@ -53,7 +55,10 @@ export function step(state: SessionState, event: SessionEvent): [SessionState, S
 function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]): SessionState {
   switch (event.kind) {
     case 'connected':
-      return { ...state, online: true };
+      for (const update of state.unspoken) {
+        if (state.kept.some((kept) => belongsTo(kept, update))) out.push({ kind: 'upload', update });
+      }
+      return { ...state, online: true, unspoken: [] };
     case 'disconnected':
       return { ...state, online: false };
     case 'plan':
@@ -63,11 +68,16 @@ function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]):
     case 'receipt':
       return onReceipt(state, event.receipt, out);
     case 'trained': {
-      if (!isWorkingOn(state, event.task)) return state;
       const { run, round, attempt } = event.task;
       const update = { run, round, attempt, sha256: event.sha256 };
+      if (!isWorkingOn(state, event.task)) {
+        // Withdrawn while it was being written: nobody will ask for it.
+        if (!state.kept.some((kept) => belongsTo(kept, event.task))) out.push({ kind: 'forget', update });
+        return state;
+      }
       if (state.online) out.push({ kind: 'upload', update });
-      return { ...state, working: undefined, kept: [...state.kept, update] };
+      const unspoken = state.online ? state.unspoken : [...state.unspoken, update];
+      return { ...state, working: undefined, kept: [...state.kept, update], unspoken };
     }
     case 'evaluated':
       if (!isWorkingOn(state, event.task)) return state;

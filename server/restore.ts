@@ -17,7 +17,11 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
     state = applyRecord(state, record);
     if (record.kind !== 'resumed') open = record;
   }
-  if (state.status !== 'running') return [{ ...state, stage: { kind: 'ended' } }, out];
+  const { status, reason } = state;
+  if (status !== 'running') {
+    out.push({ kind: 'emit', event: { kind: 'ended', atMs, status, reason } }); // the crash may have come before it
+    return [{ ...state, stage: { kind: 'ended' } }, out];
+  }
   const { deadlineMs } = state.spec;
   if (open.kind === 'round-started' && state.attempt === open.attempt) {
     const times = { startedAtMs: atMs, deadlineAtMs: atMs + deadlineMs };
@@ -44,6 +48,7 @@ function applyRecord(state: RunState, record: RunRecord): RunState {
         ...state,
         round: last ? record.summary.round : record.summary.round + 1,
         attempt: last ? state.attempt : 1,
+        firstAttempt: last ? state.firstAttempt : 1,
       };
     }
     case 'ended':

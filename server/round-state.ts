@@ -60,6 +60,8 @@ export interface RunState {
   readonly round: number;
   /** From 1; rises when the round has to be repeated. */
   readonly attempt: number;
+  /** Where the count to maxAttempts begins: 1, or the first attempt after a resume. */
+  readonly firstAttempt: number;
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
@@ -177,6 +179,7 @@ export function initialState(run: string, spec: EngineSpec, modelSha256: string)
     refused: [],
     round: 1,
     attempt: 1,
+    firstAttempt: 1,
     modelSha256,
     stage: { kind: 'waiting' },
   };
@@ -247,6 +250,15 @@ export function currentMember(
   const { stage, round, attempt } = state;
   if (stage.kind !== 'training' && stage.kind !== 'committing') return undefined;
   return id.round === round && id.attempt === attempt ? memberOf(stage.cohort, id.client) : undefined;
+}
+
+/** Whether the engine may still take, or has taken, this very update: its plan, or its receipt, is to come. */
+export function isWanted(
+  state: RunState,
+  { updateSha256, ...id }: { client: string; round: number; attempt: number; updateSha256: string },
+): boolean {
+  const member = currentMember(state, id);
+  return member?.status === 'invited' || (member?.status === 'arrived' && member.updateSha256 === updateSha256);
 }
 
 export function planFor(state: RunState, client: string): Effect {

@@ -258,8 +258,9 @@ function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect[]): Ru
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrived(state, cohort, out);
-  if (attempt >= spec.maxAttempts) {
-    return end(state, 'failed', `round ${round} failed ${attempt} times, last with ${reason}`, atMs, out);
+  const times = attempt - state.firstAttempt + 1;
+  if (times >= spec.maxAttempts) {
+    return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, atMs, out);
   }
   return proceed({ ...state, attempt: attempt + 1, stage: { kind: 'waiting' } }, atMs, out);
 }
@@ -348,7 +349,7 @@ function closeRound(
 /** The round after this one, or the end of the run. */
 export function advance(state: RunState, atMs: number, out: Effect[]): RunState {
   if (state.round >= state.spec.rounds) return end(state, 'completed', '', atMs, out);
-  return { ...state, round: state.round + 1, attempt: 1, stage: { kind: 'waiting' } };
+  return { ...state, round: state.round + 1, attempt: 1, firstAttempt: 1, stage: { kind: 'waiting' } };
 }
 
 // ---- time, stop, resume ----------------------------------------------------------------------------------------
@@ -409,6 +410,7 @@ export function resumed(state: RunState): RunState {
     reason: '',
     refused: [],
     attempt: state.attempt + 1,
+    firstAttempt: state.attempt + 1,
     stage: { kind: 'waiting' },
   };
 }

@@ -20,6 +20,7 @@ import {
   currentMember,
   dropReceipt,
   type Effect,
+  isWanted,
   type RoundEvent,
   type RunRecord,
   type RunState,
@@ -211,7 +212,7 @@ export class Run {
     for (const update of pending) {
       const over = this.history.receiptFor(this.id, client, update);
       if (over !== undefined) this.#sendReceipt(over);
-      else if (!this.#wants(client, update)) {
+      else if (!isWanted(this.#state, { client, ...update, updateSha256: update.sha256 })) {
         this.#sendReceipt(this.#dropped(client, update, 'round-aborted'));
       }
     }
@@ -219,12 +220,6 @@ export class Run {
 
   #dropped(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>, reason: DropReason): Receipt {
     return dropReceipt({ run: this.id }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
-  }
-
-  /** Whether the engine may still take this update: its plan, or its receipt, is to come. */
-  #wants(client: string, { round, attempt }: Pick<PendingUpdate, 'round' | 'attempt'>): boolean {
-    const status = currentMember(this.#state, { client, round, attempt })?.status;
-    return status === 'invited' || status === 'arrived';
   }
 
   // ---- updates -------------------------------------------------------------------------------------------------
