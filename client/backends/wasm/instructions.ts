@@ -1,0 +1,51 @@
+/**
+ * Assembles our SIMD kernels and instantiates them on the heap of tfjs-backend-wasm, so that they work on its tensors in
+ * place. One instance per back end, that is, per thread. Takes a few milliseconds.
+ */
+import { ModuleBuilder } from './assembler.js';
+import { addPackKernel, addPackTransposedKernel, addPadKernel, addUnpackKernel } from './copy-code.js';
+import { addOuterKernel, addRowsKernel, TILE_ROWS } from './matmul-code.js';
+
+type Instruction = (...args: number[]) => void;
+
+export interface Instructions {
+  /** Index n - 1: the tile of n rows. */
+  readonly rows: readonly Instruction[];
+  readonly outer: readonly Instruction[];
+  readonly pack: Instruction;
+  readonly packTransposed: Instruction;
+  readonly unpack: Instruction;
+  readonly padImages: Instruction;
+}
+
+/** The part of the WebAssembly API used here; Node's types do not declare it. */
+interface WebAssemblyApi {
+  Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  Instance: new (module: object, imports: object) => { readonly exports: Record<string, Instruction> };
+}
+
+/** `memory` is the WebAssembly.Memory that holds the tensors; it may grow afterwards. */
+export function instantiate(memory: object): Instructions {
+  const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyApi }).WebAssembly;
+  const { exports } = new Instance(new Module(assemble()), { env: { memory } });
+  const { pack, packTransposed, unpack, padImages } = exports;
+  const sizes = Array.from({ length: TILE_ROWS }, (_, index) => index + 1);
+  return {
+    rows: sizes.map((n) => exports[`rows${n}`]),
+    outer: sizes.map((n) => exports[`outer${n}`]),
+    ...{ pack, packTransposed, unpack, padImages },
+  };
+}
+
+function assemble(): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder();
+  for (let rows = 1; rows <= TILE_ROWS; rows++) {
+    addRowsKernel(module, rows);
+    addOuterKernel(module, rows);
+  }
+  addPackKernel(module);
+  addPackTransposedKernel(module);
+  addUnpackKernel(module);
+  addPadKernel(module);
+  return module.encode();
+}
