@@ -25,6 +25,7 @@ export interface Scope {
 
 const TYPE_BYTE: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
 const VOID_BLOCK = 0x40;
+const SELECT = 0x1b;
 
 interface Func {
   readonly name: string;
@@ -145,6 +146,8 @@ export const i32 = {
   mul: binary(0x6c),
   and: binary(0x71),
   shl: binary(0x74),
+  shrU: binary(0x76),
+  minU: (a: Local, b: Code): Code => [get(a), b, i32.ltU(get(a), b), SELECT],
   eq: binary(0x46),
   ltU: binary(0x49),
   geU: binary(0x4f),
@@ -171,17 +174,46 @@ export const v128 = {
   load: (address: Code, offset = 0): Code => [address, simd(0x00), at(offset)],
   loadSplat: (address: Code, offset = 0): Code => [address, simd(0x09), at(offset)],
   store: (address: Code, value: Code, offset = 0): Code => [address, value, simd(0x0b), at(offset)],
+  /** Stores the first of four 32-bit lanes. */
+  storeFirst: (address: Code, value: Code, offset = 0): Code => [address, value, simd(0x5a), at(offset), 0],
   /** Four 32-bit lanes chosen by index from the eight of `a` then `b`. */
   shuffle32: (a: Code, b: Code, lanes: readonly [number, number, number, number]): Code => [
     [a, b, simd(0x0d)],
     lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)),
   ],
   and: simdBinary(0x4e),
+  /** a & ~b */
+  andNot: simdBinary(0x4f),
+  or: simdBinary(0x50),
+  xor: simdBinary(0x51),
+  /** Bits of `a` where the mask is one, of `b` where it is zero. */
+  select: (a: Code, b: Code, mask: Code): Code => [a, b, mask, simd(0x52)],
+} as const;
+
+export const i32x4 = {
+  const: (value: number): Code => [i32.const(value), simd(0x11)],
+  add: simdBinary(0xae),
+  sub: simdBinary(0xb1),
+  shl: (a: Code, bits: number): Code => [a, i32.const(bits), simd(0xab)],
+  shrS: (a: Code, bits: number): Code => [a, i32.const(bits), simd(0xac)],
+  shrU: (a: Code, bits: number): Code => [a, i32.const(bits), simd(0xad)],
+  /** Towards zero; NaN becomes 0. */
+  fromF32x4: simdUnary(0xf8),
 } as const;
 
 export const f32x4 = {
+  const: (value: number): Code => [f32.const(value), simd(0x13)],
   splat: simdUnary(0x13),
+  lane: (a: Code, lane: number): Code => [a, simd(0x1f), lane],
+  fromI32x4: simdUnary(0xfa),
+  nearest: simdUnary(0x6a),
+  abs: simdUnary(0xe0),
+  neg: simdUnary(0xe1),
+  sqrt: simdUnary(0xe3),
+  eq: simdBinary(0x41),
+  lt: simdBinary(0x43),
   gt: simdBinary(0x44),
+  ge: simdBinary(0x46),
   add: simdBinary(0xe4),
   sub: simdBinary(0xe5),
   mul: simdBinary(0xe6),

@@ -22,7 +22,10 @@ export function runOnCpu(
   const copies: [string, TensorInfo][] = Object.entries(inputs)
     .filter((entry): entry is [string, TensorInfo] => entry[1] != null)
     .map(([key, { dataId, shape, dtype }]) => [key, cpu.makeTensorInfo(shape, dtype, backend.readSync(dataId))]);
-  const result = kernel.kernelFunc({ inputs: Object.fromEntries(copies), backend: cpu, attrs });
+  // Einsum and the like hand their inputs over as a list.
+  const named = Object.fromEntries(copies);
+  const listed = copies.map(([, copy]) => copy) as unknown as NamedTensorInfoMap;
+  const result = kernel.kernelFunc({ inputs: Array.isArray(inputs) ? listed : named, backend: cpu, attrs });
   const outputs = (Array.isArray(result) ? result : [result]).map(({ dataId, shape, dtype }) => {
     const moved = backend.makeOutput(shape, dtype, undefined, cpu.readSync(dataId));
     cpu.disposeData(dataId);

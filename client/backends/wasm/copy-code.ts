@@ -156,3 +156,18 @@ export function addPadKernel(module: ModuleBuilder): void {
     ];
   });
 }
+
+/** `gatherRows`: out[r] = x[index[r]], rows of `rowBytes`. (x, index, out, count, rowBytes) */
+export function addGatherKernel(module: ModuleBuilder): void {
+  module.func('gatherRows', Array(5).fill('i32'), (scope) => {
+    const [x, index, out, count, rowBytes] = scope.params;
+    return [
+      loopWhile(get(count), [
+        memory.copy(get(out), i32.add(get(x), i32.mul(i32.load(get(index)), get(rowBytes))), get(rowBytes)),
+        advance(index, i32.const(4)),
+        advance(out, get(rowBytes)),
+        countDown(count),
+      ]),
+    ];
+  });
+}

@@ -3,19 +3,21 @@
  * place. One instance per back end, that is, per thread. Takes a few milliseconds.
  */
 import { ModuleBuilder } from './assembler.js';
-import { addPackKernel, addPackTransposedKernel, addPadKernel, addUnpackKernel } from './copy-code.js';
+import { addGatherKernel, addPackKernel, addPackTransposedKernel, addPadKernel, addUnpackKernel } from './copy-code.js';
+import { addMaps, type MapName } from './map-code.js';
 import { addOuterKernel, addRowsKernel, TILE_ROWS } from './matmul-code.js';
+import { addAveragePoolWindow, addMaxPoolWindow } from './pool-code.js';
+import { addColumnSums, addRowSums, addSpread } from './reduce-code.js';
 
-type Instruction = (...args: number[]) => void;
+export type Instruction = (...args: number[]) => void;
 
-export interface Instructions {
+type Name = 'pack' | 'packTransposed' | 'unpack' | 'padImages' | 'gatherRows';
+type Reduction = 'columnSums' | 'rowSums' | 'spread' | 'maxPoolWindow' | 'averagePoolWindow';
+
+export interface Instructions extends Readonly<Record<Name | Reduction | MapName, Instruction>> {
   /** Index n - 1: the tile of n rows. */
   readonly rows: readonly Instruction[];
   readonly outer: readonly Instruction[];
-  readonly pack: Instruction;
-  readonly packTransposed: Instruction;
-  readonly unpack: Instruction;
-  readonly padImages: Instruction;
 }
 
 /** The part of the WebAssembly API used here; Node's types do not declare it. */
@@ -28,12 +30,11 @@ interface WebAssemblyApi {
 export function instantiate(memory: object): Instructions {
   const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyApi }).WebAssembly;
   const { exports } = new Instance(new Module(assemble()), { env: { memory } });
-  const { pack, packTransposed, unpack, padImages } = exports;
   const sizes = Array.from({ length: TILE_ROWS }, (_, index) => index + 1);
   return {
+    ...(exports as Record<Name | Reduction | MapName, Instruction>),
     rows: sizes.map((n) => exports[`rows${n}`]),
     outer: sizes.map((n) => exports[`outer${n}`]),
-    ...{ pack, packTransposed, unpack, padImages },
   };
 }
 
@@ -43,9 +44,9 @@ function assemble(): Uint8Array<ArrayBuffer> {
     addRowsKernel(module, rows);
     addOuterKernel(module, rows);
   }
-  addPackKernel(module);
-  addPackTransposedKernel(module);
-  addUnpackKernel(module);
-  addPadKernel(module);
+  for (const add of [addPackKernel, addPackTransposedKernel, addUnpackKernel, addPadKernel, addGatherKernel])
+    add(module);
+  for (const add of [addColumnSums, addRowSums, addSpread, addMaps, addMaxPoolWindow, addAveragePoolWindow])
+    add(module);
   return module.encode();
 }

@@ -9,21 +9,58 @@ import { runOnCpu } from './bridge.js';
 import { Heap } from './heap.js';
 import type { Context, Inputs, Kernel, KernelTable } from './kernel.js';
 import { convKernels } from './kernels/conv.js';
+import { depthwiseKernels } from './kernels/depthwise.js';
+import { elementwiseKernels } from './kernels/elementwise.js';
+import { gatherKernels } from './kernels/gather.js';
 import { matmulKernels } from './kernels/matmul.js';
-import { segmentKernels } from './kernels/segment.js';
+import { poolKernels } from './kernels/pool.js';
+import { reduceKernels } from './kernels/reduce.js';
 import { shapeKernels } from './kernels/shape.js';
 
 type Tf = typeof import('@tensorflow/tfjs-core');
 
-const OURS: KernelTable = { ...matmulKernels, ...convKernels, ...segmentKernels, ...shapeKernels };
+const OURS: KernelTable = {
+  ...matmulKernels,
+  ...convKernels,
+  ...depthwiseKernels,
+  ...poolKernels,
+  ...gatherKernels,
+  ...reduceKernels,
+  ...elementwiseKernels,
+  ...shapeKernels,
+};
 
-/** Call once, when `backend` is initialised. */
+/** Neither here nor in the package, and rare: computed by the plain JavaScript back end. */
+const ON_CPU = ['Einsum', 'RaggedGather', 'RaggedRange', 'RaggedTensorToTensor', 'StaticRegexReplace', 'Draw'];
+/** The package cannot store complex numbers. */
+const COMPLEX = ['Complex', 'ComplexAbs', 'Real', 'Imag', 'FFT', 'IFFT'];
+
+/** What the package registered under the names that ours replace, kept from the first registration. */
+const stockKernels = new Map<string, KernelFunc>();
+const prepared = new WeakSet<BackendWasm>();
+
+/** Registers everything for an initialised back end; does nothing if that was done before. */
 export function registerWasmKernels(tf: Tf, backend: BackendWasm): void {
+  if (prepared.has(backend)) return;
+  prepared.add(backend);
   const heap = new Heap(backend);
-  for (const [name, kernel] of Object.entries(OURS)) {
-    const stock = tf.getKernel(name, 'wasm');
-    if (stock) tf.unregisterKernel(name, 'wasm');
-    const context = contextOf(tf, backend, heap, name, stock?.kernelFunc);
+  const onCpu: Kernel = (context, inputs, attrs) => context.onCpu(inputs, attrs);
+  const unsupported: Kernel = () => {
+    throw new FlError(
+      'failed-precondition',
+      'complex numbers: expected back end cpu, got wasm, which cannot store them',
+    );
+  };
+  const all: KernelTable = {
+    ...OURS,
+    ...Object.fromEntries(ON_CPU.map((name) => [name, onCpu])),
+    ...Object.fromEntries(COMPLEX.map((name) => [name, unsupported])),
+  };
+  for (const [name, kernel] of Object.entries(all)) {
+    const registered = tf.getKernel(name, 'wasm');
+    if (registered) tf.unregisterKernel(name, 'wasm');
+    if (registered && !stockKernels.has(name)) stockKernels.set(name, registered.kernelFunc);
+    const context = contextOf(tf, backend, heap, name, stockKernels.get(name));
     tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: asKernelFunc(context, kernel) });
   }
 }
