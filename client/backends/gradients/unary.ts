@@ -89,6 +89,7 @@ function activations(tf: Tf): GradientTable {
 function flat(tf: Tf): GradientTable {
   const zero = ofGradient((dy) => tf.zerosLike(dy));
   const same = ofGradient((dy) => tf.cast(dy, 'float32'));
+  const cast = ofGradient((dy, { dtype }) => (dtype === 'float32' ? tf.clone(dy) : tf.zeros(dy.shape)));
   const names = [
     'Ceil',
     'Floor',
@@ -102,5 +103,5 @@ function flat(tf: Tf): GradientTable {
     'ZerosLike',
     'LogicalNot',
   ];
-  return { ...Object.fromEntries(names.map((name): [string, Gradient] => [name, zero])), Identity: same, Cast: same };
+  return { ...Object.fromEntries(names.map((name): [string, Gradient] => [name, zero])), Identity: same, Cast: cast };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Rank, Tensor } from '@tensorflow/tfjs-core';
 import { rngFromSeed } from '../../../shared/rng.js';
 import type { Case, Tf } from './cases/index.js';
+import type { Model } from './models.js';
 
 /** The output of a case, then the gradient with respect to each input, as plain numbers. */
 export type Result = readonly {
@@ -21,17 +22,18 @@ export function drawInputs({ name, shapes, draw = (z) => z }: Case): Draws[] {
   const rng = rngFromSeed(1).split(name);
   return shapes.map((shape) => {
     const size = shape.reduce((all, n) => all * n, 1);
-    return { shape, values: Float32Array.from({ length: size }, () => draw(rng.normal())) };
+    return { shape, values: Float32Array.from({ length: size }, (_, index) => draw(rng.normal(), index)) };
   });
 }
 
-/** The scalar whose gradient is taken: the outputs weighted by numbers that differ from element to element. */
-export function weighted(tf: Tf, output: Tensor): Tensor<Rank.R0> {
-  const weights = tf.tensor(
-    Float32Array.from({ length: output.size }, (_, index) => Math.cos(1 + index)),
-    output.shape,
-  );
-  return tf.sum(tf.mul(tf.cast(output, 'float32'), weights));
+/** Numbers that differ from element to element, by which outputs are weighted before they are summed. */
+export function weights(length: number): Float32Array {
+  return Float32Array.from({ length }, (_, index) => Math.cos(1 + index));
+}
+
+/** The scalar whose gradient is taken. */
+function weighted(tf: Tf, output: Tensor): Tensor<Rank.R0> {
+  return tf.sum(tf.mul(tf.cast(output, 'float32'), tf.tensor(weights(output.size), output.shape)));
 }
 
 /** Runs the case forward and backward and frees every tensor again. */
@@ -50,6 +52,26 @@ export async function runCase(tf: Tf, given: Case): Promise<Result> {
     })),
   );
   tf.dispose([inputs, output, gradients]);
+  return result;
+}
+
+/** The loss of a model and its gradient with respect to each parameter; frees every tensor. */
+export async function gradientsOf(tf: Tf, model: Model): Promise<Result> {
+  const { params, batch } = model.init(tf);
+  const names = Object.keys(params);
+  const { value, grads } = tf.tidy(() =>
+    tf.valueAndGrads((...values: Tensor[]) =>
+      model.loss(tf, Object.fromEntries(values.map((tensor, index) => [names[index], tensor])), batch),
+    )(Object.values(params)),
+  );
+  const result = await Promise.all(
+    [value, ...grads].map(async (tensor, index) => ({
+      label: index === 0 ? 'loss' : `gradient of ${names[index - 1]}`,
+      shape: tensor.shape,
+      values: await tensor.data(),
+    })),
+  );
+  tf.dispose([params, batch, value, grads]);
   return result;
 }
 

@@ -5,8 +5,8 @@ export type Tf = typeof import('@tensorflow/tfjs-core');
 export type Run = (tf: Tf, ...inputs: Tensor[]) => Tensor;
 
 export interface Options {
-  /** Applied to each drawn number: where a function is defined, or kept off a kink. */
-  readonly draw?: (z: number) => number;
+  /** Makes an element of the inputs from a standard normal number: where a function is defined, or off its kinks. */
+  readonly draw?: (z: number, index: number) => number;
   /** Not differentiated. */
   readonly constant?: true;
   /** Products summed for one output or gradient, for the tolerance; 64 if not given. */

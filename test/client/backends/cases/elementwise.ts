@@ -40,11 +40,15 @@ const FUNCTIONS: readonly Unary[] = [
   ['elu', (tf, x) => tf.elu(x), offZero],
   ['selu', (tf, x) => tf.selu(x), offZero],
   ['leakyRelu', (tf, x) => tf.leakyRelu(x, 0.3), offZero],
-  ['clipByValue', (tf, x) => tf.clipByValue(x, -0.5, 0.7)],
+  ['clipByValue', (tf, x) => tf.clipByValue(x, -0.5, 0.7), (z) => Math.round(z * 5) / 5 + 0.05],
   ['step', (tf, x) => tf.step(x), offZero],
   ['floor, ceil, round and sign', (tf, x) => tf.addN([tf.floor(x), tf.ceil(x), tf.round(x), tf.sign(x)]), (z) => 3 * z],
   ['cast to bool and back', (tf, x) => tf.mul(x, tf.cast(tf.cast(tf.step(x), 'bool'), 'float32')), offZero],
-  ['cast to int32 and back', (tf, x) => tf.mul(x, tf.cast(tf.cast(tf.mul(x, 3), 'int32'), 'float32'))],
+  [
+    'cast to int32 and back',
+    (tf, x) => tf.mul(x, tf.cast(tf.cast(tf.mul(x, 3), 'int32'), 'float32')),
+    (z) => Math.round(z * 3) / 3 + 0.1,
+  ],
   ['dropout by a given mask', (tf, x) => tf.mul(x, tf.cast(tf.greater(tf.cos(tf.range(0, 11)), 0), 'float32'))],
 ];
 

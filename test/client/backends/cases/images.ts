@@ -92,10 +92,16 @@ const WINDOWS: readonly [filter: number, stride: number, pad: Padding][] = [
   [2, 3, 'valid'],
 ];
 
+/** All different, by 0.02 or more: 421 is prime and no input is larger. */
+const distinct = (_z: number, index: number) => ((index * 137) % 421) * 0.02 - 4;
+
 export const POOLING: readonly Case[] = [1, 6].flatMap((channels) =>
   WINDOWS.flatMap(([filter, stride, pad]) => [
-    op(`maxPool ${filter} stride ${stride} ${pad}, ${channels} channels`, [[2, 5, 7, channels]], (tf, x) =>
-      tf.maxPool(image(x), filter, stride, pad),
+    op(
+      `maxPool ${filter} stride ${stride} ${pad}, ${channels} channels`,
+      [[2, 5, 7, channels]],
+      (tf, x) => tf.maxPool(image(x), filter, stride, pad),
+      { draw: distinct },
     ),
     op(`avgPool ${filter} stride ${stride} ${pad}, ${channels} channels`, [[2, 5, 7, channels]], (tf, x) =>
       tf.avgPool(image(x), filter, stride, pad),
