@@ -50,8 +50,9 @@ export function describe(value: unknown): string {
 /** Why a member of a cohort is not among the survivors of a round. */
 export type DropReason =
   | 'deadline' // no complete update before the deadline
-  | 'refused' // the site's policy, or a simulated drop-out, declined the plan
+  | 'refused' // the site's policy declined the plan
   | 'failed' // training threw on the client
   | 'invalid-update' // wrong shape, size or hash, or a number that is not finite or out of range
   | 'superseded' // over-selection: enough others were faster
+  | 'dropout' // left the round by its own choice: shut down, or a simulated drop-out
   | 'round-aborted';

@@ -29,12 +29,16 @@ export const protobufFileName = "starling/v1/admin.proto";
 
 /**
  * What the operator's command line says to a coordinator. Every call carries the metadata key `authorization` with
- * `Bearer` and the admin token that the coordinator wrote into its data directory.
+ * `Bearer` and the admin token that the coordinator wrote into its data directory. A call that fails carries the trailer
+ * `starling-code` (FlErrorCode of shared/errors.ts); the status message is then meant for a person.
  */
 
 export interface CreateTokenRequest {
+  /** Of the lab that the token is for: [a-z0-9-]{1,63}. */
   name: string;
+  /** How many clients may enrol with it. */
   uses: number;
+  /** How long it is good for. */
   expiresMs: bigint;
 }
 
@@ -46,6 +50,7 @@ export interface ListClientsRequest {
 }
 
 export interface Client {
+  /** [a-z0-9-]{1,63}. */
   name: string;
   online: boolean;
   enrolledAtMs: bigint;
@@ -55,15 +60,17 @@ export interface ListClientsResponse {
   clients: Client[];
 }
 
+export interface RunHeader {
+  /** JSON of RunSpec (shared/round.ts). */
+  spec: string;
+  /** Of the whole safetensors file that follows. */
+  modelSizeBytes: bigint;
+}
+
 export interface StartRunRequest {
-  part:
-    | //
-    /** JSON of RunSpec (shared/round.ts). */
-    { $case: "spec"; value: string }
-    | //
-    /** At most 256 KiB of the initial model's safetensors file, in order. */
-    { $case: "model"; value: Uint8Array }
-    | undefined;
+  part: { $case: "header"; value: RunHeader } | //
+  /** At most 256 KiB of the initial model's safetensors file, in order. */
+  { $case: "model"; value: Uint8Array } | undefined;
 }
 
 export interface StartRunResponse {
@@ -89,9 +96,12 @@ export interface ListRunsRequest {
 }
 
 export interface Run {
+  /** [a-z0-9-]{1,63}. */
   run: string;
   workload: string;
+  /** RunStatus (shared/round.ts): running, completed, stopped, budget-exhausted or failed. */
   status: string;
+  /** Why it ended; empty while it runs. */
   reason: string;
   round: number;
   rounds: number;
@@ -111,11 +121,9 @@ export interface GetRunRequest {
 }
 
 export interface GetRunResponse {
-  run:
-    | Run
-    | undefined;
-  /** JSON of report.json as it stands now. */
-  report: string;
+  part: { $case: "run"; value: Run } | //
+  /** At most 256 KiB of report.json (UTF-8) as it stands now, in order. */
+  { $case: "report"; value: Uint8Array } | undefined;
 }
 
 export interface WatchRunRequest {
@@ -123,7 +131,7 @@ export interface WatchRunRequest {
 }
 
 export interface WatchRunResponse {
-  /** JSON of a RunEvent (server/events.ts). */
+  /** JSON of a RunEvent (shared/events.ts). */
   event: string;
 }
 
@@ -396,6 +404,66 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
   },
 };
 
+function createBaseRunHeader(): RunHeader {
+  return { spec: "", modelSizeBytes: 0n };
+}
+
+export const RunHeader: MessageFns<RunHeader> = {
+  encode(message: RunHeader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spec !== "") {
+      writer.uint32(10).string(message.spec);
+    }
+    if (message.modelSizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.modelSizeBytes) !== message.modelSizeBytes) {
+        throw new globalThis.Error("value provided for field message.modelSizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.modelSizeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunHeader {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunHeader();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spec = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelSizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseStartRunRequest(): StartRunRequest {
   return { part: undefined };
 }
@@ -403,8 +471,8 @@ function createBaseStartRunRequest(): StartRunRequest {
 export const StartRunRequest: MessageFns<StartRunRequest> = {
   encode(message: StartRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.part?.$case) {
-      case "spec":
-        writer.uint32(10).string(message.part.value);
+      case "header":
+        RunHeader.encode(message.part.value, writer.uint32(10).fork()).join();
         break;
       case "model":
         writer.uint32(18).bytes(message.part.value);
@@ -431,7 +499,7 @@ export const StartRunRequest: MessageFns<StartRunRequest> = {
               break;
             }
 
-            message.part = { $case: "spec", value: reader.string() };
+            message.part = { $case: "header", value: RunHeader.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -949,16 +1017,18 @@ export const GetRunRequest: MessageFns<GetRunRequest> = {
 };
 
 function createBaseGetRunResponse(): GetRunResponse {
-  return { run: undefined, report: "" };
+  return { part: undefined };
 }
 
 export const GetRunResponse: MessageFns<GetRunResponse> = {
   encode(message: GetRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.run !== undefined) {
-      Run.encode(message.run, writer.uint32(10).fork()).join();
-    }
-    if (message.report !== "") {
-      writer.uint32(18).string(message.report);
+    switch (message.part?.$case) {
+      case "run":
+        Run.encode(message.part.value, writer.uint32(10).fork()).join();
+        break;
+      case "report":
+        writer.uint32(18).bytes(message.part.value);
+        break;
     }
     return writer;
   },
@@ -981,7 +1051,7 @@ export const GetRunResponse: MessageFns<GetRunResponse> = {
               break;
             }
 
-            message.run = Run.decode(reader, reader.uint32());
+            message.part = { $case: "run", value: Run.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -989,7 +1059,7 @@ export const GetRunResponse: MessageFns<GetRunResponse> = {
               break;
             }
 
-            message.report = reader.string();
+            message.part = { $case: "report", value: reader.bytes() };
             continue;
           }
         }
@@ -1117,7 +1187,7 @@ export const AdminServiceService = {
     responseSerialize: (value: ListClientsResponse): Buffer => Buffer.from(ListClientsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListClientsResponse => ListClientsResponse.decode(value),
   },
-  /** First message: the run's specification; then its initial model in chunks. */
+  /** First message: the run's header; then its initial model in chunks. */
   startRun: {
     path: "/starling.v1.AdminService/StartRun" as const,
     requestStream: true as const,
@@ -1154,10 +1224,11 @@ export const AdminServiceService = {
     responseSerialize: (value: ListRunsResponse): Buffer => Buffer.from(ListRunsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListRunsResponse => ListRunsResponse.decode(value),
   },
+  /** First message: the run; then its report in pieces, so that a report of any length fits. */
   getRun: {
     path: "/starling.v1.AdminService/GetRun" as const,
     requestStream: false as const,
-    responseStream: false as const,
+    responseStream: true as const,
     requestSerialize: (value: GetRunRequest): Buffer => Buffer.from(GetRunRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): GetRunRequest => GetRunRequest.decode(value),
     responseSerialize: (value: GetRunResponse): Buffer => Buffer.from(GetRunResponse.encode(value).finish()),
@@ -1178,12 +1249,13 @@ export const AdminServiceService = {
 export interface AdminServiceServer extends UntypedServiceImplementation {
   createToken: handleUnaryCall<CreateTokenRequest, CreateTokenResponse>;
   listClients: handleUnaryCall<ListClientsRequest, ListClientsResponse>;
-  /** First message: the run's specification; then its initial model in chunks. */
+  /** First message: the run's header; then its initial model in chunks. */
   startRun: handleClientStreamingCall<StartRunRequest, StartRunResponse>;
   stopRun: handleUnaryCall<StopRunRequest, StopRunResponse>;
   resumeRun: handleUnaryCall<ResumeRunRequest, ResumeRunResponse>;
   listRuns: handleUnaryCall<ListRunsRequest, ListRunsResponse>;
-  getRun: handleUnaryCall<GetRunRequest, GetRunResponse>;
+  /** First message: the run; then its report in pieces, so that a report of any length fits. */
+  getRun: handleServerStreamingCall<GetRunRequest, GetRunResponse>;
   /** One message for each event of the run from the first one on; ends when the run ends. */
   watchRun: handleServerStreamingCall<WatchRunRequest, WatchRunResponse>;
 }
@@ -1219,7 +1291,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListClientsResponse) => void,
   ): ClientUnaryCall;
-  /** First message: the run's specification; then its initial model in chunks. */
+  /** First message: the run's header; then its initial model in chunks. */
   startRun(
     callback: (error: ServiceError | null, response: StartRunResponse) => void,
   ): ClientWritableStream<StartRunRequest>;
@@ -1281,21 +1353,13 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListRunsResponse) => void,
   ): ClientUnaryCall;
+  /** First message: the run; then its report in pieces, so that a report of any length fits. */
+  getRun(request: GetRunRequest, options?: Partial<CallOptions>): ClientReadableStream<GetRunResponse>;
   getRun(
     request: GetRunRequest,
-    callback: (error: ServiceError | null, response: GetRunResponse) => void,
-  ): ClientUnaryCall;
-  getRun(
-    request: GetRunRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GetRunResponse) => void,
-  ): ClientUnaryCall;
-  getRun(
-    request: GetRunRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GetRunResponse) => void,
-  ): ClientUnaryCall;
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<GetRunResponse>;
   /** One message for each event of the run from the first one on; ends when the run ends. */
   watchRun(request: WatchRunRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchRunResponse>;
   watchRun(

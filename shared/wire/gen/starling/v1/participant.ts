@@ -119,6 +119,7 @@ export interface Hello {
 }
 
 export interface PendingUpdate {
+  /** A run's id is [a-z0-9-]{1,63}, here and below. */
   run: string;
   round: number;
   attempt: number;
@@ -171,9 +172,12 @@ export interface Decline {
   detail: string;
 }
 
+/** All numbers are finite. */
 export interface MetricSum {
   name: string;
+  /** A scalar metric has one. */
   sum: number[];
+  /** Examples that the sums are over; not negative. */
   count: number;
 }
 
@@ -190,7 +194,9 @@ export interface Receipt {
   client: string;
   updateSha256: string;
   outcome: ReceiptOutcome;
+  /** DropReason (shared/errors.ts) or `unknown`; empty when committed. */
   reason: string;
+  /** Of the model that the round made; empty when the update is not in one. */
   modelSha256: string;
   signature: Uint8Array;
 }
@@ -212,6 +218,7 @@ export interface DownloadModelResponse {
   data: Uint8Array;
 }
 
+/** Names an update as PendingUpdate does. */
 export interface UploadStatusRequest {
   run: string;
   round: number;
@@ -2096,7 +2103,9 @@ export const EnrolmentServiceClient = makeGenericClientConstructor(
 
 /**
  * The calls of an enrolled client. All but Control carry the metadata key `starling-session` with the session that
- * Control's Welcome gave.
+ * Control's Welcome gave, as 64 lower-case hex digits. A call that fails carries the trailer `starling-code` (FlErrorCode
+ * of shared/errors.ts). A control stream that the coordinator ends carries the trailer `starling-reason`
+ * (percent-encoded UTF-8), for a person.
  */
 export type ParticipantServiceService = typeof ParticipantServiceService;
 export const ParticipantServiceService = {

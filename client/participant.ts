@@ -1,0 +1,347 @@
+/**
+ * The shell around a client's session: keeps one control stream to the coordinator, comes back when it breaks, and is
+ * the hand for each effect: download, train, keep, upload, forget. Outbound connections only.
+ */
+import { contributionLayout, phaseOfRound } from '../shared/channels.js';
+import type { Clock } from '../shared/clock.js';
+import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
+import { decode } from '../shared/codecs/safetensors.js';
+import { FlError } from '../shared/errors.js';
+import { canonicalJson, type Identity, signedBytes, verifySignature } from '../shared/identity.js';
+import { layoutOf, sizeOf } from '../shared/params.js';
+import type { Rng } from '../shared/rng.js';
+import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
+import { checkPlan } from '../shared/run-spec.js';
+import {
+  CHUNK_BYTES,
+  type ClientFrame,
+  type ControlEnd,
+  type CoordinatorFrame,
+  type DeclineReason,
+  type ParticipantService,
+  type PendingUpdate,
+} from '../shared/service.js';
+import { newSession, type SessionEffect, type SessionEvent, type SessionState, step, taskOf } from './session.js';
+import type { ClientStore } from './store.js';
+import type { TaskOptions, TaskRunner } from './training/task.js';
+
+/** Reconnects after 0.5 s, then twice as long each time up to 30 s, each drawn between half and the whole of it. */
+const FIRST_BACKOFF_MS = 500;
+const LAST_BACKOFF_MS = 30_000;
+const PROGRESS_EVERY_MS = 1_000;
+
+export interface ParticipantOptions {
+  readonly service: ParticipantService;
+  readonly client: string;
+  readonly identity: Identity;
+  /** Plans and receipts count only when signed with it. */
+  readonly coordinatorKey: Uint8Array;
+  readonly store: ClientStore;
+  readonly trainer: TaskRunner;
+  /** Which share of a data set that many clients divide; absent: all the data of this site. */
+  readonly slice?: { readonly index: number; readonly count: number };
+  /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
+  readonly refuse?: (plan: RoundPlan) => { readonly reason: DeclineReason; readonly detail: string } | undefined;
+  /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
+  readonly admit?: (task: () => Promise<void>) => Promise<void>;
+  readonly clock: Clock;
+  /** For the jitter of reconnects. */
+  readonly rng: Rng;
+  readonly version: string;
+  readonly notice?: (message: string, fields: object) => void;
+}
+
+export class Participant {
+  readonly #options: ParticipantOptions;
+  #state: SessionState;
+  #stream: ControlEnd<ClientFrame> | undefined;
+  #session: Uint8Array | undefined;
+  #failures = 0;
+  #work: { task: TaskId; abort: AbortController } | undefined;
+  readonly #uploading = new Set<string>();
+  #stopped = false;
+  #finish: (error?: FlError) => void = () => {};
+  /** Settles when the participant has stopped; rejects when coming back is of no use. */
+  readonly done: Promise<void>;
+
+  private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
+    this.#options = options;
+    this.#state = newSession(kept);
+    this.done = new Promise((resolve, reject) => {
+      this.#finish = (error) => (error === undefined ? resolve() : reject(error));
+    });
+  }
+
+  /** Connects and stays until `stop`. */
+  static async start(options: ParticipantOptions): Promise<Participant> {
+    const participant = new Participant(options, await options.store.list());
+    participant.#connect();
+    return participant;
+  }
+
+  /** Leaves the current round, says so, and closes. Kept updates stay on disk. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    if (this.#work !== undefined) {
+      this.#stream?.send({
+        kind: 'decline',
+        task: this.#work.task,
+        reason: 'dropout',
+        detail: 'the client shuts down',
+      });
+      this.#work.abort.abort();
+    }
+    this.#stream?.close('the client shuts down');
+    this.#finish();
+  }
+
+  // ---- the control stream --------------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#stopped) return;
+    const { service, client, version } = this.#options;
+    let ended = false;
+    const end = (reason: string) => {
+      if (ended) return;
+      ended = true;
+      this.#disconnected(reason);
+    };
+    const stream = service.connect({ send: (frame) => ended || this.#receive(frame), close: end });
+    if (ended) return;
+    this.#stream = stream;
+    stream.send({ kind: 'hello', client, version, pending: this.#state.kept });
+  }
+
+  #disconnected(reason: string): void {
+    this.#stream = undefined;
+    this.#session = undefined;
+    this.#post({ kind: 'disconnected' });
+    if (this.#stopped) return;
+    const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#failures);
+    const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
+    this.#failures++;
+    this.#options.notice?.('disconnected', { reason, delayMs: Math.round(delayMs) });
+    this.#options.clock.after(delayMs, () => this.#connect());
+  }
+
+  #receive(frame: CoordinatorFrame): void {
+    const { identity, client, coordinatorKey } = this.#options;
+    switch (frame.kind) {
+      case 'challenge': {
+        const signature = identity.sign(signedBytes('session', { client, nonce: frame.nonce }));
+        return this.#stream?.send({ kind: 'proof', signature });
+      }
+      case 'welcome':
+        this.#session = frame.session;
+        this.#failures = 0;
+        this.#options.notice?.('connected', {});
+        return this.#post({ kind: 'connected' });
+      case 'plan':
+        return this.#onPlan(frame);
+      case 'withdrawal':
+        return this.#post({ kind: 'withdrawn', task: frame.task });
+      case 'receipt':
+        if (!verifySignature(coordinatorKey, signedBytes('receipt', frame.receipt), frame.signature)) {
+          return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
+        }
+        return this.#post({ kind: 'receipt', receipt: frame.receipt });
+      case 'goodbye':
+        this.#options.notice?.('sent away', { reason: frame.reason });
+        if (frame.retry) return;
+        this.#stopped = true;
+        return this.#finish(new FlError('permission-denied', `the coordinator refused this client: ${frame.reason}`));
+    }
+  }
+
+  #onPlan({ body, signature }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {
+    let plan: unknown;
+    try {
+      plan = JSON.parse(new TextDecoder().decode(body));
+      if (!verifySignature(this.#options.coordinatorKey, signedBytes('plan', plan), signature)) {
+        throw new FlError('permission-denied', 'not signed by the coordinator');
+      }
+      checkPlan(plan);
+    } catch (error) {
+      return this.#options.notice?.('plan ignored', { reason: FlError.from(error).message });
+    }
+    const refusal = this.#options.refuse?.(plan);
+    this.#post({ kind: 'plan', plan, ...(refusal === undefined ? {} : { refusal }) });
+  }
+
+  // ---- effects -------------------------------------------------------------------------------------------------
+
+  #post(event: SessionEvent): void {
+    const [state, effects] = step(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: SessionEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        return this.#stream?.send(effect.frame);
+      case 'cancel':
+        return this.#work?.abort.abort();
+      case 'work':
+        return void this.#startWork(effect.plan);
+      case 'upload':
+        return void this.#upload(effect.update);
+      case 'forget':
+        return void this.#options.store.forget(effect.update).catch((error) => this.#fail(error));
+    }
+  }
+
+  /** A fault of this machine (its disk, mostly): nothing more may be promised. */
+  #fail(error: unknown): void {
+    this.#stopped = true;
+    this.#stream?.close('the client failed');
+    this.#finish(FlError.from(error));
+  }
+
+  #startWork(plan: RoundPlan): void {
+    const abort = new AbortController();
+    this.#work = { task: taskOf(plan), abort };
+    const { admit = (task) => task() } = this.#options;
+    void admit(() => this.#doWork(plan, abort));
+  }
+
+  async #doWork(plan: RoundPlan, abort: AbortController): Promise<void> {
+    const task = taskOf(plan);
+    try {
+      if (abort.signal.aborted) return;
+      const options = { signal: abort.signal, onProgress: this.#progressOf(task) };
+      if (plan.kind === 'train') await this.#train(plan, options);
+      else await this.#evaluate(plan, options);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      const { message } = FlError.from(error);
+      this.#options.notice?.('task failed', { ...task, message });
+      this.#post({ kind: 'failed', task, detail: message });
+    } finally {
+      if (this.#work?.abort === abort) this.#work = undefined;
+    }
+  }
+
+  async #train(plan: RoundPlan, options: TaskOptions): Promise<void> {
+    const { store, trainer } = this.#options;
+    const own = await store.ownBefore(plan.run, plan.round);
+    const result = await trainer.run(
+      { kind: 'train', ...(await this.#taskFor(plan, options)), ...(own && { own }) },
+      options,
+    );
+    if (options.signal?.aborted) return;
+    const { values, weights, metrics } = result.contribution;
+    checkSize(plan, values);
+    const { run, round, attempt } = plan;
+    const header: UpdateHeader = {
+      ...{ run, round, attempt, weights, metrics },
+      sha256: sha256Of({ values }),
+      sizeBytes: values.byteLength,
+    };
+    if (result.own !== undefined) await store.keepOwn(run, round, result.own); // before the update that depends on it
+    await store.keep({ header, values });
+    this.#post({ kind: 'trained', task: taskOf(plan), sha256: header.sha256 });
+  }
+
+  async #evaluate(plan: RoundPlan, options: TaskOptions): Promise<void> {
+    const { store, trainer } = this.#options;
+    const own = await store.ownBefore(plan.run, plan.round + 1);
+    const task = { kind: 'evaluate' as const, ...(await this.#taskFor(plan, options)), ...(own && { own }) };
+    const { metrics } = await trainer.run(task, options);
+    if (!options.signal?.aborted) this.#post({ kind: 'evaluated', task: taskOf(plan), metrics });
+  }
+
+  async #taskFor(plan: RoundPlan, options: TaskOptions) {
+    const { work, round, modelSha256 } = plan;
+    const { client, slice } = this.#options;
+    const model = await this.#download(plan, options.signal);
+    return { work, round, client, model, modelSha256, ...(slice && { slice }) };
+  }
+
+  #progressOf(task: TaskId): NonNullable<TaskOptions['onProgress']> {
+    let lastMs = this.#options.clock.nowMs();
+    return (stepsDone, stepsTotal) => {
+      const nowMs = this.#options.clock.nowMs();
+      if (nowMs - lastMs < PROGRESS_EVERY_MS) return;
+      lastMs = nowMs;
+      this.#stream?.send({ kind: 'progress', task, stepsDone, stepsTotal });
+    };
+  }
+
+  // ---- bytes ---------------------------------------------------------------------------------------------------
+
+  /** The plan's model, verified; a cut download goes on at its offset. */
+  async #download({ run, modelSha256, modelSizeBytes, work }: RoundPlan, signal?: AbortSignal): Promise<Float32Array> {
+    const layout = layoutOf(work.model);
+    const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
+    if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
+    const file = new Uint8Array(modelSizeBytes);
+    let offset = 0;
+    await this.#persist(signal, async (session) => {
+      const request = { run, sha256: modelSha256, offset };
+      for await (const chunk of this.#options.service.download(session, request)) {
+        if (offset + chunk.length > file.length) throw new FlError('corrupt', 'model: longer than the plan says');
+        file.set(chunk, offset);
+        offset += chunk.length;
+      }
+      if (offset < file.length) throw new FlError('unavailable', 'model: the download was cut');
+    });
+    const { params } = decode(file, { expect: layout });
+    const got = sha256Of(params);
+    if (got !== modelSha256) throw new FlError('corrupt', `model: expected sha256 ${modelSha256}, got ${got}`);
+    return params.values;
+  }
+
+  /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
+  async #upload(update: PendingUpdate): Promise<void> {
+    const key = canonicalJson(update);
+    if (this.#uploading.has(key)) return;
+    this.#uploading.add(key);
+    try {
+      const { header, values } = await this.#options.store.read(update);
+      const signature = this.#options.identity.sign(signedBytes('update', header));
+      let first = true;
+      await this.#persist(undefined, async (session) => {
+        const offset = first ? 0 : await this.#options.service.uploadStatus(session, update);
+        first = false;
+        const chunks = chunksOf(bytesOf(values), offset);
+        const reply = await this.#options.service.upload(session, { header, signature }, offset, chunks);
+        if (reply.outcome === 'rejected')
+          this.#options.notice?.('update rejected', { ...update, reason: reply.detail });
+      });
+    } catch (error) {
+      this.#options.notice?.('upload failed', { ...update, reason: FlError.from(error).message });
+    } finally {
+      this.#uploading.delete(key);
+    }
+  }
+
+  /** Tries again while the fault is the network's and the stream lives. */
+  async #persist(signal: AbortSignal | undefined, attempt: (session: Uint8Array) => Promise<void>): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      if (signal?.aborted) throw new FlError('aborted', 'withdrawn');
+      const session = this.#session;
+      if (session === undefined) throw new FlError('unavailable', 'not connected');
+      try {
+        return await attempt(session);
+      } catch (error) {
+        // A call may be older than the session of now; then whatever it was told means nothing.
+        if (FlError.from(error).code !== 'unavailable' && session === this.#session) throw error;
+        const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
+        const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
+        await new Promise<void>((resolve) => this.#options.clock.after(delayMs, resolve));
+      }
+    }
+  }
+}
+
+function checkSize(plan: RoundPlan, values: Float32Array): void {
+  const size = sizeOf(contributionLayout(phaseOfRound(plan.work.phases, plan.round)));
+  if (values.length === size) return;
+  throw new FlError('internal', `contribution: expected ${size} numbers, got ${values.length}`);
+}
+
+async function* chunksOf(bytes: Uint8Array, from: number): AsyncGenerator<Uint8Array> {
+  for (let at = from; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES);
+}

@@ -1,0 +1,63 @@
+/**
+ * What a site allows, in its own words (`policy.yaml`) and in its own hands: the client checks every plan against it and
+ * declines what it forbids. A key that is not known is an error, so that a misspelt rule is never a missing one.
+ */
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { FlError } from '../shared/errors.js';
+import type { RoundPlan } from '../shared/round.js';
+
+const schema = z.strictObject({
+  /** Names of workloads that may train here; absent: all. */
+  workloads: z.array(z.string()).optional(),
+  'min-cohort': z.int().min(1).optional(),
+  'max-local-epochs': z.number().positive().optional(),
+  'max-local-steps': z.int().min(1).optional(),
+  'max-rounds': z.int().min(1).optional(),
+  'max-model-bytes': z.int().min(1).optional(),
+});
+
+export type Policy = z.infer<typeof schema>;
+
+export const allowAll: Policy = {};
+
+/** @throws FlError invalid-argument naming the key. */
+export function parsePolicy(text: string, source: string): Policy {
+  let value: unknown;
+  try {
+    value = parse(text) ?? {};
+  } catch (error) {
+    throw new FlError('invalid-argument', `${source}: not YAML: ${FlError.from(error).message}`);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new FlError(
+    'invalid-argument',
+    `${source}: ${[issue.path.join('.'), issue.message].filter(Boolean).join(': ')}`,
+  );
+}
+
+/** Why the plan may not run here, or undefined. */
+export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
+  const { training, workload, rounds } = plan.work;
+  if (policy.workloads !== undefined && !policy.workloads.includes(workload)) {
+    return `policy: workloads: expected one of ${policy.workloads.join(', ')}, got ${workload}`;
+  }
+  return (
+    atLeast('min-cohort', policy['min-cohort'], plan.cohort) ??
+    atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
+    atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
+    atMost('max-rounds', policy['max-rounds'], rounds) ??
+    atMost('max-model-bytes', policy['max-model-bytes'], plan.modelSizeBytes)
+  );
+}
+
+function atMost(key: string, limit: number | undefined, got: number | undefined): string | undefined {
+  if (limit === undefined || got === undefined || got <= limit) return undefined;
+  return `policy: ${key}: expected at most ${limit}, got ${got}`;
+}
+
+function atLeast(key: string, limit: number | undefined, got: number): string | undefined {
+  return limit === undefined || got >= limit ? undefined : `policy: ${key}: expected at least ${limit}, got ${got}`;
+}

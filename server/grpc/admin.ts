@@ -1,0 +1,122 @@
+/**
+ * The operator's calls over gRPC: starling.v1.AdminService. Each is refused without the admin token.
+ */
+import type {
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  Metadata,
+  ServerReadableStream,
+  ServerWritableStream,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { invalidArgument } from '../../shared/errors.js';
+import type { AdminService } from '../../shared/service.js';
+import * as wire from '../../shared/wire/admin.js';
+import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
+import { adminCheck, type FaultListener, statusOf, unary, writeOrWait } from './call.js';
+
+type Call = ServerWritableStream<Uint8Array, Uint8Array>;
+
+export function adminHandlers(
+  admin: AdminService,
+  adminToken: string,
+  onFault: FaultListener,
+): UntypedServiceImplementation {
+  const check = adminCheck(adminToken);
+  const guarded = (method: string, handle: (request: Uint8Array) => Promise<Uint8Array>) =>
+    unary(method, onFault, (request, metadata) => {
+      check(metadata);
+      return handle(request);
+    });
+  return {
+    createToken: guarded('CreateToken', async (request) =>
+      wire.encodeTokenReply(await admin.createToken(wire.decodeTokenRequest(request))),
+    ),
+    listClients: guarded('ListClients', async () => wire.encodeClientList(await admin.listClients())),
+    startRun: startRun(admin, check, onFault),
+    stopRun: guarded('StopRun', async (request) => {
+      const { run, reason } = wire.decodeStopRequest(request);
+      await admin.stopRun(run, reason);
+      return wire.EMPTY_MESSAGE;
+    }),
+    resumeRun: guarded('ResumeRun', async (request) => {
+      await admin.resumeRun(wire.decodeRunName(request));
+      return wire.EMPTY_MESSAGE;
+    }),
+    listRuns: guarded('ListRuns', async () => wire.encodeRunList(await admin.listRuns())),
+    getRun: streamed('GetRun', check, onFault, async (call) => {
+      const { info, report } = await admin.getRun(wire.decodeRunName(call.request));
+      await writeOrWait(call, wire.encodeRunInfo(info));
+      for (const piece of piecesOf(new TextEncoder().encode(report))) {
+        if (!(await writeOrWait(call, encodeChunk(UPLOAD_DATA_FIELD, piece)))) return;
+      }
+    }),
+    watchRun: streamed('WatchRun', check, onFault, async (call) => {
+      const gone = new AbortController();
+      call.on('cancelled', () => gone.abort());
+      for await (const event of admin.watchRun(wire.decodeRunName(call.request), gone.signal)) {
+        if (!(await writeOrWait(call, wire.encodeRunEvent(event)))) return;
+      }
+    }),
+  };
+}
+
+function streamed(
+  method: string,
+  check: (metadata: Metadata) => void,
+  onFault: FaultListener,
+  handle: (call: Call) => Promise<void>,
+): handleServerStreamingCall<Uint8Array, Uint8Array> {
+  return async (call) => {
+    try {
+      check(call.metadata);
+      await handle(call);
+      call.end();
+    } catch (thrown) {
+      if (!call.cancelled) call.emit('error', statusOf(thrown, method, onFault));
+    }
+  };
+}
+
+function startRun(
+  admin: AdminService,
+  check: (metadata: Metadata) => void,
+  onFault: FaultListener,
+): handleClientStreamingCall<Uint8Array, Uint8Array> {
+  const run = async (call: ServerReadableStream<Uint8Array, Uint8Array>): Promise<string> => {
+    check(call.metadata);
+    const { spec, model } = await readStart(call);
+    return admin.startRun(spec, model);
+  };
+  return (call, callback) => {
+    call.on('error', () => {});
+    run(call).then(
+      (name) => callback(null, wire.encodeRunName(name)),
+      (thrown) => callback(statusOf(thrown, 'StartRun', onFault)),
+    );
+  };
+}
+
+/** The specification and the whole model: as many bytes as the header said, no more and no less. */
+async function readStart(call: AsyncIterable<Uint8Array>): Promise<{ spec: wire.RunStart['spec']; model: Uint8Array }> {
+  let start: wire.RunStart | undefined;
+  let model = new Uint8Array(0);
+  let filled = 0;
+  for await (const message of call) {
+    const part = wire.decodeStartRunPart(message);
+    if ('header' in part) {
+      if (start !== undefined) throw invalidArgument('part', 'a piece of the model', 'a second header');
+      start = part.header;
+      model = new Uint8Array(start.modelSizeBytes);
+      continue;
+    }
+    if (filled + part.model.length > model.length) {
+      throw invalidArgument('model', `${model.length} bytes`, `${filled + part.model.length} or more`);
+    }
+    model.set(part.model, filled);
+    filled += part.model.length;
+  }
+  if (start === undefined) throw invalidArgument('first message', 'a header', 'none');
+  if (filled !== model.length) throw invalidArgument('model', `${model.length} bytes`, filled);
+  return { spec: start.spec, model };
+}

@@ -1,0 +1,132 @@
+/**
+ * The calls of a participant over gRPC: starling.v1.EnrolmentService and starling.v1.ParticipantService.
+ */
+import type {
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  Metadata,
+  ServerReadableStream,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
+import type { ParticipantService, UploadReply } from '../../shared/service.js';
+import { DOWNLOAD_DATA_FIELD, encodeChunk, piecesOf } from '../../shared/wire/chunk.js';
+import * as wire from '../../shared/wire/transfer.js';
+import { type FaultListener, sessionOf, statusOf, unary, writeOrWait } from './call.js';
+import type { ControlStreams } from './control.js';
+
+export interface UploadLimits {
+  /** How long an upload whose next chunk is wanted may stay silent. */
+  readonly uploadIdleMs: number;
+}
+
+type UploadCall = ServerReadableStream<Uint8Array, Uint8Array>;
+
+export function enrolmentHandlers(
+  participant: ParticipantService,
+  onFault: FaultListener,
+): UntypedServiceImplementation {
+  return {
+    enrol: unary('Enrol', onFault, async (request) =>
+      wire.encodeEnrolReply(await participant.enrol(wire.decodeEnrolRequest(request))),
+    ),
+  };
+}
+
+export function participantHandlers(
+  participant: ParticipantService,
+  options: { control: ControlStreams; limits: UploadLimits; onFault: FaultListener },
+): UntypedServiceImplementation {
+  const { control, limits, onFault } = options;
+  return {
+    control: control.handle,
+    downloadModel: download(participant, onFault),
+    uploadStatus: unary('UploadStatus', onFault, async (request, metadata) => {
+      const session = sessionOf(metadata);
+      const update = wire.decodeUploadStatusRequest(request);
+      return wire.encodeUploadStatusReply(await participant.uploadStatus(session, update));
+    }),
+    uploadUpdate: upload(participant, limits, onFault),
+  };
+}
+
+function download(
+  participant: ParticipantService,
+  onFault: FaultListener,
+): handleServerStreamingCall<Uint8Array, Uint8Array> {
+  return async (call) => {
+    try {
+      const session = sessionOf(call.metadata);
+      const request = wire.decodeDownloadRequest(call.request);
+      for await (const chunk of participant.download(session, request)) {
+        for (const piece of piecesOf(chunk)) {
+          if (!(await writeOrWait(call, encodeChunk(DOWNLOAD_DATA_FIELD, piece)))) return;
+        }
+      }
+      call.end();
+    } catch (thrown) {
+      if (!call.cancelled) call.emit('error', statusOf(thrown, 'DownloadModel', onFault));
+    }
+  };
+}
+
+function upload(
+  participant: ParticipantService,
+  limits: UploadLimits,
+  onFault: FaultListener,
+): handleClientStreamingCall<Uint8Array, Uint8Array> {
+  return (call, callback) => {
+    call.on('error', () => {});
+    receive(participant, call, limits).then(
+      (reply) => callback(null, wire.encodeUploadReply(reply)),
+      (thrown) => callback(statusOf(thrown, 'UploadUpdate', onFault)),
+    );
+  };
+}
+
+async function receive(participant: ParticipantService, call: UploadCall, limits: UploadLimits): Promise<UploadReply> {
+  const session = sessionOf(call.metadata as Metadata);
+  const parts = partsOf(call, limits.uploadIdleMs);
+  const first = await parts.next();
+  if (first.done === true || !('header' in first.value)) throw invalidArgument('first message', 'a header', 'none');
+  const { signed, offset } = first.value.header;
+  return participant.upload(session, signed, offset, chunksOf(parts, signed.header.sizeBytes - offset));
+}
+
+/** Ends with an FlError when the stream breaks off: an upload that was cut never looks like a short one. */
+async function* partsOf(call: UploadCall, idleMs: number): AsyncGenerator<wire.UploadPart, void> {
+  const messages = call[Symbol.asyncIterator]();
+  const expire = (): void => {
+    call.destroy(new FlError('unavailable', `upload: expected a chunk within ${idleMs} ms, got none`));
+  };
+  try {
+    for (;;) {
+      const timer = setTimeout(expire, idleMs);
+      const next = await messages.next().finally(() => clearTimeout(timer));
+      if (next.done === true) return;
+      yield wire.decodeUploadPart(next.value);
+    }
+  } catch (thrown) {
+    if (thrown instanceof FlError) throw thrown;
+    throw new FlError('unavailable', 'the upload broke off', { cause: thrown });
+  } finally {
+    await messages.return?.();
+  }
+}
+
+/**
+ * Exactly `expectedBytes`, or an FlError: a stream that the client resets ends here like one that it has finished.
+ */
+async function* chunksOf(
+  parts: AsyncGenerator<wire.UploadPart, void>,
+  expectedBytes: number,
+): AsyncGenerator<Uint8Array, void> {
+  let got = 0;
+  for await (const part of parts) {
+    if (!('data' in part)) throw invalidArgument('part', 'data', 'a second header');
+    got += part.data.length;
+    if (got > expectedBytes) throw invalidArgument('data', `${expectedBytes} bytes in all`, `${got} or more`);
+    yield part.data;
+  }
+  if (got < expectedBytes) throw new FlError('unavailable', `the upload broke off at ${got} of ${expectedBytes} bytes`);
+}

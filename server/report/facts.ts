@@ -1,0 +1,53 @@
+/**
+ * What the one who writes a report may know beyond report.json, and the words that all sections share.
+ */
+import type { Report, RoundReport } from '../../shared/report.js';
+import type { Headline } from './metrics.js';
+
+export interface ReportFacts {
+  /** From the workload's manifest; without it the headline is guessed from the names of the metrics. */
+  readonly headline?: Headline;
+  /** Clients that belong to the run, also those that were never in a cohort. */
+  readonly clients?: number;
+  /** Rounds that the run was asked for. */
+  readonly plannedRounds?: number;
+  /** The exact command that does the run again. */
+  readonly command?: string;
+}
+
+export const FED = 'Federated';
+export const ALONE = 'Each client alone';
+export const CENTRAL = 'All data in one place';
+
+/** How many clients the report knows of: told, evaluated, dropped, or at least the largest cohort. */
+export function clientCount(report: Report, facts: ReportFacts): number {
+  const names = new Set(Object.keys(report.final.perClient));
+  for (const round of report.rounds) for (const { client } of round.dropped) names.add(client);
+  return facts.clients ?? Math.max(names.size, largestCohort(report));
+}
+
+export function largestCohort(report: Report): number {
+  return report.rounds.reduce((most, round) => Math.max(most, round.cohort), 0);
+}
+
+/** Updates that a round was waiting for: the superseded were invited as a reserve and are no loss. */
+export function awaited({ cohort, dropped }: RoundReport): number {
+  return cohort - dropped.filter(({ reason }) => reason === 'superseded').length;
+}
+
+/** The sum of one figure over the rounds; figures that are not finite count as 0. */
+export function total(report: Report, pick: (round: Report['rounds'][number]) => number): number {
+  return report.rounds.reduce((sum, round) => sum + (Number.isFinite(pick(round)) ? pick(round) : 0), 0);
+}
+
+/** Values by their key, keys and values in the order in which they came. (`Map.groupBy` came after Node 20.) */
+export function groupBy<Key, Item>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}

@@ -1,0 +1,416 @@
+/**
+ * The round engine: `step(state, event) -> [state, effects]`, pure, one event at a time, never waiting or polling.
+ *
+ *   waiting --enough clients--> training --full cohort | deadline--> committing --stored--> committed
+ *      ^                           |                                                            |
+ *      |<-------- aborted ---------+                          evaluating <--enough clients------+
+ *      |                                                          |                             |
+ *      +<-------------------- next round, or ended <--------------+<------ no evaluation -------+
+ *
+ * A client that goes away keeps its place until the deadline: coming back, it gets the same plan and brings the update
+ * that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
+ * Secure aggregation adds its phases between waiting and committing; the order of stages stays.
+ */
+import type { DropReason } from '../shared/errors.js';
+import { meansOf, type SumMetrics, sumMetrics } from '../shared/metrics.js';
+import { rngFromSeed } from '../shared/rng.js';
+import type { RunStatus, TaskKind } from '../shared/round.js';
+import {
+  arrivals,
+  type Cohort,
+  currentMember,
+  type Draft,
+  droppedOf,
+  dropReceipt,
+  type Effect,
+  inserted,
+  isCurrent,
+  type Member,
+  memberOf,
+  metricsByClient,
+  namesOf,
+  newCohort,
+  planFor,
+  positionOf,
+  type RoundEvent,
+  type RunState,
+  type Stage,
+  timerId,
+  withMember,
+} from './round-state.js';
+import { sampleUniform } from './samplers.js';
+
+type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
+type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
+
+/** The whole engine. Events that no longer matter (late timers, stale answers) change nothing. */
+export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {
+  const effects: Effect[] = [];
+  return [handle(state, event, effects), effects];
+}
+
+function handle(state: RunState, event: RoundEvent, out: Effect[]): RunState {
+  switch (event.kind) {
+    case 'online':
+      return onOnline({ ...state, online: inserted(state.online, event.client) }, event, out);
+    case 'offline':
+      return { ...state, online: state.online.filter((name) => name !== event.client) };
+    case 'arrived':
+      return onArrived(state, event, out);
+    case 'invalid':
+      return onInvalid(state, event, out);
+    case 'declined':
+      return onDeclined(state, event, out);
+    case 'evaluated':
+      return onEvaluated(state, event, out);
+    case 'stored':
+      return onStored(state, event, out);
+    case 'timer':
+      return onTimer(state, event, out);
+    case 'stop':
+      return onStop(state, event, out);
+    case 'resume':
+      return onResume(state, event.atMs, out);
+  }
+}
+
+// ---- clients come ----------------------------------------------------------------------------------------------
+
+function onOnline(state: RunState, event: EventOf<'online'>, out: Effect[]): RunState {
+  const { stage } = state;
+  if (stage.kind === 'training' || stage.kind === 'evaluating') {
+    if (memberOf(stage.cohort, event.client)?.status === 'invited') out.push(planFor(state, event.client));
+    return state;
+  }
+  return proceed(state, event.atMs, out);
+}
+
+/** Starts whatever was waiting for clients, if there are enough now. */
+function proceed(state: RunState, atMs: number, out: Effect[]): RunState {
+  if (state.stage.kind === 'committed') {
+    return state.online.length >= state.spec.minClients ? startEvaluation(state, state.stage, atMs, out) : state;
+  }
+  if (state.stage.kind !== 'waiting') return state;
+  const eligible = state.online.filter((name) => positionOf(state.refused, name) < 0);
+  if (eligible.length >= state.spec.minClients) return startTraining(state, eligible, atMs, out);
+  const { round, online, spec } = state;
+  out.push({ kind: 'emit', event: { kind: 'waiting', atMs, round, online: online.length, need: spec.minClients } });
+  return state;
+}
+
+// ---- training --------------------------------------------------------------------------------------------------
+
+function startTraining(state: RunState, eligible: readonly string[], atMs: number, out: Effect[]): RunState {
+  const { round, attempt, spec } = state;
+  const rng = rngFromSeed(spec.seed).split(`cohort/${round}/${attempt}`);
+  const invited = sampleUniform(eligible, Math.ceil(spec.cohort * (1 + spec.overSelection)), rng);
+  const deadlineAtMs = atMs + spec.deadlineMs;
+  const cohort = newCohort(invited);
+  out.push({ kind: 'record', record: { kind: 'round-started', atMs, round, attempt, cohort: cohort.names } });
+  return openTraining(state, cohort, { startedAtMs: atMs, deadlineAtMs }, out);
+}
+
+/** Plans for everyone who is here; also the way back into a round that a crash interrupted. */
+export function openTraining(
+  state: RunState,
+  cohort: Cohort,
+  { startedAtMs, deadlineAtMs }: { startedAtMs: number; deadlineAtMs: number },
+  out: Effect[],
+): RunState {
+  const { round, attempt } = state;
+  const next: RunState = { ...state, stage: { kind: 'training', cohort, startedAtMs, deadlineAtMs } };
+  out.push({ kind: 'open-sum', round, attempt });
+  out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
+  out.push({
+    kind: 'emit',
+    event: { kind: 'round-started', atMs: startedAtMs, round, attempt, cohort: cohort.names },
+  });
+  for (const client of cohort.names) if (positionOf(state.online, client) >= 0) out.push(planFor(next, client));
+  return next;
+}
+
+function onArrived(state: RunState, event: EventOf<'arrived'>, out: Effect[]): RunState {
+  const { client, updateSha256, atMs } = event;
+  const { stage } = state;
+  const member = currentMember(state, event);
+  if (member?.status === 'arrived' && member.updateSha256 === updateSha256) {
+    out.push({ kind: 'answer', client, updateSha256, outcome: 'again', detail: '' });
+    return state;
+  }
+  if (stage.kind !== 'training' || member?.status !== 'invited') {
+    turnDown(state, event, out, member);
+    return state;
+  }
+  out.push({ kind: 'answer', client, updateSha256, outcome: 'add', detail: '' });
+  out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
+  const cohort = withMember(stage.cohort, client, { status: 'arrived', updateSha256, metrics: event.metrics });
+  return trainingMoved(state, { ...stage, cohort }, atMs, out);
+}
+
+/** A rejected upload: the answer to the call, and the receipt that lets the client forget the update. */
+function turnDown(
+  state: RunState,
+  event: EventOf<'arrived'> | EventOf<'invalid'>,
+  out: Effect[],
+  member: Member | undefined,
+): void {
+  const { client, updateSha256 } = event;
+  const reason: DropReason = member?.status === 'dropped' ? member.reason : 'deadline';
+  out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail: rejection(state, event, member) });
+  out.push(dropReceipt(state, event, reason));
+}
+
+/** Says why an update is not taken; `member` is what became of the client in the current attempt. */
+export function rejection(
+  { round, attempt }: RunState,
+  id: { round: number; attempt: number },
+  member: Member | undefined,
+): string {
+  if (id.round !== round || id.attempt !== attempt) return `stale: expected round ${round} attempt ${attempt}`;
+  if (member === undefined) return 'not in the cohort of this round';
+  if (member.status === 'arrived') return 'duplicate: another update of this client is in already';
+  if (member.status === 'dropped') return `dropped: ${member.reason}`;
+  return 'late: the round has closed';
+}
+
+function onInvalid(state: RunState, event: EventOf<'invalid'>, out: Effect[]): RunState {
+  const { client, updateSha256, atMs, detail } = event;
+  const { stage } = state;
+  const member = currentMember(state, event);
+  if (stage.kind !== 'training' || member?.status !== 'invited') {
+    turnDown(state, event, out, member);
+    return state;
+  }
+  const reason = 'invalid-update';
+  out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail });
+  out.push(dropReceipt(state, event, reason));
+  return dropMember(state, stage, client, { reason, detail, atMs }, out);
+}
+
+function onDeclined(state: RunState, event: EventOf<'declined'>, out: Effect[]): RunState {
+  const { client, atMs, detail, task } = event;
+  const { stage } = state;
+  if (stage.kind !== 'training' && stage.kind !== 'evaluating') return state;
+  if (!isCurrent(state, task) || memberOf(stage.cohort, client)?.status !== 'invited') return state;
+  const refused = event.reason === 'refused' ? inserted(state.refused, client) : state.refused;
+  return dropMember({ ...state, refused }, stage, client, { reason: event.reason, detail, atMs }, out);
+}
+
+function dropMember(
+  state: RunState,
+  stage: StageOf<'training'> | StageOf<'evaluating'>,
+  client: string,
+  { reason, detail, atMs }: { reason: DropReason; detail: string; atMs: number },
+  out: Effect[],
+): RunState {
+  out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round: state.round, client, reason, detail } });
+  const cohort = withMember(stage.cohort, client, { status: 'dropped', reason, detail });
+  if (stage.kind === 'evaluating') return evaluationMoved(state, { ...stage, cohort }, atMs, out);
+  return trainingMoved(state, { ...stage, cohort }, atMs, out);
+}
+
+/** After every change of a cohort in training: is the round complete? */
+function trainingMoved(state: RunState, stage: StageOf<'training'>, atMs: number, out: Effect[]): RunState {
+  const arrived = namesOf(stage.cohort, 'arrived').length;
+  const open = namesOf(stage.cohort, 'invited').length;
+  if (open === 0 || arrived >= state.spec.cohort) return closeTraining(state, stage, 'superseded', atMs, out);
+  return { ...state, stage };
+}
+
+/** Freezes the survivors; whoever is still out is dropped for `lateReason`. */
+function closeTraining(
+  state: RunState,
+  stage: StageOf<'training'>,
+  lateReason: DropReason,
+  atMs: number,
+  out: Effect[],
+): RunState {
+  const cohort = dropInvited(state, stage.cohort, { task: 'train', reason: lateReason, atMs }, out);
+  const survivors = namesOf(cohort, 'arrived');
+  if (survivors.length < state.spec.minSurvivors) return abort(state, cohort, atMs, out);
+  const { round, attempt } = state;
+  out.push({ kind: 'commit', round, attempt, survivors });
+  return { ...state, stage: { kind: 'committing', cohort, startedAtMs: stage.startedAtMs, trainedAtMs: atMs } };
+}
+
+function dropInvited(
+  state: RunState,
+  cohort: Cohort,
+  { task: kind, reason, atMs }: { task: TaskKind; reason: DropReason; atMs: number },
+  out: Effect[],
+): Cohort {
+  const { run, round, attempt } = state;
+  return namesOf(cohort, 'invited').reduce((rest, client) => {
+    out.push({ kind: 'withdraw', client, task: { run, kind, round, attempt }, reason });
+    out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round, client, reason, detail: '' } });
+    return withMember(rest, client, { status: 'dropped', reason, detail: '' });
+  }, cohort);
+}
+
+/** Too few updates: nothing of this attempt is kept, and the round is tried again with a new cohort. */
+function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect[]): RunState {
+  const { round, attempt, spec } = state;
+  const reasons = droppedOf(cohort).map(
+    ({ client, reason, detail }) => `${client} ${reason}${detail && `: ${detail}`}`,
+  );
+  const survivors = namesOf(cohort, 'arrived').length;
+  const reason = `${survivors} of at least ${spec.minSurvivors} updates (${reasons.slice(0, 5).join('; ')})`;
+  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
+  out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
+  voidArrived(state, cohort, out);
+  const times = attempt - state.firstAttempt + 1;
+  if (times >= spec.maxAttempts) {
+    return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, atMs, out);
+  }
+  return proceed({ ...state, attempt: attempt + 1, stage: { kind: 'waiting' } }, atMs, out);
+}
+
+/** Tells everyone whose update is in a sum that will never be used. */
+function voidArrived(state: RunState, cohort: Cohort, out: Effect[]): void {
+  const { round, attempt } = state;
+  for (const arrival of arrivals(cohort)) out.push(dropReceipt(state, { round, attempt, ...arrival }, 'round-aborted'));
+}
+
+// ---- the model is made -----------------------------------------------------------------------------------------
+
+function onStored(state: RunState, event: EventOf<'stored'>, out: Effect[]): RunState {
+  const { stage, run, round, attempt, spec } = state;
+  const { atMs, modelSha256 } = event;
+  if (stage.kind !== 'committing' || event.round !== round || event.attempt !== attempt) return state;
+  const survivors = arrivals(stage.cohort);
+  const draft: Draft = {
+    round,
+    attempt,
+    cohort: stage.cohort.names.length,
+    survivors: survivors.length,
+    dropped: droppedOf(stage.cohort),
+    modelSha256,
+    metrics: meansOf(sumMetrics(metricsByClient(stage.cohort)), 'train'),
+    durationMs: atMs - stage.startedAtMs,
+    overheadMs: atMs - stage.trainedAtMs,
+  };
+  out.push({ kind: 'record', record: { kind: 'committed', atMs, round, attempt, modelSha256, survivors, draft } });
+  for (const { client, updateSha256 } of survivors) {
+    const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
+    out.push({ kind: 'receipt', receipt });
+  }
+  return openCommitted({ ...state, modelSha256 }, draft, atMs + spec.deadlineMs, atMs, out);
+}
+
+/** A committed round: evaluate it if it is its turn; also the way back after a crash between the two. */
+export function openCommitted(state: RunState, draft: Draft, untilMs: number, atMs: number, out: Effect[]): RunState {
+  const { spec, round } = state;
+  const due = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
+  if (!due) return closeRound(state, draft, {}, atMs, out);
+  const next: RunState = { ...state, stage: { kind: 'committed', draft, untilMs } };
+  out.push({ kind: 'timer', id: timerId(next), atMs: untilMs });
+  return proceed(next, atMs, out);
+}
+
+function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: number, out: Effect[]): RunState {
+  const { spec, round, attempt, online } = state;
+  const rng = rngFromSeed(spec.seed).split(`evaluation/${round}/${attempt}`);
+  const size = spec.evaluateClients === 0 ? online.length : spec.evaluateClients;
+  const cohort = newCohort(sampleUniform(online, size, rng));
+  const deadlineAtMs = atMs + spec.deadlineMs;
+  const { draft } = stage;
+  const next: RunState = { ...state, stage: { kind: 'evaluating', draft, cohort, startedAtMs: atMs, deadlineAtMs } };
+  out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
+  for (const client of cohort.names) out.push(planFor(next, client));
+  return next;
+}
+
+function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]): RunState {
+  const { stage } = state;
+  if (stage.kind !== 'evaluating' || !isCurrent(state, event.task)) return state;
+  if (memberOf(stage.cohort, event.client)?.status !== 'invited') return state;
+  const cohort = withMember(stage.cohort, event.client, { status: 'evaluated', metrics: event.metrics });
+  return evaluationMoved(state, { ...stage, cohort }, event.atMs, out);
+}
+
+function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
+  if (namesOf(stage.cohort, 'invited').length > 0) return { ...state, stage };
+  return closeRound(state, stage.draft, metricsByClient(stage.cohort), atMs, out);
+}
+
+/** The round is over, evaluated or not: on to the next, or to the end. */
+function closeRound(
+  state: RunState,
+  draft: Draft,
+  evaluation: Readonly<Record<string, SumMetrics>>,
+  atMs: number,
+  out: Effect[],
+): RunState {
+  const metrics = { ...draft.metrics, ...meansOf(sumMetrics(evaluation), 'test') };
+  out.push({ kind: 'round-ended', draft: { ...draft, metrics }, evaluation });
+  return proceed(advance(state, atMs, out), atMs, out);
+}
+
+/** The round after this one, or the end of the run. */
+export function advance(state: RunState, atMs: number, out: Effect[]): RunState {
+  if (state.round >= state.spec.rounds) return end(state, 'completed', '', atMs, out);
+  return { ...state, round: state.round + 1, attempt: 1, firstAttempt: 1, stage: { kind: 'waiting' } };
+}
+
+// ---- time, stop, resume ----------------------------------------------------------------------------------------
+
+function onTimer(state: RunState, event: EventOf<'timer'>, out: Effect[]): RunState {
+  const { stage } = state;
+  if (event.id !== timerId(state)) return state;
+  switch (stage.kind) {
+    case 'training':
+      return closeTraining(state, stage, 'deadline', event.atMs, out);
+    case 'committed':
+      if (state.online.length === 0) return closeRound(state, stage.draft, {}, event.atMs, out);
+      return startEvaluation(state, stage, event.atMs, out);
+    case 'evaluating': {
+      const cohort = dropInvited(state, stage.cohort, { task: 'evaluate', reason: 'deadline', atMs: event.atMs }, out);
+      return evaluationMoved(state, { ...stage, cohort }, event.atMs, out);
+    }
+    default:
+      return state;
+  }
+}
+
+function onStop(state: RunState, event: EventOf<'stop'>, out: Effect[]): RunState {
+  const { stage } = state;
+  if (stage.kind === 'ended') return state;
+  const { atMs } = event;
+  if (stage.kind === 'training' || stage.kind === 'evaluating') {
+    const task = stage.kind === 'training' ? 'train' : 'evaluate';
+    dropInvited(state, stage.cohort, { task, reason: 'round-aborted', atMs }, out);
+  }
+  if (stage.kind === 'training' || stage.kind === 'committing') voidArrived(state, stage.cohort, out);
+  if (stage.kind !== 'committed' && stage.kind !== 'evaluating') {
+    return end(state, event.status, event.reason, atMs, out);
+  }
+  out.push({ kind: 'round-ended', draft: stage.draft, evaluation: {} }); // the round counts, unevaluated
+  const next = advance(state, atMs, out);
+  return next.stage.kind === 'ended' ? next : end(next, event.status, event.reason, atMs, out);
+}
+
+function end(state: RunState, status: RunStatus, reason: string, atMs: number, out: Effect[]): RunState {
+  out.push({ kind: 'record', record: { kind: 'ended', atMs, status, reason } });
+  out.push({ kind: 'emit', event: { kind: 'ended', atMs, status, reason } });
+  return { ...state, status, reason, stage: { kind: 'ended' } };
+}
+
+/** Goes on after a stop or a failure; the interrupted round starts over as a new attempt. */
+function onResume(state: RunState, atMs: number, out: Effect[]): RunState {
+  if (state.stage.kind !== 'ended' || state.status === 'completed') return state;
+  out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
+  return proceed(resumed(state), atMs, out);
+}
+
+/** The state that a run goes on from after `resumed`. */
+export function resumed(state: RunState): RunState {
+  return {
+    ...state,
+    status: 'running',
+    reason: '',
+    refused: [],
+    attempt: state.attempt + 1,
+    firstAttempt: state.attempt + 1,
+    stage: { kind: 'waiting' },
+  };
+}

@@ -1,0 +1,342 @@
+/**
+ * The shell around one run: a queue of events into the pure engine, and a hand for each effect. One event at a time;
+ * a record is on the disk before what follows from it is said.
+ */
+import { contributionLayout, phaseOfRound } from '../shared/channels.js';
+import type { Clock } from '../shared/clock.js';
+import { type DropReason, FlError } from '../shared/errors.js';
+import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
+import type { Layout } from '../shared/params.js';
+import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
+import type { CoordinatorFrame, PendingUpdate, RunInfo, UploadReply } from '../shared/service.js';
+import { createSum, type ExactSum } from './aggregators/exact-sum.js';
+import { Feed } from './feed.js';
+import type { History } from './history.js';
+import type { Journal } from './journal/journal.js';
+import type { ModelStore } from './journal/models.js';
+import { advanceModel, type GlobalModel, pruneModels } from './model.js';
+import { rejection, step } from './round.js';
+import {
+  currentMember,
+  dropReceipt,
+  type Effect,
+  isWanted,
+  type RoundEvent,
+  type RunRecord,
+  type RunState,
+} from './round-state.js';
+import type { Strategy } from './strategies/strategy.js';
+
+type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
+type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
+
+export interface RunSurroundings {
+  readonly clock: Clock;
+  readonly identity: Identity;
+  readonly journal: Pick<Journal, 'append' | 'close'>;
+  readonly models: ModelStore;
+  readonly directory: string;
+  readonly strategy: Strategy;
+  /** Sends to a client if it is here; one that is not asks when it comes back. */
+  send(client: string, frame: CoordinatorFrame): void;
+  /** The disk failed or a bug struck: nothing more may be promised. */
+  fatal(error: FlError): void;
+}
+
+/** A verified update that waits for the engine's answer. */
+interface Offer {
+  readonly values: Float32Array;
+  readonly weights: readonly number[];
+  resolve(reply: UploadReply): void;
+}
+
+export class Run {
+  readonly id: string;
+  readonly spec: RunSpec;
+  readonly createdAtMs: number;
+  readonly history: History;
+  readonly feed = new Feed();
+  /** Bytes of this round so far. */
+  readonly traffic = { up: 0, down: 0 };
+  readonly #around: RunSurroundings;
+  #state: RunState;
+  #model: GlobalModel;
+  #previousSha256: string;
+  #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
+  #events: RoundEvent[] = [];
+  #pump: Promise<void> | undefined;
+  #broken = false;
+  #offers = new Map<string, Offer[]>();
+  #cancelTimer = () => {};
+  #lastPlan: { key: string; frame: CoordinatorFrame } | undefined;
+
+  constructor(
+    around: RunSurroundings,
+    init: { spec: RunSpec; createdAtMs: number; state: RunState; history: History; model: GlobalModel },
+  ) {
+    this.#around = around;
+    this.spec = init.spec;
+    this.id = init.state.run;
+    this.createdAtMs = init.createdAtMs;
+    this.#state = init.state;
+    this.history = init.history;
+    this.#model = init.model;
+    this.#previousSha256 = init.model.sha256;
+    const { createdAtMs: atMs, state } = init;
+    for (const summary of init.history.summaries) this.feed.emit({ kind: 'round-ended', atMs, summary });
+    if (state.status !== 'running') this.feed.emit({ kind: 'ended', atMs, status: state.status, reason: state.reason });
+  }
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  get model(): GlobalModel {
+    return this.#model;
+  }
+
+  /** Carries out what a restart left to do, before any event. */
+  start(effects: readonly Effect[]): void {
+    this.#pump = this.#drain(effects);
+  }
+
+  /** Puts an event into the queue; it is handled after all that came before it. */
+  post(event: Untimed<RoundEvent>): void {
+    if (this.#broken) return;
+    this.#events.push({ ...event, atMs: this.#around.clock.nowMs() } as RoundEvent);
+    this.#pump ??= this.#drain([]);
+  }
+
+  /** Resolves when nothing is left in the queue. */
+  async idle(): Promise<void> {
+    while (this.#pump !== undefined) await this.#pump;
+  }
+
+  async close(): Promise<void> {
+    this.#cancelTimer();
+    await this.idle();
+    await this.#around.journal.close();
+  }
+
+  async #drain(first: readonly Effect[]): Promise<void> {
+    await undefined; // so that #pump is set before anything runs
+    try {
+      for (const effect of first) await this.#perform(effect);
+      for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+        const [state, effects] = step(this.#state, event);
+        this.#state = state;
+        for (const effect of effects) await this.#perform(effect);
+      }
+    } catch (error) {
+      this.#events = [];
+      this.#broken = true;
+      this.#around.fatal(FlError.from(error));
+    }
+    this.#pump = undefined;
+  }
+
+  #perform(effect: Effect): Promise<void> | void {
+    switch (effect.kind) {
+      case 'record':
+        return this.#record(effect.record);
+      case 'plan':
+        return this.#around.send(effect.client, this.#planFrame(effect));
+      case 'withdraw':
+        return this.#around.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
+      case 'open-sum':
+        return this.#openSum(effect);
+      case 'answer':
+        return this.#answer(effect);
+      case 'commit':
+        return this.#commit(effect);
+      case 'receipt':
+        return this.#sendReceipt(effect.receipt);
+      case 'timer':
+        return this.#setTimer(effect);
+      case 'emit':
+        if (effect.event.kind === 'ended') this.#cancelTimer();
+        return this.feed.emit(effect.event);
+      case 'round-ended':
+        return this.#roundEnded(effect);
+    }
+  }
+
+  #openSum({ round, attempt }: EffectOf<'open-sum'>): void {
+    this.#sum = { round, attempt, sum: createSum(this.contributionLayout(round)) };
+  }
+
+  async #record(record: RunRecord): Promise<void> {
+    this.history.add(record);
+    await this.#around.journal.append(record);
+  }
+
+  #setTimer({ id, atMs }: EffectOf<'timer'>): void {
+    this.#cancelTimer(); // the engine waits for one thing at a time
+    const delayMs = Math.max(0, atMs - this.#around.clock.nowMs());
+    this.#cancelTimer = this.#around.clock.after(delayMs, () => this.post({ kind: 'timer', id }));
+  }
+
+  // ---- plans and receipts --------------------------------------------------------------------------------------
+
+  #planFrame(effect: EffectOf<'plan'>): CoordinatorFrame {
+    const { task: kind, round, attempt, modelSha256, cohort } = effect;
+    const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
+    const key = `${kind}/${round}/${attempt}/${deadlineMs}`;
+    if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
+    const modelSizeBytes = this.#model.file.length;
+    const { work } = this.spec;
+    const plan: RoundPlan = {
+      run: this.id,
+      kind,
+      round,
+      attempt,
+      modelSha256,
+      modelSizeBytes,
+      deadlineMs,
+      cohort,
+      work,
+    };
+    const body = new TextEncoder().encode(canonicalJson(plan));
+    const signature = this.#around.identity.sign(signedBytes('plan', plan));
+    this.#lastPlan = { key, frame: { kind: 'plan', body, signature } };
+    return this.#lastPlan.frame;
+  }
+
+  #sendReceipt(receipt: Receipt): void {
+    const signature = this.#around.identity.sign(signedBytes('receipt', receipt));
+    this.#around.send(receipt.client, { kind: 'receipt', receipt, signature });
+  }
+
+  /** A client came back with updates that it keeps: tells it which of them it may forget. */
+  settle(client: string, pending: readonly PendingUpdate[]): void {
+    for (const update of pending) {
+      const over = this.history.receiptFor(this.id, client, update);
+      if (over !== undefined) this.#sendReceipt(over);
+      else if (!isWanted(this.#state, { client, ...update, updateSha256: update.sha256 })) {
+        this.#sendReceipt(this.#dropped(client, update, 'round-aborted'));
+      }
+    }
+  }
+
+  #dropped(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>, reason: DropReason): Receipt {
+    return dropReceipt({ run: this.id }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
+  }
+
+  // ---- updates -------------------------------------------------------------------------------------------------
+
+  contributionLayout(round: number): Layout {
+    return contributionLayout(phaseOfRound(this.spec.work.phases, round));
+  }
+
+  /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
+  async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
+    const { round, attempt, sha256: updateSha256 } = header;
+    const member = currentMember(this.#state, { client, round, attempt });
+    if (member?.status === 'arrived' && member.updateSha256 === updateSha256)
+      return { outcome: 'accepted', detail: '' };
+    if (member?.status !== 'invited') return this.#turnDown(client, header);
+    const detail = faultOfHeader(header, this.contributionLayout(round));
+    if (detail === undefined) return undefined;
+    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+  }
+
+  /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
+  async offer(client: string, header: UpdateHeader, values: Float32Array): Promise<UploadReply> {
+    const { round, attempt, sha256: updateSha256, metrics, weights } = header;
+    if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
+    const refusal = this.#sum.sum.validate(values, { weight: weights });
+    if (refusal !== undefined) {
+      const { detail } = refusal;
+      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    }
+    const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
+    return this.#ask(client, event, { values, weights });
+  }
+
+  #turnDown(client: string, header: UpdateHeader): UploadReply {
+    const { round, attempt } = header;
+    const member = currentMember(this.#state, { client, round, attempt });
+    this.#sendReceipt(this.#dropped(client, header, member?.status === 'dropped' ? member.reason : 'deadline'));
+    return { outcome: 'rejected', detail: rejection(this.#state, header, member) };
+  }
+
+  #ask(
+    client: string,
+    event: Untimed<Extract<RoundEvent, { kind: 'arrived' | 'invalid' }>>,
+    { values, weights }: Pick<Offer, 'values' | 'weights'>,
+  ): Promise<UploadReply> {
+    const key = `${client}/${event.updateSha256}`;
+    return new Promise((resolve) => {
+      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { values, weights, resolve }]);
+      this.post(event);
+    });
+  }
+
+  #answer({ client, updateSha256, outcome, detail }: EffectOf<'answer'>): void {
+    const key = `${client}/${updateSha256}`;
+    const [offer, ...rest] = this.#offers.get(key) ?? [];
+    if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
+    if (rest.length > 0) this.#offers.set(key, rest);
+    else this.#offers.delete(key);
+    if (outcome === 'add') this.#sum!.sum.add(offer.values, offer.weights);
+    offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
+  }
+
+  async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
+    const { models, directory, strategy } = this.#around;
+    const mean = { layout: this.contributionLayout(round), values: this.#sum!.sum.mean() };
+    this.#sum = undefined;
+    const next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
+    this.#previousSha256 = this.#model.sha256;
+    this.#model = next;
+    this.post({ kind: 'stored', round, attempt, modelSha256: next.sha256 });
+  }
+
+  async #roundEnded({ draft, evaluation }: EffectOf<'round-ended'>): Promise<void> {
+    const summary = { ...draft, bytesUp: this.traffic.up, bytesDown: this.traffic.down };
+    this.traffic.up = 0;
+    this.traffic.down = 0;
+    const atMs = this.#around.clock.nowMs();
+    const isLast = draft.round === this.spec.engine.rounds;
+    await this.#record({ ...this.history.roundEnded(summary, evaluation, isLast), atMs });
+    this.feed.emit({ kind: 'round-ended', atMs, summary });
+    const keep = [this.#model.sha256, this.#previousSha256];
+    await pruneModels(this.#around.models, this.#around.directory, keep);
+  }
+
+  // ---- for people ----------------------------------------------------------------------------------------------
+
+  info(): RunInfo {
+    const { status, reason, round } = this.#state;
+    const { createdAtMs, id: run } = this;
+    const { directory } = this.#around;
+    const activity = describeActivity(this.#state);
+    const { workload, rounds } = this.spec.work;
+    return { run, workload, status, reason, round, rounds, createdAtMs, directory, activity };
+  }
+}
+
+const noValues = { values: new Float32Array(0), weights: [] };
+
+function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
+  const last = layout.at(-1);
+  const expected = last === undefined ? 0 : 4 * (last.offset + last.size);
+  if (sizeBytes !== expected) return `sizeBytes: expected ${expected}, got ${sizeBytes}`;
+  if (weights.length !== layout.length) return `weights: expected ${layout.length}, got ${weights.length}`;
+  const bad = weights.find((weight) => !(weight >= 0 && Number.isFinite(weight)));
+  return bad === undefined ? undefined : `weights: expected finite numbers >= 0, got ${bad}`;
+}
+
+function describeActivity({ stage, online, spec }: RunState): string {
+  switch (stage.kind) {
+    case 'waiting':
+      return `waiting for clients: ${online.length} of ${spec.minClients}`;
+    case 'training':
+    case 'evaluating': {
+      const open = stage.cohort.members.filter(({ status }) => status === 'invited').length;
+      return `${stage.kind}: ${stage.cohort.members.length - open} of ${stage.cohort.members.length} clients done`;
+    }
+    default:
+      return stage.kind;
+  }
+}

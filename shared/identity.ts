@@ -1,0 +1,78 @@
+/**
+ * Who signed what: Ed25519 keys (RFC 8032) and the one canonical encoding that is signed.
+ *
+ * A signed object is JSON with sorted keys and no white space (RFC 8785; JavaScript's own number format is the
+ * canonical one), behind a label that says what kind of object it is, so no signature is valid for two purposes.
+ */
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+
+/** RFC 8410 DER prefixes: what stands before 32 raw key bytes. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+
+export type SignedKind = 'plan' | 'receipt' | 'update' | 'session' | 'enrolment';
+
+export interface Identity {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  sign(message: Uint8Array): Uint8Array;
+}
+
+/** An identity from its 32-byte private seed. */
+export function identityFromSeed(seed: Uint8Array): Identity {
+  if (seed.length !== 32) throw new RangeError(`seed: expected 32 bytes, got ${seed.length}`);
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
+  const publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length);
+  return { publicKey: new Uint8Array(publicKey), sign: (message) => new Uint8Array(sign(null, message, key)) };
+}
+
+/** 32 fresh bytes for {@link identityFromSeed}. */
+export function newIdentitySeed(): Uint8Array {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const der = privateKey.export({ format: 'der', type: 'pkcs8' });
+  return new Uint8Array(der.subarray(PKCS8_PREFIX.length));
+}
+
+/** Whether `signature` is `publicKey`'s over `message`; false for keys and signatures of a wrong length too. */
+export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false;
+  return verify(null, message, keyObjectOf(publicKey), signature);
+}
+
+/** Reading a key costs as much as verifying with it, and the same few are used again and again. */
+const keyObjects = new WeakMap<Uint8Array, KeyObject>();
+
+function keyObjectOf(publicKey: Uint8Array): KeyObject {
+  let key = keyObjects.get(publicKey);
+  if (key === undefined) {
+    key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
+    keyObjects.set(publicKey, key);
+  }
+  return key;
+}
+
+/** The bytes that are signed for `value`, a JSON value. */
+export function signedBytes(kind: SignedKind, value: unknown): Uint8Array {
+  return new TextEncoder().encode(`starling/v1/${kind}\n${canonicalJson(value)}`);
+}
+
+/** JSON with sorted keys; members that are undefined are left out. */
+export function canonicalJson(value: unknown): string {
+  if (value instanceof Uint8Array) return JSON.stringify(Buffer.from(value).toString('hex'));
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
+    return `{${members.join(',')}}`;
+  }
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new RangeError(`number: expected finite, got ${value}`);
+  return JSON.stringify(value);
+}
+
+/** Lower-case hex SHA-256. */
+export function sha256Hex(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,95 @@
+/**
+ * Frames of a control stream, client to coordinator: proto/starling/v1/participant.proto, ControlRequest.
+ */
+import { invalidArgument } from '../errors.js';
+import type { ClientFrame, DeclineReason } from '../service.js';
+import {
+  checkAtMost,
+  checkLength,
+  checkName,
+  checkText,
+  checkUint32,
+  clipText,
+  numberOf,
+  own,
+  parse,
+  present,
+  serialise,
+  wordOf,
+} from './checks.js';
+import { ControlRequest, type Hello } from './gen/starling/v1/participant.js';
+import { MAX_PENDING_UPDATES, MAX_TEXT_CHARS, MAX_VERSION_CHARS, SIGNATURE_BYTES } from './limits.js';
+import { metricsFromWire, metricsToWire } from './metrics.js';
+import { checkUpdateName, taskFromWire, taskToWire } from './task.js';
+
+const DECLINE_REASONS: Readonly<Record<number, DeclineReason>> = { 1: 'refused', 2: 'failed', 3: 'dropout' };
+
+/** @throws FlError invalid-argument for a frame that {@link decodeClientFrame} would refuse. */
+export function encodeClientFrame(frame: ClientFrame): Uint8Array {
+  return serialise('control frame', ControlRequest, { frame: toWire(frame) });
+}
+
+/** @throws FlError invalid-argument, whatever the bytes are. */
+export function decodeClientFrame(bytes: Uint8Array): ClientFrame {
+  return fromWire(present('frame', parse('control frame', ControlRequest, bytes).frame));
+}
+
+function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
+  switch (frame.kind) {
+    case 'hello':
+      return { $case: 'hello', value: helloMessage(frame) };
+    case 'proof':
+      return { $case: 'proof', value: { signature: checkLength('proof.signature', frame.signature, SIGNATURE_BYTES) } };
+    case 'progress': {
+      const stepsDone = checkUint32('progress.steps_done', frame.stepsDone);
+      const stepsTotal = checkUint32('progress.steps_total', frame.stepsTotal);
+      return { $case: 'progress', value: { task: taskToWire(frame.task), stepsDone, stepsTotal } };
+    }
+    case 'decline': {
+      const reason = numberOf('decline.reason', DECLINE_REASONS, frame.reason);
+      return { $case: 'decline', value: { task: taskToWire(frame.task), reason, detail: clipText(frame.detail) } };
+    }
+    case 'evaluation': {
+      const value = { task: taskToWire(frame.task), metrics: metricsToWire(frame.metrics) };
+      return { $case: 'evaluation', value };
+    }
+    default:
+      throw invalidArgument('frame', 'a frame of a client', (frame satisfies never as ClientFrame).kind);
+  }
+}
+
+function fromWire(frame: NonNullable<ControlRequest['frame']>): ClientFrame {
+  switch (frame.$case) {
+    case 'hello':
+      return { kind: 'hello', ...helloMessage(frame.value) };
+    case 'proof':
+      return { kind: 'proof', signature: own(checkLength('proof.signature', frame.value.signature, SIGNATURE_BYTES)) };
+    case 'progress': {
+      const { task, stepsDone, stepsTotal } = frame.value;
+      return { kind: 'progress', task: taskFromWire(task), stepsDone, stepsTotal };
+    }
+    case 'decline': {
+      const { task, reason, detail } = frame.value;
+      return {
+        kind: 'decline',
+        task: taskFromWire(task),
+        reason: wordOf('decline.reason', DECLINE_REASONS, reason),
+        detail: checkText('decline.detail', detail, MAX_TEXT_CHARS),
+      };
+    }
+    case 'evaluation': {
+      const { task, metrics } = frame.value;
+      return { kind: 'evaluation', task: taskFromWire(task), metrics: metricsFromWire(metrics) };
+    }
+  }
+}
+
+/** Both ways: record and message have the same fields. */
+function helloMessage(hello: Pick<Hello, 'client' | 'version'> & { readonly pending: readonly Hello['pending'][0][] }) {
+  checkAtMost('hello.pending', hello.pending.length, MAX_PENDING_UPDATES);
+  return {
+    client: checkName('hello.client', hello.client),
+    version: checkText('hello.version', hello.version, MAX_VERSION_CHARS),
+    pending: hello.pending.map((update) => checkUpdateName('hello.pending', update)),
+  };
+}

@@ -1,0 +1,130 @@
+/**
+ * Frames of a control stream, coordinator to client: proto/starling/v1/participant.proto, ControlResponse.
+ */
+import { type DropReason, invalidArgument } from '../errors.js';
+import type { Receipt } from '../round.js';
+import type { CoordinatorFrame } from '../service.js';
+import {
+  checkLength,
+  checkMaxLength,
+  checkName,
+  checkSha256,
+  checkText,
+  checkUint32,
+  clipText,
+  numberOf,
+  oneOf,
+  own,
+  parse,
+  present,
+  serialise,
+  wordOf,
+} from './checks.js';
+import { ControlResponse, type Receipt as ReceiptMessage } from './gen/starling/v1/participant.js';
+import { MAX_JSON_BYTES, MAX_TEXT_CHARS, NONCE_BYTES, SESSION_BYTES, SIGNATURE_BYTES } from './limits.js';
+import { taskFromWire, taskToWire } from './task.js';
+
+const OUTCOMES: Readonly<Record<number, Receipt['outcome']>> = { 1: 'committed', 2: 'dropped' };
+/** A record, so that the compiler asks for a new reason here too. */
+const REASONS: Readonly<Record<DropReason | 'unknown', true>> = {
+  deadline: true,
+  refused: true,
+  failed: true,
+  'invalid-update': true,
+  superseded: true,
+  dropout: true,
+  'round-aborted': true,
+  unknown: true,
+};
+const REASON_WORDS = Object.keys(REASONS) as (keyof typeof REASONS)[];
+
+/** @throws FlError invalid-argument for a frame that {@link decodeCoordinatorFrame} would refuse. */
+export function encodeCoordinatorFrame(frame: CoordinatorFrame): Uint8Array {
+  return serialise('control frame', ControlResponse, { frame: toWire(frame) });
+}
+
+/** @throws FlError invalid-argument, whatever the bytes are. */
+export function decodeCoordinatorFrame(bytes: Uint8Array): CoordinatorFrame {
+  return fromWire(present('frame', parse('control frame', ControlResponse, bytes).frame));
+}
+
+function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> {
+  switch (frame.kind) {
+    case 'challenge':
+      return { $case: 'challenge', value: { nonce: checkLength('challenge.nonce', frame.nonce, NONCE_BYTES) } };
+    case 'welcome':
+      return { $case: 'welcome', value: { session: checkLength('welcome.session', frame.session, SESSION_BYTES) } };
+    case 'plan': {
+      const body = checkMaxLength('plan.body', frame.body, MAX_JSON_BYTES);
+      return { $case: 'plan', value: { body, signature: signature('plan', frame.signature) } };
+    }
+    case 'withdrawal':
+      return { $case: 'withdrawal', value: { task: taskToWire(frame.task), reason: clipText(frame.reason) } };
+    case 'receipt':
+      return { $case: 'receipt', value: receiptToWire(frame.receipt, frame.signature) };
+    case 'goodbye':
+      return { $case: 'goodbye', value: { reason: clipText(frame.reason), retry: frame.retry } };
+    default:
+      throw invalidArgument('frame', 'a frame of a coordinator', (frame satisfies never as CoordinatorFrame).kind);
+  }
+}
+
+function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFrame {
+  switch (frame.$case) {
+    case 'challenge':
+      return { kind: 'challenge', nonce: own(checkLength('challenge.nonce', frame.value.nonce, NONCE_BYTES)) };
+    case 'welcome':
+      return { kind: 'welcome', session: own(checkLength('welcome.session', frame.value.session, SESSION_BYTES)) };
+    case 'plan': {
+      const body = own(checkMaxLength('plan.body', frame.value.body, MAX_JSON_BYTES));
+      return { kind: 'plan', body, signature: own(signature('plan', frame.value.signature)) };
+    }
+    case 'withdrawal': {
+      const reason = checkText('withdrawal.reason', frame.value.reason, MAX_TEXT_CHARS);
+      return { kind: 'withdrawal', task: taskFromWire(frame.value.task), reason };
+    }
+    case 'receipt':
+      return {
+        kind: 'receipt',
+        receipt: receiptFromWire(frame.value),
+        signature: own(signature('receipt', frame.value.signature)),
+      };
+    case 'goodbye': {
+      const reason = checkText('goodbye.reason', frame.value.reason, MAX_TEXT_CHARS);
+      return { kind: 'goodbye', reason, retry: frame.value.retry };
+    }
+  }
+}
+
+function receiptToWire(receipt: Receipt, signed: Uint8Array): ReceiptMessage {
+  const { reason = '', modelSha256 } = receipt;
+  return {
+    run: checkName('receipt.run', receipt.run),
+    round: checkUint32('receipt.round', receipt.round),
+    attempt: checkUint32('receipt.attempt', receipt.attempt),
+    client: checkName('receipt.client', receipt.client),
+    updateSha256: checkSha256('receipt.update_sha256', receipt.updateSha256),
+    outcome: numberOf('receipt.outcome', OUTCOMES, receipt.outcome),
+    reason: reason === '' ? '' : oneOf('receipt.reason', REASON_WORDS, reason),
+    modelSha256: modelSha256 === '' ? '' : checkSha256('receipt.model_sha256', modelSha256),
+    signature: signature('receipt', signed),
+  };
+}
+
+function receiptFromWire(message: ReceiptMessage): Receipt {
+  const { round, attempt, reason, modelSha256 } = message;
+  return {
+    run: checkName('receipt.run', message.run),
+    round,
+    attempt,
+    client: checkName('receipt.client', message.client),
+    updateSha256: checkSha256('receipt.update_sha256', message.updateSha256),
+    outcome: wordOf('receipt.outcome', OUTCOMES, message.outcome),
+    ...(reason === '' ? {} : { reason: oneOf('receipt.reason', REASON_WORDS, reason) }),
+    modelSha256: modelSha256 === '' ? '' : checkSha256('receipt.model_sha256', modelSha256),
+  };
+}
+
+function signature(frame: string, bytes: Uint8Array): Uint8Array {
+  return checkLength(`${frame}.signature`, bytes, SIGNATURE_BYTES);
+}

@@ -1,0 +1,35 @@
+/**
+ * How long things on the wire may be. Each limit is checked by the side that sends and by the side that receives, before
+ * anything is allocated for the field, and all of them together keep every message under MAX_MESSAGE_BYTES (4 MiB).
+ */
+
+/** An Ed25519 public key; a challenge's nonce; a session. */
+export const KEY_BYTES = 32;
+export const NONCE_BYTES = 32;
+export const SESSION_BYTES = 32;
+export const SIGNATURE_BYTES = 64;
+
+/** Characters of a text that is meant for a person: a reason, a detail, an activity. The sender cuts a longer one. */
+export const MAX_TEXT_CHARS = 2_000;
+/** Characters of a join token, a version, a workload's name. */
+export const MAX_TOKEN_CHARS = 512;
+export const MAX_VERSION_CHARS = 64;
+export const MAX_WORKLOAD_CHARS = 128;
+export const MAX_PATH_CHARS = 4_096;
+
+/** Updates that one client may still be waiting to see settled. */
+export const MAX_PENDING_UPDATES = 256;
+
+/** Metrics of one report, and all their sums together (a histogram or a confusion matrix is one metric of many sums). */
+export const MAX_METRICS = 256;
+export const MAX_METRIC_NAME_CHARS = 128;
+export const MAX_METRIC_SUMS = 65_536;
+
+/** One weight for each tensor of a contribution: as many as a model may have tensors. */
+export const MAX_WEIGHTS = 65_536;
+
+/** The canonical JSON of a plan, a run's specification or an event; the rest of the 4 MiB is for what goes with it. */
+export const MAX_JSON_BYTES = 3 * 1024 * 1024;
+
+/** A model that starts a run is held in memory whole, so it has a limit of its own. */
+export const MAX_START_MODEL_BYTES = 2 ** 31;

@@ -1,0 +1,173 @@
+/**
+ * Enrolment, model download, upload of an update: the participant's calls other than the control stream.
+ */
+import { invalidArgument } from '../errors.js';
+import type { UpdateHeader } from '../round.js';
+import type { EnrolReply, EnrolRequest, PendingUpdate, SignedUpdateHeader, UploadReply } from '../service.js';
+import {
+  checkAtMost,
+  checkFinite,
+  checkLength,
+  checkName,
+  checkSha256,
+  checkText,
+  checkUint32,
+  clipText,
+  fromUint64,
+  numberOf,
+  own,
+  parse,
+  present,
+  serialise,
+  toUint64,
+  wordOf,
+} from './checks.js';
+import { checkChunk } from './chunk.js';
+import * as gen from './gen/starling/v1/participant.js';
+import { KEY_BYTES, MAX_TEXT_CHARS, MAX_TOKEN_CHARS, MAX_WEIGHTS, SIGNATURE_BYTES } from './limits.js';
+import { metricsFromWire, metricsToWire } from './metrics.js';
+import { checkUpdateName } from './task.js';
+
+const OUTCOMES: Readonly<Record<number, UploadReply['outcome']>> = { 1: 'accepted', 2: 'rejected' };
+
+export interface DownloadRequest {
+  readonly run: string;
+  readonly sha256: string;
+  /** Bytes. */
+  readonly offset: number;
+}
+
+/** First message of an upload. */
+export interface UploadStart {
+  readonly signed: SignedUpdateHeader;
+  /** Bytes; where the first chunk goes. */
+  readonly offset: number;
+}
+
+export type UploadPart = { readonly header: UploadStart } | { readonly data: Uint8Array };
+
+export function encodeEnrolRequest(request: EnrolRequest): Uint8Array {
+  return serialise('EnrolRequest', gen.EnrolRequest, checkEnrolRequest(request));
+}
+
+export function decodeEnrolRequest(bytes: Uint8Array): EnrolRequest {
+  const { token, publicKey, signature } = checkEnrolRequest(parse('EnrolRequest', gen.EnrolRequest, bytes));
+  return { token, publicKey: own(publicKey), signature: own(signature) };
+}
+
+function checkEnrolRequest({ token, publicKey, signature }: EnrolRequest): EnrolRequest {
+  return {
+    token: checkText('token', token, MAX_TOKEN_CHARS),
+    publicKey: checkLength('public_key', publicKey, KEY_BYTES),
+    signature: checkLength('signature', signature, SIGNATURE_BYTES),
+  };
+}
+
+export function encodeEnrolReply(reply: EnrolReply): Uint8Array {
+  return serialise('EnrolResponse', gen.EnrolResponse, checkEnrolReply(reply));
+}
+
+export function decodeEnrolReply(bytes: Uint8Array): EnrolReply {
+  const { client, coordinatorKey } = checkEnrolReply(parse('EnrolResponse', gen.EnrolResponse, bytes));
+  return { client, coordinatorKey: own(coordinatorKey) };
+}
+
+function checkEnrolReply({ client, coordinatorKey }: EnrolReply): EnrolReply {
+  return {
+    client: checkName('client', client),
+    coordinatorKey: checkLength('coordinator_key', coordinatorKey, KEY_BYTES),
+  };
+}
+
+export function encodeDownloadRequest({ run, sha256, offset }: DownloadRequest): Uint8Array {
+  return serialise('DownloadModelRequest', gen.DownloadModelRequest, {
+    run: checkName('run', run),
+    sha256: checkSha256('sha256', sha256),
+    offset: toUint64('offset', offset),
+  });
+}
+
+export function decodeDownloadRequest(bytes: Uint8Array): DownloadRequest {
+  const { run, sha256, offset } = parse('DownloadModelRequest', gen.DownloadModelRequest, bytes);
+  return {
+    run: checkName('run', run),
+    sha256: checkSha256('sha256', sha256),
+    offset: fromUint64('offset', offset),
+  };
+}
+
+/** The bytes of one piece of a model; a view. Made by encodeChunk(DOWNLOAD_DATA_FIELD, ...). */
+export function decodeDownloadChunk(bytes: Uint8Array): Uint8Array {
+  return checkChunk(parse('DownloadModelResponse', gen.DownloadModelResponse, bytes).data);
+}
+
+export function encodeUploadStatusRequest(update: PendingUpdate): Uint8Array {
+  return serialise('UploadStatusRequest', gen.UploadStatusRequest, checkUpdateName('update', update));
+}
+
+export function decodeUploadStatusRequest(bytes: Uint8Array): PendingUpdate {
+  return checkUpdateName('update', parse('UploadStatusRequest', gen.UploadStatusRequest, bytes));
+}
+
+export function encodeUploadStatusReply(offset: number): Uint8Array {
+  return serialise('UploadStatusResponse', gen.UploadStatusResponse, { offset: toUint64('offset', offset) });
+}
+
+export function decodeUploadStatusReply(bytes: Uint8Array): number {
+  return fromUint64('offset', parse('UploadStatusResponse', gen.UploadStatusResponse, bytes).offset);
+}
+
+export function encodeUploadStart({ signed, offset }: UploadStart): Uint8Array {
+  const { header, signature } = signed;
+  checkHeader(header);
+  const value = {
+    run: header.run,
+    round: header.round,
+    attempt: header.attempt,
+    sha256: header.sha256,
+    sizeBytes: toUint64('header.size_bytes', header.sizeBytes),
+    weights: [...header.weights],
+    metrics: metricsToWire(header.metrics),
+    offset: toUint64('header.offset', checkOffset(offset, header.sizeBytes)),
+    signature: checkLength('header.signature', signature, SIGNATURE_BYTES),
+  };
+  return serialise('UploadUpdateRequest', gen.UploadUpdateRequest, { part: { $case: 'header', value } });
+}
+
+/** The header, or the bytes of one piece (a view) that encodeChunk(UPLOAD_DATA_FIELD, ...) made. */
+export function decodeUploadPart(bytes: Uint8Array): UploadPart {
+  const part = present('part', parse('UploadUpdateRequest', gen.UploadUpdateRequest, bytes).part);
+  if (part.$case === 'data') return { data: checkChunk(part.value) };
+  const { run, round, attempt, sha256, weights, metrics, signature } = part.value;
+  const sizeBytes = fromUint64('header.size_bytes', part.value.sizeBytes);
+  const header = { run, round, attempt, sha256, sizeBytes, weights, metrics: metricsFromWire(metrics) };
+  checkHeader(header);
+  const signed = { header, signature: own(checkLength('header.signature', signature, SIGNATURE_BYTES)) };
+  return { header: { signed, offset: checkOffset(fromUint64('header.offset', part.value.offset), sizeBytes) } };
+}
+
+function checkHeader(header: UpdateHeader): void {
+  checkName('header.run', header.run);
+  checkUint32('header.round', header.round);
+  checkUint32('header.attempt', header.attempt);
+  checkSha256('header.sha256', header.sha256);
+  checkAtMost('header.weights', header.weights.length, MAX_WEIGHTS);
+  for (const weight of header.weights) checkFinite('header.weights', weight);
+}
+
+function checkOffset(offset: number, sizeBytes: number): number {
+  if (offset > sizeBytes) throw invalidArgument('header.offset', `at most size_bytes (${sizeBytes})`, offset);
+  return offset;
+}
+
+export function encodeUploadReply({ outcome, detail }: UploadReply): Uint8Array {
+  return serialise('UploadUpdateResponse', gen.UploadUpdateResponse, {
+    outcome: numberOf('outcome', OUTCOMES, outcome),
+    detail: clipText(detail),
+  });
+}
+
+export function decodeUploadReply(bytes: Uint8Array): UploadReply {
+  const { outcome, detail } = parse('UploadUpdateResponse', gen.UploadUpdateResponse, bytes);
+  return { outcome: wordOf('outcome', OUTCOMES, outcome), detail: checkText('detail', detail, MAX_TEXT_CHARS) };
+}

@@ -1,0 +1,174 @@
+/**
+ * A whole federation in one process: the real coordinator and real clients, joined by memory or by real gRPC on
+ * loopback; only the network and the machines are pretended. Equal seeds give equal models, to the bit, whatever the
+ * transport and however many workers train.
+ */
+import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
+import { Participant } from '../client/participant.js';
+import { memoryStore } from '../client/store.js';
+import type { TaskRunner } from '../client/training/task.js';
+import type { Workload } from '../client/workload.js';
+import { Coordinator } from '../server/coordinator.js';
+import { serveGrpc } from '../server/grpc.js';
+import { silent } from '../server/log.js';
+import { Registry } from '../server/registry.js';
+import type { Run } from '../server/run.js';
+import { systemClock } from '../shared/clock.js';
+import { encode } from '../shared/codecs/safetensors.js';
+import type { FlError } from '../shared/errors.js';
+import type { RunEvent } from '../shared/events.js';
+import { identityFromSeed } from '../shared/identity.js';
+import type { Params } from '../shared/params.js';
+import type { Report } from '../shared/report.js';
+import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
+import type { RunSpec } from '../shared/round.js';
+import type { ParticipantService } from '../shared/service.js';
+import { baselines } from './baselines.js';
+import { conclude, figuresOf, type SimulationResult } from './conclude.js';
+import { limiter } from './limit.js';
+import { memoryNetwork } from './network.js';
+import { VERSION } from './version.js';
+
+export interface SimulationOptions {
+  readonly spec: RunSpec;
+  readonly model: Params;
+  readonly clients: number;
+  readonly workload: Workload;
+  readonly trainer: TaskRunner;
+  /** Name of the back end that the trainer uses, for the report. */
+  readonly backend: string;
+  /** Tasks that may run at a time. */
+  readonly workers: number;
+  readonly transport: 'memory' | 'grpc';
+  /** Probability that a client drops out of a round. */
+  readonly dropout: number;
+  readonly baselines: 'none' | 'all';
+  /** The run directory; must not hold a run. */
+  readonly directory: string;
+  readonly command?: string;
+  readonly onEvent?: (event: RunEvent) => void;
+  readonly onBaseline?: (who: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { directory, spec, model } = options;
+  const rng = rngFromSeed(spec.engine.seed).split('simulation');
+  const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
+  const registry = new Registry({ append: async () => undefined }, []);
+  let fail: (error: FlError) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined); // it is raced below; without a race it must not end the process
+  const coordinator = await Coordinator.open({
+    dataDir: directory,
+    identity: identityFromSeed(rng.split('coordinator').bytes(32)),
+    registry,
+    clock: systemClock,
+    rng: rngFromEntropy(),
+    log: silent,
+    fatal: fail,
+  });
+  const network = await openNetwork(options.transport, coordinator);
+  const participants: Participant[] = [];
+  try {
+    const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
+    const ended = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
+    if (options.onEvent !== undefined) run.feed.subscribe(options.onEvent);
+    options.signal?.addEventListener('abort', () =>
+      run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
+    );
+    const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
+    for (const [index, client] of names.entries()) {
+      participants.push(await enter({ options, client, index, rng, network, coordinator, registry, admit }));
+    }
+    await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
+    await run.idle();
+    const compared = await compare(options, run, names);
+    return await conclude({ ...options, baselines: compared }, run);
+  } finally {
+    for (const participant of participants) participant.stop();
+    await network.close();
+    await coordinator.close();
+  }
+}
+
+interface Network {
+  /** A client's own way to the coordinator. */
+  connect(): ParticipantService;
+  close(): Promise<void>;
+}
+
+async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
+  if (transport === 'memory') return { connect: () => memoryNetwork(coordinator), close: async () => undefined };
+  const adminToken = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
+  const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
+  const connections: GrpcParticipant[] = [];
+  return {
+    connect() {
+      const connection = connectGrpc(server.address);
+      connections.push(connection);
+      return connection;
+    },
+    async close() {
+      for (const connection of connections) connection.close();
+      await server.close();
+    },
+  };
+}
+
+async function enter(about: {
+  options: SimulationOptions;
+  client: string;
+  index: number;
+  rng: Rng;
+  network: Network;
+  coordinator: Coordinator;
+  registry: Registry;
+  admit: <T>(task: () => Promise<T>) => Promise<T>;
+}): Promise<Participant> {
+  const { options, client, index, rng, network, registry, admit } = about;
+  const identity = identityFromSeed(rng.split(`identity/${client}`).bytes(32));
+  await registry.admit(client, identity.publicKey, systemClock.nowMs());
+  const drops = rng.split(`dropout/${client}`);
+  return Participant.start({
+    service: network.connect(),
+    client,
+    identity,
+    coordinatorKey: identityFromSeed(rng.split('coordinator').bytes(32)).publicKey,
+    store: memoryStore(),
+    trainer: options.trainer,
+    slice: { index, count: options.clients },
+    refuse: ({ kind, round, attempt }) => {
+      if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
+      return { reason: 'dropout', detail: 'simulated' };
+    },
+    admit,
+    clock: systemClock,
+    rng: rng.split(`jitter/${client}`),
+    version: VERSION,
+  });
+}
+
+async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
+  const { spec, workload, trainer, model, onBaseline } = options;
+  if (options.baselines === 'none' || run.state.status !== 'completed') return {};
+  const data = await workload.load({ hyper: spec.work.hyper, rng: rngFromSeed(spec.work.seed).split('data') });
+  const { train } = workload.examples(data, spec.work.hyper);
+  return baselines({
+    ...{ spec, model, clients, trainer },
+    figures: (sums) => figuresOf(workload, sums),
+    trainExamples: train.count,
+    width: 2 * options.workers,
+    ...(onBaseline && { onProgress: onBaseline }),
+  });
+}
+
+function runId({ work }: RunSpec): string {
+  return `${work.workload
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 40)}-${work.scale}-seed${work.seed}`;
+}

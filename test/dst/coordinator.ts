@@ -1,0 +1,284 @@
+/**
+ * The coordinator of a simulated world: the shell of `server/run.ts` and `server/coordinator.ts` in small, around the
+ * real engine, fold and history. It journals, sums integers, carries frames, crashes between any two effects and comes
+ * back from what its journal holds.
+ */
+import { History } from '../../server/history.js';
+import {
+  dropReceipt,
+  type Effect,
+  initialState,
+  isWanted,
+  type RoundEvent,
+  type RunRecord,
+  type RunState,
+} from '../../server/round-state.js';
+import type { RoundPlan, RunSpec } from '../../shared/round.js';
+import type { ClientFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
+import type { SimulatedClient } from './client.js';
+import * as must from './invariants.js';
+import type { Scenario } from './scenario.js';
+import type { Subject } from './subject.js';
+import type { Stream, World } from './world.js';
+
+export const RUN = 'toy';
+const FIRST_MODEL = 'model-0';
+
+type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
+export type Frame =
+  | { readonly kind: 'welcome' }
+  | { readonly kind: 'plan'; readonly plan: RoundPlan }
+  | Extract<Effect, { kind: 'receipt' | 'withdraw' }>;
+export type ControlStream = Stream<ClientFrame, Frame>;
+
+/** Thrown inside to leave a half-done list of effects. */
+const CRASH = Symbol('crash');
+
+export class SimulatedCoordinator {
+  readonly #world: World;
+  readonly #ledger: must.Ledger;
+  readonly #subject: Subject;
+  readonly #journal: RunRecord[];
+  readonly #streams = new Map<string, ControlStream>();
+  #state: RunState;
+  #history: History;
+  #sum = 0;
+  #offers = new Map<string, (outcome: 'add' | 'again' | 'rejected') => void>();
+  #up = true;
+  /** Rises with every crash; what an earlier process started no longer counts. */
+  #life = 0;
+  #timer = 0;
+  #crash: { effects: number; downMs: number } | undefined;
+
+  constructor(
+    world: World,
+    { ledger, subject, scenario }: { ledger: must.Ledger; subject: Subject; scenario: Scenario },
+  ) {
+    this.#world = world;
+    this.#ledger = ledger;
+    this.#subject = subject;
+    const spec = { engine: scenario.spec } as RunSpec;
+    this.#journal = [{ kind: 'created', atMs: 0, run: RUN, spec, modelSha256: FIRST_MODEL }];
+    this.#state = initialState(RUN, scenario.spec, FIRST_MODEL);
+    this.#history = new History(this.#journal);
+  }
+
+  static readonly firstModel = FIRST_MODEL;
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  // ---- faults --------------------------------------------------------------------------------------------------
+
+  /** Dies before the `effects`-th effect from now. */
+  crashAt(effects: number, downMs: number): void {
+    if (this.#up) this.#crash = { effects, downMs };
+  }
+
+  /** A stop, and a resume after `forMs`. */
+  stop(forMs: number): void {
+    if (!this.#up) return;
+    this.#post({ kind: 'stop', status: 'stopped', reason: 'operator' });
+    this.#world.after(forMs, () => this.#resume());
+  }
+
+  /** The operator tries until somebody answers. */
+  #resume(): void {
+    if (this.#up) this.#post({ kind: 'resume' });
+    else this.#world.after(500, () => this.#resume());
+  }
+
+  #die(downMs: number): void {
+    this.#ledger.seen.add(`crash while ${this.#state.stage.kind}`);
+    this.#world.note('coordinator dies');
+    this.#up = false;
+    this.#life++;
+    this.#crash = undefined;
+    this.#offers.clear();
+    for (const stream of this.#streams.values()) stream.cut();
+    this.#streams.clear();
+    this.#world.after(downMs, () => this.#comeBack());
+  }
+
+  #comeBack(): void {
+    const records = JSON.parse(JSON.stringify(this.#journal)) as RunRecord[];
+    const [state, effects] = this.#subject.restore(records, this.#world.nowMs);
+    must.restoredIsTheFold(records, state);
+    this.#world.note(`coordinator is back in ${state.round}/${state.attempt} ${state.stage.kind}`);
+    this.#up = true;
+    this.#state = state;
+    this.#history = new History(records);
+    this.#ledger.refusers.clear(); // a refusal is not journalled: the next plan is refused again
+    this.#perform(effects);
+  }
+
+  // ---- the engine and its effects --------------------------------------------------------------------------------
+
+  #post(untimed: Untimed<RoundEvent>): void {
+    const event = { ...untimed, atMs: this.#world.nowMs } as RoundEvent;
+    must.deadlinesAreKept(this.#state, this.#world.nowMs);
+    const before = this.#state;
+    this.#ledger.seen.add(`${event.kind} while ${before.stage.kind}`);
+    const [state, effects] = this.#subject.step(before, event);
+    this.#state = state;
+    must.everyUploadHasOneAnswer(event, effects);
+    must.whoComesBackGetsThePlan(event, before, effects);
+    if (event.kind === 'declined' && event.reason === 'refused' && state.refused !== before.refused) {
+      this.#ledger.refusers.add(event.client);
+    }
+    this.#world.note(
+      `${event.kind} ${'client' in event ? event.client : ''} ${state.round}/${state.attempt} ${state.stage.kind}`,
+    );
+    this.#perform(effects);
+    if (this.#up) must.onlineAreTheConnected(this.#state, new Set(this.#streams.keys()));
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    try {
+      for (const effect of effects) {
+        if (this.#crash !== undefined && this.#crash.effects-- <= 0) throw CRASH;
+        this.#carryOut(effect);
+      }
+    } catch (error) {
+      if (error !== CRASH) throw error;
+      this.#die(this.#crash!.downMs);
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case 'record':
+        return this.#record(effect.record);
+      case 'open-sum':
+        this.#sum = 0;
+        return;
+      case 'plan':
+        return this.#sendPlan(effect);
+      case 'withdraw':
+        return this.#streams.get(effect.client)?.toClient(effect);
+      case 'receipt':
+        must.receiptsAreTrue(this.#ledger, effect.receipt);
+        return this.#streams.get(effect.receipt.client)?.toClient(effect);
+      case 'answer':
+        return this.#answer(effect);
+      case 'commit':
+        return this.#commit(effect);
+      case 'timer':
+        return this.#setTimer(effect);
+      case 'round-ended': {
+        const summary = { ...effect.draft, bytesUp: 0, bytesDown: 0 };
+        return this.#record(this.#history.roundEnded(summary, effect.evaluation, false));
+      }
+      case 'emit':
+        // The operator watches, and lets no run rest.
+        if (effect.event.kind !== 'ended' || effect.event.status === 'completed') return;
+        this.#world.after(this.#world.dice.between(1000, 4000), () => this.#resume());
+    }
+  }
+
+  #record(record: RunRecord): void {
+    must.checkRecord(this.#ledger, record, this.#state);
+    this.#journal.push(record);
+    this.#history.add(record);
+    this.#world.note(`record ${record.kind}`);
+  }
+
+  #sendPlan(effect: Extract<Effect, { kind: 'plan' }>): void {
+    must.plansAreCurrent(effect, this.#state, this.#streams.has(effect.client));
+    const { task: kind, round, attempt, modelSha256, cohort, deadlineAtMs } = effect;
+    const deadlineMs = deadlineAtMs - this.#world.nowMs;
+    const plan = { run: RUN, kind, round, attempt, modelSha256, modelSizeBytes: 8, deadlineMs, cohort } as RoundPlan;
+    this.#streams.get(effect.client)?.toClient({ kind: 'plan', plan });
+  }
+
+  #setTimer({ id, atMs }: Extract<Effect, { kind: 'timer' }>): void {
+    const timer = ++this.#timer;
+    const life = this.#life;
+    this.#world.after(Math.max(0, atMs - this.#world.nowMs), () => {
+      if (timer === this.#timer && life === this.#life) this.#post({ kind: 'timer', id });
+    });
+  }
+
+  #answer({ client, updateSha256, outcome }: Extract<Effect, { kind: 'answer' }>): void {
+    if (outcome === 'add') this.#sum += this.#ledger.updates.get(updateSha256)!.value;
+    this.#offers.get(`${client}/${updateSha256}`)?.(outcome);
+  }
+
+  #commit({ round, attempt }: Extract<Effect, { kind: 'commit' }>): void {
+    const life = this.#life;
+    const base = this.#ledger.models.get(this.#state.modelSha256)!;
+    this.#world.after(this.#world.dice.between(1, 400), () => {
+      if (life !== this.#life) return;
+      const modelSha256 = `model-${round}/${attempt}/${life}`;
+      this.#ledger.models.set(modelSha256, base + this.#sum);
+      this.#post({ kind: 'stored', round, attempt, modelSha256 });
+    });
+  }
+
+  // ---- clients ---------------------------------------------------------------------------------------------------
+
+  /** A hello has arrived. Whoever is here already, as far as is known here, must wait until that stream is gone. */
+  accept(client: SimulatedClient, stream: ControlStream, pending: readonly PendingUpdate[]): boolean {
+    if (!this.#up || this.#streams.has(client.name)) return false;
+    this.#streams.set(client.name, stream);
+    stream.toClient({ kind: 'welcome' });
+    for (const update of pending) this.#settle(client.name, update);
+    this.#post({ kind: 'online', client: client.name });
+    return true;
+  }
+
+  #settle(client: string, update: PendingUpdate): void {
+    const over = this.#subject.receiptFor(this.#history, RUN, client, update);
+    const dropped = { client, ...update, updateSha256: update.sha256 };
+    if (over === undefined && isWanted(this.#state, dropped)) return;
+    const receipt = over ?? dropReceipt({ run: RUN }, dropped, 'round-aborted').receipt;
+    this.#carryOut({ kind: 'receipt', receipt });
+  }
+
+  gone(client: string, stream: ControlStream): void {
+    if (this.#streams.get(client) !== stream) return;
+    this.#streams.delete(client);
+    this.#post({ kind: 'offline', client });
+  }
+
+  receive(client: string, frame: ClientFrame): void {
+    if (frame.kind === 'decline') {
+      const { task, reason, detail } = frame;
+      this.#post({ kind: 'declined', client, task, reason, detail });
+    } else if (frame.kind === 'evaluation') {
+      this.#post({ kind: 'evaluated', client, task: frame.task, metrics: frame.metrics });
+    }
+  }
+
+  /** An upload call, complete. Answers by `reply`; undefined: the call failed for a reason that another try may cure. */
+  upload(
+    stream: ControlStream,
+    { client, update }: { client: string; update: PendingUpdate },
+    reply: (answer: UploadReply['outcome'] | 'denied' | undefined) => void,
+  ): void {
+    if (!this.#up) return reply(undefined);
+    if (this.#streams.get(client) !== stream) return reply('denied');
+    const { round, attempt, sha256: updateSha256 } = update;
+    const over = this.#subject.receiptFor(this.#history, RUN, client, update);
+    if (over?.outcome === 'committed') {
+      this.#carryOut({ kind: 'receipt', receipt: over });
+      return reply('accepted');
+    }
+    const key = `${client}/${updateSha256}`;
+    let answered = false;
+    this.#offers.set(key, (outcome) => {
+      answered = true;
+      reply(outcome === 'rejected' ? outcome : 'accepted');
+    });
+    const id = { client, round, attempt, updateSha256 };
+    if (this.#ledger.updates.get(updateSha256)!.valid) this.#post({ kind: 'arrived', ...id, metrics: {} });
+    else this.#post({ kind: 'invalid', ...id, detail: 'not finite' });
+    this.#offers.delete(key);
+    if (!answered) reply(undefined); // died over it
+  }
+}
