@@ -31,7 +31,7 @@ export default defineWorkload<{ train: Measurements; test: Measurements }>({
     paper: 'none yet',
     data: 'generated',
     privacyUnits: ['client'],
-    headline: { metric: 'error', better: 'lower' },
+    headline: { metric: 'test.error', better: 'lower' },
     scales: {
       smoke: {
         clients: LABS,
