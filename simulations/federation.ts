@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import type { GrpcAdmin } from '../client/admin-grpc.js';
 import type { Workload } from '../client/workload.js';
 import { encode } from '../shared/codecs/safetensors.js';
-import { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import type { Params } from '../shared/params.js';
 import type { RunSpec } from '../shared/round.js';
@@ -35,12 +34,13 @@ export async function runFederation(options: FederationOptions): Promise<Simulat
   const children: Child[] = [];
   try {
     const dataDir = join(directory, 'coordinator');
-    const coordinator = start(
-      children,
-      ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--log-level', 'warn'],
-      directory,
-    );
-    await coordinator.line(/listens on/);
+    const start = (args: readonly string[], home: string) => {
+      const child = startChild(args, home);
+      children.push(child);
+      return child;
+    };
+    const serve = ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--log-level', 'warn'];
+    await start(serve, directory).line(/listens on/);
     const admin = await openAdmin({ dataDir });
     try {
       const token = await admin.createToken({ name: 'c', uses: options.clients, expiresMs: 600_000 });
