@@ -15,6 +15,7 @@ import type { DropReason } from '../shared/errors.js';
 import { meansOf, type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import { rngFromSeed } from '../shared/rng.js';
 import type { RunStatus, TaskKind } from '../shared/round.js';
+import { faultOfMetrics } from './metrics-fault.js';
 import {
   arrivals,
   type Cohort,
@@ -141,6 +142,8 @@ function onArrived(state: RunState, event: EventOf<'arrived'>, out: Effect[]): R
     turnDown(state, event, out, member);
     return state;
   }
+  const fault = faultOfMetrics(event.metrics, stage.cohort);
+  if (fault !== undefined) return onInvalid(state, { ...event, kind: 'invalid', detail: fault }, out);
   out.push({ kind: 'answer', client, updateSha256, outcome: 'add', detail: '' });
   out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
   const cohort = withMember(stage.cohort, client, { status: 'arrived', updateSha256, metrics: event.metrics });
@@ -322,10 +325,13 @@ function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: num
 
 function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]): RunState {
   const { stage } = state;
+  const { client, metrics, atMs } = event;
   if (stage.kind !== 'evaluating' || !isCurrent(state, event.task)) return state;
-  if (memberOf(stage.cohort, event.client)?.status !== 'invited') return state;
-  const cohort = withMember(stage.cohort, event.client, { status: 'evaluated', metrics: event.metrics });
-  return evaluationMoved(state, { ...stage, cohort }, event.atMs, out);
+  if (memberOf(stage.cohort, client)?.status !== 'invited') return state;
+  const detail = faultOfMetrics(metrics, stage.cohort);
+  if (detail !== undefined) return dropMember(state, stage, client, { reason: 'invalid-update', detail, atMs }, out);
+  const cohort = withMember(stage.cohort, client, { status: 'evaluated', metrics });
+  return evaluationMoved(state, { ...stage, cohort }, atMs, out);
 }
 
 function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
