@@ -63,17 +63,16 @@ async function upload(
 ): Promise<UploadReply> {
   const header = wire.encodeUploadStart(update);
   const { call, reply } = channel.clientStream(uploadUpdate.path, withSession(session));
-  let answered = false;
-  const settle = (): void => {
-    answered = true;
-  };
-  reply.then(settle, settle);
+  const answered = reply.then(() => undefined);
+  answered.catch(() => {});
+  const source = update.chunks[Symbol.asyncIterator]();
   try {
     call.write(header);
-    sending: for await (const chunk of update.chunks) {
-      for (const piece of piecesOf(chunk)) {
-        if (answered) break sending;
-        if (!(await writeOrAnswered(call, encodeChunk(UPLOAD_DATA_FIELD, piece), reply))) break sending;
+    for (;;) {
+      const next = await Promise.race([source.next(), answered]);
+      if (next === undefined || next.done === true) break;
+      for (const piece of piecesOf(next.value)) {
+        await writeOrAnswered(call, encodeChunk(UPLOAD_DATA_FIELD, piece), reply);
       }
     }
     call.end();
@@ -81,6 +80,9 @@ async function upload(
     // The chunks could not be had (or the call failed): the coordinator must not take what it has for the whole.
     call.cancel();
     throw thrown;
+  } finally {
+    // Not awaited: a source that is stuck in next() would keep the answer from the caller.
+    source.return?.().then(undefined, () => {});
   }
   return wire.decodeUploadReply(await reply);
 }

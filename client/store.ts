@@ -6,11 +6,11 @@ import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesOf, valuesOf } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
+import { writeFileDurably } from '../shared/disk/files.js';
 import { canonicalJson } from '../shared/identity.js';
 import { type HostTensors, packTensors } from '../shared/params.js';
 import type { UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate } from '../shared/service.js';
-import { writeFileDurably } from './files.js';
 
 export interface StoredUpdate {
   readonly header: UpdateHeader;

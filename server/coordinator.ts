@@ -45,6 +45,8 @@ export interface CoordinatorOptions {
   readonly inFlightBytes?: number;
   /** What a join token says about where to go; set when the listener is up. */
   readonly address?: () => string;
+  /** A run has ended just now. */
+  onRunEnded?(run: Run): void;
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }
@@ -71,8 +73,7 @@ export class Coordinator implements ParticipantService, AdminService {
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
     for (const directory of await storedRuns(join(options.dataDir, 'runs'))) {
-      const run = await openRun(directory, coordinator.#surroundings());
-      coordinator.#runs.set(run.id, run);
+      await coordinator.openRun(directory);
     }
     return coordinator;
   }
@@ -297,6 +298,9 @@ export class Coordinator implements ParticipantService, AdminService {
 
   #adopt(run: Run): void {
     this.#runs.set(run.id, run);
+    let past = true; // an end that is replayed was told to an earlier process
+    run.feed.subscribe((event) => past || event.kind !== 'ended' || this.#options.onRunEnded?.(run));
+    past = false;
     for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
   }
 

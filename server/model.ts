@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { UPDATE_CHANNEL } from '../shared/channels.js';
 import { sha256Of } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
+import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { firstNonFinite, type Layout, layoutOf, type Params, sizeOf } from '../shared/params.js';
-import { systemFiles, writeDurably } from './journal/files.js';
 import type { ModelStore } from './journal/models.js';
 import type { Strategy, StrategyState } from './strategies/strategy.js';
 
@@ -86,13 +86,7 @@ async function storeState(directory: string, sha256: string, state: StrategyStat
   for (const { name, offset } of layout) values.set(state.vectors[name], offset);
   const path = statePath(directory, sha256);
   await systemFiles.makeDirectory(join(directory, 'strategy'));
-  await systemFiles.remove(`${path}.tmp`).catch(() => undefined); // a crash may have left one
-  await writeDurably(
-    systemFiles,
-    path,
-    `${path}.tmp`,
-    encode({ layout, values }, { scalars: JSON.stringify(state.scalars) }),
-  );
+  await writeFileDurably(path, encode({ layout, values }, { scalars: JSON.stringify(state.scalars) }));
 }
 
 function statePath(directory: string, sha256: string): string {

@@ -4,11 +4,10 @@ import type { Report } from '../shared/report.js';
 import { buildReport } from './report/build.js';
 import type { Run } from './run.js';
 
-export function reportOf(run: Run): Report {
-  const { history, spec, state } = run;
+export function reportOf({ history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>): Report {
   const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, meansOf(sums, 'test')] as const);
   return buildReport({
-    run: run.id,
+    run: state.run,
     work: spec.work,
     status: state.status,
     reason: state.reason === '' ? null : state.reason,
@@ -17,7 +16,7 @@ export function reportOf(run: Run): Report {
     final: { metrics: meansOf(history.pooled, 'test'), perClient: Object.fromEntries(perClient) },
     baselines: {},
     artefacts: [],
-    modelSha256: run.model.sha256,
+    modelSha256: state.modelSha256,
     privacy: null,
   });
 }

@@ -6,18 +6,18 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { sha256Of } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
-import { FlError, invalidArgument } from '../shared/errors.js';
+import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { FlError } from '../shared/errors.js';
 import { layoutOf } from '../shared/params.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
 import { History } from './history.js';
-import { systemFiles, writeDurably } from './journal/files.js';
-import { openJournal } from './journal/journal.js';
+import { openJournal, parseJournal } from './journal/journal.js';
 import { openModels } from './journal/models.js';
 import { openModel } from './model.js';
 import { restore } from './restore.js';
-import { initialState, type RunRecord } from './round-state.js';
+import { initialState, type RunRecord, type RunState } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
 import { parseStrategy } from './strategies/index.js';
 
@@ -67,7 +67,7 @@ export async function createRun(
   await models.put(encode(params), modelSha256);
   const about = { run: id, version, node: process.version, createdAtMs: around.clock.nowMs(), spec };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
-  await writeDurably(systemFiles, join(directory, 'run.json'), join(directory, 'run.json.tmp'), text);
+  await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));
   const atMs = around.clock.nowMs();
   const created: RunRecord = { kind: 'created', atMs, run: id, spec, modelSha256 };
@@ -82,14 +82,22 @@ export async function createRun(
   );
 }
 
+/** What the journal of a run says, without opening the run: nothing is written. */
+export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
+  const content = await systemFiles.read(join(directory, 'journal.log'));
+  if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
+  const records = parseJournal(content).records as RunRecord[];
+  const [state] = restore(records, 0);
+  return { spec: createdRecord(records).spec, state, history: new History(records) };
+}
+
 /** Opens a run that an earlier process left; it goes on where the journal ends. */
 export async function openRun(directory: string, around: Around): Promise<Run> {
-  const { records, journal } = await openJournal(join(directory, 'journal.log'));
-  const history = new History(records as RunRecord[]);
-  const [state, effects] = restore(records as RunRecord[], around.clock.nowMs());
-  const [created] = records as RunRecord[];
-  if (created.kind !== 'created') throw invalidArgument('journal', '"created" first', created.kind);
-  const { spec, atMs: createdAtMs } = created;
+  const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
+  const records = raw as RunRecord[];
+  const [state, effects] = restore(records, around.clock.nowMs());
+  const { spec, atMs: createdAtMs } = createdRecord(records);
+  const history = new History(records);
   const models = await openModels(join(directory, 'models'));
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
@@ -100,4 +108,11 @@ export async function openRun(directory: string, around: Around): Promise<Run> {
   );
   run.start(effects);
   return run;
+}
+
+function createdRecord(records: readonly RunRecord[]): Extract<RunRecord, { kind: 'created' }> {
+  const [created] = records;
+  if (created?.kind !== 'created')
+    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
+  return created;
 }

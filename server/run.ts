@@ -82,7 +82,9 @@ export class Run {
     this.history = init.history;
     this.#model = init.model;
     this.#previousSha256 = init.model.sha256;
-    for (const summary of init.history.summaries) this.feed.emit({ kind: 'round-ended', atMs: 0, summary });
+    const { createdAtMs: atMs, state } = init;
+    for (const summary of init.history.summaries) this.feed.emit({ kind: 'round-ended', atMs, summary });
+    if (state.status !== 'running') this.feed.emit({ kind: 'ended', atMs, status: state.status, reason: state.reason });
   }
 
   get state(): RunState {

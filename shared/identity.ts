@@ -4,7 +4,7 @@
  * A signed object is JSON with sorted keys and no white space (RFC 8785; JavaScript's own number format is the
  * canonical one), behind a label that says what kind of object it is, so no signature is valid for two purposes.
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 
 /** RFC 8410 DER prefixes: what stands before 32 raw key bytes. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -36,8 +36,19 @@ export function newIdentitySeed(): Uint8Array {
 /** Whether `signature` is `publicKey`'s over `message`; false for keys and signatures of a wrong length too. */
 export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== 32 || signature.length !== 64) return false;
-  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
-  return verify(null, message, key, signature);
+  return verify(null, message, keyObjectOf(publicKey), signature);
+}
+
+/** Reading a key costs as much as verifying with it, and the same few are used again and again. */
+const keyObjects = new WeakMap<Uint8Array, KeyObject>();
+
+function keyObjectOf(publicKey: Uint8Array): KeyObject {
+  let key = keyObjects.get(publicKey);
+  if (key === undefined) {
+    key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
+    keyObjects.set(publicKey, key);
+  }
+  return key;
 }
 
 /** The bytes that are signed for `value`, a JSON value. */

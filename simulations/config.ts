@@ -105,7 +105,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
   const strategy = strategyOf(config, scale);
   const spec: RunSpec = {
     work: {
-      workload: config.workload,
+      workload: manifest.name,
       scale: config.scale,
       hyper,
       training: { ...trainingOf(config, scale), ...parseStrategy(strategy).clientTerm },

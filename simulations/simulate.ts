@@ -3,9 +3,7 @@
  * loopback; only the network and the machines are pretended. Equal seeds give equal models, to the bit, whatever the
  * transport and however many workers train.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { connectGrpc } from '../client/grpc.js';
+import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
 import { Participant } from '../client/participant.js';
 import { memoryStore } from '../client/store.js';
 import type { TaskRunner } from '../client/training/task.js';
@@ -14,20 +12,19 @@ import { Coordinator } from '../server/coordinator.js';
 import { serveGrpc } from '../server/grpc.js';
 import { silent } from '../server/log.js';
 import { Registry } from '../server/registry.js';
-import { buildReport, writeReport } from '../server/report/build.js';
 import type { Run } from '../server/run.js';
 import { systemClock } from '../shared/clock.js';
 import { encode } from '../shared/codecs/safetensors.js';
 import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
-import { meansOf, type SumMetrics } from '../shared/metrics.js';
-import type { HostTensors, Params } from '../shared/params.js';
+import type { Params } from '../shared/params.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import type { ParticipantService } from '../shared/service.js';
 import { baselines } from './baselines.js';
+import { conclude, figuresOf, type SimulationResult } from './conclude.js';
 import { limiter } from './limit.js';
 import { memoryNetwork } from './network.js';
 import { VERSION } from './version.js';
@@ -52,12 +49,6 @@ export interface SimulationOptions {
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
   readonly signal?: AbortSignal;
-}
-
-export interface SimulationResult {
-  readonly report: Report;
-  readonly directory: string;
-  readonly html: string;
 }
 
 /** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
@@ -95,7 +86,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
-    return await conclude(options, run, names);
+    const compared = await compare(options, run, names);
+    return await conclude({ ...options, baselines: compared }, run);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -104,19 +96,24 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 interface Network {
-  readonly service: ParticipantService;
+  /** A client's own way to the coordinator. */
+  connect(): ParticipantService;
   close(): Promise<void>;
 }
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
-  if (transport === 'memory') return { service: memoryNetwork(coordinator), close: async () => undefined };
+  if (transport === 'memory') return { connect: () => memoryNetwork(coordinator), close: async () => undefined };
   const adminToken = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
   const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
-  const service = connectGrpc(server.address);
+  const connections: GrpcParticipant[] = [];
   return {
-    service,
+    connect() {
+      const connection = connectGrpc(server.address);
+      connections.push(connection);
+      return connection;
+    },
     async close() {
-      service.close();
+      for (const connection of connections) connection.close();
       await server.close();
     },
   };
@@ -137,7 +134,7 @@ async function enter(about: {
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
   return Participant.start({
-    service: network.service,
+    service: network.connect(),
     client,
     identity,
     coordinatorKey: identityFromSeed(rng.split('coordinator').bytes(32)).publicKey,
@@ -155,80 +152,18 @@ async function enter(about: {
   });
 }
 
-/** After the last round: figures, artefacts, baselines, report. */
-async function conclude(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<SimulationResult> {
-  const { spec, workload, directory, trainer } = options;
-  const figures = (sums: SumMetrics) => figuresOf(workload, sums);
+async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
+  const { spec, workload, trainer, model, onBaseline } = options;
+  if (options.baselines === 'none' || run.state.status !== 'completed') return {};
   const data = await workload.load({ hyper: spec.work.hyper, rng: rngFromSeed(spec.work.seed).split('data') });
   const { train } = workload.examples(data, spec.work.hyper);
-  const compared =
-    options.baselines === 'none' || run.state.status !== 'completed'
-      ? {}
-      : await baselines({
-          ...{ spec, model: options.model, clients, trainer, figures },
-          trainExamples: train.count,
-          width: 2 * options.workers,
-          ...(options.onBaseline && { onProgress: options.onBaseline }),
-        });
-  const { history } = run;
-  const artefacts = await writeArtefacts(options, run, data);
-  const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, figures(sums)] as const);
-  const report = buildReport({
-    run: run.id,
-    work: spec.work,
-    status: run.state.status,
-    reason: run.state.reason === '' ? null : run.state.reason,
-    backend: options.backend,
-    rounds: history.summaries,
-    final: { metrics: figures(history.pooled), perClient: Object.fromEntries(perClient) },
-    baselines: compared,
-    artefacts,
-    modelSha256: run.model.sha256,
-    privacy: null,
+  return baselines({
+    ...{ spec, model, clients, trainer },
+    figures: (sums) => figuresOf(workload, sums),
+    trainExamples: train.count,
+    width: 2 * options.workers,
+    ...(onBaseline && { onProgress: onBaseline }),
   });
-  const { html } = await writeReport(
-    directory,
-    report,
-    options.command === undefined ? {} : { command: options.command },
-  );
-  return { report, directory, html };
-}
-
-/** The means of the pooled sums and what the workload makes of the others, under `test.`. */
-export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, number> {
-  const finished = Object.keys(sums).length === 0 ? {} : (workload.finish?.(sums) ?? {});
-  const named = Object.entries(finished).map(([name, value]) => [`test.${name}`, value] as const);
-  return { ...meansOf(sums, 'test'), ...Object.fromEntries(named) };
-}
-
-async function writeArtefacts({ workload, spec, directory }: SimulationOptions, run: Run, data: unknown) {
-  const { pooled: sums, perClient } = run.history;
-  if (workload.artefacts === undefined || Object.keys(sums).length === 0) return [];
-  const rng = rngFromSeed(spec.work.seed).split('artefacts');
-  const { hyper } = spec.work;
-  const written: Report['artefacts'][number][] = [];
-  await mkdir(join(directory, 'artefacts'), { recursive: true });
-  for await (const artefact of workload.artefacts({
-    shared: tensorsOf(run.model.params),
-    data,
-    hyper,
-    sums,
-    perClient,
-    rng,
-  })) {
-    const path = `artefacts/${artefact.path}`;
-    await writeFile(join(directory, path), artefact.bytes);
-    written.push({ path, mime: artefact.mime, title: artefact.title });
-  }
-  return written;
-}
-
-function tensorsOf({ layout, values }: Params): HostTensors {
-  const entries = layout.map(({ name, shape, offset, size }) => [
-    name,
-    { shape, data: values.subarray(offset, offset + size) },
-  ]);
-  return Object.fromEntries(entries) as HostTensors;
 }
 
 function runId({ work }: RunSpec): string {

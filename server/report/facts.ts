@@ -1,7 +1,7 @@
 /**
  * What the one who writes a report may know beyond report.json, and the words that all sections share.
  */
-import type { Report } from '../../shared/report.js';
+import type { Report, RoundReport } from '../../shared/report.js';
 import type { Headline } from './metrics.js';
 
 export interface ReportFacts {
@@ -28,6 +28,11 @@ export function clientCount(report: Report, facts: ReportFacts): number {
 
 export function largestCohort(report: Report): number {
   return report.rounds.reduce((most, round) => Math.max(most, round.cohort), 0);
+}
+
+/** Updates that a round was waiting for: the superseded were invited as a reserve and are no loss. */
+export function awaited({ cohort, dropped }: RoundReport): number {
+  return cohort - dropped.filter(({ reason }) => reason === 'superseded').length;
 }
 
 /** The sum of one figure over the rounds; figures that are not finite count as 0. */

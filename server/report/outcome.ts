@@ -4,7 +4,7 @@
  */
 import type { Report } from '../../shared/report.js';
 import type { RunStatus } from '../../shared/round.js';
-import { ALONE, CENTRAL, clientCount, FED, largestCohort, type ReportFacts, total } from './facts.js';
+import { ALONE, awaited, CENTRAL, clientCount, FED, largestCohort, type ReportFacts, total } from './facts.js';
 import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { type Html, html, shorten } from './markup.js';
 import { finalValue, formatMetric, type Headline, isFraction, metricValue, readable } from './metrics.js';
@@ -91,7 +91,7 @@ export function bar(share: number, tone: string): Html {
 }
 
 function tiles(report: Report, facts: ReportFacts): Html {
-  const invited = total(report, (round) => round.cohort);
+  const invited = total(report, awaited);
   const up = total(report, (round) => round.bytesUp);
   const down = total(report, (round) => round.bytesDown);
   const spent = total(report, (round) => round.durationMs);

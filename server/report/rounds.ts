@@ -6,7 +6,7 @@ import type { DropReason } from '../../shared/errors.js';
 import type { Report, RoundReport } from '../../shared/report.js';
 import { barChart } from './bars.js';
 import { legend } from './curves.js';
-import { groupBy } from './facts.js';
+import { awaited, groupBy } from './facts.js';
 import { formatBytes, formatCount, formatDuration, formatNumber, plural } from './format.js';
 import { type Html, html, shorten } from './markup.js';
 
@@ -29,11 +29,11 @@ export function roundsSection(report: Report): Html | null {
   return html`<section><h2>Rounds</h2><div class="charts">
 ${stacked(
   'Survivors',
-  'clients whose update is in the round',
+  'updates that came in time',
   ['arrived', 'missing'],
   ['fed', 'drop'],
   formatNumber,
-  bars(({ cohort, survivors }) => [survivors, Math.max(0, cohort - survivors)]),
+  bars((round) => [round.survivors, Math.max(0, awaited(round) - round.survivors)]),
 )}
 ${stacked(
   'Duration',
@@ -64,7 +64,7 @@ function stacked(
 ): Html {
   const chart = { description: `Bar chart: ${title} ${note}, ${labels.join(' and ')}`, labels, tones, format, bars };
   return html`<figure><figcaption><b>${title}</b> <span>${note}</span>${legend(labels.map((label, i) => ({ label, tone: tones[i] })))}</figcaption>
-${barChart({ ...chart, width: 340, height: 220 })}</figure>`;
+${barChart({ ...chart, width: 290, height: 200 })}</figure>`;
 }
 
 /** How often and why; then, folded away, who and when. Null when nobody was dropped. */

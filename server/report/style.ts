@@ -64,7 +64,7 @@ figcaption span{font-size:13px}
 .legend{display:inline-flex;gap:12px;margin-left:8px}
 .legend svg{width:12px;height:12px;margin-right:4px}
 th .legend{margin:0}
-.chart{display:block;width:100%;height:auto}
+.chart{display:block;width:100%;height:auto;overflow:visible}
 .on-narrow{display:none}
 .chart text{font-size:11.5px;fill:var(--soft);font-family:inherit}
 .grid{stroke:var(--line)}
@@ -89,8 +89,8 @@ img,video{display:block;max-width:100%;height:auto;border-radius:10px;border:1px
 pre{margin:0 0 12px;padding:14px 16px;background:var(--track);border-radius:10px;font-size:13.5px;line-height:1.5;max-height:420px;overflow:auto;white-space:pre-wrap}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 code{font-size:.9em}
-th code,.keep{white-space:nowrap}
-@media (max-width:420px){.keep{white-space:normal}}
+th code{white-space:nowrap}
+.keep{display:inline-block}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(230px,100%),1fr));gap:12px 28px;margin:0 0 16px}
 .facts dt{font-size:13px;color:var(--soft)}
 .facts dd{margin:0}
@@ -102,6 +102,6 @@ th button:focus-visible,summary:focus-visible,pre:focus-visible,a:focus-visible{
 th[aria-sort=ascending] button::after{content:" ↑"}th[aria-sort=descending] button::after{content:" ↓"}
 a{color:var(--fed)}
 footer{color:var(--soft);font-size:14px;text-align:center}
-@media (max-width:640px){main{padding:12px 10px 40px}.hero,section{padding:18px 16px;border-radius:13px}.on-wide{display:none}.on-narrow{display:block}.privacy{grid-template-columns:1fr}.tiles{grid-template-columns:1fr 1fr}.versus th{white-space:normal;width:34%}.clients .wide{display:none}td,th{padding-right:9px}}
+@media (max-width:640px){main{padding:12px 10px 40px}.hero,section{padding:18px 16px;border-radius:13px}.on-wide{display:none}.on-narrow{display:block}.privacy{grid-template-columns:1fr}.tiles{grid-template-columns:1fr 1fr}.versus th{white-space:normal;width:34%}.clients .wide{display:none}td,th{padding-right:8px}table{font-size:14px}thead th{font-size:12px}}
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}.hero,section,.tiles div{border-color:#ccc}figure,.hero,.tiles,tr{break-inside:avoid}h2{break-after:avoid}pre{max-height:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `;

@@ -3,7 +3,7 @@
  * that keep what was synced and an arbitrary part of what was not.
  */
 import { dirname } from 'node:path';
-import type { Files, OpenFile } from '../../../server/journal/files.js';
+import type { Files, OpenFile } from '../../../shared/disk/files.js';
 
 type Stored = { content: Uint8Array; durable: Uint8Array };
 

@@ -11,7 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, linkSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { FlError } from '../../shared/errors.js';
+import { FlError } from '../errors.js';
 
 /** `startTicks` (clock ticks since boot, /proc/pid/stat) and `bootId` are '' where the system does not tell. */
 export type LockOwner = { host: string; bootId: string; pid: number; startTicks: string; nonce: string };

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { judgeOwner, lockDirectory } from '../../../server/journal/lock.js';
+import { judgeOwner, lockDirectory } from '../../../shared/disk/lock.js';
 
-const LOCK_MODULE = new URL('../../../server/journal/lock.js', import.meta.url).href;
+const LOCK_MODULE = new URL('../../../shared/disk/lock.js', import.meta.url).href;
 
 describe('lock', () => {
   let directory: string;

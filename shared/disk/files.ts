@@ -8,7 +8,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { FlError } from '../../shared/errors.js';
+import { FlError } from '../errors.js';
 
 /** One write never asks for more than this: Linux moves at most 2 GiB at a time. */
 const WRITE_BYTES = 64 << 20;
@@ -107,3 +107,10 @@ export function diskError(what: string, cause: unknown): FlError {
   const full = code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
   return new FlError(full ? 'resource-exhausted' : 'internal', `${what}: ${message}`, { cause });
 }
+
+/** {@link writeDurably} on the real disk, with a temporary file of this process. */
+export function writeFileDurably(path: string, bytes: Uint8Array): Promise<void> {
+  return writeDurably(systemFiles, path, `${path}.${process.pid}.${temporaries++}.tmp`, bytes);
+}
+
+let temporaries = 0;

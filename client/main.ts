@@ -1,0 +1,139 @@
+/**
+ * `starling client join` and `starling client run`: a lab's machine. Its key is made here and stays here; it connects
+ * outwards only, trains in a worker thread so that the connection stays alive, and survives being killed.
+ */
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '../shared/clock.js';
+import { writeFileDurably } from '../shared/disk/files.js';
+import { lockDirectory } from '../shared/disk/lock.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
+import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
+import { rngFromEntropy } from '../shared/rng.js';
+import { connectGrpc } from './grpc.js';
+import { Participant } from './participant.js';
+import { allowAll, parsePolicy, refusalOf } from './policy.js';
+import { fileStore } from './store.js';
+import { createTrainerPool } from './training/pool.js';
+
+/** What `join` leaves in a client's directory, beside its key. */
+export interface Membership {
+  readonly client: string;
+  readonly address: string;
+  /** Ed25519, hex: plans and receipts of anybody else are ignored. */
+  readonly coordinatorKey: string;
+}
+
+interface JoinToken {
+  readonly address: string;
+  readonly fingerprint: string;
+  readonly secret: string;
+}
+
+/** Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator. */
+export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
+  const { address, fingerprint, secret } = parseToken(options.token);
+  const seed = newIdentitySeed();
+  const identity = identityFromSeed(seed);
+  const service = connectGrpc(address);
+  try {
+    const signature = identity.sign(signedBytes('enrolment', secret));
+    const reply = await service.enrol({ token: secret, publicKey: identity.publicKey, signature });
+    if (sha256Hex(reply.coordinatorKey) !== fingerprint) {
+      throw new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`);
+    }
+    const { client } = reply;
+    const directory = join(options.clientsDir, client);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    if ((await readdir(directory)).includes('identity.key')) {
+      throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
+    }
+    const membership = { client, address, coordinatorKey: Buffer.from(reply.coordinatorKey).toString('hex') };
+    await writeFileDurably(join(directory, 'identity.key'), seed);
+    await writeFileDurably(join(directory, 'client.json'), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
+    return membership;
+  } finally {
+    service.close();
+  }
+}
+
+function parseToken(token: string): JoinToken {
+  const expected = 'a token from `starling token create` (starling1.…)';
+  const [scheme, body, ...rest] = token.trim().split('.');
+  if (scheme !== 'starling1' || body === undefined || rest.length > 0)
+    throw invalidArgument('token', expected, 'another text');
+  try {
+    const parsed = JSON.parse(Buffer.from(body, 'base64url').toString()) as JoinToken;
+    if ([parsed.address, parsed.fingerprint, parsed.secret].every((part) => typeof part === 'string')) return parsed;
+  } catch {
+    // said below, for every kind of damage
+  }
+  throw invalidArgument('token', expected, 'a damaged one');
+}
+
+export interface RunClientOptions {
+  readonly clientsDir: string;
+  /** Which membership; needed when this machine has several. */
+  readonly name?: string;
+  readonly policyFile?: string;
+  readonly dataDir?: string;
+  readonly slice?: { readonly index: number; readonly count: number };
+  readonly backend?: string;
+  /** Workloads that are no built-in ones: files whose default export is one. */
+  readonly workloadModules: Readonly<Record<string, string>>;
+  readonly version: string;
+  readonly say: (line: string) => void;
+}
+
+/** Runs until `stop`; `done` rejects when the coordinator refuses this client for good or this machine's disk fails. */
+export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
+  const directory = await directoryOf(options);
+  const unlock = lockDirectory(directory);
+  const membership = JSON.parse(await readFile(join(directory, 'client.json'), 'utf8')) as Membership;
+  const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
+  const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
+  const trainer = await createTrainerPool({
+    ...{ workers: 1, workloadModules },
+    ...(dataDir !== undefined && { dataDir }),
+    ...(backend !== undefined && { backend }),
+  });
+  say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
+  const service = connectGrpc(membership.address);
+  const participant = await Participant.start({
+    service,
+    client: membership.client,
+    identity: identityFromSeed(await readFile(join(directory, 'identity.key'))),
+    coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
+    store: await fileStore(directory),
+    trainer,
+    ...(slice && { slice }),
+    refuse: (plan) => {
+      const detail = refusalOf(policy, plan);
+      return detail === undefined ? undefined : { reason: 'refused', detail };
+    },
+    clock: systemClock,
+    rng: rngFromEntropy(),
+    version,
+    notice: (message, fields) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`),
+  });
+  const close = async () => {
+    participant.stop();
+    await trainer.close();
+    service.close();
+    unlock();
+  };
+  return { done: participant.done.finally(close), stop: close };
+}
+
+async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {
+  const known = (await readdir(clientsDir).catch(() => [])).sort();
+  if (name !== undefined) {
+    if (!known.includes(name))
+      throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
+    return join(clientsDir, name);
+  }
+  if (known.length === 0)
+    throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
+  if (known.length > 1) throw invalidArgument('name', `--name, one of ${known.join(', ')}`, 'nothing');
+  return join(clientsDir, known[0]);
+}

@@ -1,0 +1,93 @@
+/**
+ * `starling coordinator`: opens the data directory, listens, serves until it is told to stop. What a kill -9 leaves
+ * behind is what the next start goes on from.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { systemClock } from '../shared/clock.js';
+import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { lockDirectory } from '../shared/disk/lock.js';
+import { FlError } from '../shared/errors.js';
+import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/identity.js';
+import { rngFromEntropy } from '../shared/rng.js';
+import { Coordinator } from './coordinator.js';
+import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
+import { type GrpcServer, serveGrpc } from './grpc.js';
+import { openJournal } from './journal/journal.js';
+import { Registry } from './registry.js';
+import { writeReport } from './report/build.js';
+import { reportOf } from './report.js';
+
+export interface CoordinatorProcess {
+  readonly address: string;
+  /** Settles when the coordinator has ended; rejects when its disk failed. */
+  readonly done: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startCoordinator(options: {
+  readonly dataDir: string;
+  readonly listen: string;
+  readonly logLevel: string;
+}): Promise<CoordinatorProcess> {
+  const { dataDir } = options;
+  const log = pino({ level: options.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const unlock = lockDirectory(dataDir);
+  const { records, journal } = await openJournal(join(dataDir, 'clients.log'));
+  let end: (error?: FlError) => void = () => {};
+  const done = new Promise<void>((resolve, reject) => {
+    end = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  let server: GrpcServer | undefined;
+  const coordinator = await Coordinator.open({
+    dataDir,
+    identity: await identityIn(join(dataDir, 'identity.key')),
+    registry: new Registry(journal, records),
+    clock: systemClock,
+    rng: rngFromEntropy(),
+    log,
+    address: () => server?.address ?? '',
+    onRunEnded: (run) => {
+      const facts = { plannedRounds: run.spec.engine.rounds };
+      writeReport(run.info().directory, reportOf(run), facts).catch((error) =>
+        log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
+      );
+    },
+    fatal: (error) => end(error),
+  });
+  const adminToken = await secretIn(join(dataDir, ADMIN_TOKEN_FILE));
+  server = await serveGrpc({
+    participant: coordinator,
+    admin: coordinator,
+    adminToken,
+    listen: options.listen,
+    onFault: (fault) => log.warn({ reason: FlError.from(fault).message }, 'a call failed inside'),
+  });
+  await writeFile(join(dataDir, ADDRESS_FILE), server.address);
+  const stop = async () => {
+    await coordinator.close();
+    await server.close();
+    await journal.close();
+    unlock();
+    end();
+  };
+  return { address: server.address, done, stop };
+}
+
+async function identityIn(path: string): Promise<Identity> {
+  const stored = await systemFiles.read(path);
+  if (stored !== undefined) return identityFromSeed(stored);
+  const seed = newIdentitySeed();
+  await writeFileDurably(path, seed);
+  return identityFromSeed(seed);
+}
+
+async function secretIn(path: string): Promise<string> {
+  const stored = await systemFiles.read(path);
+  if (stored !== undefined) return (await readFile(path, 'utf8')).trim();
+  const secret = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
+  await writeFileDurably(path, new TextEncoder().encode(secret));
+  return secret;
+}

@@ -1,0 +1,20 @@
+/** The way from the command line to a coordinator on this machine: its data directory says where it listens. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connectAdmin, type GrpcAdmin } from '../../client/admin-grpc.js';
+import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from '../../server/data-dir.js';
+import { FlError } from '../../shared/errors.js';
+import { coordinatorDir } from './options.js';
+
+export async function openAdmin({ dataDir }: { readonly dataDir?: string }): Promise<GrpcAdmin> {
+  const directory = coordinatorDir(dataDir);
+  const read = async (file: string) => {
+    try {
+      return (await readFile(join(directory, file), 'utf8')).trim();
+    } catch (cause) {
+      const message = `no coordinator has been started in ${directory}; first: starling coordinator --data-dir ${directory}`;
+      throw new FlError('not-found', message, { cause });
+    }
+  };
+  return connectAdmin(await read(ADDRESS_FILE), await read(ADMIN_TOKEN_FILE));
+}

@@ -1,0 +1,47 @@
+/** `starling demo`: the main job on real data, with real processes over real gRPC on this machine. */
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { checkConfig, resolve } from '../config.js';
+import { command, integer, newRunDirectory, onInterrupt, print } from './options.js';
+
+/** Chosen so that two cores without GPU reach well over 90 % in well under a minute; docs/workloads.md has the curve. */
+const DEMO = {
+  workload: 'cnn',
+  scale: 'demo',
+  partition: 'dirichlet:1',
+  rounds: 8,
+  hyper: { 'train-examples': 6000, 'test-examples': 2000 },
+} as const;
+
+export function demoCommand(): Command {
+  return command('demo', 'ten labs train on real MNIST under a real coordinator, on this machine', 'starling demo')
+    .option('--clients N', 'client processes', integer, 10)
+    .option('--rounds N', 'rounds', integer, DEMO.rounds)
+    .option('--seed N', 'of everything that is drawn', integer, 1)
+    .option('--out DIR', 'where all of it is kept (default: starling-runs/…)')
+    .action(async (given: { clients: number; rounds: number; seed: number; out?: string }) => {
+      const { runFederation } = await import('../federation.js');
+      const { showRun } = await import('../terminal/show.js');
+      const { loadWorkload } = await import('../../client/workloads/index.js');
+      const config = checkConfig({ ...DEMO, ...given, cohort: given.clients, 'min-clients': given.clients }, 'demo');
+      const workload = await loadWorkload(config.workload);
+      const { spec, model } = resolve(config, workload);
+      const show = showRun({ rounds: given.rounds, headline: workload.manifest.headline, quiet: false });
+      const abort = new AbortController();
+      const release = onInterrupt(() => abort.abort());
+      print(`a coordinator and ${given.clients} client processes over gRPC on ${availableParallelism()} cores`);
+      try {
+        const { report, html } = await runFederation({
+          ...{ spec, model, workload, clients: given.clients, signal: abort.signal },
+          directory: given.out ?? newRunDirectory('demo', Date.now()),
+          command: `starling ${process.argv.slice(2).join(' ')}`,
+          onEvent: show.event,
+          say: show.line,
+        });
+        show.result(report, html);
+      } finally {
+        release();
+        show.close();
+      }
+    });
+}

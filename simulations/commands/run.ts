@@ -1,0 +1,110 @@
+/** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import type { GrpcAdmin } from '../../client/admin-grpc.js';
+import { encode } from '../../shared/codecs/safetensors.js';
+import type { RunEvent } from '../../shared/events.js';
+import type { RunInfo } from '../../shared/service.js';
+import { checkConfig, parseConfig, resolve } from '../config.js';
+import { openAdmin } from './admin.js';
+import { command, onInterrupt, print, printJson } from './options.js';
+
+interface Given {
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
+export function runCommand(): Command {
+  const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
+    async (file: string, given: Given) => {
+      const config = checkConfig(parseConfig(await readFile(file, 'utf8'), file), file);
+      const { loadWorkload } = await import('../../client/workloads/index.js');
+      const { spec, model } = resolve(config, await loadWorkload(config.workload));
+      await withAdmin(given, async (admin) => {
+        const run = await admin.startRun(spec, encode(model));
+        if (given.json) printJson({ run });
+        else print(`${run}: now starling run watch ${run}`);
+      });
+    },
+  );
+  const list = sub('list', 'all runs', 'starling run list').action((given: Given) =>
+    withAdmin(given, async (admin) => {
+      const runs = await admin.listRuns();
+      if (given.json) printJson(runs);
+      else for (const line of table(runs)) print(line);
+    }),
+  );
+  const show = sub('show RUN', "a run and its report's figures", 'starling run show cnn-20261124-203000-1f2e').action(
+    (run: string, given: Given) =>
+      withAdmin(given, async (admin) => {
+        const { info, report } = await admin.getRun(run);
+        if (given.json) printJson({ ...info, report: JSON.parse(report) });
+        else for (const line of [...table([info]), `directory  ${info.directory}`, report]) print(line);
+      }),
+  );
+  const stop = sub('stop RUN', 'stop a run; it can be resumed', 'starling run stop RUN').action(
+    (run: string, given: Given) => withAdmin(given, (admin) => admin.stopRun(run, 'stopped by the operator')),
+  );
+  const resume = sub('resume RUN', 'go on with a stopped or failed run', 'starling run resume RUN').action(
+    (run: string, given: Given) => withAdmin(given, (admin) => admin.resumeRun(run)),
+  );
+  const watch = sub('watch RUN', 'follow a run', 'starling run watch RUN').action(watchAction);
+  return [start, list, show, watch, stop, resume].reduce(
+    (all, one) => all.addCommand(one),
+    new Command('run').description('start, list, show, watch, stop and resume runs'),
+  );
+}
+
+function sub(usage: string, description: string, example: string): Command {
+  const [name, ...args] = usage.split(' ');
+  const made = command(name, description, example)
+    .option('--data-dir DIR', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option('--json', 'print JSON');
+  return args.reduce((all, arg) => all.argument(arg), made);
+}
+
+async function withAdmin(given: Given, use: (admin: GrpcAdmin) => Promise<void>): Promise<void> {
+  const admin = await openAdmin(given);
+  try {
+    await use(admin);
+  } finally {
+    admin.close();
+  }
+}
+
+async function watchAction(run: string, given: Given): Promise<void> {
+  await withAdmin(given, async (admin) => {
+    const { createProgress } = await import('../terminal/progress.js');
+    const { info } = await admin.getRun(run);
+    const abort = new AbortController();
+    const release = onInterrupt(() => abort.abort());
+    const stream = process.stdout;
+    const progress = createProgress({
+      ...{ stream, isTTY: stream.isTTY && !given.json, columns: stream.columns ?? 80, nowMs: Date.now },
+      ...{ rounds: info.rounds, headline: { metric: 'test.accuracy', better: 'higher' } },
+    });
+    try {
+      for await (const line of admin.watchRun(run, abort.signal)) {
+        if (given.json) print(line);
+        else progress.event(JSON.parse(line) as RunEvent);
+      }
+    } finally {
+      progress.close();
+      release();
+    }
+  });
+}
+
+function table(runs: readonly RunInfo[]): string[] {
+  const rows = runs.map(({ run, workload, status, round, rounds, activity, reason }) => [
+    ...[run, workload, status, `${round}/${rounds}`, status === 'running' ? activity : reason],
+  ]);
+  const all = [['RUN', 'WORKLOAD', 'STATUS', 'ROUND', 'NOW'], ...rows];
+  const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join('  ')
+      .trimEnd(),
+  );
+}

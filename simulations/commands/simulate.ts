@@ -1,0 +1,111 @@
+/** `starling simulate CONFIG.yaml` or `starling simulate --workload NAME [options]`: a federation on this machine. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { type Command, Option } from 'commander';
+import { FlError } from '../../shared/errors.js';
+import { checkConfig, parseConfig, resolve } from '../config.js';
+import { command, integer, keyValue, newRunDirectory, number, onInterrupt, print } from './options.js';
+
+/** Options that are keys of the configuration file too, and how their text is read. */
+const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text: string) => unknown][] = [
+  ['--workload NAME', 'a built-in workload or a file whose default export is one'],
+  ['--scale NAME', 'smoke, demo or full (default: demo)'],
+  ['--clients N', 'virtual clients', integer],
+  ['--cohort N', 'clients per round', integer],
+  ['--rounds N', 'rounds', integer],
+  ['--local-epochs N', 'epochs of local training per round', integer],
+  ['--local-steps N', 'steps of local training per round, instead of epochs', integer],
+  ['--batch-size N', 'examples per step', integer],
+  ['--client-lr X', 'learning rate of local SGD', number],
+  ['--server-lr X', 'learning rate of the strategy', number],
+  ['--momentum X', 'of local SGD', number],
+  ['--weight-decay X', 'of local SGD', number],
+  ['--gradient-clip-norm X', 'largest norm of one local gradient; no privacy mechanism', number],
+  ['--lr-schedule NAME', 'constant or cosine, over rounds'],
+  ['--strategy SPEC', 'fedavg, fedprox, fedavgm, fedadam, fedyogi, fedadagrad, as NAME[:key=value,...]'],
+  ['--partition SPEC', 'iid, dirichlet:A, shards:K or natural'],
+  ['--over-selection X', 'extra fraction of the cohort that is invited', number],
+  ['--min-clients N', 'clients that must be there before a cohort is drawn', integer],
+  ['--min-survivors N', 'fewest updates that make a round', integer],
+  ['--deadline-ms N', 'time a round may take', integer],
+  ['--max-attempts N', 'failed attempts at one round before the run fails', integer],
+  ['--evaluate-every N', 'evaluate after every n-th round; 0: after the last only', integer],
+  ['--evaluate-clients N', 'clients that evaluate; 0: all', integer],
+  ['--dropout P', 'probability that a client drops out of a round', number],
+  ['--seed N', 'of everything that is drawn', integer],
+  ['--workers N', 'threads that train', integer],
+  ['--transport NAME', 'memory or grpc'],
+  ['--backend NAME', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu'],
+  ['--baselines NAME', 'none or all: also train each client alone, and all data in one place'],
+  ['--out DIR', 'the run directory (default: starling-runs/…)'],
+];
+
+export function simulateCommand(): Command {
+  const example = 'starling simulate --workload cnn --clients 10 --rounds 12 --partition shards:2 --baselines all';
+  const made = command('simulate', 'run a whole federation on this machine', example).argument('[CONFIG]');
+  for (const [flags, description, read] of CONFIG_OPTIONS) {
+    const option = new Option(flags, description);
+    made.addOption(read === undefined ? option : option.argParser(read));
+  }
+  return made
+    .option('--hyper KEY=VALUE', "one of the workload's own settings; repeatable", keyValue)
+    .option('--json FILE', 'also write report.json there; - for standard output')
+    .action(simulateAction);
+}
+
+async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
+  const { json, ...options } = given as { json?: string };
+  const fromFile = file === undefined ? {} : (parseConfig(await readFile(file, 'utf8'), file) as object);
+  const config = checkConfig({ ...fromFile, ...kebab(options) }, file ?? 'options');
+  const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
+  const { createTrainerPool } = await import('../../client/training/pool.js');
+  const { simulate } = await import('../simulate.js');
+  const { showRun } = await import('../terminal/show.js');
+  const workload = await loadWorkload(config.workload);
+  const resolved = resolve(
+    { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config },
+    workload,
+  );
+  const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
+  const trainer = await createTrainerPool({
+    workers,
+    ...(config.backend !== undefined && { backend: config.backend }),
+    workloadModules: isWorkloadPath(config.workload) ? { [workload.manifest.name]: config.workload } : {},
+  });
+  const show = showRun({
+    rounds: resolved.spec.engine.rounds,
+    headline: workload.manifest.headline,
+    quiet: json === '-',
+  });
+  show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
+  const abort = new AbortController();
+  const release = onInterrupt(() => abort.abort());
+  try {
+    const { report, html } = await simulate({
+      ...resolved,
+      ...{ workload, trainer, backend: trainer.backend.name, workers, signal: abort.signal },
+      ...{ transport: config.transport, dropout: config.dropout, baselines: config.baselines },
+      directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
+      command: `starling ${process.argv.slice(2).join(' ')}`,
+      onEvent: show.event,
+      onBaseline: (who) => show.line(`baseline trained: ${who}`),
+    });
+    show.result(report, html);
+    if (json === '-') print(JSON.stringify(report, null, 2));
+    else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+    if (report.status === 'failed') throw new FlError('aborted', `the run failed: ${report.reason}`);
+  } finally {
+    release();
+    show.close();
+    await trainer.close();
+  }
+}
+
+/** Commander's camelCase back to the keys of the configuration. */
+function kebab(options: object): Record<string, unknown> {
+  const entries = Object.entries(options).map(([key, value]) => [
+    key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`),
+    value,
+  ]);
+  return Object.fromEntries(entries) as Record<string, unknown>;
+}

@@ -1,0 +1,99 @@
+/**
+ * After the last round: figures, artefacts, the report. Done where the workload's code is, which the coordinator is not.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Workload } from '../client/workload.js';
+import { openModels } from '../server/journal/models.js';
+import { buildReport, writeReport } from '../server/report/build.js';
+import type { Run } from '../server/run.js';
+import { readRun } from '../server/run-directory.js';
+import { meansOf, type SumMetrics } from '../shared/metrics.js';
+import { type HostTensors, layoutOf, type Params } from '../shared/params.js';
+import type { Report } from '../shared/report.js';
+import { rngFromSeed } from '../shared/rng.js';
+
+export interface SimulationResult {
+  readonly report: Report;
+  readonly directory: string;
+  readonly html: string;
+}
+
+export interface ConcludeOptions {
+  readonly workload: Workload;
+  /** The run directory. */
+  readonly directory: string;
+  readonly backend?: string;
+  readonly baselines?: Report['baselines'];
+  /** Clients of the federation, for the page. */
+  readonly clients: number;
+  readonly command?: string;
+}
+
+/** What is needed of a run that has ended. */
+export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
+
+/** Writes artefacts/, report.json and report.html into the run directory. */
+export async function conclude(options: ConcludeOptions, run: EndedRun): Promise<SimulationResult> {
+  const { workload, directory, command, clients } = options;
+  const { history, spec, state } = run;
+  const perClient = Object.entries(history.perClient).map(
+    ([client, sums]) => [client, figuresOf(workload, sums)] as const,
+  );
+  const report = buildReport({
+    run: state.run,
+    work: spec.work,
+    status: state.status,
+    reason: state.reason === '' ? null : state.reason,
+    backend: options.backend ?? null,
+    rounds: history.summaries,
+    final: { metrics: figuresOf(workload, history.pooled), perClient: Object.fromEntries(perClient) },
+    baselines: options.baselines ?? {},
+    artefacts: await writeArtefacts(options, run),
+    modelSha256: state.modelSha256,
+    privacy: null,
+  });
+  const { headline } = workload.manifest;
+  const facts = { headline, clients, plannedRounds: spec.engine.rounds, ...(command !== undefined && { command }) };
+  const { html } = await writeReport(directory, report, facts);
+  return { report, directory, html };
+}
+
+/** The same for a run directory that another process has filled. */
+export async function concludeDirectory(options: ConcludeOptions): Promise<SimulationResult> {
+  const { spec, state, history } = await readRun(options.directory);
+  const models = await openModels(join(options.directory, 'models'));
+  const { params } = await models.load(state.modelSha256, { expect: layoutOf(spec.work.model) });
+  return conclude(options, { spec, state, history, model: { params } });
+}
+
+/** The means of the pooled sums and what the workload makes of the others, under `test.`. */
+export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, number> {
+  const finished = Object.keys(sums).length === 0 ? {} : (workload.finish?.(sums) ?? {});
+  const named = Object.entries(finished).map(([name, value]) => [`test.${name}`, value] as const);
+  return { ...meansOf(sums, 'test'), ...Object.fromEntries(named) };
+}
+
+async function writeArtefacts({ workload, directory }: ConcludeOptions, run: EndedRun): Promise<Report['artefacts']> {
+  const { pooled: sums, perClient } = run.history;
+  if (workload.artefacts === undefined || Object.keys(sums).length === 0) return [];
+  const { hyper, seed } = run.spec.work;
+  const data = await workload.load({ hyper, rng: rngFromSeed(seed).split('data') });
+  const shared = tensorsOf(run.model.params);
+  const written: Report['artefacts'][number][] = [];
+  await mkdir(join(directory, 'artefacts'), { recursive: true });
+  const rng = rngFromSeed(seed).split('artefacts');
+  for await (const artefact of workload.artefacts({ shared, data, hyper, sums, perClient, rng })) {
+    const path = `artefacts/${artefact.path}`;
+    await writeFile(join(directory, path), artefact.bytes);
+    written.push({ path, mime: artefact.mime, title: artefact.title });
+  }
+  return written;
+}
+
+function tensorsOf({ layout, values }: Params): HostTensors {
+  const entries = layout.map(({ name, shape, offset, size }) => {
+    return [name, { shape, data: values.subarray(offset, offset + size) }] as const;
+  });
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,82 @@
+/**
+ * The last words of `starling simulate`: what the federation reached against training alone and against all data in
+ * one place, the hash of the model, and where the report lies.
+ */
+
+import { formatDuration, plural } from '../../server/report/format.js';
+import { printable, shorten } from '../../server/report/markup.js';
+import {
+  clientMean,
+  finalValue,
+  formatMetric,
+  type Headline,
+  headlineOf,
+  metricValue,
+} from '../../server/report/metrics.js';
+import type { MetricsReport, Report } from '../../shared/report.js';
+
+export interface ResultOptions {
+  readonly headline?: Headline;
+  /** As the user can open it. */
+  readonly reportPath?: string;
+}
+
+interface Row {
+  readonly name: string;
+  readonly pooled: number | null;
+  readonly own: number | null;
+}
+
+/**
+ * Plain lines without colour, so that they read the same in a log. "pooled test" is the test data of all clients
+ * together; "own test" the mean over clients, each judged on its own.
+ */
+export function resultLines(report: Report, options: ResultOptions = {}): string[] {
+  const headline = headlineOf(report, options.headline);
+  return [
+    outcome(report),
+    '',
+    ...(headline === null ? [] : [...table(report, headline), '']),
+    ...privacyLine(report),
+    ...(report.modelSha256 === '' ? [] : [`model    ${report.modelSha256}`]),
+    ...(options.reportPath === undefined ? [] : [`report   ${plain(options.reportPath)}`]),
+  ];
+}
+
+function outcome(report: Report): string {
+  const spent = report.rounds.reduce((sum, round) => sum + round.durationMs, 0);
+  const why = report.reason === null || report.reason === '' ? '' : `: ${plain(report.reason)}`;
+  return `${plain(report.workload)} ${report.status}${why}  ${plural(report.rounds.length, 'round')}  ${formatDuration(spent)}  ${plain(report.backend ?? '')}`.trimEnd();
+}
+
+function table(report: Report, { metric, better }: Headline): string[] {
+  const { local, centralised } = report.baselines;
+  const rows: Row[] = [
+    { name: 'federated', pooled: finalValue(report, metric), own: clientMean(report.final, metric) },
+    ...baseline('each client alone', local, metric),
+    ...baseline('all data in one place', centralised, metric),
+  ];
+  const cell = (value: number | null) => (value === null ? '-' : formatMetric(metric, value)).padStart(13);
+  const title = `${shorten(plain(metric), 40)}${better === 'lower' ? ' (less is better)' : ''}`;
+  const width = Math.max(title.length, ...rows.map((row) => row.name.length));
+  return [
+    `${title.padEnd(width)}${'pooled test'.padStart(13)}${'own test'.padStart(13)}`,
+    ...rows.map((row) => `${row.name.padEnd(width)}${cell(row.pooled)}${cell(row.own)}`),
+  ];
+}
+
+function baseline(name: string, part: MetricsReport | undefined, metric: string): Row[] {
+  return part === undefined ? [] : [{ name, pooled: metricValue(part.metrics, metric), own: clientMean(part, metric) }];
+}
+
+function privacyLine({ privacy }: Report): string[] {
+  if (privacy === null) return [];
+  const budget = privacy.budget === null ? '' : ` of ${privacy.budget}`;
+  return [
+    `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} (${plain(privacy.mode)})`,
+  ];
+}
+
+function plain(text: string): string {
+  return printable(text).replace(/\s+/g, ' ');
+}

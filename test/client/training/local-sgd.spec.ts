@@ -1,0 +1,242 @@
+/**
+ * Local SGD on a model whose steps can be done by hand: one parameter w, loss (w − x)² / 2 averaged over the batch, so
+ * that the gradient of a batch is w − mean(x).
+ */
+import assert from 'node:assert/strict';
+import * as tf from '@tensorflow/tfjs-core';
+import { selectBackend } from '../../../client/backends/index.js';
+import { type LocalSgdInput, localSgd, scheduleFactor } from '../../../client/training/local-sgd.js';
+import { defineWorkload, type Shard, type Workload } from '../../../client/workload.js';
+import { updateChannel } from '../../../shared/channels.js';
+import { FlError } from '../../../shared/errors.js';
+import { rngFromSeed } from '../../../shared/rng.js';
+import type { TrainingSpec } from '../../../shared/round.js';
+
+const PLAIN: TrainingSpec = {
+  localSteps: 1,
+  batchSize: 10,
+  clientLr: 0.5,
+  momentum: 0,
+  weightDecay: 0,
+  gradientClipNorm: 0,
+  lrSchedule: 'constant',
+  proximalMu: 0,
+};
+
+/** `data` are the targets x; `w` is shared, and `own`, when there is one, is private and learns the same targets. */
+const parabola = defineWorkload<readonly number[]>({
+  manifest: { name: 'parabola' } as Workload['manifest'],
+  init: () => ({ shared: { w: { shape: [1], data: Float32Array.of(0) } } }),
+  load: async () => [],
+  examples: (data) => ({ train: { count: data.length }, test: { count: 0 } }),
+  batch: (data, indices) => ({ x: tf.tensor1d(Array.from(indices, (i) => data[i])) }),
+  loss: (params, { x }) => {
+    const terms = Object.values(params).map((w) => tf.mean(tf.square(tf.sub(w, x))));
+    return tf.mul(tf.addN(terms), 0.5);
+  },
+  metrics: () => ({}),
+});
+
+const scalar = (value: number) => ({ shape: [1], data: Float32Array.of(value) });
+
+function input(
+  training: Partial<TrainingSpec>,
+  {
+    targets = [2],
+    from = 4,
+    ...rest
+  }: Partial<LocalSgdInput<readonly number[]>> & { targets?: number[]; from?: number } = {},
+): LocalSgdInput<readonly number[]> {
+  const shard: Shard = { train: Int32Array.from(targets.keys()), test: new Int32Array(0), index: 0, count: 1 };
+  return {
+    workload: parabola,
+    data: targets,
+    hyper: {},
+    shard,
+    phase: { name: 'train', channels: [updateChannel([{ name: 'w', shape: [1] }])] },
+    training: { ...PLAIN, ...training },
+    round: 1,
+    rounds: 1,
+    shared: { w: scalar(from) },
+    own: {},
+    rng: rngFromSeed(7),
+    ...rest,
+  };
+}
+
+async function update(...args: Parameters<typeof input>): Promise<number> {
+  const { contribution } = await localSgd(input(...args));
+  return contribution.values[0];
+}
+
+describe('the arithmetic of local SGD', () => {
+  before(() => selectBackend('cpu'));
+
+  it('steps against the gradient', async () => {
+    // gradient 4 − 2 = 2; w = 4 − 0.5 · 2 = 3; update −1
+    assert.equal(await update({}), -1);
+    // then gradient 1, w = 2.5; update −1.5
+    assert.equal(await update({ localSteps: 2 }), -1.5);
+  });
+
+  it('accumulates momentum: v = m·v + g', async () => {
+    // v = 2, w = 3; v = 0.5 · 2 + 1 = 2, w = 2; v = 0.5 · 2 + 0 = 1, w = 1.5; update −2.5
+    assert.equal(await update({ localSteps: 3, momentum: 0.5 }), -2.5);
+  });
+
+  it('starts every round without momentum', async () => {
+    const training = { momentum: 0.5 };
+    assert.equal(await update(training, { round: 1, rounds: 2 }), await update(training, { round: 2, rounds: 2 }));
+  });
+
+  it('decays weights', async () => {
+    // d = 2 + 0.25 · 4 = 3; w = 4 − 1.5; update −1.5
+    assert.equal(await update({ weightDecay: 0.25 }), -1.5);
+  });
+
+  it('pulls towards the global model (FedProx)', async () => {
+    // step 1: w = w0, no pull: w = 3. Step 2: d = 1 + 0.5 · (3 − 4) = 0.5; w = 2.75; update −1.25
+    assert.equal(await update({ localSteps: 2, proximalMu: 0.5 }), -1.25);
+  });
+
+  it('clips the gradient, and neither weight decay nor the pull', async () => {
+    // |g| = 2 -> 1; w = 3.5
+    assert.equal(await update({ gradientClipNorm: 1 }), -0.5);
+    // 1 + 0.25 · 4 = 2; w = 3
+    assert.equal(await update({ gradientClipNorm: 1, weightDecay: 0.25 }), -1);
+    // g1 = 2 -> 1, w = 3.5; g2 = 1.5 -> 1, d = 1 + 2 · (3.5 − 4) = 0: stays
+    assert.equal(await update({ gradientClipNorm: 1, proximalMu: 2, localSteps: 2 }), -0.5);
+    // a gradient within the bound is left alone
+    assert.equal(await update({ gradientClipNorm: 2 }), -1);
+  });
+
+  it('clips by the norm over all tensors together, private ones included', async () => {
+    // two gradients, w: 4 − 1 = 3 and own: 5 − 1 = 4, norm 5, bound 2.5: scaled by 0.5 to 1.5 and 2
+    const { contribution, own } = await localSgd(
+      input({ gradientClipNorm: 2.5 }, { targets: [1], own: { own: scalar(5) } }),
+    );
+    assert.equal(contribution.values[0], -0.75);
+    assert.equal(own.own.data[0], 4);
+  });
+
+  it('follows a cosine over the rounds', async () => {
+    // round r of 4: (1 + cos(π (r − 1) / 4)) / 2 = 1, 0.854, 0.5, 0.146
+    const factors = [1, 2, 3, 4].map((round) => scheduleFactor('cosine', round, 4));
+    assert.deepEqual(
+      factors.map((factor) => factor.toFixed(3)),
+      ['1.000', '0.854', '0.500', '0.146'],
+    );
+    // round 3: lr 0.5 · 0.5; w = 4 − 0.25 · 2
+    assert.equal((await update({ lrSchedule: 'cosine' }, { round: 3, rounds: 4 })).toFixed(6), '-0.500000');
+  });
+});
+
+describe('the contribution of local SGD', () => {
+  before(() => selectBackend('cpu'));
+
+  it('goes through every example once in an epoch, with a smaller last batch', async () => {
+    const seen: number[][] = [];
+    const watching = {
+      ...parabola,
+      batch: (data: readonly number[], indices: Int32Array) => {
+        seen.push(Array.from(indices));
+        return parabola.batch(data, indices, { hyper: {}, shard: {} as Shard, split: 'train' });
+      },
+    };
+    const options = { targets: [0, 1, 2, 3, 4], workload: watching };
+    const { contribution } = await localSgd(input({ localSteps: undefined, localEpochs: 2, batchSize: 2 }, options));
+    assert.deepEqual(
+      seen.map((batch) => batch.length),
+      [2, 2, 1, 2, 2, 1],
+    );
+    for (const epoch of [seen.slice(0, 3), seen.slice(3)]) assert.deepEqual(epoch.flat().sort(), [0, 1, 2, 3, 4]);
+    assert.deepEqual(contribution.weights, [5]);
+    assert.equal(contribution.metrics.loss.count, 10);
+  });
+
+  it('sums the loss over examples, as it was before each step', async () => {
+    // ((4 − 2)² + (4 − 6)²) / 2 / 2 = 2 in the mean, gradient 0
+    const { contribution } = await localSgd(input({}, { targets: [2, 6] }));
+    assert.deepEqual(contribution.metrics.loss, { sum: [4], count: 2 });
+  });
+
+  it('leaves private tensors out of the contribution and hands them back', async () => {
+    const { contribution, own } = await localSgd(input({}, { own: { own: scalar(6) } }));
+    assert.equal(contribution.values.length, 1);
+    assert.equal(contribution.weights.length, 1);
+    assert.equal(own.own.data[0], 4); // 6 − 0.5 · (6 − 2)
+  });
+
+  it('keeps shared tensors still that the update channel does not declare', async () => {
+    const { contribution } = await localSgd(input({}, { shared: { still: scalar(9), w: scalar(4) } }));
+    assert.deepEqual(Array.from(contribution.values), [-1]);
+  });
+
+  it('sends a zero update of weight 0 from a client without examples', async () => {
+    const { contribution } = await localSgd(input({ localSteps: 5 }, { targets: [] }));
+    assert.deepEqual(contribution, {
+      values: Float32Array.of(0),
+      weights: [0],
+      metrics: { loss: { sum: [0], count: 0 } },
+    });
+  });
+});
+
+describe('a run of local SGD', () => {
+  before(() => selectBackend('cpu'));
+
+  it('gives equal bits for equal randomness and other bits for other randomness', async () => {
+    const options = { targets: [0.1, 0.7, 1.9, 2.3, 3.1] };
+    const training = { localSteps: undefined, localEpochs: 1, batchSize: 2, clientLr: 0.3 };
+    const once = await update(training, options);
+    assert.equal(await update(training, options), once);
+    assert.notEqual(await update(training, { ...options, rng: rngFromSeed(8) }), once);
+  });
+
+  it('leaves no tensor behind, also when it fails', async () => {
+    const count = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
+    const before = count();
+    await update({ localSteps: 3 });
+    await assert.rejects(update({ localSteps: 3, clientLr: 1e300 }));
+    assert.deepEqual(count(), before);
+  });
+
+  it('says at which step the loss stopped being finite', async () => {
+    // w = −2e10, loss 2e20; w = 2e20, loss above 3.4e38, the largest float32
+    await assert.rejects(
+      update({ localSteps: 5, clientLr: 1e10 }, { round: 2, rounds: 2 }),
+      new FlError('failed-precondition', 'loss is not finite at step 3 of round 2: lower client-lr'),
+    );
+  });
+
+  it('stops when it is told to, and reports each step until then', async () => {
+    const controller = new AbortController();
+    const steps: string[] = [];
+    const onProgress = (done: number, total: number) => {
+      steps.push(`${done}/${total}`);
+      if (done === 2) controller.abort();
+    };
+    await assert.rejects(
+      update({ localSteps: 9 }, { signal: controller.signal, onProgress }),
+      (error) => error instanceof FlError && error.code === 'aborted',
+    );
+    assert.deepEqual(steps, ['1/9', '2/9']);
+  });
+
+  it('refuses what it cannot train', async () => {
+    const cases: [Parameters<typeof input>, RegExp][] = [
+      [[{ localEpochs: 1 }], /one of localEpochs and localSteps/],
+      [[{ localSteps: undefined }], /one of localEpochs and localSteps/],
+      [[{ batchSize: 0 }], /batchSize: expected an integer >= 1, got 0/],
+      [[{}, { workload: { ...parabola, loss: undefined } }], /a loss for local SGD/],
+      [
+        [{}, { workload: { ...parabola, loss: () => tf.ones([2]) as tf.Tensor as tf.Scalar } }],
+        /loss: expected a scalar/,
+      ],
+      [[{}, { phase: { name: 'p', channels: [] } }], /channels of phase p/],
+      [[{}, { own: { w: scalar(1) } }], /names that no shared tensor has/],
+      [[{}, { shared: {} }], /tensors of the model/],
+    ];
+    for (const [args, message] of cases) await assert.rejects(update(...args), message);
+  });
+});

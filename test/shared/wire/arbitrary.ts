@@ -1,0 +1,101 @@
+/**
+ * Arbitrary values of everything that crosses the wire, within its limits.
+ */
+import fc from 'fast-check';
+import type { SumMetrics } from '../../../shared/metrics.js';
+import type { Receipt, TaskId, UpdateHeader } from '../../../shared/round.js';
+import type { ClientFrame, CoordinatorFrame, RunInfo } from '../../../shared/service.js';
+
+/** Plain objects, as ours are. */
+export function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
+export const name = fc.stringMatching(/^[a-z0-9-]{1,63}$/);
+export const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
+export const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+export const uint32 = fc.nat(0xffff_ffff);
+export const size = fc.maxSafeNat();
+/** Well-formed Unicode, as JavaScript's own strings need not be. */
+export const text = fc.string({ unit: 'binary', maxLength: 200 });
+const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => (value === 0 ? 0 : value));
+
+export const task: fc.Arbitrary<TaskId> = record({
+  run: name,
+  kind: fc.constantFrom('train', 'evaluate'),
+  round: uint32,
+  attempt: uint32,
+});
+
+export const pending = record({ run: name, round: uint32, attempt: uint32, sha256 });
+
+export const metrics: fc.Arbitrary<SumMetrics> = fc
+  .uniqueArray(
+    record({
+      name: fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }).filter((key) => key !== '__proto__'),
+      sum: fc.array(finite, { maxLength: 5 }),
+      count: finite.map(Math.abs),
+    }),
+    { maxLength: 5, selector: (metric) => metric.name },
+  )
+  .map((list) => Object.fromEntries(list.map(({ name: key, sum, count }) => [key, { sum, count }])));
+
+export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
+  record({
+    kind: fc.constant('hello' as const),
+    client: name,
+    version: fc.string({ maxLength: 64 }),
+    pending: fc.array(pending, { maxLength: 4 }),
+  }),
+  record({ kind: fc.constant('proof' as const), signature: bytes(64) }),
+  record({ kind: fc.constant('progress' as const), task, stepsDone: uint32, stepsTotal: uint32 }),
+  record({
+    kind: fc.constant('decline' as const),
+    task,
+    reason: fc.constantFrom('refused' as const, 'failed' as const, 'dropout' as const),
+    detail: text,
+  }),
+  record({ kind: fc.constant('evaluation' as const), task, metrics }),
+);
+
+const receipt: fc.Arbitrary<Receipt> = record<Receipt>({
+  run: name,
+  round: uint32,
+  attempt: uint32,
+  client: name,
+  updateSha256: sha256,
+  outcome: fc.constantFrom('committed', 'dropped'),
+  reason: fc.constantFrom('deadline', 'refused', 'failed', 'invalid-update', 'superseded', 'round-aborted', 'unknown'),
+  modelSha256: fc.oneof(sha256, fc.constant('')),
+}).map(({ reason, ...rest }) => (rest.outcome === 'committed' ? rest : { ...rest, reason }));
+
+export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
+  record({ kind: fc.constant('challenge' as const), nonce: bytes(32) }),
+  record({ kind: fc.constant('welcome' as const), session: bytes(32) }),
+  record({ kind: fc.constant('plan' as const), body: fc.uint8Array({ maxLength: 400 }), signature: bytes(64) }),
+  record({ kind: fc.constant('withdrawal' as const), task, reason: text }),
+  record({ kind: fc.constant('receipt' as const), receipt, signature: bytes(64) }),
+  record({ kind: fc.constant('goodbye' as const), reason: text, retry: fc.boolean() }),
+);
+
+export const header: fc.Arbitrary<UpdateHeader> = record({
+  run: name,
+  round: uint32,
+  attempt: uint32,
+  sha256,
+  sizeBytes: size,
+  weights: fc.array(finite, { maxLength: 6 }),
+  metrics,
+});
+
+export const runInfo: fc.Arbitrary<RunInfo> = record({
+  run: name,
+  workload: fc.string({ maxLength: 64 }),
+  status: fc.constantFrom('running', 'completed', 'stopped', 'budget-exhausted', 'failed'),
+  reason: text,
+  round: uint32,
+  rounds: uint32,
+  createdAtMs: size,
+  directory: text,
+  activity: text,
+});
