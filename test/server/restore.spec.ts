@@ -161,13 +161,12 @@ describe('the state of a run', () => {
     assert.deepEqual(plansTo(play(state, ...online('a', 'b', 'c'))[1]), ['a evaluate', 'b evaluate', 'c evaluate']);
   });
 
-  it('tells whoever watches that a run has ended, if the crash came first', () => {
+  it('stays ended, and says nothing', () => {
     const ended: RunRecord = { kind: 'ended', atMs: 3, status: 'failed', reason: 'why' };
     const [state, effects] = restore([created, ended], 5000);
     assert.deepEqual([state.status, state.reason, state.stage.kind], ['failed', 'why', 'ended']);
-    assert.deepEqual(effects, [
-      { kind: 'emit', event: { kind: 'ended', atMs: 5000, status: 'failed', reason: 'why' } },
-    ]);
+    assert.deepEqual(effects, []);
+    assert.equal(play(state, ...online('a', 'b', 'c'))[0].stage.kind, 'ended');
   });
 
   it('is not made of a journal that does not begin with the beginning, or has two', () => {
