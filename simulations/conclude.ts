@@ -78,6 +78,8 @@ async function writeArtefacts({ workload, directory }: ConcludeOptions, run: End
   const { pooled: sums, perClient } = run.history;
   if (workload.artefacts === undefined || Object.keys(sums).length === 0) return [];
   const { hyper, seed } = run.spec.work;
+  const { selectBackend } = await import('../client/backends/index.js');
+  await selectBackend(); // pictures may need the model
   const data = await workload.load({ hyper, rng: rngFromSeed(seed).split('data') });
   const shared = tensorsOf(run.model.params);
   const written: Report['artefacts'][number][] = [];

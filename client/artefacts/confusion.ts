@@ -27,7 +27,7 @@ export function confusionPicture(counts: readonly number[], classNames: readonly
   canvas.text(title, MARGIN, MARGIN + 8, { colour: INK, scale: 2 });
   const middle = left + (classes * (CELL + GAP)) / 2;
   canvas.text('predicted', middle, MARGIN + 40, { colour: FAINT, scale: 2, align: 'centre' });
-  canvas.text('true', MARGIN, top - 16, { colour: FAINT, scale: 2 });
+  canvas.text('true', left - 14, MARGIN + 40, { colour: FAINT, scale: 2, align: 'right' });
   canvas.text('right', recall + 64, top - 16, { colour: FAINT, scale: 2, align: 'right' });
   for (let truth = 0; truth < classes; truth++) {
     const row = counts.slice(truth * classes, (truth + 1) * classes);

@@ -10,12 +10,12 @@ import { type Contribution, contributionLayout, phaseOfRound } from '../../share
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/metrics.js';
 import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/params.js';
+import { type Partition, partition } from '../../shared/partition.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Hyper, WorkSpec } from '../../shared/round.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
 import { evaluate } from './evaluate.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
-import { shardsOf } from './shards.js';
 
 interface ClientTask {
   readonly work: WorkSpec;
@@ -111,25 +111,24 @@ export function initialModel(
 interface Site {
   readonly workload: Workload;
   readonly data: unknown;
-  readonly shard: (partition: string, slice: ClientTask['slice']) => Shard;
+  readonly shard: (scheme: string, slice: ClientTask['slice']) => Shard;
 }
 
 async function openSite(workload: Workload, hyper: Hyper, seed: number, dataDir?: string): Promise<Site> {
   const rng = rngFromSeed(seed);
   const data = await workload.load({ hyper, rng: rng.split('data'), ...(dataDir === undefined ? {} : { dataDir }) });
   const { train, test } = workload.examples(data, hyper);
-  const partitions = new Map<string, readonly Shard[]>();
-  const shard: Site['shard'] = (partition, slice) => {
+  const partitions = new Map<string, Partition>();
+  const shard: Site['shard'] = (scheme, slice) => {
     if (slice === undefined) return { train: countTo(train.count), test: countTo(test.count), index: 0, count: 1 };
-    const key = `${partition} ${slice.count}`;
-    let shards = partitions.get(key);
-    if (shards === undefined) {
-      shards = shardsOf({ partition, clients: slice.count, train, test, rng: rng.split('partition') });
-      partitions.set(key, shards);
+    const { index, count } = slice;
+    if (!(Number.isInteger(index) && index >= 0 && index < count)) {
+      throw invalidArgument('slice.index', `an integer from 0 to ${count - 1}`, index);
     }
-    const own = shards[slice.index];
-    if (own === undefined) throw invalidArgument('slice.index', `0 to ${slice.count - 1}`, slice.index);
-    return own;
+    const key = `${scheme} ${count}`;
+    const shares = partitions.get(key) ?? partition({ scheme, clients: count, train, test }, rng.split('partition'));
+    partitions.set(key, shares);
+    return { train: shares.train[index], test: shares.test[index], index, count };
   };
   return { workload, data, shard };
 }

@@ -3,7 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { FlError } from '../../shared/errors.js';
-import { selectBackend } from '../backends/index.js';
+import { type BackendName, selectBackend } from '../backends/index.js';
 import { loadPlannedWorkload } from '../workloads/planned.js';
 import type { FromWorker, PlainError, ToWorker, WorkerSetup } from './messages.js';
 import { createTaskRunner, type EvaluateResult, type Task, type TrainResult } from './task.js';
@@ -24,7 +24,7 @@ parentPort?.on('message', (message: ToWorker) => {
 });
 
 try {
-  const { name, why } = await selectBackend(backend);
+  const { name, why } = await selectBackend(backend as BackendName | undefined);
   send({ kind: 'ready', name, why });
 } catch (thrown) {
   send({ kind: 'failed-to-start', error: plain(thrown) });

@@ -24,13 +24,13 @@ export function clientCommand(): Command {
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
     });
   const run = command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml')
-    .option('--name NAME', 'which client, when this machine is several')
-    .option('--join TOKEN', 'join first, if that has not been done')
-    .option('--policy FILE', 'what this site allows (default: everything)')
-    .option('--data DIR', "this site's data (default: the data sets that packages bring)")
-    .option('--slice I/N', 'use the I-th of N shares of the data: for several clients on one data set', slice)
-    .option('--backend NAME', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
-    .option('--workload FILE', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
+    .option('--name <NAME>', 'which client, when this machine is several')
+    .option('--join <TOKEN>', 'join first, if that has not been done')
+    .option('--policy <FILE>', 'what this site allows (default: everything)')
+    .option('--data <DIR>', "this site's data (default: the data sets that packages bring)")
+    .option('--slice <I/N>', 'use the I-th of N shares of the data: for several clients on one data set', slice)
+    .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
+    .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
   return new Command('client').description('be a client').addCommand(join).addCommand(run);
 }

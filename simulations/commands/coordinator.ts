@@ -8,10 +8,10 @@ export const DEFAULT_LISTEN = '127.0.0.1:7437';
 
 export function coordinatorCommand(): Command {
   return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
-    .option('--config FILE', 'YAML with the keys data-dir, listen, log-level')
-    .option('--data-dir DIR', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
-    .option('--listen HOST:PORT', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
-    .option('--log-level LEVEL', 'debug, info, warn or silent (default: info)')
+    .option('--config <FILE>', 'YAML with the keys data-dir, listen, log-level')
+    .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
+    .option('--listen <HOST:PORT>', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
+    .option('--log-level <LEVEL>', 'debug, info, warn or silent (default: info)')
     .action(async (given: Record<string, string | undefined>) => {
       const file = given.config === undefined ? {} : await checkConfigFile(given.config);
       const { startCoordinator } = await import('../../server/main.js');
@@ -28,10 +28,10 @@ export function coordinatorCommand(): Command {
 
 export function tokenCommand(): Command {
   const create = command('create', 'a join token for one lab, or for several', 'starling token create --name charite')
-    .requiredOption('--name NAME', 'the client will be called so; lower-case letters, digits, dashes')
-    .option('--uses N', 'how many clients may join with it; they are called NAME-1, NAME-2 ...', integer, 1)
-    .option('--expires DURATION', 'how long it is good for', durationMs, durationMs('24h'))
-    .option('--data-dir DIR', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .requiredOption('--name <NAME>', 'the client will be called so; lower-case letters, digits, dashes')
+    .option('--uses <N>', 'how many clients may join with it; they are called NAME-1, NAME-2 ...', integer, 1)
+    .option('--expires <DURATION>', 'how long it is good for', durationMs, durationMs('24h'))
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option('--json', 'print JSON')
     .action(async (given: { name: string; uses: number; expires: number; dataDir?: string; json?: boolean }) => {
       const admin = await openAdmin(given);

@@ -15,10 +15,10 @@ const DEMO = {
 
 export function demoCommand(): Command {
   return command('demo', 'ten labs train on real MNIST under a real coordinator, on this machine', 'starling demo')
-    .option('--clients N', 'client processes', integer, 10)
-    .option('--rounds N', 'rounds', integer, DEMO.rounds)
-    .option('--seed N', 'of everything that is drawn', integer, 1)
-    .option('--out DIR', 'where all of it is kept (default: starling-runs/…)')
+    .option('--clients <N>', 'client processes', integer, 10)
+    .option('--rounds <N>', 'rounds', integer, DEMO.rounds)
+    .option('--seed <N>', 'of everything that is drawn', integer, 1)
+    .option('--out <DIR>', 'where all of it is kept (default: starling-runs/…)')
     .action(async (given: { clients: number; rounds: number; seed: number; out?: string }) => {
       const { runFederation } = await import('../federation.js');
       const { showRun } = await import('../terminal/show.js');

@@ -58,7 +58,7 @@ export function runCommand(): Command {
 function sub(usage: string, description: string, example: string): Command {
   const [name, ...args] = usage.split(' ');
   const made = command(name, description, example)
-    .option('--data-dir DIR', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option('--json', 'print JSON');
   return args.reduce((all, arg) => all.argument(arg), made);
 }

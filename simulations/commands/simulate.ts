@@ -8,36 +8,36 @@ import { command, integer, keyValue, newRunDirectory, number, onInterrupt, print
 
 /** Options that are keys of the configuration file too, and how their text is read. */
 const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text: string) => unknown][] = [
-  ['--workload NAME', 'a built-in workload or a file whose default export is one'],
-  ['--scale NAME', 'smoke, demo or full (default: demo)'],
-  ['--clients N', 'virtual clients', integer],
-  ['--cohort N', 'clients per round', integer],
-  ['--rounds N', 'rounds', integer],
-  ['--local-epochs N', 'epochs of local training per round', integer],
-  ['--local-steps N', 'steps of local training per round, instead of epochs', integer],
-  ['--batch-size N', 'examples per step', integer],
-  ['--client-lr X', 'learning rate of local SGD', number],
-  ['--server-lr X', 'learning rate of the strategy', number],
-  ['--momentum X', 'of local SGD', number],
-  ['--weight-decay X', 'of local SGD', number],
-  ['--gradient-clip-norm X', 'largest norm of one local gradient; no privacy mechanism', number],
-  ['--lr-schedule NAME', 'constant or cosine, over rounds'],
-  ['--strategy SPEC', 'fedavg, fedprox, fedavgm, fedadam, fedyogi, fedadagrad, as NAME[:key=value,...]'],
-  ['--partition SPEC', 'iid, dirichlet:A, shards:K or natural'],
-  ['--over-selection X', 'extra fraction of the cohort that is invited', number],
-  ['--min-clients N', 'clients that must be there before a cohort is drawn', integer],
-  ['--min-survivors N', 'fewest updates that make a round', integer],
-  ['--deadline-ms N', 'time a round may take', integer],
-  ['--max-attempts N', 'failed attempts at one round before the run fails', integer],
-  ['--evaluate-every N', 'evaluate after every n-th round; 0: after the last only', integer],
-  ['--evaluate-clients N', 'clients that evaluate; 0: all', integer],
-  ['--dropout P', 'probability that a client drops out of a round', number],
-  ['--seed N', 'of everything that is drawn', integer],
-  ['--workers N', 'threads that train', integer],
-  ['--transport NAME', 'memory or grpc'],
-  ['--backend NAME', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu'],
-  ['--baselines NAME', 'none or all: also train each client alone, and all data in one place'],
-  ['--out DIR', 'the run directory (default: starling-runs/…)'],
+  ['--workload <NAME>', 'a built-in workload or a file whose default export is one'],
+  ['--scale <NAME>', 'smoke, demo or full (default: demo)'],
+  ['--clients <N>', 'virtual clients', integer],
+  ['--cohort <N>', 'clients per round', integer],
+  ['--rounds <N>', 'rounds', integer],
+  ['--local-epochs <N>', 'epochs of local training per round', integer],
+  ['--local-steps <N>', 'steps of local training per round, instead of epochs', integer],
+  ['--batch-size <N>', 'examples per step', integer],
+  ['--client-lr <X>', 'learning rate of local SGD', number],
+  ['--server-lr <X>', 'learning rate of the strategy', number],
+  ['--momentum <X>', 'of local SGD', number],
+  ['--weight-decay <X>', 'of local SGD', number],
+  ['--gradient-clip-norm <X>', 'largest norm of one local gradient; no privacy mechanism', number],
+  ['--lr-schedule <NAME>', 'constant or cosine, over rounds'],
+  ['--strategy <SPEC>', 'fedavg, fedprox, fedavgm, fedadam, fedyogi, fedadagrad, as NAME[:key=value,...]'],
+  ['--partition <SPEC>', 'iid, dirichlet:A, shards:K or natural'],
+  ['--over-selection <X>', 'extra fraction of the cohort that is invited', number],
+  ['--min-clients <N>', 'clients that must be there before a cohort is drawn', integer],
+  ['--min-survivors <N>', 'fewest updates that make a round', integer],
+  ['--deadline-ms <N>', 'time a round may take', integer],
+  ['--max-attempts <N>', 'failed attempts at one round before the run fails', integer],
+  ['--evaluate-every <N>', 'evaluate after every n-th round; 0: after the last only', integer],
+  ['--evaluate-clients <N>', 'clients that evaluate; 0: all', integer],
+  ['--dropout <P>', 'probability that a client drops out of a round', number],
+  ['--seed <N>', 'of everything that is drawn', integer],
+  ['--workers <N>', 'threads that train', integer],
+  ['--transport <NAME>', 'memory or grpc'],
+  ['--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu'],
+  ['--baselines <NAME>', 'none or all: also train each client alone, and all data in one place'],
+  ['--out <DIR>', 'the run directory (default: starling-runs/…)'],
 ];
 
 export function simulateCommand(): Command {
@@ -48,8 +48,8 @@ export function simulateCommand(): Command {
     made.addOption(read === undefined ? option : option.argParser(read));
   }
   return made
-    .option('--hyper KEY=VALUE', "one of the workload's own settings; repeatable", keyValue)
-    .option('--json FILE', 'also write report.json there; - for standard output')
+    .option('--hyper <KEY=VALUE>', "one of the workload's own settings; repeatable", keyValue)
+    .option('--json <FILE>', 'also write report.json there; - for standard output')
     .action(simulateAction);
 }
 

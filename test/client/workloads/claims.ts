@@ -77,7 +77,7 @@ export const CLAIMS: readonly (readonly [string, (subject: Subject) => void | Pr
       const model = packTensors(initialModel(workload, work).shared).values;
       const { metrics } = await runner.run({ kind: 'evaluate', work, client: 'a', round: 1, model });
       const figures = { ...meansOf(metrics, 'test'), ...prefixed(workload.finish?.(metrics) ?? {}) };
-      assert.ok(Number.isFinite(figures[`test.${workload.manifest.headline.metric}`]), Object.keys(figures).join());
+      assert.ok(Number.isFinite(figures[workload.manifest.headline.metric]), Object.keys(figures).join());
     },
   ],
 

@@ -1,0 +1,37 @@
+/** Faults of TensorFlow.js 4.22 that are put right where the kernels are registered. */
+import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Tf } from './gradients/gradient.js';
+
+const repaired = new WeakSet<KernelConfig>();
+
+/** Call after each start of a back end; what is repaired already is left alone. */
+export function repairKernels(tf: Tf, backendName: string): void {
+  replace(tf, backendName, 'Cumsum', (stock) => scan(tf, stock));
+  replace(tf, backendName, 'Cumprod', (stock) => scan(tf, stock));
+  if (backendName === 'cpu') replace(tf, backendName, 'ResizeBilinearGrad', resizeBilinearGradient);
+}
+
+function replace(tf: Tf, backendName: string, kernelName: string, repair: (stock: KernelFunc) => KernelFunc): void {
+  const config = tf.getKernel(kernelName, backendName);
+  if (!config || repaired.has(config)) return;
+  const fixed = { ...config, kernelFunc: repair(config.kernelFunc) };
+  repaired.add(fixed);
+  tf.unregisterKernel(kernelName, backendName);
+  tf.registerKernel(fixed);
+}
+
+/**
+ * A running sum or product along a negative axis: the operation hands the axis on as it is and the kernels take it for a
+ * permutation of more axes than there are, so the result is empty on cpu and memory is overwritten on wasm.
+ */
+function scan(tf: Tf, stock: KernelFunc): KernelFunc {
+  return ({ inputs, backend, attrs = {} }) => {
+    const [axis] = tf.util.parseAxisParam(attrs.axis as number, (inputs.x as TensorInfo).shape);
+    return stock({ inputs, backend, attrs: { ...attrs, axis } });
+  };
+}
+
+/** On cpu the result is right but labelled [batch, width, height, channels]. */
+function resizeBilinearGradient(stock: KernelFunc): KernelFunc {
+  return (call) => ({ ...(stock(call) as TensorInfo), shape: (call.inputs.images as TensorInfo).shape });
+}

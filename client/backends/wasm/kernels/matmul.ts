@@ -1,0 +1,136 @@
+/**
+ * BatchMatMul and _FusedMatMul for every transposition, with broadcasting over the leading dimensions.
+ *
+ * The stock kernel takes a scalar path for transposed operands and does not know the fused bias of a gradient's shape;
+ * ours multiplies in place, and a right side shared by the whole batch is packed once.
+ */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { FlError } from '../../../../shared/errors.js';
+import type { Heap } from '../heap.js';
+import { type Context, type Kernel, type KernelTable, product } from '../kernel.js';
+import { type Epilogue, linearTable, planRows, planTransposed } from '../matmul.js';
+import { planPanels } from '../panels.js';
+import { addBias, applyActivation, boundsOf } from './activation.js';
+
+interface Shape {
+  readonly rows: number;
+  readonly depth: number;
+  readonly columns: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+const batchMatMul: Kernel = (context, inputs, attrs) => {
+  const { a, b } = inputs;
+  const { transposeA, transposeB } = attrs as { transposeA: boolean; transposeB: boolean };
+  if (a.dtype !== 'float32' || b.dtype !== 'float32') return context.onCpu(inputs, attrs);
+  return multiply(context, { a, b, transposeA, transposeB }, {});
+};
+
+const fusedMatMul: Kernel = (context, inputs, attrs) => {
+  const { transposeA, transposeB, activation } = attrs as {
+    transposeA: boolean;
+    transposeB: boolean;
+    activation: string;
+  };
+  const { a, b, bias } = inputs;
+  const bounds = boundsOf(activation);
+  const columns = b.shape[b.shape.length - (transposeB ? 2 : 1)];
+  const isRow = !bias || (bias.shape.at(-1) === columns && product(bias.shape) === columns);
+  if (transposeA || !isRow) {
+    const linear = multiply(context, { a, b, transposeA, transposeB }, {});
+    return applyActivation(context, bias ? addBias(context, linear, bias) : linear, inputs, attrs);
+  }
+  const out = multiply(
+    context,
+    { a, b, transposeA, transposeB },
+    { bias: bias && context.heap.address(bias), ...bounds },
+  );
+  return bounds ? out : applyActivation(context, out, inputs, attrs);
+};
+
+export const matmulKernels: KernelTable = { BatchMatMul: batchMatMul, _FusedMatMul: fusedMatMul };
+
+function multiply(
+  { heap, tf }: Context,
+  operands: { a: TensorInfo; b: TensorInfo; transposeA: boolean; transposeB: boolean },
+  epilogue: Epilogue,
+): TensorInfo {
+  const { a, b, transposeA, transposeB } = operands;
+  const [rows, depth] = lastTwo(a.shape, transposeA);
+  const [depthB, columns] = lastTwo(b.shape, transposeB);
+  if (depth !== depthB) {
+    throw new FlError(
+      'invalid-argument',
+      `matMul: inner sizes of [${a.shape}] and [${b.shape}] differ: ${depth}, ${depthB}`,
+    );
+  }
+  const batchA = a.shape.slice(0, -2);
+  const batchB = b.shape.slice(0, -2);
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(batchA, batchB);
+  const out = heap.output([...batch, rows, columns]);
+  if (product(out.shape) === 0) return out;
+  const [addressA, addressB, addressOut] = [a, b, out].map((tensor) => heap.address(tensor));
+  if (depth === 0) {
+    heap.floats(addressOut, product(out.shape)).fill(0);
+    return out;
+  }
+  const shared = product(batchB) === 1 && !transposeA;
+  const shape = { rows: shared ? rows * product(batch) : rows, depth, columns, transposeA, transposeB };
+  const offsetsA = shared ? [0] : batchOffsets(batchA, batch, 4 * rows * depth);
+  const offsetsB = shared ? [0] : batchOffsets(batchB, batch, 4 * depth * columns);
+  multiplyAll(
+    heap,
+    shape,
+    offsetsA.map((offset, index) => ({
+      a: addressA + offset,
+      b: addressB + offsetsB[index],
+      out: addressOut + index * 4 * rows * columns,
+    })),
+    epilogue,
+  );
+  return out;
+}
+
+/** Products of one shape, planned once; the panels are kept as long as the right side is the same. */
+function multiplyAll(
+  heap: Heap,
+  { rows, depth, columns, transposeA, transposeB }: Shape,
+  slices: readonly { a: number; b: number; out: number }[],
+  epilogue: Epilogue,
+): void {
+  const panels = planPanels(heap, { depth, columns, transposed: transposeB }, rows);
+  const left = transposeA
+    ? { table: linearTable(heap, depth, 4 * rows), count: depth }
+    : { table: linearTable(heap, rows, 4 * depth), count: rows };
+  const terms = { segments: 1, length: transposeA ? rows : depth, stride: 0 };
+  const multiply = transposeA
+    ? planTransposed(heap, left, terms, panels.layout)
+    : planRows(heap, left, terms, panels.layout, { table: linearTable(heap, rows, 4 * columns), ...epilogue });
+  let [packed, source] = [-1, { right: 0, tail: 0 }];
+  for (const { a, b, out } of slices) {
+    if (b !== packed) source = panels.pack(b);
+    packed = b;
+    multiply({ left: a, right: source.right, tail: source.tail, target: out });
+  }
+}
+
+/** [rows, columns] of the matrices in a tensor, as multiplied. */
+function lastTwo(shape: readonly number[], transposed: boolean): [number, number] {
+  const [rows, columns] = shape.slice(-2);
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+/** Byte offset of each matrix of the output's batch in an operand with batch shape `from`, repeated where it is 1. */
+function batchOffsets(from: readonly number[], to: readonly number[], matrixBytes: number): number[] {
+  let offsets = [0];
+  const lead = to.length - from.length;
+  let stride = product(from) * matrixBytes;
+  to.forEach((size, axis) => {
+    const own = axis < lead ? 1 : from[axis - lead];
+    stride /= own;
+    const step = own === 1 ? 0 : stride;
+    offsets = offsets.flatMap((offset) => Array.from({ length: size }, (_, index) => offset + index * step));
+  });
+  return offsets;
+}
