@@ -26,7 +26,6 @@ import {
   type Effect,
   inserted,
   isCurrent,
-  type Member,
   memberOf,
   metricsByClient,
   namesOf,
@@ -40,6 +39,7 @@ import {
   withMember,
 } from './round-state.js';
 import { sampleUniform } from './samplers.js';
+import { turnDown } from './turn-down.js';
 
 type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
 type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
@@ -148,32 +148,6 @@ function onArrived(state: RunState, event: EventOf<'arrived'>, out: Effect[]): R
   out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
   const cohort = withMember(stage.cohort, client, { status: 'arrived', updateSha256, metrics: event.metrics });
   return trainingMoved(state, { ...stage, cohort }, atMs, out);
-}
-
-/** A rejected upload: the answer to the call, and the receipt that lets the client forget the update. */
-function turnDown(
-  state: RunState,
-  event: EventOf<'arrived'> | EventOf<'invalid'>,
-  out: Effect[],
-  member: Member | undefined,
-): void {
-  const { client, updateSha256 } = event;
-  const reason: DropReason = member?.status === 'dropped' ? member.reason : 'deadline';
-  out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail: rejection(state, event, member) });
-  out.push(dropReceipt(state, event, reason));
-}
-
-/** Says why an update is not taken; `member` is what became of the client in the current attempt. */
-export function rejection(
-  { round, attempt }: RunState,
-  id: { round: number; attempt: number },
-  member: Member | undefined,
-): string {
-  if (id.round !== round || id.attempt !== attempt) return `stale: expected round ${round} attempt ${attempt}`;
-  if (member === undefined) return 'not in the cohort of this round';
-  if (member.status === 'arrived') return 'duplicate: another update of this client is in already';
-  if (member.status === 'dropped') return `dropped: ${member.reason}`;
-  return 'late: the round has closed';
 }
 
 function onInvalid(state: RunState, event: EventOf<'invalid'>, out: Effect[]): RunState {

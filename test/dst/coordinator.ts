@@ -120,7 +120,8 @@ export class SimulatedCoordinator {
 
   /** The operator watches, and lets no run rest. */
   #tellOperator(): void {
-    if (this.#state.status !== 'completed') this.#world.after(this.#world.dice.between(1000, 4000), () => this.#resume());
+    if (this.#state.status !== 'completed')
+      this.#world.after(this.#world.dice.between(1000, 4000), () => this.#resume());
   }
 
   // ---- the engine and its effects --------------------------------------------------------------------------------

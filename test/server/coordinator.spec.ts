@@ -33,10 +33,16 @@ describe('the handshake', () => {
     const peer = new Peer(world, 'c1');
     assert.deepEqual(peer.frames, []);
     peer.hello();
-    assert.deepEqual(peer.frames.map(({ kind }) => kind), ['challenge']);
+    assert.deepEqual(
+      peer.frames.map(({ kind }) => kind),
+      ['challenge'],
+    );
     assert.deepEqual(await onlineOf(world), []);
     peer.prove();
-    assert.deepEqual(peer.frames.map(({ kind }) => kind), ['challenge', 'welcome']);
+    assert.deepEqual(
+      peer.frames.map(({ kind }) => kind),
+      ['challenge', 'welcome'],
+    );
     assert.deepEqual(await onlineOf(world), ['c1']);
     assert.equal(await world.coordinator.uploadStatus(peer.session, UPDATE), 0);
     assert.equal(peer.closed, undefined);
@@ -107,7 +113,8 @@ describe('the handshake', () => {
     world.clock.advance(9_999);
     assert.equal(silent.closed, undefined);
     world.clock.advance(1);
-    for (const peer of [silent, slow]) assert.deepEqual(goodbye(peer), { reason: 'no proof of identity in time', retry: true });
+    for (const peer of [silent, slow])
+      assert.deepEqual(goodbye(peer), { reason: 'no proof of identity in time', retry: true });
     assert.deepEqual([quick.closed, gone.last('goodbye')], [undefined, undefined]);
     assert.equal(world.clock.waiting, 0, 'no timer is left behind');
     slow.prove();
@@ -178,7 +185,10 @@ describe('the handshake', () => {
     peer.send({ kind: 'progress', task, stepsDone: 1, stepsTotal: 2 });
     peer.send({ kind: 'decline', task, reason: 'failed', detail: '' });
     peer.send({ kind: 'evaluation', task, metrics: {} });
-    assert.deepEqual(peer.frames.map(({ kind }) => kind), ['challenge', 'welcome']);
+    assert.deepEqual(
+      peer.frames.map(({ kind }) => kind),
+      ['challenge', 'welcome'],
+    );
     assert.deepEqual(await onlineOf(world), ['c1']);
   });
 

@@ -3,13 +3,13 @@
  * on without it and ends in exactly the model that the others make.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import type { Run } from '../../server/run.js';
 import { encode } from '../../shared/codecs/safetensors.js';
 import { FlError } from '../../shared/errors.js';
 import type { RoundPlan, UpdateHeader } from '../../shared/round.js';
 import { openWorld, Peer, type World } from '../support/peer.js';
 import { toyExpected, toyModel, toySpec } from '../support/toy.js';
-import { join } from 'node:path';
 
 const DEADLINE_MS = 60_000;
 
@@ -43,7 +43,10 @@ interface BadUpload {
   readonly reason: 'invalid-update' | 'deadline';
 }
 
-const withValues = (good: Good, peer: Peer, values: Float32Array): Good => ({ header: peer.headerOf(good.header, values), values });
+const withValues = (good: Good, peer: Peer, values: Float32Array): Good => ({
+  header: peer.headerOf(good.header, values),
+  values,
+});
 
 const badUploads: Record<string, BadUpload> = {
   'signed by another client': {
@@ -149,7 +152,11 @@ describe('a round of the coordinator', () => {
     await answerAll(peers, run);
     assert.equal(run.state.status, 'completed');
     assertModel(run, ['c1', 'c2', 'c3', 'c4'], 2);
-    for (const peer of peers) assert.deepEqual(peer.receipts.map(({ round, outcome }) => `${round} ${outcome}`), ['1 committed', '2 committed']);
+    for (const peer of peers)
+      assert.deepEqual(
+        peer.receipts.map(({ round, outcome }) => `${round} ${outcome}`),
+        ['1 committed', '2 committed'],
+      );
   });
 
   for (const [what, { send, answered, reason }] of Object.entries(badUploads)) {
@@ -168,7 +175,10 @@ describe('a round of the coordinator', () => {
       assertModel(run, ['c1', 'c2', 'c3']);
       await answerAll(peers, run);
       const [summary] = run.history.summaries;
-      assert.deepEqual(summary.dropped.map(({ client, reason: why }) => `${client} ${why}`), [`c4 ${reason}`]);
+      assert.deepEqual(
+        summary.dropped.map(({ client, reason: why }) => `${client} ${why}`),
+        [`c4 ${reason}`],
+      );
       assert.equal(summary.survivors, 3);
     });
   }
@@ -207,7 +217,10 @@ describe('a round of the coordinator', () => {
     assert.deepEqual(peers[3].receipts, []);
     const pending = { run: 'r', round, attempt, sha256 };
     const back = Peer.enter(world, 'c4', [pending, { ...pending, sha256: 'b'.repeat(64) }, { ...pending, round: 9 }]);
-    assert.deepEqual(back.receipts.map(({ outcome, reason }) => reason ?? outcome), ['committed', 'deadline', 'round-aborted']);
+    assert.deepEqual(
+      back.receipts.map(({ outcome, reason }) => reason ?? outcome),
+      ['committed', 'deadline', 'round-aborted'],
+    );
   });
 
   it('gives its plan again to a client that comes back, and takes the update that it kept', async () => {
@@ -267,13 +280,19 @@ describe('several runs on one coordinator', () => {
     assertModel(a, ['c1', 'c2', 'c3', 'c4']);
     assertModel(b, ['c1', 'c2', 'c3']);
     await world.coordinator.stopRun('a', 'enough');
-    assert.deepEqual((await world.coordinator.listRuns()).map(({ run, status }) => `${run} ${status}`), ['a completed', 'b running']);
+    assert.deepEqual(
+      (await world.coordinator.listRuns()).map(({ run, status }) => `${run} ${status}`),
+      ['a completed', 'b running'],
+    );
     await world.coordinator.close();
     assert.deepEqual(world.fatal, []);
 
     const next = await openWorld(world.dataDir);
     const infos = await next.coordinator.listRuns();
-    assert.deepEqual(infos.map(({ run, status, round }) => `${run} ${status} ${round}`), ['a completed 1', 'b running 2']);
+    assert.deepEqual(
+      infos.map(({ run, status, round }) => `${run} ${status} ${round}`),
+      ['a completed 1', 'b running 2'],
+    );
     await next.coordinator.close();
     assert.deepEqual(next.fatal, []);
   });

@@ -103,7 +103,9 @@ export class Peer {
   }
 
   get plans(): RoundPlan[] {
-    return this.frames.flatMap((frame) => (frame.kind === 'plan' ? JSON.parse(new TextDecoder().decode(frame.body)) : []));
+    return this.frames.flatMap((frame) =>
+      frame.kind === 'plan' ? JSON.parse(new TextDecoder().decode(frame.body)) : [],
+    );
   }
 
   get receipts(): Receipt[] {
@@ -112,7 +114,8 @@ export class Peer {
 
   async model({ run, modelSha256, work }: RoundPlan): Promise<Float32Array> {
     const parts: Uint8Array[] = [];
-    for await (const part of this.#coordinator.download(this.session, { run, sha256: modelSha256, offset: 0 })) parts.push(part);
+    for await (const part of this.#coordinator.download(this.session, { run, sha256: modelSha256, offset: 0 }))
+      parts.push(part);
     const { params } = decode(Buffer.concat(parts));
     if (params.values.length !== TOY_SIZE || work.workload !== 'toy') throw new Error('not the toy model');
     return params.values;
