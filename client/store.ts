@@ -2,11 +2,12 @@
  * What a client keeps between two rounds: updates that the coordinator has not confirmed, and private tensors that never
  * leave. On disk for a real client, in memory for a virtual one; the same interface.
  */
-import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bytesOf, valuesOf } from '../shared/codecs/bytes.js';
+import { bytesOf, sha256Of, valuesOf } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
 import { writeFileDurably } from '../shared/disk/files.js';
+import { FlError } from '../shared/errors.js';
 import { canonicalJson } from '../shared/identity.js';
 import { type HostTensors, packTensors } from '../shared/params.js';
 import type { UpdateHeader } from '../shared/round.js';
@@ -18,16 +19,28 @@ export interface StoredUpdate {
 }
 
 export interface ClientStore {
-  /** The updates without a receipt. */
+  /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
   list(): Promise<readonly PendingUpdate[]>;
   /** Durable when it resolves. */
   keep(update: StoredUpdate): Promise<void>;
+  /** @throws FlError not-found, corrupt. */
   read(update: PendingUpdate): Promise<StoredUpdate>;
+  /** No error when it is not kept. */
   forget(update: PendingUpdate): Promise<void>;
   /** Private tensors as they were before `round` was trained; undefined before the first time. */
   ownBefore(run: string, round: number): Promise<HostTensors | undefined>;
   /** Durable when it resolves. Kept by round, so that a round that is trained again starts from the same numbers. */
   keepOwn(run: string, round: number, own: HostTensors): Promise<void>;
+}
+
+/** RUN.ROUND.safetensors, as we write it. */
+const OWN_FILE = /^([a-z0-9-]+)\.([1-9][0-9]*)\.safetensors$/;
+
+/** Rounds whose private tensors no round needs any more: `round` may be trained again, from the last before it. */
+function outlived(rounds: readonly number[], round: number): number[] {
+  const before = rounds.filter((kept) => kept < round);
+  const last = Math.max(...before);
+  return before.filter((kept) => kept < last);
 }
 
 export function memoryStore(): ClientStore {
@@ -36,7 +49,11 @@ export function memoryStore(): ClientStore {
   return {
     list: async () => [...updates.values()].map(({ header }) => pendingOf(header)),
     keep: async (update) => void updates.set(fileOf(update.header), update),
-    read: async (update) => updates.get(fileOf(update))!,
+    async read(update) {
+      const kept = updates.get(fileOf(update));
+      if (kept === undefined) throw notKept(update);
+      return kept;
+    },
     forget: async (update) => void updates.delete(fileOf(update)),
     async ownBefore(run, round) {
       const rounds = own.get(run) ?? new Map<number, HostTensors>();
@@ -46,7 +63,7 @@ export function memoryStore(): ClientStore {
     async keepOwn(run, round, tensors) {
       const rounds = own.get(run) ?? new Map<number, HostTensors>();
       own.set(run, rounds.set(round, tensors));
-      for (const old of rounds.keys()) if (old < round - 1) rounds.delete(old);
+      for (const old of outlived([...rounds.keys()], round)) rounds.delete(old);
     },
   };
 }
@@ -60,21 +77,24 @@ export async function fileStore(directory: string): Promise<ClientStore> {
 
   async function rounds(run: string): Promise<number[]> {
     const names = await readdir(own);
-    const ofRun = names.filter((name) => name.startsWith(`${run}.`) && name.endsWith('.safetensors'));
-    return ofRun.map((name) => Number(name.slice(run.length + 1, -'.safetensors'.length))).sort((a, b) => a - b);
+    const kept = names.map((name) => OWN_FILE.exec(name)).filter((match) => match?.[1] === run);
+    return kept.map((match) => Number(match![2])).sort((a, b) => a - b);
   }
   const ownFile = (run: string, round: number) => join(own, `${run}.${round}.safetensors`);
 
   return {
     async list() {
       const names = (await readdir(updates)).filter((name) => name.endsWith('.update'));
-      return Promise.all(
-        names.sort().map(async (name) => pendingOf(parseUpdate(await readFile(join(updates, name))).header)),
-      );
+      const kept = await Promise.all(names.sort().map((name) => readUpdate(join(updates, name))));
+      return kept.flatMap((update) => (update === undefined ? [] : pendingOf(update.header)));
     },
     keep: (update) => writeFileDurably(join(updates, fileOf(update.header)), renderUpdate(update)),
-    read: async (update) => parseUpdate(await readFile(join(updates, fileOf(update)))),
-    forget: (update) => unlink(join(updates, fileOf(update))),
+    async read(update) {
+      const kept = await readUpdate(join(updates, fileOf(update)));
+      if (kept === undefined) throw notKept(update);
+      return kept;
+    },
+    forget: (update) => rm(join(updates, fileOf(update)), { force: true }),
     async ownBefore(run, round) {
       const last = (await rounds(run)).filter((kept) => kept < round).at(-1);
       if (last === undefined) return undefined;
@@ -86,7 +106,7 @@ export async function fileStore(directory: string): Promise<ClientStore> {
     },
     async keepOwn(run, round, tensors) {
       await writeFileDurably(ownFile(run, round), encode(packTensors(tensors)));
-      for (const old of await rounds(run)) if (old < round - 1) await unlink(ownFile(run, old));
+      for (const old of outlived(await rounds(run), round)) await unlink(ownFile(run, old));
     },
   };
 }
@@ -104,8 +124,30 @@ function renderUpdate({ header, values }: StoredUpdate): Uint8Array {
   return Buffer.concat([Buffer.from(`${canonicalJson(header)}\n`), bytesOf(values)]);
 }
 
-function parseUpdate(file: Buffer): StoredUpdate {
-  const end = file.indexOf(0x0a);
-  const header = JSON.parse(file.subarray(0, end).toString()) as UpdateHeader;
-  return { header, values: valuesOf(file.subarray(end + 1)) };
+/** The update in a file, or undefined when there is no such file. */
+async function readUpdate(path: string): Promise<StoredUpdate | undefined> {
+  const file = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
+  const update = parseUpdate(file);
+  if (update !== undefined) return update;
+  throw new FlError('corrupt', `${path}: damaged; delete it, and the round is trained again if it is still wanted`);
+}
+
+/** Undefined when anything is not as it was written. */
+function parseUpdate(file: Buffer): StoredUpdate | undefined {
+  try {
+    const end = file.indexOf(0x0a);
+    const header = JSON.parse(file.subarray(0, end).toString()) as UpdateHeader;
+    const values = valuesOf(file.subarray(end + 1));
+    return header.sha256 === sha256Of({ values }) ? { header, values } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function notKept({ run, round, attempt }: PendingUpdate): FlError {
+  return new FlError('not-found', `update of ${run}, round ${round}, attempt ${attempt}: not kept here`);
 }

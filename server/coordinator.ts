@@ -129,7 +129,9 @@ export class Coordinator implements ParticipantService, AdminService {
       const { hello, nonce } = stage;
       const refusal = this.#checkProof(hello, nonce, frame.signature);
       if (refusal !== undefined) return turnAway(refusal.reason, refusal.retry);
-      stage = { kind: 'live', live: this.#welcome(hello, toClient) };
+      const live = { client: hello.client, session: hex(this.#options.rng.bytes(32)), end: toClient };
+      stage = { kind: 'live', live }; // first: a frame that cannot be sent ends the stream at once
+      this.#welcome(live, hello.pending);
     };
     return { send: receive, close: end };
   }
@@ -151,23 +153,22 @@ export class Coordinator implements ParticipantService, AdminService {
     return { reason: `client "${client}" is connected already: two processes use one identity`, retry: true };
   }
 
-  #welcome({ client, pending }: Hello, end: ControlEnd<CoordinatorFrame>): Connection {
-    const session = this.#options.rng.bytes(32);
-    const connection = { client, session: hex(session), end };
+  #welcome(connection: Connection, pending: readonly PendingUpdate[]): void {
+    const { client, session, end } = connection;
     this.#connections.set(client, connection);
-    this.#sessions.set(connection.session, client);
-    end.send({ kind: 'welcome', session });
+    this.#sessions.set(session, client);
+    end.send({ kind: 'welcome', session: Buffer.from(session, 'hex') });
+    const strays = pending.filter((update) => !this.#runs.has(update.run));
+    for (const stray of strays) this.#settleStray(client, end, stray);
     for (const run of this.#runs.values()) {
       run.settle(
         client,
         pending.filter((update) => update.run === run.id),
       );
+      if (this.#connections.get(client) !== connection) return;
       run.post({ kind: 'online', client });
     }
-    const strays = pending.filter((update) => !this.#runs.has(update.run));
-    for (const stray of strays) this.#settleStray(client, end, stray);
     this.#options.log.debug({ client }, 'client connected');
-    return connection;
   }
 
   /** An update of a run that this coordinator has never heard of: the client must not keep it for ever. */

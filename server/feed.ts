@@ -4,7 +4,7 @@
  */
 import type { RunEvent } from '../shared/events.js';
 
-/** Unread events of one watcher; a watcher that falls further behind loses progress events first, then its place. */
+/** Progress events that wait for one watcher; the rest is read from what is kept, and nobody misses it. */
 const MAX_BEHIND = 10_000;
 
 export class Feed {
@@ -23,30 +23,35 @@ export class Feed {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Every event from the first on; ends after `ended`, when `signal` aborts, or when the reader falls too far behind. */
+  /** Every event from the first on; ends after the last `ended` and when `signal` aborts. */
   async *watch(signal?: AbortSignal): AsyncGenerator<RunEvent> {
-    const unread: RunEvent[] = [];
+    let next = 0;
+    /** Each with the number of kept events that came before it. */
+    const live: { readonly after: number; readonly event: RunEvent }[] = [];
     let wake = () => {};
-    const unsubscribe = this.subscribe((event) => {
-      if (unread.length < MAX_BEHIND || event.kind !== 'progress') unread.push(event);
+    const listener = (event: RunEvent) => {
+      if (event.kind === 'progress' && live.length < MAX_BEHIND) live.push({ after: this.#past.length, event });
       wake();
-    });
+    };
     const onAbort = () => wake();
+    this.#listeners.add(listener);
     signal?.addEventListener('abort', onAbort);
     try {
-      while (signal?.aborted !== true && unread.length <= 2 * MAX_BEHIND) {
-        const event = unread.shift();
+      while (signal?.aborted !== true) {
+        const isLive = live.length > 0 && live[0].after <= next;
+        const event = isLive ? live.shift()!.event : this.#past[next];
         if (event === undefined) {
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
           continue;
         }
+        if (!isLive) next++;
         yield event;
-        if (event.kind === 'ended' && unread.length === 0) return;
+        if (event.kind === 'ended' && next === this.#past.length) return;
       }
     } finally {
-      unsubscribe();
+      this.#listeners.delete(listener);
       signal?.removeEventListener('abort', onAbort);
     }
   }

@@ -44,6 +44,8 @@ export class Registry {
   ): Promise<void> {
     if (!NAME.test(name)) throw invalidArgument('name', 'lower-case letters, digits and dashes, at most 63', name);
     if (!Number.isInteger(uses) || uses < 1 || uses > 10_000) throw invalidArgument('uses', '1 to 10000', uses);
+    if (uses > 1 && !NAME.test(`${name}-${uses}`))
+      throw invalidArgument('name', 'room for a number in 63 letters', name);
     if (!(expiresMs > 0)) throw invalidArgument('expires', 'a time above 0 ms', expiresMs);
     await this.#record({ kind: 'token', hash: sha256Hex(secret), name, uses, expiresAtMs: nowMs + expiresMs });
   }
@@ -61,7 +63,7 @@ export class Registry {
     if (token === undefined) throw new FlError('permission-denied', 'token: not known to this coordinator');
     if (nowMs >= token.expiresAtMs) throw new FlError('permission-denied', `token: expired, ask for a new one`);
     if (token.used >= token.uses) throw new FlError('permission-denied', 'token: used up, ask for a new one');
-    const client = token.uses === 1 ? token.name : `${token.name}-${token.used + 1}`;
+    const client = token.uses === 1 ? token.name : this.#freeName(token);
     if (this.#clients.has(client)) throw new FlError('already-exists', `client "${client}" is enrolled already`);
     await this.#record({ kind: 'enrolled', hash, client, publicKey, atMs: nowMs });
     return this.get(client);
@@ -84,6 +86,12 @@ export class Registry {
 
   list(): Enrolled[] {
     return [...this.#clients.values()].sort((a, b) => (a.client < b.client ? -1 : 1));
+  }
+
+  #freeName({ name, used }: { name: string; used: number }): string {
+    let number = used + 1;
+    while (this.#clients.has(`${name}-${number}`)) number++; // another token may have had the same name
+    return `${name}-${number}`;
   }
 
   /** Applied before it is durable: two requests in one turn of the event loop cannot both use the last token. */

@@ -17,11 +17,7 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
     state = applyRecord(state, record);
     if (record.kind !== 'resumed') open = record;
   }
-  const { status, reason } = state;
-  if (status !== 'running') {
-    out.push({ kind: 'emit', event: { kind: 'ended', atMs, status, reason } }); // the crash may have come before it
-    return [{ ...state, stage: { kind: 'ended' } }, out];
-  }
+  if (state.status !== 'running') return [{ ...state, stage: { kind: 'ended' } }, out];
   const { deadlineMs } = state.spec;
   if (open.kind === 'round-started' && state.attempt === open.attempt) {
     const times = { startedAtMs: atMs, deadlineAtMs: atMs + deadlineMs };

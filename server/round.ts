@@ -15,6 +15,7 @@ import type { DropReason } from '../shared/errors.js';
 import { meansOf, type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import { rngFromSeed } from '../shared/rng.js';
 import type { RunStatus, TaskKind } from '../shared/round.js';
+import { faultOfMetrics } from './metrics-fault.js';
 import {
   arrivals,
   type Cohort,
@@ -25,7 +26,6 @@ import {
   type Effect,
   inserted,
   isCurrent,
-  type Member,
   memberOf,
   metricsByClient,
   namesOf,
@@ -39,6 +39,7 @@ import {
   withMember,
 } from './round-state.js';
 import { sampleUniform } from './samplers.js';
+import { turnDown } from './turn-down.js';
 
 type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
 type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
@@ -141,36 +142,12 @@ function onArrived(state: RunState, event: EventOf<'arrived'>, out: Effect[]): R
     turnDown(state, event, out, member);
     return state;
   }
+  const fault = faultOfMetrics(event.metrics, stage.cohort);
+  if (fault !== undefined) return onInvalid(state, { ...event, kind: 'invalid', detail: fault }, out);
   out.push({ kind: 'answer', client, updateSha256, outcome: 'add', detail: '' });
   out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
   const cohort = withMember(stage.cohort, client, { status: 'arrived', updateSha256, metrics: event.metrics });
   return trainingMoved(state, { ...stage, cohort }, atMs, out);
-}
-
-/** A rejected upload: the answer to the call, and the receipt that lets the client forget the update. */
-function turnDown(
-  state: RunState,
-  event: EventOf<'arrived'> | EventOf<'invalid'>,
-  out: Effect[],
-  member: Member | undefined,
-): void {
-  const { client, updateSha256 } = event;
-  const reason: DropReason = member?.status === 'dropped' ? member.reason : 'deadline';
-  out.push({ kind: 'answer', client, updateSha256, outcome: 'rejected', detail: rejection(state, event, member) });
-  out.push(dropReceipt(state, event, reason));
-}
-
-/** Says why an update is not taken; `member` is what became of the client in the current attempt. */
-export function rejection(
-  { round, attempt }: RunState,
-  id: { round: number; attempt: number },
-  member: Member | undefined,
-): string {
-  if (id.round !== round || id.attempt !== attempt) return `stale: expected round ${round} attempt ${attempt}`;
-  if (member === undefined) return 'not in the cohort of this round';
-  if (member.status === 'arrived') return 'duplicate: another update of this client is in already';
-  if (member.status === 'dropped') return `dropped: ${member.reason}`;
-  return 'late: the round has closed';
 }
 
 function onInvalid(state: RunState, event: EventOf<'invalid'>, out: Effect[]): RunState {
@@ -322,10 +299,13 @@ function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: num
 
 function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]): RunState {
   const { stage } = state;
+  const { client, metrics, atMs } = event;
   if (stage.kind !== 'evaluating' || !isCurrent(state, event.task)) return state;
-  if (memberOf(stage.cohort, event.client)?.status !== 'invited') return state;
-  const cohort = withMember(stage.cohort, event.client, { status: 'evaluated', metrics: event.metrics });
-  return evaluationMoved(state, { ...stage, cohort }, event.atMs, out);
+  if (memberOf(stage.cohort, client)?.status !== 'invited') return state;
+  const detail = faultOfMetrics(metrics, stage.cohort);
+  if (detail !== undefined) return dropMember(state, stage, client, { reason: 'invalid-update', detail, atMs }, out);
+  const cohort = withMember(stage.cohort, client, { status: 'evaluated', metrics });
+  return evaluationMoved(state, { ...stage, cohort }, atMs, out);
 }
 
 function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {

@@ -21,7 +21,7 @@ import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
 import type { ModelStore } from './journal/models.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
-import { rejection, step } from './round.js';
+import { step } from './round.js';
 import {
   currentMember,
   dropReceipt,
@@ -32,6 +32,7 @@ import {
   type RunState,
 } from './round-state.js';
 import type { Strategy } from './strategies/strategy.js';
+import { rejection } from './turn-down.js';
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
@@ -69,6 +70,8 @@ export class Run {
   readonly #around: RunSurroundings;
   #state: RunState;
   #model: GlobalModel;
+  /** Stored, and not the run's before its round is committed: a stop may come in between. */
+  #next: GlobalModel | undefined;
   #previousSha256: string;
   #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
   #events: RoundEvent[] = [];
@@ -176,6 +179,9 @@ export class Run {
   async #record(record: RunRecord): Promise<void> {
     this.history.add(record);
     await this.#around.journal.append(record);
+    if (record.kind !== 'committed' || this.#next === undefined) return;
+    this.#previousSha256 = this.#model.sha256;
+    this.#model = this.#next;
   }
 
   #setTimer({ id, atMs }: EffectOf<'timer'>): void {
@@ -246,11 +252,9 @@ export class Run {
 
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
+    const settled = this.#settled(client, header);
+    if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256 } = header;
-    const member = currentMember(this.#state, { client, round, attempt });
-    if (member?.status === 'arrived' && member.updateSha256 === updateSha256)
-      return { outcome: 'accepted', detail: '' };
-    if (member?.status !== 'invited') return this.#turnDown(client, header);
     const detail = faultOfHeader(header, this.contributionLayout(round));
     if (detail === undefined) return undefined;
     return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
@@ -258,6 +262,8 @@ export class Run {
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
   async offer(client: string, header: UpdateHeader, values: Float32Array): Promise<UploadReply> {
+    const settled = this.#settled(client, header); // while the bytes came, the round may have gone on
+    if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
     const refusal = this.#sum.sum.validate(values, { weight: weights });
@@ -267,6 +273,20 @@ export class Run {
     }
     const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
     return this.#ask(client, event, { values, weights });
+  }
+
+  /** The answer to an update whose fate is known; undefined: it is wanted. */
+  #settled(client: string, header: UpdateHeader): UploadReply | undefined {
+    const accepted: UploadReply = { outcome: 'accepted', detail: '' };
+    const over = this.history.receiptFor(this.id, client, header);
+    if (over?.outcome === 'committed') {
+      this.#sendReceipt(over);
+      return accepted;
+    }
+    const { round, attempt, sha256 } = header;
+    const member = currentMember(this.#state, { client, round, attempt });
+    if (member?.status === 'arrived' && member.updateSha256 === sha256) return accepted;
+    return member?.status === 'invited' ? undefined : this.#turnDown(client, header);
   }
 
   #turnDown(client: string, header: UpdateHeader): UploadReply {
@@ -302,10 +322,8 @@ export class Run {
     const { models, directory, strategy } = this.#around;
     const mean = { layout: this.contributionLayout(round), values: this.#sum!.sum.mean() };
     this.#sum = undefined;
-    const next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
-    this.#previousSha256 = this.#model.sha256;
-    this.#model = next;
-    this.post({ kind: 'stored', round, attempt, modelSha256: next.sha256 });
+    this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
+    this.post({ kind: 'stored', round, attempt, modelSha256: this.#next.sha256 });
   }
 
   async #roundEnded({ draft, evaluation }: EffectOf<'round-ended'>): Promise<void> {

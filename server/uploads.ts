@@ -47,14 +47,14 @@ export class Uploads {
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<Uint8Array> {
-    const slot = await this.#open(client, update);
+    if (!(Number.isSafeInteger(offset) && offset >= 0)) throw invalidArgument('offset', 'an integer >= 0', offset);
     const writer = Symbol(client);
-    slot.writer = writer;
+    const slot = await this.#open(client, update, writer);
     try {
       if (offset > slot.offset) throw invalidArgument('offset', `at most ${slot.offset} (what is here)`, offset);
       slot.offset = offset;
       for await (const chunk of chunks) {
-        if (slot.writer !== writer) throw new FlError('aborted', 'upload: a newer stream of this client took over');
+        requireWriter(slot, writer);
         if (slot.offset + chunk.length > slot.bytes.length) {
           throw invalidArgument(
             'update',
@@ -65,10 +65,11 @@ export class Uploads {
         slot.bytes.set(chunk, slot.offset);
         slot.offset += chunk.length;
       }
+      requireWriter(slot, writer);
       if (slot.offset < slot.bytes.length) {
         throw invalidArgument('update', `${slot.bytes.length} bytes as declared`, slot.offset);
       }
-      this.forget(client);
+      if (this.#slots.get(client) === slot) this.forget(client);
       return slot.bytes;
     } finally {
       if (slot.writer === writer) slot.writer = undefined;
@@ -80,25 +81,47 @@ export class Uploads {
   forget(client: string): void {
     const slot = this.#slots.get(client);
     if (slot === undefined) return;
+    slot.writer = undefined; // a stream that still writes ends at its next chunk
     this.#slots.delete(client);
     this.#heldBytes -= slot.bytes.length;
     this.#admit();
   }
 
-  async #open(client: string, update: PendingUpdate & { readonly sizeBytes: number }): Promise<Slot> {
+  /** The place of an upload, with `writer` as the stream that may write. */
+  async #open(client: string, update: PendingUpdate & { readonly sizeBytes: number }, writer: symbol): Promise<Slot> {
     const { sizeBytes } = update;
+    if (!(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0)) {
+      throw invalidArgument('update.sizeBytes', 'an integer >= 0', sizeBytes);
+    }
     if (sizeBytes > this.#capBytes) {
       throw new FlError('resource-exhausted', `update: expected at most ${this.#capBytes} bytes, got ${sizeBytes}`);
     }
     const key = keyOf(update);
-    const held = this.#slots.get(client);
-    if (held?.key === key && held.bytes.length === sizeBytes) return held;
+    const held = this.#take(client, { key, sizeBytes, writer });
+    if (held !== undefined) return held;
     this.forget(client);
-    if (!this.#makeRoom(sizeBytes)) await new Promise<void>((go) => this.#queue.push({ sizeBytes, go }));
-    else this.#heldBytes += sizeBytes;
-    const slot: Slot = { key, bytes: new Uint8Array(sizeBytes), offset: 0, writer: undefined };
+    if (this.#queue.length === 0 && this.#makeRoom(sizeBytes)) this.#heldBytes += sizeBytes;
+    else {
+      await new Promise<void>((go) => this.#queue.push({ sizeBytes, go }));
+      // Another stream of this client may have waited too, and come in first.
+      const first = this.#take(client, { key, sizeBytes, writer });
+      if (first !== undefined) {
+        this.#heldBytes -= sizeBytes;
+        return first;
+      }
+      this.forget(client);
+    }
+    const slot: Slot = { key, bytes: new Uint8Array(sizeBytes), offset: 0, writer };
     this.#slots.set(client, slot);
     return slot;
+  }
+
+  /** Hands the place that a client's upload has to a newer stream; undefined when there is none. */
+  #take(client: string, about: { key: string; sizeBytes: number; writer: symbol }): Slot | undefined {
+    const held = this.#slots.get(client);
+    if (held?.key !== about.key || held.bytes.length !== about.sizeBytes) return undefined;
+    held.writer = about.writer;
+    return held;
   }
 
   /** Whether `sizeBytes` fit now, after dropping cut uploads, oldest first, if they must go. */
@@ -119,6 +142,10 @@ export class Uploads {
       go();
     }
   }
+}
+
+function requireWriter(slot: Slot, writer: symbol): void {
+  if (slot.writer !== writer) throw new FlError('aborted', 'upload: a newer stream of this client took over');
 }
 
 function keyOf({ run, round, attempt, sha256 }: PendingUpdate): string {

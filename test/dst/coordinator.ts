@@ -115,6 +115,13 @@ export class SimulatedCoordinator {
     this.#history = new History(records);
     this.#ledger.refusers.clear(); // a refusal is not journalled: the next plan is refused again
     this.#perform(effects);
+    if (this.#up && this.#state.stage.kind === 'ended') this.#tellOperator();
+  }
+
+  /** The operator watches, and lets no run rest. */
+  #tellOperator(): void {
+    if (this.#state.status !== 'completed')
+      this.#world.after(this.#world.dice.between(1000, 4000), () => this.#resume());
   }
 
   // ---- the engine and its effects --------------------------------------------------------------------------------
@@ -175,9 +182,7 @@ export class SimulatedCoordinator {
         return this.#record(this.#history.roundEnded(summary, effect.evaluation, false));
       }
       case 'emit':
-        // The operator watches, and lets no run rest.
-        if (effect.event.kind !== 'ended' || effect.event.status === 'completed') return;
-        this.#world.after(this.#world.dice.between(1000, 4000), () => this.#resume());
+        if (effect.event.kind === 'ended') this.#tellOperator();
     }
   }
 
