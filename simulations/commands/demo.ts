@@ -6,7 +6,7 @@ import { command, integer, newRunDirectory, onInterrupt, print } from './options
 
 /** The demo scale with twice its images: two cores without GPU pass 90 % within half a minute. */
 const DEMO = { workload: 'cnn', scale: 'demo', hyper: { 'train-examples': 6000 } } as const;
-const DEMO_ROUNDS = 10;
+const DEMO_ROUNDS = 8;
 
 export function demoCommand(): Command {
   return command('demo', 'ten labs train on real MNIST under a real coordinator, on this machine', 'starling demo')
