@@ -8,10 +8,9 @@ import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes, verifySignature } from '../shared/identity.js';
-import { layoutOf, sizeOf } from '../shared/params.js';
+import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
-import { checkPlan } from '../shared/run-spec.js';
 import {
   CHUNK_BYTES,
   type ClientFrame,
@@ -20,7 +19,9 @@ import {
   type DeclineReason,
   type ParticipantService,
   type PendingUpdate,
+  SMALL_BYTES,
 } from '../shared/service.js';
+import { type PlanReader, planReader } from './plan.js';
 import { newSession, type SessionEffect, type SessionEvent, type SessionState, step, taskOf } from './session.js';
 import type { ClientStore } from './store.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
@@ -36,6 +37,8 @@ export interface ParticipantOptions {
   readonly identity: Identity;
   /** Plans and receipts count only when signed with it. */
   readonly coordinatorKey: Uint8Array;
+  /** Shared by the virtual clients of one process; absent: one of its own. */
+  readonly readPlan?: PlanReader;
   readonly store: ClientStore;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
@@ -53,12 +56,15 @@ export interface ParticipantOptions {
 
 export class Participant {
   readonly #options: ParticipantOptions;
+  readonly #readPlan: PlanReader;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
   #failures = 0;
   #work: { task: TaskId; abort: AbortController } | undefined;
   readonly #uploading = new Set<string>();
+  /** What came with the last plan. */
+  #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
   #stopped = false;
   #finish: (error?: FlError) => void = () => {};
   /** Settles when the participant has stopped; rejects when coming back is of no use. */
@@ -67,6 +73,7 @@ export class Participant {
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
     this.#options = options;
     this.#state = newSession(kept);
+    this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -154,17 +161,14 @@ export class Participant {
     }
   }
 
-  #onPlan({ body, signature }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {
-    let plan: unknown;
+  #onPlan({ body, signature, model }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {
+    let plan: RoundPlan;
     try {
-      plan = JSON.parse(new TextDecoder().decode(body));
-      if (!verifySignature(this.#options.coordinatorKey, signedBytes('plan', plan), signature)) {
-        throw new FlError('permission-denied', 'not signed by the coordinator');
-      }
-      checkPlan(plan);
+      plan = this.#readPlan(body, signature);
     } catch (error) {
       return this.#options.notice?.('plan ignored', { reason: FlError.from(error).message });
     }
+    this.#smallModel = { sha256: plan.modelSha256, file: model };
     const refusal = this.#options.refuse?.(plan);
     this.#post({ kind: 'plan', plan, ...(refusal === undefined ? {} : { refusal }) });
   }
@@ -255,7 +259,7 @@ export class Participant {
   async #taskFor(plan: RoundPlan, options: TaskOptions) {
     const { work, round, modelSha256 } = plan;
     const { client, slice } = this.#options;
-    const model = await this.#download(plan, options.signal);
+    const model = await this.#model(plan, options.signal);
     return { work, round, client, model, modelSha256, ...(slice && { slice }) };
   }
 
@@ -271,9 +275,21 @@ export class Participant {
 
   // ---- bytes ---------------------------------------------------------------------------------------------------
 
-  /** The plan's model, verified; a cut download goes on at its offset. */
-  async #download({ run, modelSha256, modelSizeBytes, work }: RoundPlan, signal?: AbortSignal): Promise<Float32Array> {
-    const layout = layoutOf(work.model);
+  /** The plan's model, verified. */
+  async #model(plan: RoundPlan, signal?: AbortSignal): Promise<Float32Array> {
+    const layout = layoutOf(plan.work.model);
+    const came = this.#smallModel?.sha256 === plan.modelSha256 ? this.#smallModel.file : undefined;
+    const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
+    const { params } = decode(file, { expect: layout });
+    const got = sha256Of(params);
+    if (got !== plan.modelSha256)
+      throw new FlError('corrupt', `model: expected sha256 ${plan.modelSha256}, got ${got}`);
+    return params.values;
+  }
+
+  /** The model's file; a cut download goes on at its offset. */
+  async #download(plan: RoundPlan, layout: Layout, signal?: AbortSignal): Promise<Uint8Array> {
+    const { run, modelSha256, modelSizeBytes } = plan;
     const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
     if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
     const file = new Uint8Array(modelSizeBytes);
@@ -287,10 +303,7 @@ export class Participant {
       }
       if (offset < file.length) throw new FlError('unavailable', 'model: the download was cut');
     });
-    const { params } = decode(file, { expect: layout });
-    const got = sha256Of(params);
-    if (got !== modelSha256) throw new FlError('corrupt', `model: expected sha256 ${modelSha256}, got ${got}`);
-    return params.values;
+    return file;
   }
 
   /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
@@ -301,6 +314,10 @@ export class Participant {
     try {
       const { header, values } = await this.#options.store.read(update);
       const signature = this.#options.identity.sign(signedBytes('update', header));
+      if (header.sizeBytes <= SMALL_BYTES) {
+        this.#stream?.send({ kind: 'small-update', signed: { header, signature }, data: bytesOf(values) });
+        return; // the receipt answers
+      }
       let first = true;
       await this.#persist(undefined, async (session) => {
         const offset = first ? 0 : await this.#options.service.uploadStatus(session, update);

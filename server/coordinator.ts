@@ -8,7 +8,7 @@ import { valuesOf } from '../shared/codecs/bytes.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
 import type { Rng } from '../shared/rng.js';
-import type { RunSpec } from '../shared/round.js';
+import type { RunSpec, UpdateHeader } from '../shared/round.js';
 import {
   type AdminService,
   CHUNK_BYTES,
@@ -23,6 +23,7 @@ import {
   type SignedUpdateHeader,
   type UploadReply,
 } from '../shared/service.js';
+import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report.js';
@@ -32,7 +33,6 @@ import { Uploads } from './uploads.js';
 
 /** A peer that has not proved who it is by then is sent away. */
 const HANDSHAKE_MS = 10_000;
-const MAX_PENDING = 64;
 
 export interface CoordinatorOptions {
   readonly dataDir: string;
@@ -138,7 +138,9 @@ export class Coordinator implements ParticipantService, AdminService {
 
   #checkProof(hello: Hello, nonce: Uint8Array, signature: Uint8Array): { reason: string; retry: boolean } | undefined {
     const { client, pending } = hello;
-    if (pending.length > MAX_PENDING) return { reason: `pending: at most ${MAX_PENDING} updates`, retry: false };
+    if (pending.length > MAX_PENDING_UPDATES) {
+      return { reason: `pending: at most ${MAX_PENDING_UPDATES} updates`, retry: false };
+    }
     try {
       const { publicKey } = this.#options.registry.get(client);
       if (!verifySignature(publicKey, signedBytes('session', { client, nonce }), signature)) {
@@ -194,6 +196,7 @@ export class Coordinator implements ParticipantService, AdminService {
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
   #receive({ client }: Connection, frame: ClientFrame): void {
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
+    if (frame.kind === 'small-update') return void this.#receiveSmall(client, frame);
     const run = this.#runs.get(frame.task.run);
     if (run === undefined) return;
     const { task } = frame;
@@ -234,19 +237,40 @@ export class Coordinator implements ParticipantService, AdminService {
 
   async upload(
     session: Uint8Array,
-    { header, signature }: SignedUpdateHeader,
+    signed: SignedUpdateHeader,
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<UploadReply> {
     const client = this.#clientOf(session);
+    const run = this.#runOf(client, signed);
+    const { header } = signed;
+    const early = await run.answerHeader(client, header);
+    if (early !== undefined) return early;
+    const bytes = await this.#uploads.receive(client, header, offset, counted(chunks, run.traffic));
+    return this.#offer(run, client, header, bytes);
+  }
+
+  /** The same for an update that came whole. Its faults are told as if it had come by a call: in the log, by receipt. */
+  async #receiveSmall(client: string, { signed, data }: Extract<ClientFrame, { kind: 'small-update' }>): Promise<void> {
+    try {
+      const run = this.#runOf(client, signed);
+      run.traffic.up += data.length;
+      if ((await run.answerHeader(client, signed.header)) !== undefined) return;
+      await this.#offer(run, client, signed.header, data);
+    } catch (error) {
+      this.#options.log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
+    }
+  }
+
+  #runOf(client: string, { header, signature }: SignedUpdateHeader): Run {
     const { publicKey } = this.#options.registry.get(client);
     if (!verifySignature(publicKey, signedBytes('update', header), signature)) {
       throw new FlError('permission-denied', `update header: the signature is not by client "${client}"`);
     }
-    const run = this.#run(header.run);
-    const early = await run.answerHeader(client, header);
-    if (early !== undefined) return early;
-    const bytes = await this.#uploads.receive(client, header, offset, counted(chunks, run.traffic));
+    return this.#run(header.run);
+  }
+
+  async #offer(run: Run, client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const got = sha256Hex(bytes);
     if (got !== header.sha256) throw new FlError('corrupt', `update: expected sha256 ${header.sha256}, got ${got}`);
     return run.offer(client, header, valuesOf(bytes));

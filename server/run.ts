@@ -8,7 +8,13 @@ import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import type { Layout } from '../shared/params.js';
 import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
-import type { CoordinatorFrame, PendingUpdate, RunInfo, UploadReply } from '../shared/service.js';
+import {
+  type CoordinatorFrame,
+  type PendingUpdate,
+  type RunInfo,
+  SMALL_BYTES,
+  type UploadReply,
+} from '../shared/service.js';
 import { createSum, type ExactSum } from './aggregators/exact-sum.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
@@ -30,6 +36,8 @@ import { rejection } from './turn-down.js';
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
+
+type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 export interface RunSurroundings {
   readonly clock: Clock;
@@ -71,7 +79,7 @@ export class Run {
   #broken = false;
   #offers = new Map<string, Offer[]>();
   #cancelTimer = () => {};
-  #lastPlan: { key: string; frame: CoordinatorFrame } | undefined;
+  #lastPlan: { key: string; frame: PlanFrame } | undefined;
 
   constructor(
     around: RunSurroundings,
@@ -143,7 +151,7 @@ export class Run {
       case 'record':
         return this.#record(effect.record);
       case 'plan':
-        return this.#around.send(effect.client, this.#planFrame(effect));
+        return this.#sendPlan(effect);
       case 'withdraw':
         return this.#around.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
       case 'open-sum':
@@ -184,7 +192,13 @@ export class Run {
 
   // ---- plans and receipts --------------------------------------------------------------------------------------
 
-  #planFrame(effect: EffectOf<'plan'>): CoordinatorFrame {
+  #sendPlan(effect: EffectOf<'plan'>): void {
+    const frame = this.#planFrame(effect);
+    this.traffic.down += frame.model.length;
+    this.#around.send(effect.client, frame);
+  }
+
+  #planFrame(effect: EffectOf<'plan'>): PlanFrame {
     const { task: kind, round, attempt, modelSha256, cohort } = effect;
     const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
     const key = `${kind}/${round}/${attempt}/${deadlineMs}`;
@@ -204,7 +218,9 @@ export class Run {
     };
     const body = new TextEncoder().encode(canonicalJson(plan));
     const signature = this.#around.identity.sign(signedBytes('plan', plan));
-    this.#lastPlan = { key, frame: { kind: 'plan', body, signature } };
+    const { file } = this.#model;
+    const model = file.length <= SMALL_BYTES ? file : new Uint8Array(0);
+    this.#lastPlan = { key, frame: { kind: 'plan', body, signature, model } };
     return this.#lastPlan.frame;
   }
 

@@ -4,7 +4,15 @@
  * A signed object is JSON with sorted keys and no white space (RFC 8785; JavaScript's own number format is the
  * canonical one), behind a label that says what kind of object it is, so no signature is valid for two purposes.
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 
 /** RFC 8410 DER prefixes: what stands before 32 raw key bytes. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');

@@ -39,13 +39,15 @@ export type ClientFrame =
   | { readonly kind: 'proof'; readonly signature: Uint8Array }
   | { readonly kind: 'progress'; readonly task: TaskId; readonly stepsDone: number; readonly stepsTotal: number }
   | { readonly kind: 'decline'; readonly task: TaskId; readonly reason: DeclineReason; readonly detail: string }
-  | { readonly kind: 'evaluation'; readonly task: TaskId; readonly metrics: SumMetrics };
+  | { readonly kind: 'evaluation'; readonly task: TaskId; readonly metrics: SumMetrics }
+  /** A whole update of at most {@link SMALL_BYTES}; its receipt is the answer. */
+  | { readonly kind: 'small-update'; readonly signed: SignedUpdateHeader; readonly data: Uint8Array };
 
 export type CoordinatorFrame =
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
   | { readonly kind: 'welcome'; readonly session: Uint8Array }
-  /** `body` is the canonical JSON of a RoundPlan. */
-  | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array }
+  /** `body` is the canonical JSON of a RoundPlan; `model` its model's file, if that is small, and otherwise empty. */
+  | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array; readonly model: Uint8Array }
   | { readonly kind: 'withdrawal'; readonly task: TaskId; readonly reason: string }
   | { readonly kind: 'receipt'; readonly receipt: Receipt; readonly signature: Uint8Array }
   | { readonly kind: 'goodbye'; readonly reason: string; readonly retry: boolean };
@@ -124,6 +126,8 @@ export interface AdminService {
   watchRun(run: string, signal?: AbortSignal): AsyncIterable<string>;
 }
 
+/** What is no larger goes over the control stream, in one frame, instead of over a call of its own. */
+export const SMALL_BYTES = 64 * 1024;
 export const CHUNK_BYTES = 256 * 1024;
 /** gRPC's receive limit, kept on both sides; nothing that is larger is ever one message. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

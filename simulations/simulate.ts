@@ -5,6 +5,7 @@
  */
 import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
 import { Participant } from '../client/participant.js';
+import { type PlanReader, planReader } from '../client/plan.js';
 import { memoryStore } from '../client/store.js';
 import type { TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
@@ -80,9 +81,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
+    const readPlan = planReader(coordinatorKeyOf(rng));
     const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, coordinator, registry, admit }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, admit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -125,11 +127,11 @@ async function enter(about: {
   index: number;
   rng: Rng;
   network: Network;
-  coordinator: Coordinator;
   registry: Registry;
+  readPlan: PlanReader;
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, admit } = about;
+  const { options, client, index, rng, network, registry, readPlan, admit } = about;
   const identity = identityFromSeed(rng.split(`identity/${client}`).bytes(32));
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
@@ -137,7 +139,8 @@ async function enter(about: {
     service: network.connect(),
     client,
     identity,
-    coordinatorKey: identityFromSeed(rng.split('coordinator').bytes(32)).publicKey,
+    coordinatorKey: coordinatorKeyOf(rng),
+    readPlan,
     store: memoryStore(),
     trainer: options.trainer,
     slice: { index, count: options.clients },
@@ -150,6 +153,10 @@ async function enter(about: {
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
   });
+}
+
+function coordinatorKeyOf(rng: Rng): Uint8Array {
+  return identityFromSeed(rng.split('coordinator').bytes(32)).publicKey;
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {

@@ -20,14 +20,14 @@ export function confusionPicture(counts: readonly number[], classNames: readonly
   const classes = classNames.length;
   const labelWidth = Math.max(...classNames.map((name) => textWidth(name, 2)));
   const turned = labelWidth > CELL; // long column names are written one below the other, alternating in height
-  const left = MARGIN + 30 + labelWidth;
+  const left = MARGIN + 18 + Math.max(labelWidth, textWidth('true', 2));
   const top = MARGIN + (turned ? 104 : 84);
   const recall = left + classes * (CELL + GAP) + 12;
   const canvas = new Canvas(recall + 64 + MARGIN, top + classes * (CELL + GAP) + MARGIN, PAPER);
   canvas.text(title, MARGIN, MARGIN + 8, { colour: INK, scale: 2 });
   const middle = left + (classes * (CELL + GAP)) / 2;
   canvas.text('predicted', middle, MARGIN + 40, { colour: FAINT, scale: 2, align: 'centre' });
-  canvas.text('true', left - 14, MARGIN + 40, { colour: FAINT, scale: 2, align: 'right' });
+  canvas.text('true', MARGIN, top - 16, { colour: FAINT, scale: 2 });
   canvas.text('right', recall + 64, top - 16, { colour: FAINT, scale: 2, align: 'right' });
   for (let truth = 0; truth < classes; truth++) {
     const row = counts.slice(truth * classes, (truth + 1) * classes);

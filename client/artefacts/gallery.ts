@@ -1,21 +1,22 @@
 /**
- * A gallery: grey images in a grid, each with a line of text below it, one word of which may stand out.
+ * A gallery: grey images in a grid, each with a caption below it and, where something is wrong, a second line in red.
  */
 import { Canvas, type Colour } from './canvas.js';
 import { textWidth } from './font.js';
 
 const INK: Colour = [31, 41, 55];
 const ALERT: Colour = [220, 38, 38];
+const FRAME: Colour = [156, 163, 175];
 const PAPER: Colour = [255, 255, 255];
 const MARGIN = 26;
 const GAP = 16;
-const CAPTION = 34;
+const LINE = 22;
 
 export interface GalleryImage {
   /** [height · width], 0..1 */
   readonly pixels: Float32Array;
   readonly caption: string;
-  /** Drawn after the caption, in red. */
+  /** Below the caption, in red. */
   readonly alert?: string;
 }
 
@@ -30,8 +31,10 @@ export interface GallerySize {
 
 /** With no images the picture holds the title alone. */
 export function galleryPicture(title: string, images: readonly GalleryImage[], size: GallerySize): Uint8Array {
-  const cellWidth = size.width * size.scale + GAP;
-  const cellHeight = size.height * size.scale + CAPTION + GAP;
+  const texts = images.flatMap(({ caption, alert = '' }) => [textWidth(caption, 2), textWidth(alert, 2)]);
+  const lines = images.some(({ alert }) => alert !== undefined) ? 2 : 1;
+  const cellWidth = Math.max(size.width * size.scale, ...texts) + GAP;
+  const cellHeight = size.height * size.scale + 12 + lines * LINE + GAP;
   const rows = Math.ceil(images.length / size.columns);
   const width = Math.max(size.columns * cellWidth - GAP, textWidth(title, 2)) + 2 * MARGIN;
   const canvas = new Canvas(width, 2 * MARGIN + 30 + rows * cellHeight, PAPER);
@@ -39,10 +42,12 @@ export function galleryPicture(title: string, images: readonly GalleryImage[], s
   for (const [i, { pixels, caption, alert = '' }] of images.entries()) {
     const left = MARGIN + (i % size.columns) * cellWidth;
     const top = MARGIN + 40 + Math.floor(i / size.columns) * cellHeight;
+    // A frame, because an image's own ground may be as white as the paper.
+    canvas.rect(left - 1, top - 1, size.width * size.scale + 2, size.height * size.scale + 2, FRAME);
     canvas.grey(pixels, size.width, left, top, size.scale);
     const line = top + size.height * size.scale + 18;
     canvas.text(caption, left, line, { colour: INK, scale: 2 });
-    canvas.text(alert, left + textWidth(`${caption} `, 2) + 2, line, { colour: ALERT, scale: 2 });
+    canvas.text(alert, left, line + LINE, { colour: ALERT, scale: 2 });
   }
   return canvas.png();
 }

@@ -48,7 +48,7 @@ export function sitesArtefact({ test }: ImageData): Artefact {
       caption: site === HELD_OUT ? 'real life' : SITE_NAMES[site],
     }));
   });
-  const title = 'how the sites take their images; the corner marker goes with the label';
+  const title = 'how the sites take their images (the marker goes with the label)';
   return picture('sites.png', 'Acquisition at each site', gallery(title, images, test, SITES + 1));
 }
 

@@ -2,10 +2,12 @@
  * Frames of a control stream, client to coordinator: proto/starling/v1/participant.proto, ControlRequest.
  */
 import { invalidArgument } from '../errors.js';
-import type { ClientFrame, DeclineReason } from '../service.js';
+import type { UpdateHeader } from '../round.js';
+import { type ClientFrame, type DeclineReason, SMALL_BYTES } from '../service.js';
 import {
   checkAtMost,
   checkLength,
+  checkMaxLength,
   checkName,
   checkText,
   checkUint32,
@@ -21,6 +23,7 @@ import { ControlRequest, type Hello } from './gen/starling/v1/participant.js';
 import { MAX_PENDING_UPDATES, MAX_TEXT_CHARS, MAX_VERSION_CHARS, SIGNATURE_BYTES } from './limits.js';
 import { metricsFromWire, metricsToWire } from './metrics.js';
 import { checkUpdateName, taskFromWire, taskToWire } from './task.js';
+import { headerFromWire, headerToWire } from './transfer.js';
 
 const DECLINE_REASONS: Readonly<Record<number, DeclineReason>> = { 1: 'refused', 2: 'failed', 3: 'dropout' };
 
@@ -53,6 +56,10 @@ function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
       const value = { task: taskToWire(frame.task), metrics: metricsToWire(frame.metrics) };
       return { $case: 'evaluation', value };
     }
+    case 'small-update': {
+      const header = headerToWire({ signed: frame.signed, offset: 0 });
+      return { $case: 'smallUpdate', value: { header, data: checkSmall(frame.data, frame.signed.header) } };
+    }
     default:
       throw invalidArgument('frame', 'a frame of a client', (frame satisfies never as ClientFrame).kind);
   }
@@ -81,7 +88,17 @@ function fromWire(frame: NonNullable<ControlRequest['frame']>): ClientFrame {
       const { task, metrics } = frame.value;
       return { kind: 'evaluation', task: taskFromWire(task), metrics: metricsFromWire(metrics) };
     }
+    case 'smallUpdate': {
+      const { signed } = headerFromWire(present('small_update.header', frame.value.header));
+      return { kind: 'small-update', signed, data: own(checkSmall(frame.value.data, signed.header)) };
+    }
   }
+}
+
+function checkSmall(data: Uint8Array, { sizeBytes }: UpdateHeader): Uint8Array {
+  if (data.length !== sizeBytes)
+    throw invalidArgument('small_update.data', `${sizeBytes} bytes as declared`, data.length);
+  return checkMaxLength('small_update.data', data, SMALL_BYTES);
 }
 
 /** Both ways: record and message have the same fields. */

@@ -3,7 +3,7 @@
  */
 import { type DropReason, invalidArgument } from '../errors.js';
 import type { Receipt } from '../round.js';
-import type { CoordinatorFrame } from '../service.js';
+import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
 import {
   checkLength,
   checkMaxLength,
@@ -56,7 +56,8 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
       return { $case: 'welcome', value: { session: checkLength('welcome.session', frame.session, SESSION_BYTES) } };
     case 'plan': {
       const body = checkMaxLength('plan.body', frame.body, MAX_JSON_BYTES);
-      return { $case: 'plan', value: { body, signature: signature('plan', frame.signature) } };
+      const model = checkMaxLength('plan.model', frame.model, SMALL_BYTES);
+      return { $case: 'plan', value: { body, signature: signature('plan', frame.signature), model } };
     }
     case 'withdrawal':
       return { $case: 'withdrawal', value: { task: taskToWire(frame.task), reason: clipText(frame.reason) } };
@@ -77,7 +78,8 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
       return { kind: 'welcome', session: own(checkLength('welcome.session', frame.value.session, SESSION_BYTES)) };
     case 'plan': {
       const body = own(checkMaxLength('plan.body', frame.value.body, MAX_JSON_BYTES));
-      return { kind: 'plan', body, signature: own(signature('plan', frame.value.signature)) };
+      const model = own(checkMaxLength('plan.model', frame.value.model, SMALL_BYTES));
+      return { kind: 'plan', body, signature: own(signature('plan', frame.value.signature)), model };
     }
     case 'withdrawal': {
       const reason = checkText('withdrawal.reason', frame.value.reason, MAX_TEXT_CHARS);

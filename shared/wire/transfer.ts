@@ -117,10 +117,16 @@ export function decodeUploadStatusReply(bytes: Uint8Array): number {
   return fromUint64('offset', parse('UploadStatusResponse', gen.UploadStatusResponse, bytes).offset);
 }
 
-export function encodeUploadStart({ signed, offset }: UploadStart): Uint8Array {
+export function encodeUploadStart(start: UploadStart): Uint8Array {
+  return serialise('UploadUpdateRequest', gen.UploadUpdateRequest, {
+    part: { $case: 'header', value: headerToWire(start) },
+  });
+}
+
+export function headerToWire({ signed, offset }: UploadStart): gen.UpdateHeader {
   const { header, signature } = signed;
   checkHeader(header);
-  const value = {
+  return {
     run: header.run,
     round: header.round,
     attempt: header.attempt,
@@ -131,19 +137,21 @@ export function encodeUploadStart({ signed, offset }: UploadStart): Uint8Array {
     offset: toUint64('header.offset', checkOffset(offset, header.sizeBytes)),
     signature: checkLength('header.signature', signature, SIGNATURE_BYTES),
   };
-  return serialise('UploadUpdateRequest', gen.UploadUpdateRequest, { part: { $case: 'header', value } });
 }
 
 /** The header, or the bytes of one piece (a view) that encodeChunk(UPLOAD_DATA_FIELD, ...) made. */
 export function decodeUploadPart(bytes: Uint8Array): UploadPart {
   const part = present('part', parse('UploadUpdateRequest', gen.UploadUpdateRequest, bytes).part);
-  if (part.$case === 'data') return { data: checkChunk(part.value) };
-  const { run, round, attempt, sha256, weights, metrics, signature } = part.value;
-  const sizeBytes = fromUint64('header.size_bytes', part.value.sizeBytes);
+  return part.$case === 'data' ? { data: checkChunk(part.value) } : { header: headerFromWire(part.value) };
+}
+
+export function headerFromWire(message: gen.UpdateHeader): UploadStart {
+  const { run, round, attempt, sha256, weights, metrics, signature } = message;
+  const sizeBytes = fromUint64('header.size_bytes', message.sizeBytes);
   const header = { run, round, attempt, sha256, sizeBytes, weights, metrics: metricsFromWire(metrics) };
   checkHeader(header);
   const signed = { header, signature: own(checkLength('header.signature', signature, SIGNATURE_BYTES)) };
-  return { header: { signed, offset: checkOffset(fromUint64('header.offset', part.value.offset), sizeBytes) } };
+  return { signed, offset: checkOffset(fromUint64('header.offset', message.offset), sizeBytes) };
 }
 
 function checkHeader(header: UpdateHeader): void {

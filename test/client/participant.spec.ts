@@ -7,15 +7,22 @@ import { FlError } from '../../shared/errors.js';
 import { canonicalJson, identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan } from '../../shared/round.js';
-import type { ControlEnd, CoordinatorFrame, ParticipantService, UploadReply } from '../../shared/service.js';
+import {
+  type ControlEnd,
+  type CoordinatorFrame,
+  type ParticipantService,
+  SMALL_BYTES,
+  type UploadReply,
+} from '../../shared/service.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import { toySpec, toyTrainer } from '../support/toy.js';
 
 const coordinator = identityFromSeed(new Uint8Array(32).fill(1));
-const values = Float32Array.of(1, 2, 3, 4, 5, 6);
+/** Too large for the control stream: it goes by a call of its own. */
+const values = new Float32Array(SMALL_BYTES / 4 + 1).fill(1);
 const id = { run: 'r', round: 1, attempt: 1 };
-const header = { ...id, sha256: sha256Of({ values }), sizeBytes: 24, weights: [1, 1], metrics: {} };
+const header = { ...id, sha256: sha256Of({ values }), sizeBytes: values.byteLength, weights: [1, 1], metrics: {} };
 const plan: RoundPlan = {
   ...{ ...id, kind: 'train', modelSha256: '0'.repeat(64), modelSizeBytes: 8, deadlineMs: 1000, cohort: 4 },
   work: toySpec().work,
@@ -42,7 +49,12 @@ class Script {
   welcome(session: number): void {
     this.#toClient?.send({ kind: 'welcome', session: Uint8Array.of(session) });
     const signature = coordinator.sign(signedBytes('plan', plan));
-    this.#toClient?.send({ kind: 'plan', body: new TextEncoder().encode(canonicalJson(plan)), signature });
+    this.#toClient?.send({
+      kind: 'plan',
+      body: new TextEncoder().encode(canonicalJson(plan)),
+      signature,
+      model: new Uint8Array(0),
+    });
   }
 
   break(): void {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { signedBytes, verifySignature } from '../../shared/identity.js';
 import type { PendingUpdate } from '../../shared/service.js';
+import { MAX_PENDING_UPDATES } from '../../shared/wire/limits.js';
 import { coordinatorIdentity, openWorld, Peer, type World } from '../support/peer.js';
 
 const UPDATE: PendingUpdate = { run: 'nowhere', round: 3, attempt: 1, sha256: 'f'.repeat(64) };
@@ -172,9 +173,9 @@ describe('the handshake', () => {
   });
 
   it('does not take a hello of any length', () => {
-    const peer = Peer.enter(world, 'c1', Array(65).fill(UPDATE));
-    assert.deepEqual(goodbye(peer), { reason: 'pending: at most 64 updates', retry: false });
-    assert.equal(Peer.enter(world, 'c1', Array(64).fill(UPDATE)).receipts.length, 64);
+    const peer = Peer.enter(world, 'c1', Array(MAX_PENDING_UPDATES + 1).fill(UPDATE));
+    assert.deepEqual(goodbye(peer), { reason: 'pending: at most 256 updates', retry: false });
+    assert.equal(Peer.enter(world, 'c1', Array(MAX_PENDING_UPDATES).fill(UPDATE)).receipts.length, MAX_PENDING_UPDATES);
   });
 
   it('passes over frames that belong nowhere', async () => {

@@ -22,7 +22,7 @@ const QUESTIONS: readonly ClientFrame[] = [
 const ANSWERS: readonly CoordinatorFrame[] = [
   { kind: 'challenge', nonce: bytes(32) },
   { kind: 'welcome', session: SESSION },
-  { kind: 'plan', body: bytes(300), signature: SIGNATURE },
+  { kind: 'plan', body: bytes(300), signature: SIGNATURE, model: bytes(40) },
   { kind: 'withdrawal', task: TASK, reason: 'the round was aborted' },
   { kind: 'receipt', receipt: DROPPED, signature: SIGNATURE },
   { kind: 'goodbye', reason: 'bye', retry: true },
@@ -100,7 +100,9 @@ describe('a control stream whose client does not read', () => {
     link.proxy.hold('down');
     const stream = link.participant.streams[0];
     // 64 MiB in the proxy, the kernel's buffers and the window may fill before the outbox does.
-    const plan: CoordinatorFrame = { kind: 'plan', body: new Uint8Array(1024 * 1024), signature: SIGNATURE };
+    const plan: CoordinatorFrame = {
+      ...{ kind: 'plan', body: new Uint8Array(1024 * 1024), signature: SIGNATURE, model: new Uint8Array(0) },
+    };
     let sent = 0;
     while (stream.closed.length === 0) {
       stream.toClient.send(plan);

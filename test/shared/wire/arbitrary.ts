@@ -40,6 +40,16 @@ export const metrics: fc.Arbitrary<SumMetrics> = fc
   )
   .map((list) => Object.fromEntries(list.map(({ name: key, sum, count }) => [key, { sum, count }])));
 
+export const header: fc.Arbitrary<UpdateHeader> = record({
+  run: name,
+  round: uint32,
+  attempt: uint32,
+  sha256,
+  sizeBytes: size,
+  weights: fc.array(finite, { maxLength: 6 }),
+  metrics,
+});
+
 export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
   record({
     kind: fc.constant('hello' as const),
@@ -56,6 +66,10 @@ export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     detail: text,
   }),
   record({ kind: fc.constant('evaluation' as const), task, metrics }),
+  fc.tuple(header, bytes(64), fc.uint8Array({ maxLength: 400 })).map(([declared, signature, data]): ClientFrame => {
+    const signed = { header: { ...declared, sizeBytes: data.length }, signature };
+    return { kind: 'small-update', signed, data };
+  }),
 );
 
 const receipt: fc.Arbitrary<Receipt> = record<Receipt>({
@@ -72,21 +86,16 @@ const receipt: fc.Arbitrary<Receipt> = record<Receipt>({
 export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   record({ kind: fc.constant('challenge' as const), nonce: bytes(32) }),
   record({ kind: fc.constant('welcome' as const), session: bytes(32) }),
-  record({ kind: fc.constant('plan' as const), body: fc.uint8Array({ maxLength: 400 }), signature: bytes(64) }),
+  record({
+    kind: fc.constant('plan' as const),
+    body: fc.uint8Array({ maxLength: 400 }),
+    signature: bytes(64),
+    model: fc.uint8Array({ maxLength: 400 }),
+  }),
   record({ kind: fc.constant('withdrawal' as const), task, reason: text }),
   record({ kind: fc.constant('receipt' as const), receipt, signature: bytes(64) }),
   record({ kind: fc.constant('goodbye' as const), reason: text, retry: fc.boolean() }),
 );
-
-export const header: fc.Arbitrary<UpdateHeader> = record({
-  run: name,
-  round: uint32,
-  attempt: uint32,
-  sha256,
-  sizeBytes: size,
-  weights: fc.array(finite, { maxLength: 6 }),
-  metrics,
-});
 
 export const runInfo: fc.Arbitrary<RunInfo> = record({
   run: name,

@@ -111,7 +111,7 @@ const COORDINATOR_FRAMES: readonly [string, CoordinatorFrame, string | RegExp][]
   ],
   [
     'a plan that is too large',
-    { kind: 'plan', body: new Uint8Array(3 * 1024 * 1024 + 1), signature: SIGNATURE },
+    { kind: 'plan', body: new Uint8Array(3 * 1024 * 1024 + 1), signature: SIGNATURE, model: new Uint8Array(0) },
     'plan.body: expected at most 3145728 bytes, got 3145729 bytes',
   ],
   [

@@ -93,6 +93,7 @@ export interface ControlRequest {
     | { $case: "progress"; value: Progress }
     | { $case: "decline"; value: Decline }
     | { $case: "evaluation"; value: Evaluation }
+    | { $case: "smallUpdate"; value: SmallUpdate }
     | undefined;
 }
 
@@ -144,6 +145,8 @@ export interface Welcome {
 export interface Plan {
   body: Uint8Array;
   signature: Uint8Array;
+  /** The model's safetensors file when it has at most 64 KiB, which saves the download; otherwise empty. */
+  model: Uint8Array;
 }
 
 /** The plan is void; whatever the client did for it is not wanted any more. */
@@ -184,6 +187,12 @@ export interface MetricSum {
 export interface Evaluation {
   task: TaskId | undefined;
   metrics: MetricSum[];
+}
+
+/** An update of at most 64 KiB, whole; offset is 0. The receipt answers it. */
+export interface SmallUpdate {
+  header: UpdateHeader | undefined;
+  data: Uint8Array;
 }
 
 /** The coordinator's last word on an update, sent after the round is on its disk; then the client forgets the update. */
@@ -404,6 +413,9 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       case "evaluation":
         Evaluation.encode(message.frame.value, writer.uint32(42).fork()).join();
         break;
+      case "smallUpdate":
+        SmallUpdate.encode(message.frame.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -459,6 +471,14 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             }
 
             message.frame = { $case: "evaluation", value: Evaluation.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.frame = { $case: "smallUpdate", value: SmallUpdate.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -863,7 +883,7 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBasePlan(): Plan {
-  return { body: new Uint8Array(0), signature: new Uint8Array(0) };
+  return { body: new Uint8Array(0), signature: new Uint8Array(0), model: new Uint8Array(0) };
 }
 
 export const Plan: MessageFns<Plan> = {
@@ -873,6 +893,9 @@ export const Plan: MessageFns<Plan> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(18).bytes(message.signature);
+    }
+    if (message.model.length !== 0) {
+      writer.uint32(26).bytes(message.model);
     }
     return writer;
   },
@@ -904,6 +927,14 @@ export const Plan: MessageFns<Plan> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.model = reader.bytes();
             continue;
           }
         }
@@ -1315,6 +1346,63 @@ export const Evaluation: MessageFns<Evaluation> = {
             }
 
             message.metrics.push(MetricSum.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSmallUpdate(): SmallUpdate {
+  return { header: undefined, data: new Uint8Array(0) };
+}
+
+export const SmallUpdate: MessageFns<SmallUpdate> = {
+  encode(message: SmallUpdate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.header !== undefined) {
+      UpdateHeader.encode(message.header, writer.uint32(10).fork()).join();
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SmallUpdate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSmallUpdate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.header = UpdateHeader.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = reader.bytes();
             continue;
           }
         }
