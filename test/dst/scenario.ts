@@ -8,7 +8,7 @@ import { Dice } from './world.js';
 /** No fault happens after this. */
 export const FAULTS_END_MS = 10_000;
 /** By then everything must be over: a generous multiple of what the deadlines allow. */
-export const LIVENESS_MS = 200_000;
+export const LIVENESS_MS = 100_000;
 export const DEADLINE_MS = 4_000;
 
 export type Fault =
