@@ -233,6 +233,11 @@ export function inserted(names: readonly string[], name: string): readonly strin
 
 // ---- small questions that every stage asks ------------------------------------------------------------------------
 
+/** Who may be drawn: connected, and not of a site that has refused this run. */
+export function eligible({ online, refused }: RunState): readonly string[] {
+  return online.filter((name) => positionOf(refused, name) < 0);
+}
+
 /** Names a wait; a timer of an older wait has another name and is ignored. */
 export function timerId({ round, attempt, stage }: RunState): string {
   return `${stage.kind}/${round}/${attempt}`;

@@ -24,6 +24,7 @@ import {
   droppedOf,
   dropReceipt,
   type Effect,
+  eligible,
   inserted,
   isCurrent,
   memberOf,
@@ -92,19 +93,19 @@ function proceed(state: RunState, atMs: number, out: Effect[]): RunState {
     return state.online.length >= state.spec.minClients ? startEvaluation(state, state.stage, atMs, out) : state;
   }
   if (state.stage.kind !== 'waiting') return state;
-  const eligible = state.online.filter((name) => positionOf(state.refused, name) < 0);
-  if (eligible.length >= state.spec.minClients) return startTraining(state, eligible, atMs, out);
-  const { round, online, spec } = state;
-  out.push({ kind: 'emit', event: { kind: 'waiting', atMs, round, online: online.length, need: spec.minClients } });
+  const candidates = eligible(state);
+  if (candidates.length >= state.spec.minClients) return startTraining(state, candidates, atMs, out);
+  const { round, spec } = state;
+  out.push({ kind: 'emit', event: { kind: 'waiting', atMs, round, online: candidates.length, need: spec.minClients } });
   return state;
 }
 
 // ---- training --------------------------------------------------------------------------------------------------
 
-function startTraining(state: RunState, eligible: readonly string[], atMs: number, out: Effect[]): RunState {
+function startTraining(state: RunState, candidates: readonly string[], atMs: number, out: Effect[]): RunState {
   const { round, attempt, spec } = state;
   const rng = rngFromSeed(spec.seed).split(`cohort/${round}/${attempt}`);
-  const invited = sampleUniform(eligible, Math.ceil(spec.cohort * (1 + spec.overSelection)), rng);
+  const invited = sampleUniform(candidates, Math.ceil(spec.cohort * (1 + spec.overSelection)), rng);
   const deadlineAtMs = atMs + spec.deadlineMs;
   const cohort = newCohort(invited);
   out.push({ kind: 'record', record: { kind: 'round-started', atMs, round, attempt, cohort: cohort.names } });

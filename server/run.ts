@@ -26,6 +26,7 @@ import {
   currentMember,
   dropReceipt,
   type Effect,
+  eligible,
   isWanted,
   type RoundEvent,
   type RunRecord,
@@ -322,7 +323,13 @@ export class Run {
     const { models, directory, strategy } = this.#around;
     const mean = { layout: this.contributionLayout(round), values: this.#sum!.sum.mean() };
     this.#sum = undefined;
-    this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
+    try {
+      this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
+    } catch (error) {
+      const { code, message } = FlError.from(error);
+      if (code !== 'aborted') throw error;
+      return this.post({ kind: 'stop', status: 'failed', reason: message }); // this run diverged; the others go on
+    }
     this.post({ kind: 'stored', round, attempt, modelSha256: this.#next.sha256 });
   }
 
@@ -361,10 +368,11 @@ function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): st
   return bad === undefined ? undefined : `weights: expected finite numbers >= 0, got ${bad}`;
 }
 
-function describeActivity({ stage, online, spec }: RunState): string {
+function describeActivity(state: RunState): string {
+  const { stage, spec } = state;
   switch (stage.kind) {
     case 'waiting':
-      return `waiting for clients: ${online.length} of ${spec.minClients}`;
+      return `waiting for clients: ${eligible(state).length} of ${spec.minClients}`;
     case 'training':
     case 'evaluating': {
       const open = stage.cohort.members.filter(({ status }) => status === 'invited').length;
