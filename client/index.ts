@@ -1,0 +1,16 @@
+/**
+ * `starling-fl/client`: take part from your own program, or train without a federation.
+ */
+
+// Training.
+export { type Backend, type BackendName, probeBackends, selectBackend } from './backends/index.js';
+// Data.
+export { DATA_SETS, dataStatus, findData, getData } from './data/index.js';
+// Taking part.
+export { connectGrpc, type GrpcParticipant } from './grpc.js';
+export { joinClient, type Membership, type RunClientOptions, runClient } from './main.js';
+export { Participant, type ParticipantOptions } from './participant.js';
+export { allowAll, type Policy, parsePolicy, refusalOf } from './policy.js';
+export { type ClientStore, fileStore, memoryStore } from './store.js';
+export { createTrainerPool, type PoolOptions, type TrainerPool } from './training/pool.js';
+export { createTaskRunner, type TaskRunner } from './training/task.js';

@@ -1,0 +1,20 @@
+/**
+ * `starling-fl/server`: run a coordinator inside your own program.
+ */
+
+// The coordinator, and the way onto a network.
+export { Coordinator, type CoordinatorOptions } from './coordinator.js';
+export { GRPC_LIMITS, type GrpcLimits, type GrpcServer, serveGrpc } from './grpc.js';
+export { type CoordinatorProcess, startCoordinator } from './main.js';
+export { Registry } from './registry.js';
+// Reports.
+export { buildReport, writeReport } from './report/build.js';
+export { renderReport } from './report/html.js';
+// Server optimizers.
+export {
+  parseStrategy,
+  STRATEGIES,
+  type Strategy,
+  type StrategyFactory,
+  type StrategyState,
+} from './strategies/index.js';

@@ -1,0 +1,16 @@
+/**
+ * `starling-fl`: what a researcher needs. The sides have entry points of their own: `starling-fl/server`,
+ * `starling-fl/client`, `starling-fl/workloads`.
+ */
+
+// Writing a workload.
+export * from '../client/workloads/index.js';
+// The words of a run.
+export { type DropReason, FlError, type FlErrorCode } from '../shared/errors.js';
+export type { Report } from '../shared/report.js';
+export { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
+export type { RoundPlan, RoundSummary, RunSpec, RunStatus, TrainingSpec } from '../shared/round.js';
+export type { SimulationResult } from './conclude.js';
+export { type Config, checkConfig, parseConfig, resolve } from './config.js';
+export { type FederationOptions, runFederation } from './federation.js';
+export { type SimulationOptions, simulate } from './simulate.js';
