@@ -8,6 +8,7 @@ export class MalformedFrame extends Error {
   override readonly name = 'MalformedFrame';
 }
 
+/** Growing moves the buffer, so a place is taken first and written to in a second statement. */
 export class Writer {
   #bytes: Uint8Array;
   #view: DataView;
@@ -19,32 +20,38 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#advance(1), value);
+    const at = this.#advance(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#advance(2), value);
+    const at = this.#advance(2);
+    this.#view.setUint16(at, value);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#advance(4), value);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, value);
     return this;
   }
 
   u64(value: number): this {
-    this.#view.setBigUint64(this.#advance(8), BigInt(value));
+    const at = this.#advance(8);
+    this.#view.setBigUint64(at, BigInt(value));
     return this;
   }
 
   f64(value: number): this {
-    this.#view.setFloat64(this.#advance(8), value);
+    const at = this.#advance(8);
+    this.#view.setFloat64(at, value);
     return this;
   }
 
   raw(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#advance(bytes.length));
+    const at = this.#advance(bytes.length);
+    this.#bytes.set(bytes, at);
     return this;
   }
 

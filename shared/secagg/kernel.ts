@@ -68,6 +68,8 @@ export interface Kernel {
   reset(length: number): void;
   /** Adds a vector of the accumulator's length, modulo 2^32. */
   add(values: Uint32Array): void;
+  /** The same from bytes at any alignment: little-endian 32-bit words, 4 bytes per element of the accumulator. */
+  addBytes(bytes: Uint8Array): void;
   /** Adds the keystream of `key`, read as little-endian 32-bit words from chunk `firstChunk` on. */
   addMask(
     suite: CryptoSuite,
@@ -110,8 +112,11 @@ class WasmKernel implements Kernel {
   }
 
   add(values: Uint32Array): void {
-    if (values.length !== this.#length) throw lengthError(this.#length, values.length);
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    this.addBytes(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+
+  addBytes(bytes: Uint8Array): void {
+    if (bytes.length !== 4 * this.#length) throw lengthError(this.#length, bytes.length / 4);
     for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
       const part = bytes.subarray(at, at + CHUNK_BYTES);
       this.#bytes(FIRST, part.length).set(part);
@@ -186,6 +191,10 @@ class PlainKernel implements Kernel {
   add(values: Uint32Array): void {
     if (values.length !== this.#sum.length) throw lengthError(this.#sum.length, values.length);
     reference.add(this.#sum, values);
+  }
+
+  addBytes(bytes: Uint8Array): void {
+    this.add(new Uint32Array(bytes.slice().buffer));
   }
 
   addMask(suite: CryptoSuite, { key, sign, firstChunk }: { key: Uint8Array; sign: Sign; firstChunk?: number }): void {
