@@ -33,4 +33,4 @@ export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string,
 }
 
 /** Bytes as a map key. */
-const compact = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+const compact = (bytes: Uint8Array): string => String.fromCharCode.apply(null, bytes as unknown as number[]);

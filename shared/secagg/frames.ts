@@ -99,11 +99,21 @@ export interface RosterBody {
   readonly neighbours: readonly Advertisement[];
 }
 
-export function encodeRoster(aggregationId: Uint8Array, roster: RosterBody): Uint8Array {
-  const { degree, threshold, ownIndex, entries, neighbours } = roster;
-  const writer = begin('roster', aggregationId, 16 + 48 * entries.length + 200 * neighbours.length);
-  writer.u32(entries.length).u32(degree).u32(threshold).u32(ownIndex);
+/** The roster's lines as every member receives them: encoded once for all. */
+export function encodeEntries(entries: readonly RosterEntry[]): Uint8Array {
+  const writer = new Writer((TAG_BYTES + HASH_BYTES) * entries.length);
   for (const { tag, leaf } of entries) writer.raw(tag).raw(leaf);
+  return writer.done();
+}
+
+export function encodeRoster(
+  aggregationId: Uint8Array,
+  roster: RosterBody,
+  lines: Uint8Array = encodeEntries(roster.entries),
+): Uint8Array {
+  const { degree, threshold, ownIndex, entries, neighbours } = roster;
+  const writer = begin('roster', aggregationId, 16 + lines.length + 200 * neighbours.length);
+  writer.u32(entries.length).u32(degree).u32(threshold).u32(ownIndex).raw(lines);
   for (const neighbour of neighbours) writeAdvertisement(writer, neighbour);
   return writer.done();
 }

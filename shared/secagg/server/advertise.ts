@@ -1,9 +1,9 @@
 /**
  * Phase 1, advertise: collect signed keys of enrolled clients; then freeze the roster and tell everyone its neighbours.
  */
-import { compareBytes, equalBytes } from '../bytes.js';
+import { compareBytes, equalBytes, toHex } from '../bytes.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
-import { decodeAdvertise, encodeRoster } from '../frames.js';
+import { decodeAdvertise, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';
 import type { SecaggDropReason } from '../reasons.js';
 import { isCanonicalX25519 } from '../suites/strict.js';
@@ -45,16 +45,30 @@ function advertisementFault(
   if (!suite.verify({ publicKey, message, signature })) return 'bad-signature';
   const keys = [sharePublicKey, maskPublicKey];
   if (!keys.every(isCanonicalX25519) || equalBytes(sharePublicKey, maskPublicKey)) return 'bad-key';
-  const taken = advertisements.some((other) =>
-    keys.some((key) => equalBytes(key, other.sharePublicKey) || equalBytes(key, other.maskPublicKey)),
-  );
-  return taken ? 'bad-key' : undefined;
+  return undefined;
+}
+
+/** Splits off whoever advertised a key that an earlier member already has: two names of one client. */
+function withoutReusedKeys(advertisements: readonly Advertisement[]): {
+  kept: Advertisement[];
+  reused: Advertisement[];
+} {
+  const seen = new Set<string>();
+  const kept: Advertisement[] = [];
+  const reused: Advertisement[] = [];
+  for (const member of advertisements) {
+    const keys = [toHex(member.sharePublicKey), toHex(member.maskPublicKey)];
+    (keys.some((key) => seen.has(key)) ? reused : kept).push(member);
+    for (const key of keys) seen.add(key);
+  }
+  return { kept, reused };
 }
 
 /** Freezes the roster. */
 export function closeAdvertise(context: ServerContext, state: Collecting): ServerStep {
   const { params } = context;
-  const cohort = state.advertisements.length;
+  const { kept, reused } = withoutReusedKeys(state.advertisements);
+  const cohort = kept.length;
   if (cohort < params.cohortMin) return aborted(state, 'cohort-too-small');
   let parameters: GraphParameters;
   try {
@@ -62,11 +76,12 @@ export function closeAdvertise(context: ServerContext, state: Collecting): Serve
   } catch {
     return aborted(state, 'no-safe-graph');
   }
-  const roster = freeze(context, state, parameters);
+  const roster = freeze(context, { ...state, advertisements: kept }, parameters);
   const none = new Array<null>(cohort).fill(null);
   const gone = new Array<boolean>(cohort).fill(false);
   const next: ServerState = { phase: 'share', aggregationId: state.aggregationId, roster, gone, shares: none };
-  return [next, [{ kind: 'phase', phase: 'share', waitingFor: cohort }, ...rosterFrames(context, next)]];
+  const drops = reused.map(({ id }): ServerOutput => ({ kind: 'drop', id, phase: 'advertise', reason: 'bad-key' }));
+  return [next, [...drops, { kind: 'phase', phase: 'share', waitingFor: cohort }, ...rosterFrames(context, next)]];
 }
 
 function freeze(
@@ -89,10 +104,11 @@ function freeze(
 export function rosterFrames(context: ServerContext, state: ServerInPhase<'share'>): ServerOutput[] {
   const { aggregationId, roster, shares, gone } = state;
   const { neighbours } = topologyOf(context, state);
+  const lines = encodeEntries(roster.entries);
   return roster.members.flatMap(({ id }, ownIndex): ServerOutput[] => {
     if (shares[ownIndex] !== null || gone[ownIndex]) return [];
     const around = neighbours[ownIndex]!.map((index) => roster.members[index]!);
-    const frame = encodeRoster(aggregationId, { ...roster, ownIndex, neighbours: around });
+    const frame = encodeRoster(aggregationId, { ...roster, ownIndex, neighbours: around }, lines);
     return [{ kind: 'send', to: id, type: 'roster', frame }];
   });
 }

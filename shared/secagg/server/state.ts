@@ -110,6 +110,8 @@ export type ServerOutput =
       readonly survivorIds: readonly string[];
       readonly rosterRoot: Uint8Array;
       readonly survivorRoot: Uint8Array;
+      /** The survivors' own signatures over it, for the receipt. */
+      readonly signatures: readonly { readonly id: string; readonly signature: Uint8Array }[];
     }
   | { readonly kind: 'aborted'; readonly reason: SecaggAbortReason };
 

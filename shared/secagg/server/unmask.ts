@@ -57,9 +57,13 @@ export function closeUnmask(context: ServerContext, state: Collecting): ServerSt
   const survivorIds = ids(sharers.filter((index) => bitmapHas(survivors, index)));
   const drops = ids([...liars]).map((id): ServerOutput => ({ kind: 'drop', id, phase: 'unmask', reason: 'bad-share' }));
   const survivorRoot = survivorRootOf(context.suite, transcript, state);
+  const signatures = roster.members.flatMap(({ id }, index) => {
+    const signature = state.signatures[index];
+    return signature ? [{ id, signature }] : [];
+  });
   return [
     { phase: 'done', aggregationId, survivorIds },
-    [...drops, { kind: 'unmask', masks, survivorIds, rosterRoot: roster.rosterRoot, survivorRoot }],
+    [...drops, { kind: 'unmask', masks, survivorIds, rosterRoot: roster.rosterRoot, survivorRoot, signatures }],
   ];
 }
 

@@ -190,7 +190,7 @@ const BUNDLES: Partial<Record<ClientCheck, Attack>> = {
   },
   'vector-changed': {
     lie: 'late input: a second vector under the same masks',
-    deceive: () => onFrame('survivors', () => []),
+    deceive: () => (type, frame) => (type === 'survivors' || type === 'signatures' ? [] : [frame]),
     after: (victim, party) => {
       victim.tell({ kind: 'vector', values: party.vectors.get('client-1')! });
     },
