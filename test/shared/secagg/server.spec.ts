@@ -242,8 +242,12 @@ describe('secagg ring of neighbours', () => {
   it('refuses the same number side by side, which a coordinator could have chosen: those beside them see it', () => {
     // 150 clients: degree 22, threshold 15. Eight neighbours gone are one too many, and a block of nine is next to someone.
     const found = refusals(without(new Set(ringOrder().slice(40, 49))).result);
-    assert.ok(found.length > 0);
-    assert.deepEqual([...new Set(found)], ['too-few-neighbours']);
+    assert.equal(found[0], 'too-few-neighbours');
+    // Their own neighbours then miss their signatures, and so on outwards.
+    assert.ok(
+      found.every((reason) => reason === 'too-few-neighbours' || reason === 'survivors-disputed'),
+      `${found}`,
+    );
   });
 });
 
