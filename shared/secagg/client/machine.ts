@@ -41,7 +41,7 @@ export function startClient(context: ClientContext): ClientStep {
 
 /**
  * One step. Pure but for `context.rng` (advances) and `context.kernel` (scratch memory).
- * @throws FlError `invalid-argument` for a vector of the wrong length or at the wrong time: the caller's mistake
+ * @throws FlError `invalid-argument` for a vector of the wrong length or range, or at the wrong time: the caller's mistake
  */
 export function stepClient(context: ClientContext, state: ClientState, input: ClientInput): ClientStep {
   switch (input.kind) {

@@ -49,6 +49,9 @@ export function maskVector(
 ): ClientStep {
   const { suite, kernel, params } = context;
   if (values.length !== params.elements) throw invalidArgument('vector', `${params.elements} elements`, values.length);
+  const bound = params.ring.valueMax + params.ring.noiseTailMax; // beyond it the sum could wrap
+  if (values.some((value) => Math.abs(value) > bound))
+    throw invalidArgument('vector', `elements within ${bound}`, 'more');
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const vectorDigest = suite.hash(new TextEncoder().encode(LABEL.vector), state.aggregationId, bytes);

@@ -134,7 +134,7 @@ class Schedule {
 function schedule(seed: number): { finished: boolean } {
   const rng = rngFromSeed(seed).split('schedule');
   const real = seed % 50 === 0;
-  const clients = real ? 3 + rng.below(3) : 3 + Math.floor(38 * rng.uniform() ** 6);
+  const clients = real ? 3 + rng.below(3) : 3 + Math.floor(38 * rng.uniform() ** 8);
   const faulty = seed % 5 !== 0;
   const faults: Faults = {
     silence: faulty ? 0.1 * rng.uniform() ** 2 : 0,

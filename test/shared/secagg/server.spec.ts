@@ -358,6 +358,8 @@ describe('secagg client against its own shell', () => {
     assert.deepEqual(outputs, [{ kind: 'vector-wanted' }]);
     const values = party.vectors.get('client-2')!;
     const [, again] = stepClient(context, restoreState(saveState(masked)), { kind: 'vector', values });
+    const tooLarge = values.with(0, 1001); // the party's ring was chosen for elements within 1000
+    assert.throws(() => stepClient(context, masked, { kind: 'vector', values: tooLarge }), /within 1000/);
     assert.deepEqual(framesOf(again)[0], inbox.find(({ from }) => from === 'client-2')!.bytes);
   });
 });
