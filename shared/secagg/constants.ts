@@ -56,7 +56,6 @@ export const DEFAULT_POLICY = {
   cohortMin: 10,
   survivorsMin: 10,
   adversaryFraction: 0.05,
-  ringBitsMin: 8,
 } as const;
 
 /** Keystream is produced in chunks of this size: one larger update is slower (page faults), smaller ones pay per call. */

@@ -146,7 +146,7 @@ class Bench {
       suite: nodeSuite.id,
       cohortMin: Math.min(10, clients),
       cohortMax: clients,
-      survivorsMin: Math.min(10, clients),
+      survivorsMin: Math.min(10, Math.ceil(clients / 2)),
       adversaryFraction,
       dropFraction,
       elements,
@@ -197,7 +197,8 @@ class Bench {
         output.kind === 'send' ? this.#answer(output.to, output.frame, output.type) : [],
       );
     }
-    if (unmask === undefined) throw new FlError('internal', `bench: the aggregation ended as ${JSON.stringify(state)}`);
+    if (unmask === undefined)
+      throw new FlError('internal', `bench: ${state.phase === 'aborted' ? state.reason : state.phase}, no sum`);
     const { masks } = unmask;
     const got = this.#timed('unmask', this.#serverMs, () =>
       unmaskSum({ suite: nodeSuite, sum: this.#server.sum, ringBits: 32 }, masks),

@@ -3,7 +3,6 @@
  * keys until it reads `done` or `refused`.
  */
 import type { Rng } from '../../rng.js';
-import type { DEFAULT_POLICY } from '../constants.js';
 import type { Enrolment } from '../enrolment.js';
 import type { FrameType } from '../frames.js';
 import type { GraphParameters } from '../graph.js';
@@ -12,14 +11,13 @@ import type { AggregationContext, SecaggParams } from '../params.js';
 import { type ClientCheck, Refusal, type RefusalReason } from '../reasons.js';
 import type { CryptoSuite } from '../suite.js';
 
-/** What the site insists on, whatever the coordinator proposes. */
+/** What the site insists on, whatever the coordinator proposes; DEFAULT_POLICY where it says nothing. */
 export interface ClientPolicy {
   readonly cohortMin: number;
   readonly survivorsMin: number;
   /** Least fraction of the cohort against whose collusion the threshold must hold. */
   readonly adversaryFraction: number;
 }
-export type DefaultPolicy = typeof DEFAULT_POLICY;
 
 /** Everything a step needs that is not state. The same for all steps of an aggregation, except `rng` and `kernel`. */
 export interface ClientContext {

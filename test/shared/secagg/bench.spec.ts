@@ -1,13 +1,14 @@
 /** The bench runs the real thing: its rows carry the graph, the traffic and times of every phase. */
 import assert from 'node:assert/strict';
 import { HEADER_BYTES } from '../../../shared/secagg/frames.js';
-import { benchSecagg, formatSecaggBench } from '../../../simulations/bench/secagg.js';
+import { benchSecagg, formatSecaggBench, type SecaggBenchRow } from '../../../simulations/bench/secagg.js';
 
 describe('secagg bench', () => {
-  let ticks = 0;
-  const [row] = benchSecagg({
-    cases: [{ clients: 6, values: 1000, dropFraction: 1 / 6, adversaryFraction: 0.05 }],
-    nowMs: () => ticks++,
+  let row: SecaggBenchRow | undefined;
+  before(() => {
+    let ticks = 0;
+    const cases = [{ clients: 6, values: 1000, dropFraction: 1 / 6, adversaryFraction: 0.05 }];
+    [row] = benchSecagg({ cases, nowMs: () => ticks++ });
   });
 
   it('counts what one client sends: shares, vector, signature and half-shares', () => {
