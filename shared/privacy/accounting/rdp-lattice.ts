@@ -8,17 +8,20 @@ import { invalidArgument } from '../../errors.js';
 
 /**
  * D_order of Skellam noise of `variance` per coordinate on an integer vector with the given sensitivities. Proved for integer
- * orders; for others the next integer is used, which is valid because D grows with the order.
+ * orders; between two of them (order - 1) D is bounded by its chord, being a cumulant generating function and hence convex.
  */
 export function rdpSkellam(options: { variance: number; l1: number; l2: number; order: number }): number {
-  const { variance, l1, l2 } = options;
+  const { variance, l1, l2, order } = options;
   if (!(variance > 0)) throw invalidArgument('variance', 'a number > 0', variance);
   if (!(l2 >= 0 && l1 >= l2)) throw invalidArgument('l1', `a number >= l2 = ${l2}`, l1);
-  const order = Math.max(2, Math.ceil(options.order));
   if (order === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
-  const gaussian = (order * l2 * l2) / (2 * variance);
-  const small = ((2 * order - 1) * l2 * l2 + 6 * l1) / (4 * variance * variance);
-  return gaussian + Math.min(small, (3 * l1) / (2 * variance));
+  const below = Math.floor(order);
+  const share = order - below;
+  const at = (n: number) => {
+    const small = ((2 * n - 1) * l2 * l2 + 6 * l1) / (4 * variance * variance);
+    return (n - 1) * ((n * l2 * l2) / (2 * variance) + Math.min(small, (3 * l1) / (2 * variance)));
+  };
+  return ((1 - share) * at(below) + share * at(below + 1)) / (order - 1);
 }
 
 /**

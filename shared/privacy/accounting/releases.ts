@@ -92,12 +92,22 @@ export function composedRdp(
   fractionalOrders: FractionalOrders = 'exact',
 ): number[] {
   return composeRdp(
-    spends.map(({ release, count }) => ({
+    mergeSpends(spends).map(({ release, count }) => ({
       rdp: orders.map((order) => rdpOf(release, order, fractionalOrders)),
       count,
     })),
     orders.length,
   );
+}
+
+/** Equal releases as one spend: a run of a thousand equal rounds then costs one evaluation. */
+export function mergeSpends(spends: readonly Spend[]): Spend[] {
+  const merged = new Map<string, Spend>();
+  for (const { release, count } of spends) {
+    const key = JSON.stringify(release);
+    merged.set(key, { release, count: count + (merged.get(key)?.count ?? 0) });
+  }
+  return [...merged.values()];
 }
 
 /** D_order of one release. */
@@ -135,21 +145,16 @@ function pldDeltaOf(spends: readonly Spend[], epsilon: number, relativeError?: n
 
 /** One part per distinct mechanism; all unsampled Gaussians are one Gaussian, since their 1/σ² add. */
 export function lossParts(spends: readonly Spend[]): LossPart[] {
-  const parts = new Map<string, { release: Release; count: number }>();
+  const parts: LossPart[] = [];
   let plainPrecision = 0;
-  for (const { release, count } of spends) {
-    if (count === 0 || (release.mechanism === 'gaussian' && release.samplingRate === 0)) continue;
+  for (const { release, count } of mergeSpends(spends)) {
+    if (count === 0 || samplingRateOf(release) === 0) continue;
     if (release.mechanism === 'gaussian' && samplingRateOf(release) === 1) {
       plainPrecision += count / release.noiseMultiplier ** 2;
-      continue;
-    }
-    const key = JSON.stringify(release);
-    const known = parts.get(key);
-    parts.set(key, { release, count: count + (known?.count ?? 0) });
+    } else parts.push({ source: lossOf(release), count });
   }
-  const result = [...parts.values()].map(({ release, count }) => ({ source: lossOf(release), count }));
-  if (plainPrecision > 0) result.push({ source: gaussianLoss({ noiseMultiplier: plainPrecision ** -0.5 }), count: 1 });
-  return result;
+  if (plainPrecision > 0) parts.push({ source: gaussianLoss({ noiseMultiplier: plainPrecision ** -0.5 }), count: 1 });
+  return parts;
 }
 
 function lossOf(release: Release) {

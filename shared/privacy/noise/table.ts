@@ -24,8 +24,8 @@ const PRECISION = 192n;
 const ONE = 1n << PRECISION;
 /** Random words are taken from the generator this many at a time. */
 const BLOCK_WORDS = 4096;
-/** Above it a table would take more than about 20 MB and a second to build. */
-const MAX_STD_DEV = 65_536;
+/** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
+export const MAX_STD_DEV = 65_536;
 /** ln 2^66: what lies beyond this many nats weighs less than one threshold's rounding. */
 const TAIL_NATS = 66 * Math.LN2;
 
