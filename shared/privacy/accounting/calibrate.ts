@@ -5,6 +5,9 @@ import { FlError, invalidArgument } from '../../errors.js';
 import { gaussianNoise } from './analytic.js';
 import { type AccountingOptions, composedEpsilon, type Release, type Spend } from './releases.js';
 
+/** Where δ alone covers the chance of being sampled at all, any noise would do: stop there. */
+const LEAST_SCALE = 0.01;
+
 /** `steps` Poisson-subsampled Gaussian steps at one sampling rate (left out: 1, no amplification). */
 export interface GaussianRun extends AccountingOptions {
   readonly delta: number;
@@ -22,7 +25,7 @@ export function privacyEpsilon(run: GaussianRun & { readonly noiseMultiplier: nu
 /**
  * The least noise multiplier, rounded up by at most 1e-5 of itself, with which the run costs at most `epsilon`.
  *
- * Throws `invalid-argument` for ε <= 0 or δ = 0, which no Gaussian noise reaches.
+ * Never below 0.01: a run that needs less lives off its δ. Throws `invalid-argument` for ε <= 0 or δ = 0, which no Gaussian noise reaches.
  */
 export function privacyNoise(run: GaussianRun & { readonly epsilon: number }): number {
   checkSteps(run.steps);
@@ -82,6 +85,7 @@ function solveDecreasing(cost: (scale: number) => number, goal: number, start: S
     else low = at;
     const point = { x: Math.log(at), y: Math.log(value) };
     if (value <= goal && aim - point.y < 0.6 * tolerance * Math.min(1, -slope)) return { at: high, slope };
+    if (value <= goal && at <= LEAST_SCALE) return { at, slope };
     if (high - low <= tolerance * low) return { at: high, slope };
     if (previous !== undefined && point.x !== previous.x && Number.isFinite(point.y) && Number.isFinite(previous.y)) {
       slope = Math.min(-0.1, (point.y - previous.y) / (point.x - previous.x));
@@ -93,9 +97,9 @@ function solveDecreasing(cost: (scale: number) => number, goal: number, start: S
 }
 
 function nextGuess(guess: number, low: number, high: number): number {
-  if (guess > low && guess < high) return guess;
+  if (guess > Math.max(low, LEAST_SCALE) && guess < high) return guess;
   if (high === Number.POSITIVE_INFINITY) return 4 * low;
-  return low === 0 ? high / 4 : Math.sqrt(low * high);
+  return low === 0 ? Math.max(LEAST_SCALE, high / 4) : Math.sqrt(low * high);
 }
 
 const clamp = (value: number, limit: number): number =>

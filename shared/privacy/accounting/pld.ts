@@ -21,6 +21,8 @@ export interface LossPart {
 type Target = { readonly delta: number } | { readonly epsilon: number };
 
 const DEFAULT_RELATIVE_ERROR = 5e-6;
+/** The grid step is at most this share of ε. */
+const GRID_PER_EPSILON = 4e-4;
 /** Tilted round-off of 1e-16 is below 1e-7 of the answer while the untilting factor exceeds δ by less than e^20. */
 const TRUSTED_EXPONENT = 20;
 const WINDOW_EXPONENT = 34;
@@ -32,7 +34,10 @@ export function pldEpsilon(parts: readonly LossPart[], delta: number, relativeEr
   if (!(delta >= 0 && delta <= 1)) throw invalidArgument('delta', 'a probability', delta);
   const running = checkParts(parts);
   if (running.length === 0 || delta === 1) return 0;
-  return Math.max(...DIRECTIONS.map((direction) => epsilonOneWay(running, direction, delta, relativeError)));
+  const remove = epsilonOneWay(running, 'remove', delta, relativeError);
+  // Usually removing a record shows more than adding one, and a rough upper bound on the other δ is enough to say so.
+  if (deltaOneWay(running, 'add', remove, 100 * relativeError) <= delta) return remove;
+  return Math.max(remove, epsilonOneWay(running, 'add', delta, relativeError));
 }
 
 /** An upper bound, tight to about 5e-6 of ε, on the δ of the composition at `epsilon`, over both directions. */
@@ -40,28 +45,42 @@ export function pldDelta(parts: readonly LossPart[], epsilon: number, relativeEr
   if (!(epsilon >= 0)) throw invalidArgument('epsilon', 'a number >= 0', epsilon);
   const running = checkParts(parts);
   if (running.length === 0) return 0;
-  return Math.max(
-    ...DIRECTIONS.map((direction) => {
-      if (greatestLoss(running, direction) <= epsilon) return 0;
-      const sum = compose(running, direction, { epsilon }, relativeError);
-      return Math.min(1, sum.infinity + hockeyStick(sum, epsilon));
-    }),
-  );
+  return Math.max(...DIRECTIONS.map((direction) => deltaOneWay(running, direction, epsilon, relativeError)));
+}
+
+function deltaOneWay(parts: readonly LossPart[], direction: Direction, epsilon: number, relativeError: number): number {
+  if (greatestLoss(parts, direction) <= epsilon) return 0;
+  const sum = compose(parts, direction, { epsilon }, relativeError);
+  return Math.min(1, sum.infinity + hockeyStick(sum, epsilon));
 }
 
 function epsilonOneWay(parts: readonly LossPart[], direction: Direction, delta: number, relativeError: number): number {
   const greatest = greatestLoss(parts, direction);
   if (delta === 0) return greatest;
-  // Chernoff overestimates ε; where δ is large by far. An answer that far below the tilt's own is round-off: tilt less.
-  for (let slack = 1; ; slack /= 4) {
-    const sum = compose(parts, direction, { delta }, relativeError, slack);
+  const resolution = GRID_PER_EPSILON * Math.sqrt(relativeError / DEFAULT_RELATIVE_ERROR);
+  let retry: Retry = {};
+  for (;;) {
+    const sum = compose(parts, direction, { delta }, relativeError, retry);
     const rest = delta - sum.infinity;
     if (rest <= 0) return greatest;
     const epsilon = quantile(sum, rest);
+    const { slack = 1 } = retry;
     const inBulk = epsilon !== undefined && sum.logScale - sum.tilt * epsilon < Math.log(delta) + TRUSTED_EXPONENT;
-    if (inBulk || slack < 1e-12) return Math.min(greatest, Math.max(0, epsilon ?? 0));
-    if (epsilon !== undefined && epsilon <= 0 && sum.from <= 0) return 0;
+    if (inBulk || slack < 1e-12) {
+      const answer = Math.min(greatest, Math.max(0, epsilon ?? 0));
+      const coarse = answer > 0 && sum.step > 1.01 * resolution * answer && sum.to - sum.from + 1 < MAX_LENGTH;
+      if (!coarse || retry.maxStep !== undefined) return answer;
+      retry = { slack, maxStep: resolution * answer }; // far below its Chernoff bound, ε needs a finer grid
+    } else if (epsilon !== undefined && epsilon <= 0 && sum.from <= 0) return 0;
+    else retry = { ...retry, slack: slack / 4 }; // an answer so far below the tilt's own is round-off: tilt less
   }
+}
+
+/** How a second look differs from the first. */
+interface Retry {
+  /** Factor on the tilt. */
+  readonly slack?: number;
+  readonly maxStep?: number;
 }
 
 function greatestLoss(parts: readonly LossPart[], direction: Direction): number {
@@ -84,18 +103,18 @@ function compose(
   direction: Direction,
   target: Target,
   relativeError: number,
-  slack = 1,
+  retry: Retry = {},
 ): ComposedLoss {
   const outlined = parts.map(({ source, count }) => ({ source, count, sketch: source.sketch(direction) }));
   const cumulant = cumulantOf(outlined);
   const chosen = chooseTilt(cumulant, target);
-  const tilt = chosen.tilt * slack;
+  const tilt = chosen.tilt * (retry.slack ?? 1);
   const window = chooseWindow(cumulant, tilt);
   const total = parts.reduce((sum, { count }) => sum + count, 0);
   // Rounding adds at most step²/4 (on average step²/6) to each variance, hence count tilt² step²/12 to the exponent.
   const fine = Math.sqrt((12 * relativeError * Math.max(0.1, -chosen.logDelta)) / total) / tilt;
   const width = window.high - window.low;
-  const wanted = Math.min(fine, width / MIN_LENGTH);
+  const wanted = Math.min(fine, retry.maxStep ?? fine, width / MIN_LENGTH);
   const length = Math.min(MAX_LENGTH, 2 ** Math.ceil(Math.log2(width / wanted)));
   const floored = outlined.map((part) => ({
     ...part,

@@ -89,6 +89,7 @@ describe('inversion of each accountant', () => {
           const r = { samplingRate: q, steps: T, delta: d, accountant };
           const found = privacyNoise({ ...r, epsilon: target });
           assert.ok(privacyEpsilon({ ...r, noiseMultiplier: found }) <= target);
+          if (found <= 0.01) return; // δ alone covers the chance of being sampled
           assert.ok(privacyEpsilon({ ...r, noiseMultiplier: found * 0.999 }) > target);
         }),
         { numRuns: 6 },
