@@ -1,6 +1,6 @@
 /**
- * Integer noise by table: one 32-bit word finds the value in a table of cumulative probabilities, a second one only decides
- * the rare tie. The 64-bit thresholds are computed in BigInt fixed point, so the distance to the ideal distribution is known
+ * Integer noise by table: one 32-bit word finds the value in a table of cumulative probabilities, 64 more bits only decide
+ * the rare tie. The 96-bit thresholds are computed in BigInt fixed point, so the distance to the ideal distribution is known
  * and returned; whoever uses the table charges it to δ with {@link deltaWithSamplerError}.
  *
  * Draws take about the same time whatever the value, but the table look-up is visible to someone who shares the cache.
@@ -19,15 +19,15 @@ export interface NoiseTable {
   addTo(out: Int32Array, rng: Rng): void;
 }
 
-/** Fixed-point bits: products of 2^20 factors keep 2^-160. */
-const PRECISION = 192n;
+/** Fixed-point bits: products of 2^20 factors keep 2^-220. */
+const PRECISION = 256n;
 const ONE = 1n << PRECISION;
 /** Random words are taken from the generator this many at a time. */
 const BLOCK_WORDS = 4096;
 /** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
 export const MAX_STD_DEV = 65_536;
-/** ln 2^66: what lies beyond this many nats weighs less than one threshold's rounding. */
-const TAIL_NATS = 66 * Math.LN2;
+/** ln 2^98: what lies beyond this many nats weighs less than one threshold's rounding. */
+const TAIL_NATS = 98 * Math.LN2;
 
 /** Table of P(x) ∝ exp(-x²/(2 noiseStdDev²)); the exact value of the double `noiseStdDev` is used. */
 export function discreteGaussianTable(noiseStdDev: number): NoiseTable {
@@ -57,7 +57,7 @@ export function skellamTable(variance: number): NoiseTable {
   let top = reach;
   while (tail(top) < 3 * TAIL_NATS) top += 1 + Math.floor(top / 64);
   let above = 0n;
-  let current = 1n << 256n; // only grows downwards: relative truncation stays below 2^-200
+  let current = 1n << 320n; // only grows downwards: relative truncation stays below 2^-250
   const weights = new Array<bigint>(reach + 1);
   for (let k = top; k >= 0; k--) {
     if (k <= reach) weights[k] = current;
@@ -69,7 +69,8 @@ export function skellamTable(variance: number): NoiseTable {
 /**
  * δ of a mechanism that draws `draws` values from a table in place of the ideal noise, given that with ideal noise it is
  * (epsilon, delta)-DP: both neighbours move by at most η = draws × statisticalError in total variation, hence
- * δ' = δ + (1 + e^ε) η.
+ * δ' = δ + (1 + e^ε) η. With 64-bit thresholds that would not be small: 10^6 coordinates, 100 shares, 1,000 rounds and ε = 8 make
+ * 2^48 of it, which is why they have 96.
  */
 export function deltaWithSamplerError(options: {
   epsilon: number;
@@ -88,14 +89,14 @@ function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
   let total = half[0] as bigint;
   for (let x = 1; x <= reach; x++) total += 2n * (half[x] as bigint);
   const high = new Uint32Array(size);
-  const low = new Uint32Array(size);
+  const low = new BigUint64Array(size);
   let sum = 0n;
   for (let i = 0; i < size; i++) {
     // value i - reach is drawn when thresholds[i - 1] <= word < thresholds[i]
     sum += half[Math.abs(i - reach)] as bigint;
-    const threshold = i === size - 1 ? (1n << 64n) - 1n : (sum << 64n) / total;
-    high[i] = Number(threshold >> 32n);
-    low[i] = Number(threshold & 0xffff_ffffn);
+    const threshold = i === size - 1 ? (1n << 96n) - 1n : (sum << 96n) / total;
+    high[i] = Number(threshold >> 64n);
+    low[i] = threshold & 0xffff_ffff_ffff_ffffn;
   }
   const guideBits = Math.min(20, 4 + Math.ceil(Math.log2(size)));
   const lookUp = lookUpIn({ high, low, guide: guideOf(high, guideBits), guideBits });
@@ -106,9 +107,9 @@ function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
     }
   };
   return {
-    // each of the `size` probabilities is off by at most 2^-64 by flooring its ends (so half of it in total variation),
-    // plus the cut tails (2^-65 at most) and the last threshold's -1
-    statisticalError: (size / 2 + 2) * 2 ** -64,
+    // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
+    // plus the cut tails (2^-97 at most) and the last threshold's -1
+    statisticalError: (size / 2 + 2) * 2 ** -96,
     variance,
     fill(out, rng) {
       forEach(out.length, rng, (i, value) => {
@@ -135,8 +136,8 @@ function guideOf(high: Uint32Array, bits: number): Uint32Array {
   return guide;
 }
 
-/** Finds the first i with random word < threshold[i]; the low 32 bits are drawn only if the high ones are equal. */
-function lookUpIn(table: { high: Uint32Array; low: Uint32Array; guide: Uint32Array; guideBits: number }) {
+/** Finds the first i with random word < threshold[i]; the other 64 bits are drawn only if the high ones are equal. */
+function lookUpIn(table: { high: Uint32Array; low: BigUint64Array; guide: Uint32Array; guideBits: number }) {
   const { high, low, guide, guideBits } = table;
   const shift = 32 - guideBits;
   const last = high.length - 1;
@@ -144,8 +145,8 @@ function lookUpIn(table: { high: Uint32Array; low: Uint32Array; guide: Uint32Arr
     let i = guide[word >>> shift] as number;
     while ((high[i] as number) < word) i++;
     if ((high[i] as number) > word) return i;
-    const rest = rng.u32();
-    while (i < last && high[i] === word && (low[i] as number) <= rest) i++;
+    const rest = (BigInt(rng.u32()) << 32n) | BigInt(rng.u32());
+    while (i < last && high[i] === word && (low[i] as bigint) <= rest) i++;
     return i;
   };
 }

@@ -94,6 +94,9 @@ describe('ledger', () => {
     fails([b, a, c], 0);
     fails([a, a, b], 1);
     fails([a, c], 1);
+    // the same signer's record of another history, in the right place: only the chain tells
+    const other = charge(charge([], { ...roundSpend(0), survivors: 21 }, terms, signer), roundSpend(1), terms, signer);
+    fails([a, other[1] as LedgerRecord], 1);
     const stranger = generateKeyPairSync('ed25519').privateKey;
     fails([a, { ...b, signature: sign(null, Buffer.from('x'), stranger).toString('hex') }, c], 1);
   });
