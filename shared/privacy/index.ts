@@ -97,6 +97,7 @@ export {
   noiseShare,
   planLattice,
 } from './mechanisms/lattice.js';
+export { poissonBatch } from './mechanisms/poisson.js';
 export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanisms/rounding.js';
 // Noise: exact samplers, and tables that are fast and say how far from exact they are
 export { sampleDiscreteGaussian, sampleDiscreteLaplace, samplePoisson, sampleSkellam } from './noise/exact.js';
