@@ -160,8 +160,6 @@ const setBytes = (cohort: number): number => Math.ceil(cohort / 8);
 
 export const encodeShares = (aggregationId: Uint8Array, commitment: Uint8Array, bundles: readonly Uint8Array[]) =>
   encodeItems('shares', aggregationId, { head: commitment, items: bundles });
-export const decodeShares = (suite: CryptoSuite, body: Uint8Array): Items =>
-  decodeItems(body, { headBytes: HASH_BYTES, itemBytes: bundleBytes(suite) });
 
 export const encodeBundles = (aggregationId: Uint8Array, included: Uint8Array, bundles: readonly Uint8Array[]) =>
   encodeItems('bundles', aggregationId, { head: included, items: bundles });

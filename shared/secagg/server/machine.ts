@@ -127,6 +127,14 @@ function isExpected(state: RosterState, index: number): boolean {
   }
 }
 
+/** Runs after every frame, so it stops at the first member that is still to deliver. */
+function isWaiting(state: RosterState): boolean {
+  for (let index = 0; index < state.roster.members.length; index++) {
+    if (isExpected(state, index)) return true;
+  }
+  return false;
+}
+
 type Drop = Omit<Extract<ServerOutput, { kind: 'drop' }>, 'kind' | 'phase'>;
 
 /** Goes on without a client. What it has delivered in this phase stays, except shares, which are no use without it. */
@@ -146,8 +154,7 @@ function closeIfComplete(context: ServerContext, [state, outputs]: ActiveStep): 
     const full = state.advertisements.length >= context.params.cohortMax;
     return full ? close(context, [state, outputs]) : [state, outputs];
   }
-  const waiting = state.roster.members.some((_, index) => isExpected(state, index));
-  return waiting ? [state, outputs] : close(context, [state, outputs]);
+  return isWaiting(state) ? [state, outputs] : close(context, [state, outputs]);
 }
 
 function close(context: ServerContext, [state, outputs]: ActiveStep): ServerStep {
