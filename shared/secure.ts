@@ -19,6 +19,8 @@ import { packedBytes } from './secagg/ring.js';
 const RING_HALF = 2 ** 31;
 const MAX_QUANTIZE_BITS = 24;
 const MIN_QUANTIZE_BITS = 8;
+/** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
+const EVALUATION_CAP = 2 ** 20;
 
 export interface SecureAgreement {
   readonly params: SecaggParams;
@@ -27,6 +29,8 @@ export interface SecureAgreement {
   /** Of the contribution's values; empty for an evaluation. */
   readonly layout: Layout;
   readonly metrics: readonly MaskedMetric[];
+  /** Largest count of examples behind a client's metrics. */
+  readonly countCap: number;
   /** Of the frame that carries the masked vector. */
   readonly maskedBytes: number;
 }
@@ -49,12 +53,14 @@ export function agree(plan: SecurePlan): SecureAgreement {
   }
   const layout = kind === 'train' ? trainLayout(work, round) : [];
   const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
-  const { weightCap, valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
+  const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
+  const weightCap = kind === 'train' ? secure.weightCap : 1;
+  const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
   const quantize: QuantizeSpec = {
     clippingBound: valueRange,
     quantizeBits: quantizeBitsFor(cohort, weightCap),
     weightCap,
-    metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * weightCap), weightCap]),
+    metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
   };
   const params: SecaggParams = {
     ...{ suite: 'node', cohortMin: Math.min(cohort, Math.max(3, survivorsMin)), cohortMax: cohort, survivorsMin },
@@ -67,7 +73,7 @@ export function agree(plan: SecurePlan): SecureAgreement {
     ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },
   };
   const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
-  return { params, quantize, aggregation, layout, metrics, maskedBytes };
+  return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };
 }
 
 function trainLayout(work: WorkSpec, round: number): Layout {
@@ -91,13 +97,20 @@ export function quantizationStep({ valueRange, weightCap }: SecureSpec, cohort: 
   return valueRange / (2 ** (quantizeBitsFor(cohort, weightCap) - 1) - 1);
 }
 
-/** Metrics as they stand in the vector; one that the client has not measured counts as nothing. */
-export function flattenMetrics(declared: readonly MaskedMetric[], measured: SumMetrics): number[] {
-  return declared.flatMap(({ name, size }) => {
+/**
+ * Metrics as they stand in the vector; one that the client has not measured counts as nothing, and a client with more
+ * examples than the cap counts as one with the cap's.
+ */
+export function flattenMetrics(
+  { metrics, countCap }: Pick<SecureAgreement, 'metrics' | 'countCap'>,
+  measured: SumMetrics,
+): number[] {
+  return metrics.flatMap(({ name, size }) => {
     const metric = measured[name];
     if (metric === undefined) return Array<number>(size + 1).fill(0);
     if (metric.sum.length !== size) throw invalidArgument(`metric ${name}`, `${size} sums`, metric.sum.length);
-    return [...metric.sum, metric.count];
+    const scale = Math.min(1, countCap / metric.count);
+    return [...metric.sum, metric.count].map((value) => value * scale);
   });
 }
 

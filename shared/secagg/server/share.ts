@@ -24,7 +24,7 @@ export function takeShares(
 ): Collecting {
   const expected = HASH_BYTES + state.roster.degree * bundleBytes(context.suite);
   if (body.length !== expected) throw new MalformedFrame(`${body.length} bytes of shares, expected ${expected}`);
-  return { ...state, shares: state.shares.with(index, body.slice()) };
+  return { ...state, shares: state.shares.with(index, new Uint8Array(body)) };
 }
 
 /** Freezes who shared, and empties the sum for their vectors. */
