@@ -29,7 +29,9 @@ import {
   dropReceipt,
   type Effect,
   eligible,
+  isCurrent,
   isWanted,
+  memberOf,
   type RoundEvent,
   type RunRecord,
   type RunState,
@@ -206,7 +208,10 @@ export class Run {
     this.#secure = new SecureRound(plan, {
       ...{ clock, rng: rng.split(`secure/${this.#nonce}`), deadlineMs },
       listener: {
-        send: (client, frame) => send(client, { kind: 'secure', task, frame }),
+        send: (client, frame) => {
+          this.traffic.down += frame.length;
+          send(client, { kind: 'secure', task, frame });
+        },
         dropped: (client, reason, detail) => this.post({ kind: 'secure-dropped', client, task, reason, detail }),
         failed: (detail) => this.post({ kind: 'unsecured', task, detail }),
         done: ({ survivors, mean, pooled }) => {
@@ -219,9 +224,10 @@ export class Run {
 
   /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
   receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
-    const current = this.#secure?.task;
-    if (current === undefined || canonicalJson(current) !== canonicalJson(task)) return;
-    this.#secure?.receive(client, frame);
+    const { stage } = this.#state;
+    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
+    if (cohort === undefined || memberOf(cohort, client)?.status !== 'invited') return;
+    if (this.#secure !== undefined && isCurrent(this.#state, task)) this.#secure.receive(client, frame);
   }
 
   async #record(record: RunRecord): Promise<void> {
