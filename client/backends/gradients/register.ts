@@ -1,5 +1,6 @@
 /** Makes every gradient known to TensorFlow.js, once per process or worker: its registry is shared by all back ends. */
 import { binaryGradients } from './binary.js';
+import { fusedGradients } from './fused.js';
 import type { GradientTable, Tf } from './gradient.js';
 import { nnGradients } from './nn.js';
 import { reduceGradients } from './reduce.js';
@@ -14,6 +15,7 @@ export function gradientTable(tf: Tf): GradientTable {
     ...shapeGradients(tf),
     ...reduceGradients(tf),
     ...nnGradients(tf),
+    ...fusedGradients(tf),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Gradients of element-wise functions of one tensor. */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../kernel-names.js';
+import { GELU, GELU_GRAD, RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../kernel-names.js';
 import {
   fusedOr,
   type Gradient,
@@ -62,6 +62,7 @@ function activations(tf: Tf): GradientTable {
     Relu6: ofInput((dy, x) => tf.mul(dy, tf.cast(tf.logicalAnd(tf.greater(x, 0), tf.lessEqual(x, 6)), 'float32'))),
     Sigmoid: ofOutput((dy, y) => fusedOr(tf, SIGMOID_GRAD, { dy, y }, {}, () => tf.mul(dy, tf.mul(y, tf.sub(1, y))))),
     Softplus: ofInput((dy, x) => tf.mul(dy, tf.sigmoid(x))),
+    [GELU]: ofInput((dy, x) => tf.engine().runKernel(GELU_GRAD, { dy, x }) as Tensor),
     Elu: ofOutput((dy, y) => tf.engine().runKernel('EluGrad', { dy, y }) as Tensor),
     Selu: ofInput((dy, x) =>
       where(tf.greater(x, 0), tf.mul(dy, SELU_SCALE), tf.mul(dy, tf.mul(tf.exp(x), SELU_SCALE * SELU_ALPHA))),

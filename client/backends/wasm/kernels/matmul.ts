@@ -2,14 +2,14 @@
  * BatchMatMul and _FusedMatMul for every transposition, with broadcasting over the leading dimensions.
  *
  * The stock kernel takes a scalar path for transposed operands and does not know the fused bias of a gradient's shape;
- * ours multiplies in place, and a right side shared by the whole batch is packed once.
+ * ours multiplies in place, and takes a right side shared by the whole batch as one product.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { FlError } from '../../../../shared/errors.js';
 import type { Heap } from '../heap.js';
 import { type Context, type Kernel, type KernelTable, product } from '../kernel.js';
 import { type Epilogue, linearTable, planRows, planTransposed } from '../matmul.js';
-import { planPanels } from '../panels.js';
+import { plainRight, transposedRight } from '../panels.js';
 import { addBias, applyActivation, boundsOf } from './activation.js';
 
 interface Shape {
@@ -92,27 +92,22 @@ function multiply(
   return out;
 }
 
-/** Products of one shape, planned once; the panels are kept as long as the right side is the same. */
+/** Products of one shape, planned once. */
 function multiplyAll(
   heap: Heap,
   { rows, depth, columns, transposeA, transposeB }: Shape,
   slices: readonly { a: number; b: number; out: number }[],
   epilogue: Epilogue,
 ): void {
-  const panels = planPanels(heap, { depth, columns, transposed: transposeB }, rows);
+  const right = transposeB ? transposedRight(heap, depth, columns) : plainRight(heap, columns);
   const left = transposeA
     ? { table: linearTable(heap, depth, 4 * rows), count: depth }
     : { table: linearTable(heap, rows, 4 * depth), count: rows };
   const terms = { segments: 1, length: transposeA ? rows : depth, stride: 0 };
   const multiply = transposeA
-    ? planTransposed(heap, left, terms, panels.layout)
-    : planRows(heap, left, terms, panels.layout, { table: linearTable(heap, rows, 4 * columns), ...epilogue });
-  let [packed, source] = [-1, { right: 0, tail: 0 }];
-  for (const { a, b, out } of slices) {
-    if (b !== packed) source = panels.pack(b);
-    packed = b;
-    multiply({ left: a, right: source.right, tail: source.tail, target: out });
-  }
+    ? planTransposed(heap, left, terms, right)
+    : planRows(heap, left, terms, right, { table: linearTable(heap, rows, 4 * columns), ...epilogue });
+  for (const { a, b, out } of slices) multiply(a, b, out);
 }
 
 /** [rows, columns] of the matrices in a tensor, as multiplied. */

@@ -5,7 +5,7 @@
 import type { Case } from './case.js';
 import { BINARY, UNARY } from './elementwise.js';
 import { CONVOLUTIONS, POOLING, RESIZING } from './images.js';
-import { BATCHED_PRODUCTS, FUSED_PRODUCTS, PRODUCTS } from './products.js';
+import { BATCHED_PRODUCTS, FUSED_PRODUCTS, LAYERS, PRODUCTS } from './products.js';
 import { REDUCTIONS, SCANS } from './reductions.js';
 import { JOINS, REARRANGEMENTS, SELECTIONS } from './shapes.js';
 
@@ -15,6 +15,7 @@ export const CASES: readonly Case[] = [
   ...PRODUCTS,
   ...BATCHED_PRODUCTS,
   ...FUSED_PRODUCTS,
+  ...LAYERS,
   ...CONVOLUTIONS,
   ...POOLING,
   ...RESIZING,
