@@ -66,12 +66,8 @@ function spread(tf: Tf, dy: Tensor, x: Tensor, axes: number[], scale: number): T
     x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size)),
   );
   const attrs = { shape: x.shape, axes, scale };
-  return fusedOr(tf, SPREAD, { x: kept }, attrs, () =>
-    tf.tile(
-      scale === 1 ? kept : tf.mul(kept, scale),
-      x.shape.map((size, axis) => (axes.includes(axis) ? size : 1)),
-    ),
-  );
+  // Not by tile, which webgpu computes on the host above rank 4.
+  return fusedOr(tf, SPREAD, { x: kept }, attrs, () => tf.mul(kept, tf.fill(x.shape, scale)));
 }
 
 /** dy at every element that equals the extremum. */

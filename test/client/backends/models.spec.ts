@@ -13,8 +13,8 @@ for (const name of names) {
       it(`${model.name}: gradients as on cpu`, async () => {
         const expected: Result = await gradientsOf((await selectBackend('cpu')).tf, model);
         const actual = await gradientsOf((await selectBackend(name)).tf, model);
-        // Through some ten layers rounding errors add up as in a sum of a few thousand terms.
-        assertClose(actual, expected, 4_000);
+        // Through some ten layers rounding errors add up as in a sum of a few thousand terms; a GPU's sine is coarse.
+        assertClose(actual, expected, 4_000, name === 'wasm' || name === 'cpu' ? 0 : 2 ** -8);
       });
 
       it(`${model.name}: the loss falls by a tenth in ten steps, and no tensor is left`, async () => {
