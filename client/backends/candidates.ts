@@ -85,7 +85,7 @@ function native(name: 'tfjs-node-gpu' | 'tfjs-node', needs: string): Candidate {
       if (absent) return absent;
       return hasBinding(resolvePackage(packageName) ?? '')
         ? undefined
-        : `${packageName} has no native library: its download failed`;
+        : `${packageName} has no native library (its download failed)`;
     },
     async start(tf) {
       restoreRemovedUtil();

@@ -159,8 +159,8 @@ function biasPanels(heap: Heap, columns: number, bias?: number): number {
   return address;
 }
 
-/** Rows in a block of the transposed product, and floats of A in one: 512 KiB, half of a second-level cache. */
-const OUTER_ROWS = 256;
+/** Rows in a block of the transposed product: their cache lines of A and of a panel of B fit into a first-level cache. */
+const OUTER_ROWS = 128;
 const OUTER_FLOATS = 128 * 1024;
 
 /**
