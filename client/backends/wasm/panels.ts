@@ -32,13 +32,22 @@ export function transposedRight(heap: Heap, depth: number, columns: number): Rig
   const columnStride = 4 * depth;
   return {
     columns,
-    pack: (base, panel, firstRow, count, width, target) =>
-      heap.run.packTransposed(
-        base + panel * PANEL_COLUMNS * columnStride + 4 * firstRow,
-        columnStride,
-        target,
-        count,
-        width,
-      ),
+    pack(base, panel, firstRow, count, width, target) {
+      const source = base + panel * PANEL_COLUMNS * columnStride + 4 * firstRow;
+      packTransposed(heap, source, columnStride, count, width, target);
+    },
   };
+}
+
+/** panel[k, j] = source[j, k] for k < count, j < width, zero for the other j < 8. */
+export function packTransposed(
+  heap: Heap,
+  source: number,
+  stride: number,
+  count: number,
+  width: number,
+  target: number,
+): void {
+  if (width < PANEL_COLUMNS) heap.floats(target, count * PANEL_COLUMNS).fill(0);
+  heap.run.transpose(source, stride, target, PANEL_BYTES, width, count);
 }

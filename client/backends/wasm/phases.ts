@@ -6,7 +6,7 @@
 import type { Heap } from './heap.js';
 import { planRows } from './matmul.js';
 import { PANEL_COLUMNS } from './matmul-code.js';
-import { PANEL_BYTES, type Right } from './panels.js';
+import { PANEL_BYTES, packTransposed, type Right } from './panels.js';
 import { type ConvInfo, gridTable, type Image, padImages } from './windows.js';
 
 /** One axis of a phase. */
@@ -118,7 +118,7 @@ function mirroredRight(heap: Heap, info: ConvInfo, y: PhaseAxis, x: PhaseAxis): 
         const channels = Math.min(outChannels - channel, firstRow + count - row);
         const tap = y.tapAt(Math.floor(n / x.taps)) * filterWidth + x.tapAt(n % x.taps);
         const source = filter + (tap * inChannels + panel * PANEL_COLUMNS) * rowBytes + 4 * channel;
-        heap.run.packTransposed(source, rowBytes, target + (row - firstRow) * PANEL_BYTES, channels, width);
+        packTransposed(heap, source, rowBytes, channels, width, target + (row - firstRow) * PANEL_BYTES);
         row += channels;
       }
     },

@@ -100,14 +100,42 @@ function multiplyAll(
   epilogue: Epilogue,
 ): void {
   const right = transposeB ? transposedRight(heap, depth, columns) : plainRight(heap, columns);
-  const left = transposeA
-    ? { table: linearTable(heap, depth, 4 * rows), count: depth }
-    : { table: linearTable(heap, rows, 4 * depth), count: rows };
-  const terms = { segments: 1, length: transposeA ? rows : depth, stride: 0 };
-  const multiply = transposeA
-    ? planTransposed(heap, left, terms, right)
-    : planRows(heap, left, terms, right, { table: linearTable(heap, rows, 4 * columns), ...epilogue });
-  for (const { a, b, out } of slices) multiply(a, b, out);
+  if (transposeA && columns < TRANSPOSE_FROM_COLUMNS) {
+    const left = { table: linearTable(heap, depth, 4 * rows), count: depth };
+    const multiply = planTransposed(heap, left, { segments: 1, length: rows, stride: 0 }, right);
+    for (const { a, b, out } of slices) multiply(a, b, out);
+    return;
+  }
+  const stride = 4 * depth + (transposeA ? LINE_BYTES : 0); // a gap, lest rows a power of two apart share a cache set
+  const plain = transposeA ? heap.scratch(rows * stride) : 0;
+  const left = { table: linearTable(heap, rows, stride), count: rows };
+  const target = { table: linearTable(heap, rows, 4 * columns), ...epilogue };
+  const multiply = planRows(heap, left, { segments: 1, length: depth, stride: 0 }, right, target);
+  for (const { a, b, out } of slices) {
+    if (transposeA) transposeInto(heap, a, plain, stride, depth, rows);
+    multiply(plain || a, b, out);
+  }
+}
+
+const LINE_BYTES = 64;
+/** With fewer columns on the right, transposing the left side takes as long as it saves. */
+const TRANSPOSE_FROM_COLUMNS = 24;
+/** Columns of the source per pass, so that the lines written stay in the first-level cache until they are full. */
+const TRANSPOSE_COLUMNS = 64;
+
+/** target[c, r] = source[r, c], the rows of the target `stride` bytes apart. */
+function transposeInto(
+  heap: Heap,
+  source: number,
+  target: number,
+  stride: number,
+  rows: number,
+  columns: number,
+): void {
+  for (let start = 0; start < columns; start += TRANSPOSE_COLUMNS) {
+    const count = Math.min(TRANSPOSE_COLUMNS, columns - start);
+    heap.run.transpose(source + 4 * start, 4 * columns, target + start * stride, stride, rows, count);
+  }
 }
 
 /** [rows, columns] of the matrices in a tensor, as multiplied. */
