@@ -44,10 +44,10 @@ export function gelu(tf: Tf, x: Tensor): Tensor {
   return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(tf.mul(cubic, Math.sqrt(2 / Math.PI))), 1));
 }
 
-/** a + scale · b in one pass, for tensors of one shape: a step of gradient descent, a momentum. Not differentiable. */
+/** a + scale · b in one pass, for tensors of one shape: a step of gradient descent, a momentum. */
 export function addScaled(tf: Tf, a: Tensor, b: Tensor, scale: number): Tensor {
   if (tf.getKernel(ADD_SCALED, tf.getBackend())) return fused(tf, ADD_SCALED, { a, b }, { scale });
-  return tf.tidy(() => tf.add(a, tf.mul(b, scale)));
+  return tf.add(a, tf.mul(b, scale));
 }
 
 function fused<Result extends Tensor>(

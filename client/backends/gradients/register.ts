@@ -4,6 +4,7 @@ import { fusedGradients } from './fused.js';
 import type { GradientTable, Tf } from './gradient.js';
 import { nnGradients } from './nn.js';
 import { reduceGradients } from './reduce.js';
+import { secondGradients } from './second.js';
 import { shapeGradients } from './shape.js';
 import { unaryGradients } from './unary.js';
 
@@ -16,6 +17,7 @@ export function gradientTable(tf: Tf): GradientTable {
     ...reduceGradients(tf),
     ...nnGradients(tf),
     ...fusedGradients(tf),
+    ...secondGradients(tf),
   };
 }
 

@@ -29,6 +29,15 @@ for (const name of names) {
 }
 
 describe('models on wasm', () => {
+  it('train for fifty steps in the memory of five', async () => {
+    const { tf } = await selectBackend('wasm');
+    const sizeBytes = () => (tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } }).wasm.HEAPU8.length;
+    await train(tf, MODELS[0], 5);
+    const before = sizeBytes();
+    await train(tf, MODELS[0], 50);
+    assert.equal(sizeBytes(), before);
+  });
+
   it('come out the same to the bit on every run and in a worker thread', async () => {
     const { tf } = await selectBackend('wasm');
     const digests: string[] = [];

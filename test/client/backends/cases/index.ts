@@ -7,6 +7,7 @@ import { BINARY, UNARY } from './elementwise.js';
 import { CONVOLUTIONS, POOLING, RESIZING } from './images.js';
 import { BATCHED_PRODUCTS, FUSED_PRODUCTS, LAYERS, PRODUCTS } from './products.js';
 import { REDUCTIONS, SCANS } from './reductions.js';
+import { SECOND_GRADIENTS } from './second.js';
 import { JOINS, REARRANGEMENTS, SELECTIONS } from './shapes.js';
 
 export type { Case, Tf } from './case.js';
@@ -26,4 +27,5 @@ export const CASES: readonly Case[] = [
   ...REARRANGEMENTS,
   ...JOINS,
   ...SELECTIONS,
+  ...SECOND_GRADIENTS,
 ];

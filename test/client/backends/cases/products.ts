@@ -97,5 +97,5 @@ export const LAYERS: readonly Case[] = (['linear', 'relu'] as const)
   ])
   .concat(
     op('layer gelu', [[11]], (tf, x) => gelu(tf, x), { draw: (z) => 2 * z }),
-    op('addScaled', [[11], [11]], (tf, a, b) => addScaled(tf, a, b, -0.3), { constant: true }),
+    op('addScaled', [[11], [11]], (tf, a, b) => addScaled(tf, a, b, -0.3)),
   );
