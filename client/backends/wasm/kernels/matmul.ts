@@ -1,8 +1,8 @@
 /**
  * BatchMatMul and _FusedMatMul for every transposition, with broadcasting over the leading dimensions.
  *
- * The stock kernel takes a scalar path for transposed operands and does not know the fused bias of a gradient's shape;
- * ours multiplies in place, and takes a right side shared by the whole batch as one product.
+ * The stock kernel takes a scalar path for transposed operands; ours transposes on the way into the cache, and takes a
+ * right side that is shared by the whole batch as one product.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { FlError } from '../../../../shared/errors.js';
