@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { checkConfig, resolve } from '../config.js';
-import { command, integer, newRunDirectory, onInterrupt, print } from './options.js';
+import { checkEnded, command, integer, newRunDirectory, onInterrupt, print } from './options.js';
 
 /** The demo scale with twice its images: two cores without GPU pass 90 % within half a minute. */
 const DEMO = { workload: 'cnn', scale: 'demo', hyper: { 'train-examples': 6000 } } as const;
@@ -34,6 +34,7 @@ export function demoCommand(): Command {
           say: show.line,
         });
         show.result(report, html);
+        checkEnded(report.status, report.reason);
       } finally {
         release();
         show.close();
