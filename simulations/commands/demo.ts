@@ -1,7 +1,6 @@
 /** `starling demo`: the main job on real data, with real processes over real gRPC on this machine. */
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { checkConfig, resolve } from '../config.js';
 import { checkEnded, command, integer, newRunDirectory, onInterrupt, print } from './options.js';
 
 /** The demo scale with twice its images: two cores without GPU pass 90 % within half a minute. */
@@ -15,6 +14,7 @@ export function demoCommand(): Command {
     .option('--seed <N>', 'of everything that is drawn', integer, 1)
     .option('--out <DIR>', 'where all of it is kept (default: starling-runs/…)')
     .action(async (given: { clients: number; rounds: number; seed: number; out?: string }) => {
+      const { checkConfig, resolve } = await import('../config.js');
       const { runFederation } = await import('../federation.js');
       const { showRun } = await import('../terminal/show.js');
       const { loadWorkload } = await import('../../client/workloads/index.js');

@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { encode } from '../../shared/codecs/safetensors.js';
 import type { RunEvent } from '../../shared/events.js';
 import type { RunInfo } from '../../shared/service.js';
-import { checkConfig, resolve } from '../config.js';
 import { readYaml } from '../yaml.js';
 import { withAdmin } from './admin.js';
 import { asWrongUse, checkEnded, command, onInterrupt, print, printJson } from './options.js';
@@ -16,6 +15,7 @@ interface Given {
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
+      const { checkConfig, resolve } = await import('../config.js');
       const config = checkConfig(await readYaml(file), file);
       const { loadWorkload } = await import('../../client/workloads/index.js');
       const { spec, model } = resolve(config, await loadWorkload(config.workload).catch(asWrongUse));

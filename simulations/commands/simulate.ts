@@ -2,7 +2,6 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import { checkConfig, resolve } from '../config.js';
 import { readYaml } from '../yaml.js';
 import {
   asWrongUse,
@@ -66,6 +65,7 @@ export function simulateCommand(): Command {
 async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
   const { json, ...options } = given as { json?: string };
   const fromFile = file === undefined ? {} : await readYaml(file);
+  const { checkConfig, resolve } = await import('../config.js');
   const config = checkConfig({ ...fromFile, ...kebab(options) }, file ?? 'options');
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
