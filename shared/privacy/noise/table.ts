@@ -1,0 +1,174 @@
+/**
+ * Integer noise by table: one 32-bit word finds the value in a table of cumulative probabilities, 64 more bits only decide
+ * the rare tie. The 96-bit thresholds are computed in BigInt fixed point, so the distance to the ideal distribution is known
+ * and returned; whoever uses the table charges it to δ with {@link deltaWithSamplerError}.
+ *
+ * Draws take about the same time whatever the value, but the table look-up is visible to someone who shares the cache.
+ */
+import { invalidArgument } from '../../errors.js';
+import type { Rng } from '../../rng.js';
+import { rationalFromNumber } from './rational.js';
+
+export interface NoiseTable {
+  /** Upper bound on the total variation distance of one draw from the ideal distribution. */
+  readonly statisticalError: number;
+  readonly variance: number;
+  /** Overwrites `out` with independent draws. */
+  fill(out: Int32Array, rng: Rng): void;
+  /** Adds independent draws to `out`, wrapping modulo 2^32 as the ring of secure aggregation does. */
+  addTo(out: Int32Array, rng: Rng): void;
+}
+
+/** Fixed-point bits: products of 2^20 factors keep 2^-220. */
+const PRECISION = 256n;
+const ONE = 1n << PRECISION;
+/** Random words are taken from the generator this many at a time. */
+const BLOCK_WORDS = 4096;
+/** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
+export const MAX_STD_DEV = 65_536;
+/** ln 2^98: what lies beyond this many nats weighs less than one threshold's rounding. */
+const TAIL_NATS = 98 * Math.LN2;
+
+/** Table of P(x) ∝ exp(-x²/(2 noiseStdDev²)); the exact value of the double `noiseStdDev` is used. */
+export function discreteGaussianTable(noiseStdDev: number): NoiseTable {
+  checkRange('noiseStdDev', noiseStdDev);
+  const reach = Math.ceil(noiseStdDev * Math.sqrt(2 * TAIL_NATS)) + 1;
+  const { numerator: n, denominator: d } = rationalFromNumber(noiseStdDev);
+  const base = fixedExpNegative(d * d, 2n * n * n); // e^(-1/(2σ²))
+  const baseSquared = (base * base) >> PRECISION;
+  const weights: bigint[] = [ONE];
+  let ratio = base; // weight(x+1) / weight(x) = base^(2x+1)
+  for (let x = 1; x <= reach; x++) {
+    weights.push(((weights[x - 1] as bigint) * ratio) >> PRECISION);
+    ratio = (ratio * baseSquared) >> PRECISION;
+  }
+  return tableFromHalf(weights, noiseStdDev * noiseStdDev);
+}
+
+/** Table of Skellam noise of the given `variance` (the exact value of the double). */
+export function skellamTable(variance: number): NoiseTable {
+  checkRange('variance', Math.sqrt(variance));
+  // Tail by Chernoff: P(X >= k) <= exp(-k asinh(k/μ) + sqrt(k² + μ²) - μ) for variance μ
+  const tail = (k: number) => k * Math.asinh(k / variance) - Math.sqrt(k * k + variance * variance) + variance;
+  let reach = Math.ceil(Math.sqrt(2 * TAIL_NATS * variance));
+  while (tail(reach) < TAIL_NATS) reach += 1 + Math.floor(reach / 64);
+  const { numerator, denominator } = rationalFromNumber(variance);
+  // Miller's downward recurrence I(k-1) = I(k+1) + (2k/μ) I(k); started past the reach, its error falls as I(top)/I(reach)
+  let top = reach;
+  while (tail(top) < 3 * TAIL_NATS) top += 1 + Math.floor(top / 64);
+  let above = 0n;
+  let current = 1n << 320n; // only grows downwards: relative truncation stays below 2^-250
+  const weights = new Array<bigint>(reach + 1);
+  for (let k = top; k >= 0; k--) {
+    if (k <= reach) weights[k] = current;
+    [above, current] = [current, above + (2n * BigInt(k) * denominator * current) / numerator];
+  }
+  return tableFromHalf(weights, variance);
+}
+
+/**
+ * δ of a mechanism that draws `draws` values from a table in place of the ideal noise, given that with ideal noise it is
+ * (epsilon, delta)-DP: both neighbours move by at most η = draws × statisticalError in total variation, hence
+ * δ' = δ + (1 + e^ε) η. With 64-bit thresholds that would not be small: 10^6 coordinates, 100 shares, 1,000 rounds and ε = 8 make
+ * 2^48 of it, which is why they have 96.
+ */
+export function deltaWithSamplerError(options: {
+  epsilon: number;
+  delta: number;
+  statisticalError: number;
+  draws: number;
+}): number {
+  const { epsilon, delta, statisticalError, draws } = options;
+  return delta + (1 + Math.exp(epsilon)) * draws * statisticalError;
+}
+
+/** `half` holds unnormalized weights of 0, 1, 2, ...; negative values mirror them. */
+function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
+  const reach = half.length - 1;
+  const size = 2 * reach + 1;
+  let total = half[0] as bigint;
+  for (let x = 1; x <= reach; x++) total += 2n * (half[x] as bigint);
+  const high = new Uint32Array(size);
+  const low = new BigUint64Array(size);
+  let sum = 0n;
+  for (let i = 0; i < size; i++) {
+    // value i - reach is drawn when thresholds[i - 1] <= word < thresholds[i]
+    sum += half[Math.abs(i - reach)] as bigint;
+    const threshold = i === size - 1 ? (1n << 96n) - 1n : (sum << 96n) / total;
+    high[i] = Number(threshold >> 64n);
+    low[i] = threshold & 0xffff_ffff_ffff_ffffn;
+  }
+  const guideBits = Math.min(20, 4 + Math.ceil(Math.log2(size)));
+  const lookUp = lookUpIn({ high, low, guide: guideOf(high, guideBits), guideBits });
+  const forEach = (count: number, rng: Rng, use: (i: number, value: number) => void) => {
+    for (let from = 0; from < count; from += BLOCK_WORDS) {
+      const words = new Uint32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, count - from)).buffer);
+      for (let i = 0; i < words.length; i++) use(from + i, lookUp(words[i] as number, rng) - reach);
+    }
+  };
+  return {
+    // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
+    // plus the cut tails (2^-97 at most) and the last threshold's -1
+    statisticalError: (size / 2 + 2) * 2 ** -96,
+    variance,
+    fill(out, rng) {
+      forEach(out.length, rng, (i, value) => {
+        out[i] = value;
+      });
+    },
+    addTo(out, rng) {
+      forEach(out.length, rng, (i, value) => {
+        out[i] = (out[i] as number) + value;
+      });
+    },
+  };
+}
+
+/** For each prefix of `bits` bits the first entry whose threshold is not below all words with that prefix. */
+function guideOf(high: Uint32Array, bits: number): Uint32Array {
+  const guide = new Uint32Array(1 << bits);
+  let entry = 0;
+  for (let prefix = 0; prefix < guide.length; prefix++) {
+    const smallest = prefix * 2 ** (32 - bits);
+    while ((high[entry] as number) < smallest) entry++;
+    guide[prefix] = entry;
+  }
+  return guide;
+}
+
+/** Finds the first i with random word < threshold[i]; the other 64 bits are drawn only if the high ones are equal. */
+function lookUpIn(table: { high: Uint32Array; low: BigUint64Array; guide: Uint32Array; guideBits: number }) {
+  const { high, low, guide, guideBits } = table;
+  const shift = 32 - guideBits;
+  const last = high.length - 1;
+  return (word: number, rng: Rng): number => {
+    let i = guide[word >>> shift] as number;
+    while ((high[i] as number) < word) i++;
+    if ((high[i] as number) > word) return i;
+    const rest = (BigInt(rng.u32()) << 32n) | BigInt(rng.u32());
+    while (i < last && high[i] === word && (low[i] as bigint) <= rest) i++;
+    return i;
+  };
+}
+
+/** e^(-numerator/denominator) in fixed point, for an argument in [0, 64]; Taylor on the argument halved to below 2^-8. */
+function fixedExpNegative(numerator: bigint, denominator: bigint): bigint {
+  let halvings = 0n;
+  while (numerator << 8n > denominator << halvings) halvings++;
+  const x = (numerator << (PRECISION + 32n)) / (denominator << halvings);
+  const one = 1n << (PRECISION + 32n);
+  let term = one;
+  let sum = one;
+  for (let k = 1n; term !== 0n; k++) {
+    term = (term * x) / (one * k);
+    sum += k % 2n === 1n ? -term : term;
+  }
+  for (let i = 0n; i < halvings; i++) sum = (sum * sum) >> (PRECISION + 32n);
+  return sum >> 32n;
+}
+
+function checkRange(field: string, noiseStdDev: number): void {
+  if (!(noiseStdDev >= 0.1 && noiseStdDev <= MAX_STD_DEV)) {
+    throw invalidArgument(field, `a deviation in 0.1 .. ${MAX_STD_DEV}`, noiseStdDev);
+  }
+}

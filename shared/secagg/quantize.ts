@@ -1,0 +1,107 @@
+/**
+ * From floats to the integers that are summed, and back. A value is clamped to the clipping bound C and written as
+ * round(v / C * (2^(b-1) - 1)), rounded up or down at random so that its mean is exact; random bits come from the suite's
+ * keystream under a fresh key, never from a plain generator. The weight is one more element, and metrics follow it: the
+ * coordinator learns sums of all three and none of any single client's.
+ *
+ * Variance of the rounding: at most (C / (2^(b-1) - 1))^2 / 4 per value and client.
+ */
+import { invalidArgument } from '../errors.js';
+import type { Rng } from '../rng.js';
+import { LIMIT } from './constants.js';
+import type { Kernel } from './kernel.js';
+import { chooseRing, type RingSpec } from './ring.js';
+import type { CryptoSuite } from './suite.js';
+
+export interface QuantizeSpec {
+  /** Values beyond +-clippingBound are clamped. */
+  readonly clippingBound: number;
+  /** Bits b of one value, 2 to 24. */
+  readonly quantizeBits: number;
+  /** Largest weight, a whole number from 1; a client's weight is clamped to it. */
+  readonly weightCap: number;
+  /** Largest magnitude of each metric: metrics are fixed-point with the same number of steps, and not multiplied by the weight. */
+  readonly metricBounds: readonly number[];
+}
+
+export interface Contribution {
+  readonly values: Float32Array;
+  /** A whole number from 1; 1 for all under client-level DP, where it must not change the sensitivity. */
+  readonly weight: number;
+  readonly metrics: readonly number[];
+}
+
+/** What survivors sent, decoded: sums over them. */
+export interface WeightedSum {
+  /** sum of weight * value. */
+  readonly values: Float64Array;
+  readonly weight: number;
+  readonly metrics: readonly number[];
+}
+
+/** Steps of one value: 2^(b-1) - 1. */
+export const stepsOf = (spec: QuantizeSpec): number => 2 ** (spec.quantizeBits - 1) - 1;
+
+/** Elements of the vector for `values` values: the values, one weight, the metrics. */
+export const elementsOf = (spec: QuantizeSpec, values: number): number => values + 1 + spec.metricBounds.length;
+
+/**
+ * The ring for these bounds and the largest cohort.
+ * @throws FlError `invalid-argument` if the spec is out of range or the sum could wrap
+ */
+export function ringFor(
+  spec: QuantizeSpec,
+  clients: number,
+  options: { noiseTailMax?: number; pack?: boolean } = {},
+): RingSpec {
+  const { clippingBound, quantizeBits, weightCap, metricBounds } = spec;
+  const bitsFit = Number.isInteger(quantizeBits) && quantizeBits >= 2 && quantizeBits <= LIMIT.quantizeBits;
+  if (!bitsFit) throw invalidArgument('quantizeBits', `2..${LIMIT.quantizeBits}`, quantizeBits);
+  if (!Number.isInteger(weightCap) || weightCap < 1)
+    throw invalidArgument('weightCap', 'a whole number from 1', weightCap);
+  for (const bound of [clippingBound, ...metricBounds]) {
+    if (!(bound > 0 && Number.isFinite(bound))) throw invalidArgument('bound', 'a positive number', bound);
+  }
+  const { noiseTailMax = 0, pack = false } = options;
+  return chooseRing({ clients, valueMax: weightCap * stepsOf(spec), noiseTailMax }, pack);
+}
+
+/**
+ * One client's vector of signed integers, weight and metrics included, before noise and masks.
+ * @throws FlError `invalid-argument` if a number is not finite
+ */
+export function quantize(
+  { kernel, suite, rng }: { kernel: Kernel; suite: CryptoSuite; rng: Rng },
+  spec: QuantizeSpec,
+  { values, weight, metrics }: Contribution,
+): Int32Array {
+  if (metrics.length !== spec.metricBounds.length) {
+    throw invalidArgument('metrics', `${spec.metricBounds.length} numbers`, metrics.length);
+  }
+  if (!Number.isInteger(weight) || weight < 1) throw invalidArgument('weight', 'a whole number from 1', weight);
+  const max = stepsOf(spec);
+  const counted = Math.min(weight, spec.weightCap);
+  const scale = max / spec.clippingBound;
+  const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: counted });
+  // Metrics are scaled to +-1 first, so that one pass of the same rounding serves bounds of any size.
+  const unit = Float32Array.from(metrics, (metric, i) => metric / spec.metricBounds[i]!);
+  const roundedMetrics = kernel.quantize(suite, rng.bytes(32), { values: unit, scale: max, max, weight: 1 });
+  if (rounded === undefined) throw invalidArgument('values', 'finite numbers', 'NaN or an infinity');
+  if (roundedMetrics === undefined) throw invalidArgument('metrics', 'finite numbers', 'NaN or an infinity');
+  const out = new Int32Array(elementsOf(spec, values.length));
+  out.set(rounded);
+  out[values.length] = counted;
+  out.set(roundedMetrics, values.length + 1);
+  return out;
+}
+
+/** The sums behind an unmasked, centred vector. */
+export function dequantize(spec: QuantizeSpec, sum: Int32Array): WeightedSum {
+  const valueCount = sum.length - elementsOf(spec, 0);
+  const step = spec.clippingBound / stepsOf(spec);
+  return {
+    values: Float64Array.from(sum.subarray(0, valueCount), (count) => count * step),
+    weight: sum[valueCount]!,
+    metrics: spec.metricBounds.map((bound, i) => (sum[valueCount + 1 + i]! * bound) / stepsOf(spec)),
+  };
+}
