@@ -7,7 +7,7 @@ import { initialModel } from '../client/training/task.js';
 import type { Scale, Workload } from '../client/workload.js';
 import { parseStrategy } from '../server/strategies/index.js';
 import { updateChannel } from '../shared/channels.js';
-import { invalidArgument } from '../shared/errors.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
 import { type Params, packTensors } from '../shared/params.js';
 import { parseScheme } from '../shared/partition.js';
 import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../shared/round.js';
