@@ -1,8 +1,7 @@
 /** `starling demo`: the main job on real data, with real processes over real gRPC on this machine. */
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { checkConfig, resolve } from '../config.js';
-import { command, integer, newRunDirectory, onInterrupt, print } from './options.js';
+import { checkEnded, command, integer, newRunDirectory, onInterrupt, print } from './options.js';
 
 /** The demo scale with twice its images: two cores without GPU pass 90 % within half a minute. */
 const DEMO = { workload: 'cnn', scale: 'demo', hyper: { 'train-examples': 6000 } } as const;
@@ -15,6 +14,7 @@ export function demoCommand(): Command {
     .option('--seed <N>', 'of everything that is drawn', integer, 1)
     .option('--out <DIR>', 'where all of it is kept (default: starling-runs/…)')
     .action(async (given: { clients: number; rounds: number; seed: number; out?: string }) => {
+      const { checkConfig, resolve } = await import('../config.js');
       const { runFederation } = await import('../federation.js');
       const { showRun } = await import('../terminal/show.js');
       const { loadWorkload } = await import('../../client/workloads/index.js');
@@ -34,6 +34,7 @@ export function demoCommand(): Command {
           say: show.line,
         });
         show.result(report, html);
+        checkEnded(report.status, report.reason);
       } finally {
         release();
         show.close();
