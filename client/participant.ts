@@ -7,8 +7,9 @@ import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, signedBytes, verifySignature } from '../shared/identity.js';
+import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
+import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
 import {
@@ -39,6 +40,7 @@ export interface ParticipantOptions {
   readonly coordinatorKey: Uint8Array;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
+  readonly checkReceipt?: ReceiptCheck;
   readonly store: ClientStore;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
@@ -57,6 +59,7 @@ export interface ParticipantOptions {
 export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
+  readonly #checkReceipt: ReceiptCheck;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -74,6 +77,7 @@ export class Participant {
     this.#options = options;
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
+    this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -133,7 +137,7 @@ export class Participant {
   }
 
   #receive(frame: CoordinatorFrame): void {
-    const { identity, client, coordinatorKey } = this.#options;
+    const { identity, client } = this.#options;
     switch (frame.kind) {
       case 'challenge': {
         const signature = identity.sign(signedBytes('session', { client, nonce: frame.nonce }));
@@ -149,7 +153,7 @@ export class Participant {
       case 'withdrawal':
         return this.#post({ kind: 'withdrawn', task: frame.task });
       case 'receipt':
-        if (!verifySignature(coordinatorKey, signedBytes('receipt', frame.receipt), frame.signature)) {
+        if (!this.#checkReceipt(frame)) {
           return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
         }
         return this.#post({ kind: 'receipt', receipt: frame.receipt });

@@ -18,7 +18,7 @@ import {
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
-export type SignedKind = 'plan' | 'receipt' | 'update' | 'session' | 'enrolment';
+export type SignedKind = 'plan' | 'receipt' | 'receipts' | 'update' | 'session' | 'enrolment';
 
 export interface Identity {
   /** 32 bytes. */

@@ -20,6 +20,7 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
+import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
@@ -82,9 +83,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
     const readPlan = planReader(coordinatorKeyOf(rng));
+    const checkReceipt = receiptCheck(coordinatorKeyOf(rng));
     const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, admit }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, checkReceipt, admit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -129,9 +131,10 @@ async function enter(about: {
   network: Network;
   registry: Registry;
   readPlan: PlanReader;
+  checkReceipt: ReceiptCheck;
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, readPlan, admit } = about;
+  const { options, client, index, rng, network, registry, readPlan, checkReceipt, admit } = about;
   const identity = identityFromSeed(rng.split(`identity/${client}`).bytes(32));
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
@@ -141,6 +144,7 @@ async function enter(about: {
     identity,
     coordinatorKey: coordinatorKeyOf(rng),
     readPlan,
+    checkReceipt,
     store: memoryStore(),
     trainer: options.trainer,
     slice: { index, count: options.clients },

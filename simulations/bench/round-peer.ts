@@ -8,6 +8,7 @@ import { Participant } from '../../client/participant.js';
 import { planReader } from '../../client/plan.js';
 import { memoryStore } from '../../client/store.js';
 import { systemClock } from '../../shared/clock.js';
+import { receiptCheck } from '../../shared/receipts.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import { cpuMs } from './rows.js';
 import { benchIdentity, COORDINATOR, clientNames, tinyTrainer } from './tiny.js';
@@ -30,6 +31,7 @@ export type FromPeer = { readonly cpuMs: number };
 async function join(address: string, clients: number): Promise<void> {
   const coordinatorKey = benchIdentity(COORDINATOR).publicKey;
   const readPlan = planReader(coordinatorKey);
+  const checkReceipt = receiptCheck(coordinatorKey);
   for (const client of clientNames(clients)) {
     await Participant.start({
       service: connectGrpc(address),
@@ -37,6 +39,7 @@ async function join(address: string, clients: number): Promise<void> {
       identity: benchIdentity(client),
       coordinatorKey,
       readPlan,
+      checkReceipt,
       store: memoryStore(),
       trainer: tinyTrainer,
       clock: systemClock,
