@@ -377,13 +377,15 @@ export class Run {
 
 function together(effects: readonly Effect[]): Deed[] {
   const deeds: Deed[] = [];
-  let receipts: Receipt[] | undefined;
+  let receipts: Receipt[] = [];
   for (const effect of effects) {
     if (effect.kind !== 'receipt') {
       deeds.push(effect);
-      receipts = undefined;
-    } else if (receipts === undefined) deeds.push({ kind: 'receipts', receipts: (receipts = [effect.receipt]) });
-    else receipts.push(effect.receipt);
+      receipts = [];
+      continue;
+    }
+    if (receipts.length === 0) deeds.push({ kind: 'receipts', receipts });
+    receipts.push(effect.receipt);
   }
   return deeds;
 }
