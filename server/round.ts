@@ -189,9 +189,8 @@ function dropMember(
 
 /** After every change of a cohort in training: is the round complete? */
 function trainingMoved(state: RunState, stage: StageOf<'training'>, atMs: number, out: Effect[]): RunState {
-  const arrived = namesOf(stage.cohort, 'arrived').length;
-  const open = namesOf(stage.cohort, 'invited').length;
-  if (open === 0 || arrived >= state.spec.cohort) return closeTraining(state, stage, 'superseded', atMs, out);
+  const { arrived, invited } = stage.cohort.counts;
+  if (invited === 0 || arrived >= state.spec.cohort) return closeTraining(state, stage, 'superseded', atMs, out);
   return { ...state, stage };
 }
 
@@ -231,7 +230,7 @@ function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect[]): Ru
   const reasons = droppedOf(cohort).map(
     ({ client, reason, detail }) => `${client} ${reason}${detail && `: ${detail}`}`,
   );
-  const survivors = namesOf(cohort, 'arrived').length;
+  const survivors = cohort.counts.arrived;
   const reason = `${survivors} of at least ${spec.minSurvivors} updates (${reasons.slice(0, 5).join('; ')})`;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
@@ -310,7 +309,7 @@ function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]
 }
 
 function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
-  if (namesOf(stage.cohort, 'invited').length > 0) return { ...state, stage };
+  if (stage.cohort.counts.invited > 0) return { ...state, stage };
   return closeRound(state, stage.draft, metricsByClient(stage.cohort), atMs, out);
 }
 

@@ -408,8 +408,8 @@ function describeActivity(state: RunState): string {
       return `waiting for clients: ${eligible(state).length} of ${spec.minClients}`;
     case 'training':
     case 'evaluating': {
-      const open = stage.cohort.members.filter(({ status }) => status === 'invited').length;
-      return `${stage.kind}: ${stage.cohort.members.length - open} of ${stage.cohort.members.length} clients done`;
+      const { names, counts } = stage.cohort;
+      return `${stage.kind}: ${names.length - counts.invited} of ${names.length} clients done`;
     }
     default:
       return stage.kind;
