@@ -7,10 +7,12 @@ import { z } from 'zod';
 import { FlError } from '../shared/errors.js';
 import type { RoundPlan } from '../shared/round.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../shared/secagg/index.js';
+import { leastSumOf } from '../shared/secure-groups.js';
 
 const schema = z.strictObject({
   /** Names of workloads that may train here; absent: all. */
   workloads: z.array(z.string()).optional(),
+  /** Fewest clients in what is summed: the cohort, or the client's group of it. */
   'min-cohort': z.int().min(1).optional(),
   'max-local-epochs': z.number().positive().optional(),
   'max-local-steps': z.int().min(1).optional(),
@@ -55,7 +57,7 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
     return 'policy: require-secure-aggregation: expected secure aggregation, got none';
   }
   return (
-    atLeast('min-cohort', policy['min-cohort'], plan.cohort) ??
+    atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
     atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
     atMost('max-rounds', policy['max-rounds'], rounds) ??

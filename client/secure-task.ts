@@ -24,6 +24,7 @@ import {
   stepClient,
 } from '../shared/secagg/index.js';
 import { agree, flattenMetrics, type SecureAgreement } from '../shared/secure.js';
+import { planOfMember } from '../shared/secure-groups.js';
 import type { SecureStore } from './secure-store.js';
 
 /** What goes into the vector: values of the contribution, and what weighs and judges them. */
@@ -70,13 +71,14 @@ export class SecureTask {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.#options = options;
-    this.#agreement = agree(plan);
+    const own = planOfMember(plan, client);
+    this.#agreement = agree(own);
     const { params, aggregation } = this.#agreement;
     this.#id = Buffer.from(aggregationIdOf(nodeSuite, params, aggregation)).toString('hex');
     this.#context = {
       ...{ suite: nodeSuite, kernel, rng, policy, params, aggregation },
       identity: { id: client, signingSeed },
-      enrolment: enrolmentOf(options),
+      enrolment: enrolmentOf(options, own),
       isUsed: () => known.used,
     };
   }
@@ -143,8 +145,27 @@ export class SecureTask {
   }
 }
 
-function enrolmentOf({ enrolled, plan }: SecureTaskOptions): Enrolment {
-  if (enrolled !== undefined) return createEnrolment(nodeSuite, enrolled);
-  const listed = Object.entries(plan.secure?.enrolled ?? {});
-  return createEnrolment(nodeSuite, new Map(listed.map(([id, key]) => [id, Buffer.from(key, 'hex')])));
+/** The virtual clients of a process share a plan, and with it the list that it makes. */
+const enrolments = new WeakMap<RoundPlan, Enrolment>();
+
+/** Who may be in the sum. A site with a list of its own takes no key from the coordinator. */
+function enrolmentOf({ enrolled, plan }: SecureTaskOptions, own: RoundPlan): Enrolment {
+  if (enrolled === undefined) {
+    const made = enrolments.get(own) ?? createEnrolment(nodeSuite, listed(own));
+    enrolments.set(own, made);
+    return made;
+  }
+  if (own === plan) return createEnrolment(nodeSuite, enrolled);
+  // Names that nobody holds would let the coordinator shuffle until the groups suit it.
+  for (const [id, key] of listed(plan)) {
+    const pinned = enrolled.get(id);
+    if (pinned === undefined || Buffer.compare(pinned, key) !== 0) {
+      throw new FlError('permission-denied', `plan: client "${id}" is not enrolled here with this key`);
+    }
+  }
+  return createEnrolment(nodeSuite, listed(own));
+}
+
+function listed({ secure }: RoundPlan): Map<string, Uint8Array> {
+  return new Map(Object.entries(secure?.enrolled ?? {}).map(([id, key]) => [id, Buffer.from(key, 'hex')]));
 }

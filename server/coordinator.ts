@@ -29,6 +29,7 @@ import type { Registry } from './registry.js';
 import { reportOf } from './report.js';
 import type { Run } from './run.js';
 import { createRun, openRun, runIdFor, storedRuns } from './run-directory.js';
+import { UnmaskPool } from './unmask-pool.js';
 import { Uploads } from './uploads.js';
 
 /** A peer that has not proved who it is by then is sent away. */
@@ -63,6 +64,7 @@ export class Coordinator implements ParticipantService, AdminService {
   readonly #connections = new Map<string, Connection>();
   readonly #sessions = new Map<string, string>();
   readonly #uploads: Uploads;
+  readonly #unmasking = new UnmaskPool();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -84,6 +86,7 @@ export class Coordinator implements ParticipantService, AdminService {
       end.close('the coordinator shuts down');
     }
     for (const run of this.#runs.values()) await run.close();
+    await this.#unmasking.close();
   }
 
   // ---- clients -------------------------------------------------------------------------------------------------
@@ -360,7 +363,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, hex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, fatal, send, rng, keysOf };
+    return { clock, identity, fatal, send, rng, keysOf, unmasking: this.#unmasking };
   }
 
   #run(id: string): Run {

@@ -12,6 +12,7 @@ import { layoutOf } from '../shared/params.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
+import { checkAggregator } from './aggregators/robust.js';
 import { History } from './history.js';
 import { openJournal, parseJournal } from './journal/journal.js';
 import { openModels } from './journal/models.js';
@@ -56,6 +57,7 @@ export async function createRun(
   around: Around,
 ): Promise<Run> {
   checkRunSpec(spec);
+  checkAggregator(spec);
   const layout = layoutOf(spec.work.model);
   const { params } = decode(modelFile, { expect: layout });
   const modelSha256 = sha256Of(params);

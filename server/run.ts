@@ -18,7 +18,7 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../shared/service.js';
-import { createSum, type ExactSum } from './aggregators/exact-sum.js';
+import { createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
@@ -37,9 +37,10 @@ import {
   type RunRecord,
   type RunState,
 } from './round-state.js';
-import { SecureRound } from './secure-round.js';
+import { type CohortOutcome, SecureCohort } from './secure-groups.js';
 import type { Strategy } from './strategies/strategy.js';
 import { rejection } from './turn-down.js';
+import type { UnmaskJob, UnmaskPool } from './unmask-pool.js';
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 /** Receipts that one step makes are signed together. */
@@ -59,6 +60,8 @@ export interface RunSurroundings {
   readonly rng: Rng;
   /** Enrolled Ed25519 keys, hex, by client. */
   keysOf(clients: readonly string[]): Readonly<Record<string, string>>;
+  /** Takes the masks off sums; the coordinator closes it. */
+  readonly unmasking: Pick<UnmaskPool, 'unmask'>;
   /** Sends to a client if it is here; one that is not asks when it comes back. */
   send(client: string, frame: CoordinatorFrame): void;
   /** The disk failed or a bug struck: nothing more may be promised. */
@@ -86,8 +89,8 @@ export class Run {
   /** Stored, and not the run's before its round is committed: a stop may come in between. */
   #next: GlobalModel | undefined;
   #previousSha256: string;
-  #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
-  #secure: SecureRound | undefined;
+  #sum: { round: number; attempt: number; sum: Gathering } | undefined;
+  #secure: SecureCohort | undefined;
   #securedMean: Float32Array | undefined;
   /** Of the current aggregation: makes its id one that was never used. */
   #nonce = '';
@@ -209,31 +212,43 @@ export class Run {
   }
 
   #openSum({ round, attempt }: EffectOf<'open-sum'>): void {
-    this.#sum = { round, attempt, sum: createSum(this.contributionLayout(round)) };
+    const aggregator = parseAggregator(this.spec.engine.aggregator);
+    this.#sum = { round, attempt, sum: createGathering(this.contributionLayout(round), aggregator) };
   }
 
   /** Events come back through the queue, in the order in which the aggregation raised them. */
   #openSecure({ task }: EffectOf<'open-secure'>): void {
     this.#secure?.cancel();
-    const { clock, rng, send } = this.#around;
+    this.#secure = undefined;
+    const { clock, rng, send, unmasking } = this.#around;
     this.#nonce = Buffer.from(rng.bytes(16)).toString('hex');
-    const { deadlineMs } = this.spec.engine;
+    const { deadlineMs, minSurvivors, aggregator } = this.spec.engine;
     const plan = this.#planOf(task.kind, deadlineMs);
-    this.#secure = new SecureRound(plan, {
-      ...{ clock, rng: rng.split(`secure/${this.#nonce}`), deadlineMs },
+    const options = {
+      ...{ clock, rng: rng.split(`secure/${this.#nonce}`), deadlineMs, aggregator: parseAggregator(aggregator) },
+      minSurvivors: task.kind === 'train' ? minSurvivors : 0,
+      unmask: (job: UnmaskJob) => unmasking.unmask(job),
       listener: {
-        send: (client, frame) => {
+        send: (client: string, frame: Uint8Array) => {
           this.traffic.down += frame.length;
           send(client, { kind: 'secure', task, frame });
         },
-        dropped: (client, reason, detail) => this.post({ kind: 'secure-dropped', client, task, reason, detail }),
-        failed: (detail) => this.post({ kind: 'unsecured', task, detail }),
-        done: ({ survivors, mean, pooled }) => {
+        dropped: (client: string, reason: DropReason, detail: string) =>
+          this.post({ kind: 'secure-dropped', client, task, reason, detail }),
+        failed: (detail: string) => this.post({ kind: 'unsecured', task, detail }),
+        done: ({ survivors, mean, pooled }: CohortOutcome) => {
           this.#securedMean = mean;
           this.post({ kind: 'secured', task, survivors, pooled });
         },
       },
-    });
+    };
+    try {
+      this.#secure = new SecureCohort(plan, options);
+    } catch (error) {
+      const { code, message } = FlError.from(error);
+      if (code !== 'invalid-argument') throw error;
+      this.post({ kind: 'unsecured', task, detail: message }); // this cohort cannot be summed; another may
+    }
   }
 
   /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
@@ -264,7 +279,7 @@ export class Run {
     const frame = this.#planFrame(effect);
     this.traffic.down += frame.model.length;
     this.#around.send(effect.client, frame);
-    this.#secure?.resume(); // whoever is back may have missed a frame
+    this.#secure?.resume(effect.client); // if it is back, it may have missed a frame
   }
 
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
@@ -357,7 +372,7 @@ export class Run {
   /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
   #answerMaskedHeader(client: string, { round, attempt, sizeBytes }: UpdateHeader): UploadReply | undefined {
     const member = currentMember(this.#state, { client, round, attempt });
-    const expected = this.#secure?.agreement.maskedBytes;
+    const expected = this.#secure?.maskedBytes;
     if (member?.status !== 'invited') {
       return { outcome: 'rejected', detail: rejection(this.#state, { round, attempt }, member) };
     }

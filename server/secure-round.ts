@@ -4,7 +4,7 @@
  * that the coordinator ever sees in the clear.
  */
 import type { Clock } from '../shared/clock.js';
-import type { DropReason } from '../shared/errors.js';
+import { type DropReason, FlError } from '../shared/errors.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
@@ -19,14 +19,16 @@ import {
   type ServerState,
   startServer,
   stepServer,
-  unmaskSum,
 } from '../shared/secagg/index.js';
 import { agree, type SecureAgreement, unflattenMetrics } from '../shared/secure.js';
+import { type UnmaskJob, unmaskHere } from './unmask-pool.js';
 
 export interface SecureOutcome {
   readonly survivors: readonly string[];
   /** Weighted mean of the survivors' values; empty for an evaluation. */
   readonly mean: Float32Array;
+  /** Sum of the survivors' weights. */
+  readonly weight: number;
   readonly pooled: SumMetrics;
   /** What a signed round receipt states. */
   readonly proof: { readonly rosterRoot: Uint8Array; readonly survivorRoot: Uint8Array };
@@ -39,6 +41,16 @@ export interface SecureListener {
   failed(detail: string): void;
 }
 
+export interface SecureRoundOptions {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly listener: SecureListener;
+  /** Time for the phase in which clients train. */
+  readonly deadlineMs: number;
+  /** Absent: on this thread, at once. */
+  readonly unmask?: (job: UnmaskJob) => Promise<Int32Array>;
+}
+
 export class SecureRound {
   readonly task: TaskId;
   readonly agreement: SecureAgreement;
@@ -46,14 +58,13 @@ export class SecureRound {
   readonly #listener: SecureListener;
   readonly #clock: Clock;
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
+  readonly #unmaskSum: NonNullable<SecureRoundOptions['unmask']>;
+  #cancelled = false;
   #state: ServerState;
   #cancelTimer = () => {};
 
   /** Waits for advertisements from now on. @throws FlError invalid-argument: a plan under which no sum is correct */
-  constructor(
-    plan: RoundPlan,
-    { clock, rng, listener, deadlineMs }: { clock: Clock; rng: Rng; listener: SecureListener; deadlineMs: number },
-  ) {
+  constructor(plan: RoundPlan, { clock, rng, listener, deadlineMs, unmask }: SecureRoundOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.agreement = agree(plan);
@@ -64,6 +75,7 @@ export class SecureRound {
     this.#context = { suite: nodeSuite, params, aggregation, enrolment, sum: createKernel(), rng };
     this.#listener = listener;
     this.#clock = clock;
+    this.#unmaskSum = unmask ?? (async (job) => unmaskHere(job));
     this.#deadlinesMs = { phase: plan.work.secure?.phaseDeadlineMs ?? deadlineMs, training: deadlineMs };
     this.#state = startServer(this.#context);
     this.#setDeadline();
@@ -79,13 +91,16 @@ export class SecureRound {
     this.#take(stepServer(this.#context, this.#state, { kind: 'left', id: client }));
   }
 
-  /** A client is back: says again what may have been lost. */
-  resume(): void {
-    this.#take(stepServer(this.#context, this.#state, { kind: 'resume' }));
+  /** A client is back: says again to it, and to nobody else, what may have been lost. */
+  resume(client: string): void {
+    if (this.#state.phase === 'advertise') return; // its plan is all there is yet
+    const [, outputs] = stepServer(this.#context, this.#state, { kind: 'resume' });
+    for (const output of outputs) if (output.kind === 'send' && output.to === client) this.#perform(output);
   }
 
   /** Forgets everything; the listener hears no more. */
   cancel(): void {
+    this.#cancelled = true;
     this.#cancelTimer();
     [this.#state] = stepServer(this.#context, this.#state, { kind: 'cancel' });
   }
@@ -120,20 +135,29 @@ export class SecureRound {
       case 'phase':
         return;
       case 'unmask':
-        return this.#unmask(output);
+        return void this.#unmask(output);
       case 'aborted':
         return this.#listener.failed(`secure aggregation: ${output.reason}`);
     }
   }
 
-  #unmask({ masks, survivorIds, rosterRoot, survivorRoot }: Extract<ServerOutput, { kind: 'unmask' }>): void {
-    const { suite, sum } = this.#context;
+  /** The last thing that an aggregation does; by then its deadline has been taken away. */
+  async #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): Promise<void> {
+    const { masks, survivorIds, rosterRoot, survivorRoot } = output;
     const { quantize, params, metrics } = this.agreement;
-    const integers = unmaskSum({ suite, sum, ringBits: params.ring.bits }, masks);
-    const sums = dequantize(quantize, integers);
-    const mean = Float32Array.from(sums.values, (value) => value / sums.weight);
-    const pooled = unflattenMetrics(metrics, sums.metrics);
-    this.#listener.done({ survivors: [...survivorIds].sort(), mean, pooled, proof: { rosterRoot, survivorRoot } });
+    let integers: Int32Array;
+    try {
+      integers = await this.#unmaskSum({ masked: this.#context.sum.read(), ringBits: params.ring.bits, masks });
+    } catch (error) {
+      if (!this.#cancelled) this.#listener.failed(`secure aggregation: ${FlError.from(error).message}`);
+      return;
+    }
+    if (this.#cancelled) return;
+    const { values, weight, metrics: measured } = dequantize(quantize, integers);
+    const mean = Float32Array.from(values, (value) => value / weight);
+    const pooled = unflattenMetrics(metrics, measured);
+    const survivors = [...survivorIds].sort();
+    this.#listener.done({ survivors, mean, weight, pooled, proof: { rosterRoot, survivorRoot } });
   }
 }
 

@@ -49,6 +49,8 @@ export interface SecureSpec {
   readonly survivorsMin: number;
   /** Time for each exchange of keys, shares and signatures. */
   readonly phaseDeadlineMs: number;
+  /** Least clients in one sum, when a cohort trains in groups; absent: one sum over all. */
+  readonly groupSize?: number;
   readonly trainMetrics: readonly MaskedMetric[];
   readonly testMetrics: readonly MaskedMetric[];
 }
@@ -89,6 +91,8 @@ export interface EngineSpec {
   readonly evaluateClients: number;
   readonly strategy: string;
   readonly seed: number;
+  /** What becomes of many updates, or of the means of groups: mean (the default), trimmed-mean[:fraction] or median. */
+  readonly aggregator?: string;
   /** Whether rounds go through secure aggregation; then `work.secure` says how. */
   readonly secure?: boolean;
 }

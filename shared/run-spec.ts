@@ -40,6 +40,7 @@ const secure = z.strictObject({
   dropFraction: fraction,
   survivorsMin: z.int().min(2),
   phaseDeadlineMs: z.int().min(1),
+  groupSize: z.int().min(3).optional(),
   trainMetrics: z.array(maskedMetric).max(64),
   testMetrics: z.array(maskedMetric).max(64),
 });
@@ -71,6 +72,7 @@ const engine = z.strictObject({
   evaluateEvery: z.int().min(0),
   evaluateClients: z.int().min(0),
   strategy: z.string(),
+  aggregator: z.string().optional(),
   seed: z.int(),
   secure: z.boolean().optional(),
 });
@@ -121,5 +123,12 @@ export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
     );
   }
   if (e.rounds !== w.rounds) throw new FlError('invalid-argument', 'rounds: engine and work differ');
+  if ((e.secure ?? false) !== (w.secure !== undefined)) {
+    throw new FlError('invalid-argument', 'secure: engine and work differ');
+  }
+  const groupSize = w.secure?.groupSize;
+  if (groupSize !== undefined && groupSize > e.cohort) {
+    throw new FlError('invalid-argument', `groupSize: expected at most the cohort (${e.cohort}), got ${groupSize}`);
+  }
   layoutOf(w.model);
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { initialModel } from '../client/training/task.js';
 import type { Scale, Workload } from '../client/workload.js';
+import { checkAggregator } from '../server/aggregators/robust.js';
 import { parseStrategy } from '../server/strategies/index.js';
 import { updateChannel } from '../shared/channels.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
@@ -43,6 +44,8 @@ export const configSchema = z.strictObject({
   'evaluate-every': z.int().min(0).optional(),
   'evaluate-clients': z.int().min(0).optional(),
   'secure-aggregation': z.boolean().optional(),
+  'secure-groups': z.int().min(3).optional(),
+  aggregator: z.string().optional(),
   'value-range': z.number().positive().default(1),
   'weight-cap': count.default(1024),
   'adversary-fraction': z.number().min(0).lt(1).optional(),
@@ -95,6 +98,9 @@ export function resolve(config: Config, workload: Workload): Resolved {
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
   const strategy = strategyOf(config, scale);
   const secure = config['secure-aggregation'] ?? false;
+  if (!secure && config['secure-groups'] !== undefined) {
+    throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
+  }
   const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
   const spec: RunSpec = {
     work: {
@@ -121,10 +127,12 @@ export function resolve(config: Config, workload: Workload): Resolved {
       evaluateEvery: config['evaluate-every'] ?? 1,
       evaluateClients: config['evaluate-clients'] ?? 0,
       strategy,
+      ...(config.aggregator !== undefined && { aggregator: config.aggregator }),
       seed: config.seed,
     },
   };
   checkRunSpec(spec);
+  checkAggregator(spec);
   return { spec, model, clients };
 }
 
@@ -143,8 +151,13 @@ function secureOf(
       `secure-aggregation: workload ${manifest.name} does not declare maskedMetrics`,
     );
   }
+  const groupSize = config['secure-groups'];
+  // A group may lose as large a part of itself as the cohort.
+  const survivorsMin =
+    groupSize === undefined ? minSurvivors : Math.max(2, Math.ceil((groupSize * minSurvivors) / cohort));
   return {
-    ...{ valueRange: config['value-range'], weightCap: config['weight-cap'], survivorsMin: minSurvivors },
+    ...{ valueRange: config['value-range'], weightCap: config['weight-cap'], survivorsMin },
+    ...(groupSize !== undefined && { groupSize }),
     adversaryFraction: config['adversary-fraction'] ?? 0.05,
     dropFraction: config['drop-fraction'] ?? 0.05,
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
