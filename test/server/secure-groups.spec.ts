@@ -46,7 +46,7 @@ const isTraining = (result: TrainResult | EvaluateResult): result is TrainResult
 /** Every client's update is 1 in every element, but c1's is 60: inside the range, so nobody can tell. */
 const poisoned: TaskRunner = {
   run: (async (task: Task, options?: TaskOptions) => {
-    const result: TrainResult | EvaluateResult = await toyTrainer().run(task as never, options);
+    const result = (await toyTrainer().run(task as never, options)) as TrainResult | EvaluateResult;
     if (!isTraining(result)) return result;
     const values = result.contribution.values.map(() => (task.client === 'c1' ? 60 : 1));
     return { ...result, contribution: { ...result.contribution, values } };
