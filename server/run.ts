@@ -47,6 +47,9 @@ type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
 type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
 
+/** A plan of 1,000 clients takes longer than a millisecond to write: a deadline may be this old when it is said. */
+const PLAN_AGE_MS = 1000;
+
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 export interface RunSurroundings {
@@ -101,7 +104,7 @@ export class Run {
   #cancelTimer = () => {};
   /** By phase: asked for with every update. */
   readonly #layouts = new Map<PhaseSpec, Layout>();
-  #lastPlan: { key: string; frame: PlanFrame } | undefined;
+  #lastPlan: { key: string; deadlineMs: number; frame: PlanFrame } | undefined;
 
   constructor(
     around: RunSurroundings,
@@ -285,14 +288,16 @@ export class Run {
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
     const { task: kind, round, attempt } = effect;
     const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
-    const key = `${kind}/${round}/${attempt}/${deadlineMs}/${this.#nonce}`;
-    if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
+    const key = `${kind}/${round}/${attempt}/${this.#nonce}`;
+    const last = this.#lastPlan;
+    // The cohort gets one plan, written and signed once, and read once by the virtual clients of a process.
+    if (last?.key === key && last.deadlineMs - deadlineMs < PLAN_AGE_MS) return last.frame;
     const plan = this.#planOf(kind, deadlineMs);
     const body = new TextEncoder().encode(canonicalJson(plan));
     const signature = this.#around.identity.sign(signedBytes('plan', plan));
     const { file } = this.#model;
     const model = file.length <= SMALL_BYTES ? file : new Uint8Array(0);
-    this.#lastPlan = { key, frame: { kind: 'plan', body, signature, model } };
+    this.#lastPlan = { key, deadlineMs, frame: { kind: 'plan', body, signature, model } };
     return this.#lastPlan.frame;
   }
 

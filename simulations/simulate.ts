@@ -83,11 +83,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
-    const readPlan = planReader(coordinatorKeyOf(rng));
-    const checkReceipt = receiptCheck(coordinatorKeyOf(rng));
+    const coordinatorKey = identityFromSeed(rng.split('coordinator').bytes(32)).publicKey;
+    const readPlan = planReader(coordinatorKey);
+    const checkReceipt = receiptCheck(coordinatorKey);
     const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
+    const shared = { options, rng, network, registry, coordinatorKey, readPlan, checkReceipt, admit };
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, checkReceipt, admit }));
+      participants.push(await enter({ ...shared, client, index }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -134,11 +136,12 @@ async function enter(about: {
   rng: Rng;
   network: Network;
   registry: Registry;
+  coordinatorKey: Uint8Array;
   readPlan: PlanReader;
   checkReceipt: ReceiptCheck;
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, readPlan, checkReceipt, admit } = about;
+  const { options, client, index, rng, network, registry, coordinatorKey, readPlan, checkReceipt, admit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
@@ -147,7 +150,7 @@ async function enter(about: {
     service: network.connect(),
     client,
     identity,
-    coordinatorKey: coordinatorKeyOf(rng),
+    coordinatorKey,
     readPlan,
     checkReceipt,
     secure: {
@@ -165,10 +168,6 @@ async function enter(about: {
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
   });
-}
-
-function coordinatorKeyOf(rng: Rng): Uint8Array {
-  return identityFromSeed(rng.split('coordinator').bytes(32)).publicKey;
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
