@@ -128,6 +128,7 @@ export interface Workload<Data = unknown> {
     hyper: Hyper;
     /** Pooled test sums of the final model. */
     sums: SumMetrics;
+    /** Each client's own; under secure aggregation there are none, and reading this is an error that says so. */
     perClient: Readonly<Record<string, SumMetrics>>;
     rng: Rng;
   }): AsyncIterable<Artefact> | Iterable<Artefact>;

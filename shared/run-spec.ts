@@ -126,6 +126,11 @@ export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
   if ((e.secure ?? false) !== (w.secure !== undefined)) {
     throw new FlError('invalid-argument', 'secure: engine and work differ');
   }
+  const survivorsMin = w.secure?.survivorsMin ?? 0;
+  if (e.evaluateClients > 0 && e.evaluateClients < survivorsMin) {
+    const expected = `0 (all) or at least survivorsMin (${survivorsMin}), as they are in a secure sum too`;
+    throw new FlError('invalid-argument', `evaluateClients: expected ${expected}, got ${e.evaluateClients}`);
+  }
   const groupSize = w.secure?.groupSize;
   if (groupSize !== undefined && groupSize > e.cohort) {
     throw new FlError('invalid-argument', `groupSize: expected at most the cohort (${e.cohort}), got ${groupSize}`);

@@ -8,6 +8,7 @@ import { openModels } from '../server/journal/models.js';
 import { buildReport, writeReport } from '../server/report/build.js';
 import type { Run } from '../server/run.js';
 import { readRun } from '../server/run-directory.js';
+import { FlError } from '../shared/errors.js';
 import { meansOf, type SumMetrics } from '../shared/metrics.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/params.js';
 import type { Report } from '../shared/report.js';
@@ -75,7 +76,7 @@ export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, 
 }
 
 async function writeArtefacts({ workload, directory }: ConcludeOptions, run: EndedRun): Promise<Report['artefacts']> {
-  const { pooled: sums, perClient } = run.history;
+  const { pooled: sums } = run.history;
   if (workload.artefacts === undefined || Object.keys(sums).length === 0) return [];
   const { hyper, seed } = run.spec.work;
   const { selectBackend } = await import('../client/backends/index.js');
@@ -85,12 +86,25 @@ async function writeArtefacts({ workload, directory }: ConcludeOptions, run: End
   const written: Report['artefacts'][number][] = [];
   await mkdir(join(directory, 'artefacts'), { recursive: true });
   const rng = rngFromSeed(seed).split('artefacts');
-  for await (const artefact of workload.artefacts({ shared, data, hyper, sums, perClient, rng })) {
+  const about = { shared, data, hyper, sums, rng };
+  for await (const artefact of workload.artefacts(withOwnMetrics(about, run))) {
     const path = `artefacts/${artefact.path}`;
     await writeFile(join(directory, path), artefact.bytes);
     written.push({ path, mime: artefact.mime, title: artefact.title });
   }
   return written;
+}
+
+/** Each client's own sums; under secure aggregation asking for them is an error, and not a picture of nobody. */
+function withOwnMetrics<About extends object>(about: About, { spec, history }: EndedRun) {
+  return {
+    ...about,
+    get perClient() {
+      if (!spec.engine.secure) return history.perClient;
+      const why = 'secure aggregation shows sums over clients only';
+      throw new FlError('failed-precondition', `perClient: there are no metrics of single clients: ${why}`);
+    },
+  };
 }
 
 function tensorsOf({ layout, values }: Params): HostTensors {

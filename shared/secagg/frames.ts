@@ -99,6 +99,10 @@ export interface RosterBody {
   readonly neighbours: readonly Advertisement[];
 }
 
+/** An advertisement as it stands in its frame and, once for each neighbour, in roster frames. */
+export const encodeAdvertisement = (advertisement: Advertisement): Uint8Array =>
+  writeAdvertisement(new Writer(), advertisement).done();
+
 /** The roster's lines as every member receives them: encoded once for all. */
 export function encodeEntries(entries: readonly RosterEntry[]): Uint8Array {
   const writer = new Writer((TAG_BYTES + HASH_BYTES) * entries.length);
@@ -109,12 +113,13 @@ export function encodeEntries(entries: readonly RosterEntry[]): Uint8Array {
 export function encodeRoster(
   aggregationId: Uint8Array,
   roster: RosterBody,
-  lines: Uint8Array = encodeEntries(roster.entries),
+  { lines = encodeEntries(roster.entries), advertisements = roster.neighbours.map(encodeAdvertisement) } = {},
 ): Uint8Array {
-  const { degree, threshold, ownIndex, entries, neighbours } = roster;
-  const writer = begin('roster', aggregationId, 16 + lines.length + 200 * neighbours.length);
+  const { degree, threshold, ownIndex, entries } = roster;
+  const bodyBytes = advertisements.reduce((sum, { length }) => sum + length, 16 + lines.length);
+  const writer = begin('roster', aggregationId, bodyBytes);
   writer.u32(entries.length).u32(degree).u32(threshold).u32(ownIndex).raw(lines);
-  for (const neighbour of neighbours) writeAdvertisement(writer, neighbour);
+  for (const advertisement of advertisements) writer.raw(advertisement);
   return writer.done();
 }
 

@@ -2,7 +2,7 @@
  * What secure aggregation costs on this machine, one thread: every client and the server run for real (keys, signatures,
  * sealed shares, masks, consistency), the sum is compared with the plain one, and each phase is timed by itself. Network
  * and training are not in it. Each time also stands as a ratio to the time in which this machine encrypts (AES-256-CTR) and
- * copies the same 4d bytes, so that two machines can be compared.
+ * copies the same 4d bytes, so that two machines can be compared. `secagg-table.ts` makes the table of it.
  */
 import { FlError } from '../../shared/errors.js';
 import { type Rng, rngFromSeed } from '../../shared/rng.js';
@@ -45,6 +45,8 @@ type ClientPhaseMs = Readonly<Record<'quantize' | 'advertise' | 'share' | 'mask'
 export interface SecaggBenchRow extends SecaggBenchCase {
   readonly degree: number;
   readonly threshold: number;
+  /** Keystreams that the server takes off the sum. */
+  readonly masks: number;
   /** Mean over clients, by phase, and their sum. */
   readonly clientMs: ClientPhaseMs;
   readonly clientTotalMs: number;
@@ -79,48 +81,6 @@ export function benchSecagg(options: SecaggBenchOptions = {}): SecaggBenchRow[] 
   return cases.map((one) => new Bench(one, rngFromSeed(rngSeed), nowMs).run());
 }
 
-/** The rows as an aligned text table. */
-export function formatSecaggBench(rows: readonly SecaggBenchRow[]): string {
-  const head = [
-    'n',
-    'k',
-    't',
-    'd',
-    'drop',
-    'client ms',
-    '(quant/adv/share/mask/cons/unmask)',
-    'server ms',
-    '(adv/share/mask/cons/unmask)',
-    'up bytes',
-    'up/4d',
-    'down bytes',
-    'client:AES',
-    'server:copy',
-  ];
-  const ms = (values: object): string =>
-    Object.values(values)
-      .map((value: number) => value.toFixed(1))
-      .join('/');
-  const lines = rows.map((row) => [
-    `${row.clients}`,
-    `${row.degree}`,
-    `${row.threshold}`,
-    `${row.values}`,
-    `${row.dropFraction}`,
-    row.clientTotalMs.toFixed(1),
-    ms(row.clientMs),
-    row.serverTotalMs.toFixed(0),
-    ms(row.serverMs),
-    `${row.uploadBytes}`,
-    row.uploadRatio.toFixed(3),
-    `${row.downloadBytes}`,
-    row.clientPerAes.toFixed(0),
-    row.serverPerCopy.toFixed(1),
-  ]);
-  const widths = head.map((title, i) => Math.max(title.length, ...lines.map((line) => line[i]!.length)));
-  return [head, ...lines].map((line) => line.map((cell, i) => cell.padStart(widths[i]!)).join('  ')).join('\n');
-}
-
 class Bench {
   readonly #case: SecaggBenchCase;
   readonly #rng: Rng;
@@ -132,6 +92,7 @@ class Bench {
   readonly #clientMs = { quantize: 0, advertise: 0, share: 0, mask: 0, consistency: 0, unmask: 0 };
   readonly #serverMs: Record<string, number> = { advertise: 0, share: 0, mask: 0, consistency: 0, unmask: 0 };
   readonly #plain: Int32Array;
+  #masks = 0;
   #sentBytes = 0;
   #receivedBytes = 0;
 
@@ -200,6 +161,7 @@ class Bench {
     if (unmask === undefined)
       throw new FlError('internal', `bench: ${state.phase === 'aborted' ? state.reason : state.phase}, no sum`);
     const { masks } = unmask;
+    this.#masks = masks.length;
     const got = this.#timed('unmask', this.#serverMs, () =>
       unmaskSum({ suite: nodeSuite, sum: this.#server.sum, ringBits: 32 }, masks),
     );
@@ -267,6 +229,7 @@ class Bench {
     return {
       ...this.#case,
       ...graphParameters(clients, this.#params),
+      masks: this.#masks,
       clientMs,
       clientTotalMs,
       serverMs: this.#serverMs,

@@ -7,6 +7,7 @@ import { refusalOf } from '../../client/policy.js';
 import { memorySecureStore } from '../../client/secure-store.js';
 import { SecureTask } from '../../client/secure-task.js';
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../client/training/task.js';
+import type { Workload } from '../../client/workload.js';
 import { checkAggregator, parseAggregator } from '../../server/aggregators/robust.js';
 import { SecureCohort } from '../../server/secure-groups.js';
 import type { FlError } from '../../shared/errors.js';
@@ -23,6 +24,7 @@ import {
 } from '../../shared/secagg/index.js';
 import { agree, quantizationStep } from '../../shared/secure.js';
 import { groupPlansOf, leastSumOf, planOfMember } from '../../shared/secure-groups.js';
+import { checkConfig, resolve } from '../../simulations/config.js';
 import { simulate } from '../../simulations/simulate.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
@@ -53,7 +55,7 @@ const poisoned: TaskRunner = {
   }) as TaskRunner['run'],
 };
 
-async function run(spec: RunSpec, trainer: TaskRunner = poisoned) {
+async function run(spec: RunSpec, trainer: TaskRunner = poisoned, workload: Workload = toyWorkload) {
   const directory = await mkdtemp(join(tmpdir(), 'starling-groups-'));
   let model = Number.NaN;
   const keepModel = ((task: Task, options?: TaskOptions) => {
@@ -61,7 +63,7 @@ async function run(spec: RunSpec, trainer: TaskRunner = poisoned) {
     return trainer.run(task as never, options);
   }) as TaskRunner['run'];
   const { report } = await simulate({
-    ...{ spec, model: toyModel(), clients: spec.engine.cohort, workload: toyWorkload, trainer: { run: keepModel } },
+    ...{ spec, model: toyModel(), clients: spec.engine.cohort, workload, trainer: { run: keepModel } },
     ...{ backend: 'none', workers: 2, transport: 'memory', dropout: 0, baselines: 'none', directory },
   });
   return { report, model };
@@ -97,6 +99,23 @@ describe('a poisoned update among 9 clients', () => {
   it('is cut off by the median of single updates, without secure aggregation', async () => {
     const { model } = await run(specOf(9, { aggregator: 'median' }, null));
     assert.equal(model, 1);
+  });
+});
+
+describe('the metrics of single clients', () => {
+  it('are not there under secure aggregation, and a workload that asks for them is told why', async () => {
+    let seen: string[] = [];
+    const curious: Workload = {
+      ...toyWorkload,
+      artefacts({ perClient }) {
+        seen = Object.keys(perClient);
+        return [];
+      },
+    };
+    await assert.rejects(run(specOf(9, {}), poisoned, curious), { message: /no metrics of single clients: secure/ });
+    assert.deepEqual(seen, []);
+    await run(specOf(9, {}, null), poisoned, curious);
+    assert.equal(seen.length, 9);
   });
 });
 
@@ -280,6 +299,44 @@ describe('a client', () => {
     assert.throws(() => enter(planOf([...NAMES, 'c12']), pinned), /client "c12" is not enrolled here/);
     pinned.set('c2', nodeSuite.ed25519PublicKey(seedOf('another')));
     assert.throws(() => enter(planOf(NAMES), pinned), /client "c2" is not enrolled here/);
+  });
+});
+
+describe('the configuration of groups', () => {
+  const scale = {
+    ...{ clients: 24, cohort: 24, rounds: 1, partition: 'iid', hyper: {} },
+    training: { batchSize: 1, clientLr: 1, localSteps: 1 },
+  };
+  const workload: Workload = {
+    ...toyWorkload,
+    manifest: {
+      ...{ ...toyWorkload.manifest, scales: { smoke: scale, demo: scale, full: scale } },
+      maskedMetrics: () => [{ name: 'loss', size: 1, max: 16 }],
+    },
+    init: () => ({ shared: { w: { shape: [2], data: new Float32Array(2) } } }),
+  };
+  const specFrom = (keys: object) => resolve(checkConfig({ workload: 'toy', ...keys }, 'test'), workload).spec;
+  const grouped = { 'secure-aggregation': true, 'secure-groups': 8 };
+
+  it('asks of each group the part of survivors that it asks of the cohort', () => {
+    // 18 of 24 are 6 of 8; by default half
+    const { work, engine } = specFrom({ ...grouped, 'min-survivors': 18, aggregator: 'median' });
+    assert.deepEqual([work.secure?.groupSize, work.secure?.survivorsMin], [8, 6]);
+    assert.deepEqual([engine.minSurvivors, engine.aggregator], [18, 'median']);
+    assert.equal(specFrom(grouped).work.secure?.survivorsMin, 4);
+    assert.equal(specFrom({ ...grouped, 'min-survivors': 1 }).work.secure?.survivorsMin, 2); // a sum of one is no sum
+  });
+
+  it('is refused where it cannot hold', () => {
+    assert.throws(() => specFrom({ 'secure-groups': 8 }), /secure-groups: expected secure-aggregation to be on, got/);
+    assert.throws(() => specFrom({ ...grouped, 'secure-groups': 25 }), /groupSize: expected at most the cohort \(24\)/);
+    assert.throws(() => specFrom({ ...grouped, 'secure-groups': 2 }), { code: 'invalid-argument' });
+    assert.throws(() => specFrom({ ...grouped, 'secure-groups': 9, aggregator: 'median' }), /at least 3/); // 2 groups
+    assert.throws(() => specFrom({ 'secure-aggregation': true, aggregator: 'median' }), /use secure-groups/);
+    assert.throws(
+      () => specFrom({ ...grouped, 'evaluate-clients': 3 }),
+      /evaluateClients: expected 0 .all. or at least/,
+    );
   });
 });
 

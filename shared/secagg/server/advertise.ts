@@ -3,7 +3,7 @@
  */
 import { compareBytes, equalBytes, toHex } from '../bytes.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
-import { decodeAdvertise, encodeEntries, encodeRoster } from '../frames.js';
+import { decodeAdvertise, encodeAdvertisement, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';
 import type { SecaggDropReason } from '../reasons.js';
 import { isCanonicalX25519 } from '../suites/strict.js';
@@ -107,10 +107,13 @@ export function rosterFrames(context: ServerContext, state: ServerInPhase<'share
   const { aggregationId, roster, shares, gone } = state;
   const { neighbours } = topologyOf(context, state);
   const lines = encodeEntries(roster.entries);
+  const encoded = roster.members.map(encodeAdvertisement);
   return roster.members.flatMap(({ id }, ownIndex): ServerOutput[] => {
     if (shares[ownIndex] !== null || gone[ownIndex]) return [];
     const around = neighbours[ownIndex]!.map((index) => roster.members[index]!);
-    const frame = encodeRoster(aggregationId, { ...roster, ownIndex, neighbours: around }, lines);
+    const advertisements = neighbours[ownIndex]!.map((index) => encoded[index]!);
+    const body = { ...roster, ownIndex, neighbours: around };
+    const frame = encodeRoster(aggregationId, body, { lines, advertisements });
     return [{ kind: 'send', to: id, type: 'roster', frame }];
   });
 }

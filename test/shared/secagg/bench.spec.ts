@@ -1,13 +1,14 @@
 /** The bench runs the real thing: its rows carry the graph, the traffic and times of every phase. */
 import assert from 'node:assert/strict';
 import { HEADER_BYTES } from '../../../shared/secagg/frames.js';
-import { benchSecagg, formatSecaggBench, type SecaggBenchRow } from '../../../simulations/bench/secagg.js';
+import { benchSecagg, type SecaggBenchRow } from '../../../simulations/bench/secagg.js';
+import { secaggTable } from '../../../simulations/bench/secagg-table.js';
 
 describe('secagg bench', () => {
+  const cases = [{ clients: 6, values: 1000, dropFraction: 1 / 6, adversaryFraction: 0.05 }];
   let row: SecaggBenchRow | undefined;
   before(() => {
     let ticks = 0;
-    const cases = [{ clients: 6, values: 1000, dropFraction: 1 / 6, adversaryFraction: 0.05 }];
     [row] = benchSecagg({ cases, nowMs: () => ticks++ });
   });
 
@@ -19,12 +20,22 @@ describe('secagg bench', () => {
     assert.deepEqual([row!.degree, row!.threshold], [5, 3]);
   });
 
-  it('times every phase of both sides and prints one line per case', () => {
+  it('takes off the mask of each survivor, and those that it shares with who dropped out', () => {
+    assert.equal(row!.masks, 5 + 5);
+  });
+
+  it('times every phase of both sides', () => {
     // The clock steps by one per reading, so every timed call takes 1: a survivor masks in two, opening and adding.
     assert.deepEqual(Object.values(row!.clientMs).slice(1, 3), [1, 1]);
     assert.ok(Object.values(row!.serverMs).every((ms) => ms > 0));
-    const table = formatSecaggBench([row!]).split('\n');
-    assert.equal(table.length, 2);
-    assert.match(table[0]!, /client ms.*server ms.*up bytes/);
+  });
+
+  it('makes one row of a table for each case, with a second thread beside the first', async () => {
+    const [made, ...more] = (await secaggTable(cases)) as Record<string, unknown>[];
+    assert.deepEqual(more, []);
+    assert.deepEqual([made.n, made.k, made.d, made.masks, made['up bytes']], [6, 5, 1000, 10, row!.uploadBytes]);
+    for (const name of ['client ms', 'server ms', 'unmask ms', '1 thread', '2 threads', 'client:AES', 'server:copy']) {
+      assert.ok(Number(made[name]) > 0, name);
+    }
   });
 });
