@@ -141,7 +141,8 @@ export class Deployment {
   /** Starts a run of this configuration; its id. */
   async run(config: Readonly<Record<string, unknown>>): Promise<string> {
     const file = join(this.folder, 'run.yaml');
-    await writeFile(file, JSON.stringify(config)); // JSON is YAML
+    // JSON is YAML; most tests are of few labs that see each other's faults, so they run in the clear.
+    await writeFile(file, JSON.stringify({ 'secure-aggregation': false, ...config }));
     return (JSON.parse(await this.operator('run', 'start', file, '--json')) as { run: string }).run;
   }
 
