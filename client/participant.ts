@@ -7,9 +7,10 @@ import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
+import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
+import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
 import type { ClientPolicy } from '../shared/secagg/index.js';
@@ -51,8 +52,10 @@ export interface ParticipantOptions {
   readonly coordinatorKey: Uint8Array;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
+  readonly checkReceipt?: ReceiptCheck;
   readonly store: ClientStore;
-  readonly secure: SecureSite;
+  /** Absent: plans with secure aggregation are declined. */
+  readonly secure?: SecureSite;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
@@ -82,6 +85,7 @@ export interface SecureSite {
 export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
+  readonly #checkReceipt: ReceiptCheck;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -101,6 +105,7 @@ export class Participant {
     this.#options = options;
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
+    this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -160,7 +165,7 @@ export class Participant {
   }
 
   #receive(frame: CoordinatorFrame): void {
-    const { identity, client, coordinatorKey } = this.#options;
+    const { identity, client } = this.#options;
     switch (frame.kind) {
       case 'challenge': {
         const signature = identity.sign(signedBytes('session', { client, nonce: frame.nonce }));
@@ -179,7 +184,7 @@ export class Participant {
         if (this.#secure === undefined || !sameTask(this.#secure.plan, frame.task)) return;
         return this.#secure.task.receive(frame.frame);
       case 'receipt':
-        if (!verifySignature(coordinatorKey, signedBytes('receipt', frame.receipt), frame.signature)) {
+        if (!this.#checkReceipt(frame)) {
           return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
         }
         return this.#post({ kind: 'receipt', receipt: frame.receipt });
@@ -255,6 +260,8 @@ export class Participant {
   #startSecure(plan: RoundPlan, abort: AbortController): void {
     const { client, secure: site, admit = atOnce } = this.#options;
     const task = taskOf(plan);
+    if (site === undefined)
+      return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
     const end = (detail: string | undefined) => {
       this.#secure = undefined;
       if (detail !== undefined) this.#options.notice?.('refused', { ...task, detail });

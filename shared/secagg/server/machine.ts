@@ -39,7 +39,7 @@ export function startServer(context: ServerContext): ServerState {
   const fault = paramsFault(context.params);
   if (fault !== undefined) throw fault;
   const aggregationId = aggregationIdOf(context.suite, context.params, context.aggregation);
-  return { phase: 'advertise', aggregationId, advertisements: [] };
+  return { phase: 'advertise', aggregationId, advertisements: [], absent: [] };
 }
 
 /** One step. Pure but for `context.sum`, to which a masked vector is added, and `context.rng`. */
@@ -142,7 +142,9 @@ function dropMember(context: ServerContext, state: Active, drop: Drop): ActiveSt
   const output: ServerOutput = { kind: 'drop', phase: state.phase, ...drop };
   if (state.phase === 'advertise') {
     const advertisements = state.advertisements.filter(({ id }) => drop.reason !== 'refused' || id !== drop.id);
-    return [{ ...state, advertisements }, [output]];
+    const isIn = advertisements.some(({ id }) => id === drop.id);
+    const absent = isIn || state.absent.includes(drop.id) ? state.absent : [...state.absent, drop.id];
+    return [{ ...state, advertisements, absent }, [output]];
   }
   const index = topologyOf(context, state).indexOf.get(drop.id);
   if (index === undefined || state.gone[index]) return [state, []];
@@ -151,7 +153,7 @@ function dropMember(context: ServerContext, state: Active, drop: Drop): ActiveSt
 
 function closeIfComplete(context: ServerContext, [state, outputs]: ActiveStep): ServerStep {
   if (state.phase === 'advertise') {
-    const full = state.advertisements.length >= context.params.cohortMax;
+    const full = state.advertisements.length + state.absent.length >= context.params.cohortMax;
     return full ? close(context, [state, outputs]) : [state, outputs];
   }
   return isWaiting(state) ? [state, outputs] : close(context, [state, outputs]);
