@@ -106,7 +106,12 @@ export class Deployment {
     const deployment = new Deployment(await mkdtemp(join(tmpdir(), 'starling-deployment-')));
     const { dataDir, folder } = deployment;
     const args = ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--log-level', 'warn'];
-    await deployment.start(args, folder).line(/listens on/);
+    try {
+      await deployment.start(args, folder).line(/listens on/);
+    } catch (thrown) {
+      await deployment.close();
+      throw thrown;
+    }
     return deployment;
   }
 
