@@ -97,6 +97,8 @@ export class Participant {
   /** What came with the last plan. */
   #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
   #stopped = false;
+  /** Each ends a wait, which would otherwise keep the process alive for up to half a minute after the end. */
+  readonly #waits = new Set<() => void>();
   #finish: (error?: FlError) => void = () => {};
   /** Settles when the participant has stopped; rejects when coming back is of no use. */
   readonly done: Promise<void>;
@@ -107,7 +109,10 @@ export class Participant {
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
     this.done = new Promise((resolve, reject) => {
-      this.#finish = (error) => (error === undefined ? resolve() : reject(error));
+      this.#finish = (error) => {
+        for (const cancel of this.#waits) cancel();
+        return error === undefined ? resolve() : reject(error);
+      };
     });
   }
 
@@ -161,7 +166,17 @@ export class Participant {
     const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
     this.#failures++;
     this.#options.notice?.('disconnected', { reason, delayMs: Math.round(delayMs) });
-    this.#options.clock.after(delayMs, () => this.#connect());
+    this.#after(delayMs, () => this.#connect());
+  }
+
+  /** Calls `fire` in a while; never, if this participant ends before. */
+  #after(delayMs: number, fire: () => void): void {
+    if (this.#stopped) return;
+    const cancel = this.#options.clock.after(delayMs, () => {
+      this.#waits.delete(cancel);
+      fire();
+    });
+    this.#waits.add(cancel);
   }
 
   #receive(frame: CoordinatorFrame): void {
@@ -457,7 +472,7 @@ export class Participant {
         if (FlError.from(error).code !== 'unavailable' && session === this.#session) throw error;
         const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
         const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
-        await new Promise<void>((resolve) => this.#options.clock.after(delayMs, resolve));
+        await new Promise<void>((resolve) => this.#after(delayMs, resolve));
       }
     }
   }
