@@ -76,7 +76,11 @@ export interface RunState {
   readonly stage: Stage;
 }
 
-export type RoundEvent = { readonly atMs: number } & (
+export type RoundEvent = {
+  readonly atMs: number;
+} & /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
+(
+  | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'online'; readonly client: string }
   | { readonly kind: 'offline'; readonly client: string }
   /** A complete update whose hash, shape and numbers are right. */

@@ -52,9 +52,11 @@ export async function runFederation(options: FederationOptions): Promise<Simulat
       }
       const failed = Promise.race(children.map(({ failure }) => failure));
       const work = follow(options, admin);
+      const backend = children[1].line(/^back end /);
       await Promise.race([work, failed, aborted(signal)]);
       const { info } = await admin.getRun(await work);
-      return await concludeDirectory({ ...options, directory: info.directory });
+      const [, , name] = (await backend).replace(':', '').split(' ');
+      return await concludeDirectory({ ...options, backend: name, directory: info.directory });
     } finally {
       admin.close();
     }
