@@ -5,7 +5,6 @@
 import { contributionLayout, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
-import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
@@ -22,7 +21,7 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
-import { type PlanReader, planReader } from './plan.js';
+import { type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import { newSession, type SessionEffect, type SessionEvent, type SessionState, step, taskOf } from './session.js';
 import type { ClientStore } from './store.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
@@ -41,6 +40,7 @@ export interface ParticipantOptions {
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
+  readonly readModel?: ModelReader;
   readonly store: ClientStore;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
@@ -60,6 +60,7 @@ export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
+  readonly #readModel: ModelReader;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -78,6 +79,7 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
+    this.#readModel = options.readModel ?? modelReader();
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -284,11 +286,7 @@ export class Participant {
     const layout = layoutOf(plan.work.model);
     const came = this.#smallModel?.sha256 === plan.modelSha256 ? this.#smallModel.file : undefined;
     const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
-    const { params } = decode(file, { expect: layout });
-    const got = sha256Of(params);
-    if (got !== plan.modelSha256)
-      throw new FlError('corrupt', `model: expected sha256 ${plan.modelSha256}, got ${got}`);
-    return params.values;
+    return this.#readModel(file, { layout, sha256: plan.modelSha256 });
   }
 
   /** The model's file; a cut download goes on at its offset. */

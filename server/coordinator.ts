@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { valuesOf } from '../shared/codecs/bytes.js';
+import { valuesIn } from '../shared/codecs/bytes.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
 import { signReceipts } from '../shared/receipts.js';
@@ -269,7 +269,7 @@ export class Coordinator implements ParticipantService, AdminService {
   async #offer(run: Run, client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const got = sha256Hex(bytes);
     if (got !== header.sha256) throw new FlError('corrupt', `update: expected sha256 ${header.sha256}, got ${got}`);
-    return run.offer(client, header, valuesOf(bytes));
+    return run.offer(client, header, valuesIn(bytes));
   }
 
   // ---- operator ------------------------------------------------------------------------------------------------

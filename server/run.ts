@@ -16,7 +16,7 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../shared/service.js';
-import { createSum, type ExactSum } from './aggregators/exact-sum.js';
+import { createSum, type ExactSum, type Prepared } from './aggregators/exact-sum.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
@@ -56,10 +56,9 @@ export interface RunSurroundings {
   fatal(error: FlError): void;
 }
 
-/** A verified update that waits for the engine's answer. */
+/** An update that waits for the engine's answer; `update` is absent when there is nothing to add. */
 interface Offer {
-  readonly values: Float32Array;
-  readonly weights: readonly number[];
+  readonly update: Prepared | undefined;
   resolve(reply: UploadReply): void;
 }
 
@@ -276,7 +275,7 @@ export class Run {
     const { round, attempt, sha256: updateSha256 } = header;
     const detail = faultOfHeader(header, this.contributionLayout(round));
     if (detail === undefined) return undefined;
-    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
   }
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
@@ -285,13 +284,13 @@ export class Run {
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const refusal = this.#sum.sum.validate(values, { weight: weights });
-    if (refusal !== undefined) {
-      const { detail } = refusal;
-      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    const update = this.#sum.sum.prepare(values, { weight: weights });
+    if ('reason' in update) {
+      const { detail } = update;
+      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
     }
     const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
-    return this.#ask(client, event, { values, weights });
+    return this.#ask(client, event, update);
   }
 
   /** The answer to an update whose fate is known; undefined: it is wanted. */
@@ -318,11 +317,11 @@ export class Run {
   #ask(
     client: string,
     event: Untimed<Extract<RoundEvent, { kind: 'arrived' | 'invalid' }>>,
-    { values, weights }: Pick<Offer, 'values' | 'weights'>,
+    update?: Prepared,
   ): Promise<UploadReply> {
     const key = `${client}/${event.updateSha256}`;
     return new Promise((resolve) => {
-      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { values, weights, resolve }]);
+      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { update, resolve }]);
       this.post(event);
     });
   }
@@ -333,7 +332,7 @@ export class Run {
     if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
     if (rest.length > 0) this.#offers.set(key, rest);
     else this.#offers.delete(key);
-    if (outcome === 'add') this.#sum!.sum.add(offer.values, offer.weights);
+    if (outcome === 'add' && offer.update !== undefined) this.#sum!.sum.addPrepared(offer.update);
     offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
   }
 
@@ -389,8 +388,6 @@ function together(effects: readonly Effect[]): Deed[] {
   }
   return deeds;
 }
-
-const noValues = { values: new Float32Array(0), weights: [] };
 
 function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
   const last = layout.at(-1);

@@ -4,8 +4,8 @@
  * transport and however many workers train.
  */
 import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
-import { Participant } from '../client/participant.js';
-import { type PlanReader, planReader } from '../client/plan.js';
+import { Participant, type ParticipantOptions } from '../client/participant.js';
+import { modelReader, planReader } from '../client/plan.js';
 import { memoryStore } from '../client/store.js';
 import type { TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
@@ -20,7 +20,7 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
-import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
+import { receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
@@ -82,11 +82,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
-    const readPlan = planReader(coordinatorKeyOf(rng));
-    const checkReceipt = receiptCheck(coordinatorKeyOf(rng));
+    const readers = readersOf(coordinatorKeyOf(rng));
     const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, checkReceipt, admit }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readers, admit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -123,6 +122,14 @@ async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinato
   };
 }
 
+type Readers = Required<Pick<ParticipantOptions, 'readPlan' | 'readModel' | 'checkReceipt'>>;
+
+/** What comes to all clients alike is checked once for all. */
+function readersOf(coordinatorKey: Uint8Array): Readers {
+  const [readPlan, readModel] = [planReader(coordinatorKey), modelReader()];
+  return { readPlan, readModel, checkReceipt: receiptCheck(coordinatorKey) };
+}
+
 async function enter(about: {
   options: SimulationOptions;
   client: string;
@@ -130,11 +137,10 @@ async function enter(about: {
   rng: Rng;
   network: Network;
   registry: Registry;
-  readPlan: PlanReader;
-  checkReceipt: ReceiptCheck;
+  readers: Readers;
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, readPlan, checkReceipt, admit } = about;
+  const { options, client, index, rng, network, registry, readers, admit } = about;
   const identity = identityFromSeed(rng.split(`identity/${client}`).bytes(32));
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
@@ -143,9 +149,8 @@ async function enter(about: {
     client,
     identity,
     coordinatorKey: coordinatorKeyOf(rng),
-    readPlan,
-    checkReceipt,
-    store: memoryStore(),
+    ...readers,
+    store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
     slice: { index, count: options.clients },
     refuse: ({ kind, round, attempt }) => {

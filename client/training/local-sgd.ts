@@ -16,7 +16,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Contribution, UPDATE_CHANNEL } from '../../shared/channels.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { firstNonFinite, type HostTensors, type Layout, packTensors } from '../../shared/params.js';
+import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import type { TrainingSpec } from '../../shared/round.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
@@ -115,13 +115,14 @@ function planOf<Data>({ workload, phase, shared, own }: LocalSgdInput<Data>): Pl
     if (shared[name] === undefined) throw invalidArgument('update channel', 'tensors of the model', name);
     trained[name] = shared[name];
   }
-  const { layout: sharedLayout, values: sharedValues } = packTensors(trained);
   const { layout, values: start } = packTensors({ ...trained, ...own });
-  if (layout.length !== sharedLayout.length + Object.keys(own).length) {
+  const sharedTensors = Object.keys(trained).length;
+  if (layout.length !== sharedTensors + Object.keys(own).length) {
     throw invalidArgument('private tensors', 'names that no shared tensor has', Object.keys(own).join(', '));
   }
+  const sharedSize = sizeOf(layout.slice(0, sharedTensors));
   const frozen = Object.entries(shared).filter(([name]) => trained[name] === undefined);
-  return { layout, sharedTensors: sharedLayout.length, sharedSize: sharedValues.length, start, frozen };
+  return { layout, sharedTensors, sharedSize, start, frozen };
 }
 
 function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
