@@ -227,10 +227,15 @@ async function finish<Data>(
   const kept: HostTensors = {};
   for (const [i, { name, shape, offset, size }] of layout.entries()) {
     if (own[name] !== undefined) kept[name] = { shape, data: local[i].slice() };
-    else for (let k = 0; k < size; k++) values[offset + k] = local[i][k] - start[offset + k];
+    else subtract(local[i], start.subarray(offset, offset + size), values.subarray(offset, offset + size));
   }
   const weights = new Array<number>(sharedTensors).fill(shard.train.length);
   return { contribution: { values, weights, metrics: { loss } }, own: kept };
+}
+
+/** a − b into `difference`. On its own, so that the loop only ever sees three vectors: a third of the time. */
+function subtract(a: Float32Array, b: Float32Array, difference: Float32Array): void {
+  for (let i = 0; i < difference.length; i++) difference[i] = a[i] - b[i];
 }
 
 function diverged(what: string): FlError {
