@@ -21,7 +21,7 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
-import { type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
+import { equal, type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import { newSession, type SessionEffect, type SessionEvent, type SessionState, step, taskOf } from './session.js';
 import type { ClientStore } from './store.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
@@ -40,7 +40,7 @@ export interface ParticipantOptions {
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
-  readonly readModel?: ModelReader;
+  readonly models?: ModelReader;
   readonly store: ClientStore;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
@@ -60,7 +60,7 @@ export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
-  readonly #readModel: ModelReader;
+  readonly #models: ModelReader;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -79,7 +79,7 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
-    this.#readModel = options.readModel ?? modelReader();
+    this.#models = options.models ?? modelReader();
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -286,7 +286,7 @@ export class Participant {
     const layout = layoutOf(plan.work.model);
     const came = this.#smallModel?.sha256 === plan.modelSha256 ? this.#smallModel.file : undefined;
     const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
-    return this.#readModel(file, { layout, sha256: plan.modelSha256 });
+    return this.#models.read(file, { layout, sha256: plan.modelSha256 });
   }
 
   /** The model's file; a cut download goes on at its offset. */
@@ -294,13 +294,16 @@ export class Participant {
     const { run, modelSha256, modelSizeBytes } = plan;
     const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
     if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
-    const file = new Uint8Array(modelSizeBytes);
+    const known = this.#models.known(modelSha256);
+    const file = known?.length === modelSizeBytes ? known : new Uint8Array(modelSizeBytes);
     let offset = 0;
     await this.#persist(signal, async (session) => {
       const request = { run, sha256: modelSha256, offset };
       for await (const chunk of this.#options.service.download(session, request)) {
         if (offset + chunk.length > file.length) throw new FlError('corrupt', 'model: longer than the plan says');
-        file.set(chunk, offset);
+        if (file !== known) file.set(chunk, offset);
+        else if (!equal(chunk, file.subarray(offset, offset + chunk.length)))
+          throw new FlError('corrupt', 'model: not the file that its hash stood for before');
         offset += chunk.length;
       }
       if (offset < file.length) throw new FlError('unavailable', 'model: the download was cut');

@@ -32,27 +32,31 @@ export function planReader(coordinatorKey: Uint8Array): PlanReader {
   };
 }
 
-/**
- * The values of a model's file, which nobody may change.
- * @throws FlError corrupt: no model of this layout, or not the one of this hash
- */
-export type ModelReader = (
-  file: Uint8Array,
-  expect: { readonly layout: Layout; readonly sha256: string },
-) => Float32Array;
+export interface ModelReader {
+  /** A file of this model that was read before; nobody may change it. */
+  known(sha256: string): Uint8Array | undefined;
+  /**
+   * The values of a model's file, which nobody may change.
+   * @throws FlError corrupt: no model of this layout, or not the one of this hash
+   */
+  read(file: Uint8Array, expect: { readonly layout: Layout; readonly sha256: string }): Float32Array;
+}
 
 export function modelReader(): ModelReader {
   let last: { file: Uint8Array; sha256: string; values: Float32Array } | undefined;
-  return (file, { layout, sha256 }) => {
-    if (last?.sha256 === sha256 && equal(last.file, file)) return last.values;
-    const { params } = decode(file, { expect: layout });
-    const got = sha256Of(params);
-    if (got !== sha256) throw new FlError('corrupt', `model: expected sha256 ${sha256}, got ${got}`);
-    last = { file, sha256, values: params.values };
-    return params.values;
+  return {
+    known: (sha256) => (last?.sha256 === sha256 ? last.file : undefined),
+    read(file, { layout, sha256 }) {
+      if (last?.sha256 === sha256 && (last.file === file || equal(last.file, file))) return last.values;
+      const { params } = decode(file, { expect: layout });
+      const got = sha256Of(params);
+      if (got !== sha256) throw new FlError('corrupt', `model: expected sha256 ${sha256}, got ${got}`);
+      last = { file, sha256, values: params.values };
+      return params.values;
+    },
   };
 }
 
-function equal(a: Uint8Array, b: Uint8Array): boolean {
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }

@@ -122,12 +122,12 @@ async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinato
   };
 }
 
-type Readers = Required<Pick<ParticipantOptions, 'readPlan' | 'readModel' | 'checkReceipt'>>;
+type Readers = Required<Pick<ParticipantOptions, 'readPlan' | 'models' | 'checkReceipt'>>;
 
 /** What comes to all clients alike is checked once for all. */
 function readersOf(coordinatorKey: Uint8Array): Readers {
-  const [readPlan, readModel] = [planReader(coordinatorKey), modelReader()];
-  return { readPlan, readModel, checkReceipt: receiptCheck(coordinatorKey) };
+  const [readPlan, checkReceipt] = [planReader(coordinatorKey), receiptCheck(coordinatorKey)];
+  return { readPlan, models: modelReader(), checkReceipt };
 }
 
 async function enter(about: {

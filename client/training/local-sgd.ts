@@ -149,7 +149,7 @@ interface State {
 
 function startState({ layout, start, sharedTensors }: Plan, { momentum, proximalMu }: TrainingSpec): State {
   const upload = (entries: Layout): tf.Tensor[] =>
-    entries.map(({ shape, offset, size }) => tf.tensor(start.slice(offset, offset + size), [...shape]));
+    entries.map(({ shape, offset, size }) => tf.tensor(start.subarray(offset, offset + size), [...shape]));
   return {
     params: upload(layout),
     velocity: momentum === 0 ? [] : layout.map(({ shape }) => tf.zeros([...shape])),
