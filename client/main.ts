@@ -12,7 +12,8 @@ import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../sh
 import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc.js';
 import { Participant } from './participant.js';
-import { allowAll, parsePolicy, refusalOf } from './policy.js';
+import { allowAll, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
+import { fileSecureStore } from './secure-store.js';
 import { fileStore } from './store.js';
 import { createTrainerPool } from './training/pool.js';
 
@@ -99,10 +100,15 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
+  const signingSeed = await readFile(join(directory, 'identity.key'));
   const participant = await Participant.start({
     service,
     client: membership.client,
-    identity: identityFromSeed(await readFile(join(directory, 'identity.key'))),
+    identity: identityFromSeed(signingSeed),
+    secure: {
+      ...{ signingSeed, policy: securePolicyOf(policy), rng: rngFromEntropy() },
+      store: await fileSecureStore(join(directory, 'secure')),
+    },
     coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
     store: await fileStore(directory),
     trainer,

@@ -2,15 +2,17 @@
  * The shell around a client's session: keeps one control stream to the coordinator, comes back when it breaks, and is
  * the hand for each effect: download, train, keep, upload, forget. Outbound connections only.
  */
-import { contributionLayout, phaseOfRound } from '../shared/channels.js';
+import { type Contribution, contributionLayout, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
+import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
+import type { SumMetrics } from '../shared/metrics.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
 import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
+import type { ClientPolicy } from '../shared/secagg/index.js';
 import {
   CHUNK_BYTES,
   type ClientFrame,
@@ -22,7 +24,17 @@ import {
   SMALL_BYTES,
 } from '../shared/service.js';
 import { equal, type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
-import { newSession, type SessionEffect, type SessionEvent, type SessionState, step, taskOf } from './session.js';
+import type { SecureStore } from './secure-store.js';
+import { type PlainContribution, SecureTask } from './secure-task.js';
+import {
+  newSession,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionState,
+  sameTask,
+  step,
+  taskOf,
+} from './session.js';
 import type { ClientStore } from './store.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
 
@@ -42,18 +54,32 @@ export interface ParticipantOptions {
   readonly checkReceipt?: ReceiptCheck;
   readonly models?: ModelReader;
   readonly store: ClientStore;
+  /** Absent: plans with secure aggregation are declined. */
+  readonly secure?: SecureSite;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
   readonly refuse?: (plan: RoundPlan) => { readonly reason: DeclineReason; readonly detail: string } | undefined;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
-  readonly admit?: (task: () => Promise<void>) => Promise<void>;
+  readonly admit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly rng: Rng;
   readonly version: string;
   readonly notice?: (message: string, fields: object) => void;
+}
+
+/** What secure aggregation needs of a site. */
+export interface SecureSite {
+  /** Ed25519, 32 bytes; the same key as `identity`. */
+  readonly signingSeed: Uint8Array;
+  readonly policy: ClientPolicy;
+  readonly store: SecureStore;
+  /** The site's own list of who is enrolled; absent: the list that the coordinator signed into the plan. */
+  readonly enrolled?: ReadonlyMap<string, Uint8Array>;
+  /** For keys, seeds and shares: from the operating system, except in a simulation. */
+  readonly rng: Rng;
 }
 
 export class Participant {
@@ -66,6 +92,8 @@ export class Participant {
   #session: Uint8Array | undefined;
   #failures = 0;
   #work: { task: TaskId; abort: AbortController } | undefined;
+  /** The aggregation that the current task goes through, if it is a secure one. */
+  #secure: { readonly plan: RoundPlan; readonly task: SecureTask } | undefined;
   readonly #uploading = new Set<string>();
   /** What came with the last plan. */
   #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
@@ -154,6 +182,9 @@ export class Participant {
         return this.#onPlan(frame);
       case 'withdrawal':
         return this.#post({ kind: 'withdrawn', task: frame.task });
+      case 'secure':
+        if (this.#secure === undefined || !sameTask(this.#secure.plan, frame.task)) return;
+        return this.#secure.task.receive(frame.frame);
       case 'receipt':
         if (!this.#checkReceipt(frame)) {
           return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
@@ -175,6 +206,10 @@ export class Participant {
       return this.#options.notice?.('plan ignored', { reason: FlError.from(error).message });
     }
     this.#smallModel = { sha256: plan.modelSha256, file: model };
+    if (this.#secure !== undefined && sameTask(this.#secure.plan, plan)) {
+      if (this.#secure.plan.secure?.nonce === plan.secure?.nonce) return this.#secure.task.resume();
+      this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
+    }
     const refusal = this.#options.refuse?.(plan);
     this.#post({ kind: 'plan', plan, ...(refusal === undefined ? {} : { refusal }) });
   }
@@ -192,7 +227,7 @@ export class Participant {
       case 'send':
         return this.#stream?.send(effect.frame);
       case 'cancel':
-        return this.#work?.abort.abort();
+        return this.#cancel();
       case 'work':
         return void this.#startWork(effect.plan);
       case 'upload':
@@ -209,11 +244,62 @@ export class Participant {
     this.#finish(FlError.from(error));
   }
 
+  #cancel(): void {
+    this.#work?.abort.abort();
+    this.#secure?.task.withdraw();
+    this.#secure = undefined;
+  }
+
   #startWork(plan: RoundPlan): void {
     const abort = new AbortController();
     this.#work = { task: taskOf(plan), abort };
-    const { admit = (task) => task() } = this.#options;
+    if (plan.work.secure !== undefined) return this.#startSecure(plan, abort);
+    const { admit = atOnce } = this.#options;
     void admit(() => this.#doWork(plan, abort));
+  }
+
+  /** Keys and shares first; training when the cohort is frozen; then only what is masked goes out. */
+  #startSecure(plan: RoundPlan, abort: AbortController): void {
+    const { client, secure: site, admit = atOnce } = this.#options;
+    const task = taskOf(plan);
+    if (site === undefined)
+      return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
+    const end = (detail: string | undefined) => {
+      this.#secure = undefined;
+      if (detail !== undefined) this.#options.notice?.('refused', { ...task, detail });
+      this.#post({ kind: 'finished', task });
+    };
+    try {
+      const options = { signal: abort.signal, onProgress: this.#progressOf(task) };
+      const secure = SecureTask.start({
+        ...{ plan, client, store: site.store, signingSeed: site.signingSeed, policy: site.policy },
+        ...(site.enrolled !== undefined && { enrolled: site.enrolled }),
+        rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
+        contribute: () => admit(() => this.#contribute(plan, options)),
+        send: (frame) => this.#sendSecure(plan, frame),
+        ended: end,
+        failed: ({ message }) => this.#post({ kind: 'failed', task, detail: message }),
+      });
+      this.#secure = { plan, task: secure };
+    } catch (error) {
+      this.#post({ kind: 'failed', task, detail: FlError.from(error).message });
+    }
+  }
+
+  async #contribute(plan: RoundPlan, options: TaskOptions): Promise<PlainContribution> {
+    if (plan.kind === 'evaluate') {
+      return { values: new Float32Array(0), weight: 1, metrics: await this.#evaluated(plan, options) };
+    }
+    const { values, weights, metrics } = await this.#trained(plan, options);
+    return { values, weight: weights[0] ?? 0, metrics };
+  }
+
+  /** A small frame through the stream; a large masked vector by an upload of its own. */
+  #sendSecure(plan: RoundPlan, frame: Uint8Array): void {
+    if (frame.length <= SMALL_BYTES) return this.#stream?.send({ kind: 'secure', task: taskOf(plan), frame });
+    const { run, round, attempt } = plan;
+    const header = { run, round, attempt, weights: [], metrics: {}, sha256: sha256Hex(frame), sizeBytes: frame.length };
+    void this.#send(header, frame);
   }
 
   async #doWork(plan: RoundPlan, abort: AbortController): Promise<void> {
@@ -234,32 +320,41 @@ export class Participant {
   }
 
   async #train(plan: RoundPlan, options: TaskOptions): Promise<void> {
-    const { store, trainer } = this.#options;
-    const own = await store.ownBefore(plan.run, plan.round);
-    const result = await trainer.run(
-      { kind: 'train', ...(await this.#taskFor(plan, options)), ...(own && { own }) },
-      options,
-    );
+    const { values, weights, metrics } = await this.#trained(plan, options);
     if (options.signal?.aborted) return;
-    const { values, weights, metrics } = result.contribution;
-    checkSize(plan, values);
     const { run, round, attempt } = plan;
     const header: UpdateHeader = {
       ...{ run, round, attempt, weights, metrics },
       sha256: sha256Of({ values }),
       sizeBytes: values.byteLength,
     };
-    if (result.own !== undefined) await store.keepOwn(run, round, result.own); // before the update that depends on it
-    await store.keep({ header, values });
+    await this.#options.store.keep({ header, values });
     this.#post({ kind: 'trained', task: taskOf(plan), sha256: header.sha256 });
   }
 
+  /** Trains; private tensors are on disk when it resolves, before anything that depends on them. */
+  async #trained(plan: RoundPlan, options: TaskOptions): Promise<Contribution> {
+    const { store, trainer } = this.#options;
+    const own = await store.ownBefore(plan.run, plan.round);
+    const result = await trainer.run(
+      { kind: 'train', ...(await this.#taskFor(plan, options)), ...(own && { own }) },
+      options,
+    );
+    checkSize(plan, result.contribution.values);
+    if (result.own !== undefined) await store.keepOwn(plan.run, plan.round, result.own);
+    return result.contribution;
+  }
+
   async #evaluate(plan: RoundPlan, options: TaskOptions): Promise<void> {
+    const metrics = await this.#evaluated(plan, options);
+    if (!options.signal?.aborted) this.#post({ kind: 'evaluated', task: taskOf(plan), metrics });
+  }
+
+  async #evaluated(plan: RoundPlan, options: TaskOptions): Promise<SumMetrics> {
     const { store, trainer } = this.#options;
     const own = await store.ownBefore(plan.run, plan.round + 1);
     const task = { kind: 'evaluate' as const, ...(await this.#taskFor(plan, options)), ...(own && { own }) };
-    const { metrics } = await trainer.run(task, options);
-    if (!options.signal?.aborted) this.#post({ kind: 'evaluated', task: taskOf(plan), metrics });
+    return (await trainer.run(task, options)).metrics;
   }
 
   async #taskFor(plan: RoundPlan, options: TaskOptions) {
@@ -318,24 +413,35 @@ export class Participant {
     this.#uploading.add(key);
     try {
       const { header, values } = await this.#options.store.read(update);
+      await this.#send(header, bytesOf(values));
+    } catch (error) {
+      this.#options.notice?.('upload failed', { ...update, reason: FlError.from(error).message });
+    } finally {
+      this.#uploading.delete(key);
+    }
+  }
+
+  /** Sends bytes under their header, going on where a broken call stopped. */
+  async #send(header: UpdateHeader, bytes: Uint8Array): Promise<void> {
+    const { run, round, attempt, sha256 } = header;
+    const update = { run, round, attempt, sha256 };
+    try {
       const signature = this.#options.identity.sign(signedBytes('update', header));
       if (header.sizeBytes <= SMALL_BYTES) {
-        this.#stream?.send({ kind: 'small-update', signed: { header, signature }, data: bytesOf(values) });
+        this.#stream?.send({ kind: 'small-update', signed: { header, signature }, data: bytes });
         return; // the receipt answers
       }
       let first = true;
       await this.#persist(undefined, async (session) => {
         const offset = first ? 0 : await this.#options.service.uploadStatus(session, update);
         first = false;
-        const chunks = chunksOf(bytesOf(values), offset);
+        const chunks = chunksOf(bytes, offset);
         const reply = await this.#options.service.upload(session, { header, signature }, offset, chunks);
         if (reply.outcome === 'rejected')
           this.#options.notice?.('update rejected', { ...update, reason: reply.detail });
       });
     } catch (error) {
       this.#options.notice?.('upload failed', { ...update, reason: FlError.from(error).message });
-    } finally {
-      this.#uploading.delete(key);
     }
   }
 
@@ -356,6 +462,10 @@ export class Participant {
       }
     }
   }
+}
+
+function atOnce<T>(task: () => Promise<T>): Promise<T> {
+  return task();
 }
 
 function checkSize(plan: RoundPlan, values: Float32Array): void {

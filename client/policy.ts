@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { FlError } from '../shared/errors.js';
 import type { RoundPlan } from '../shared/round.js';
+import { type ClientPolicy, DEFAULT_POLICY } from '../shared/secagg/index.js';
 
 const schema = z.strictObject({
   /** Names of workloads that may train here; absent: all. */
@@ -15,6 +16,12 @@ const schema = z.strictObject({
   'max-local-steps': z.int().min(1).optional(),
   'max-rounds': z.int().min(1).optional(),
   'max-model-bytes': z.int().min(1).optional(),
+  /** Whether a plan without secure aggregation is declined. */
+  'require-secure-aggregation': z.boolean().optional(),
+  /** Fewest clients in a secure sum. */
+  'min-survivors': z.int().min(2).optional(),
+  /** Fraction of a cohort that may collude with the coordinator and still learn nothing. */
+  'adversary-fraction': z.number().min(0).lt(1).optional(),
 });
 
 export type Policy = z.infer<typeof schema>;
@@ -44,6 +51,9 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
   if (policy.workloads !== undefined && !policy.workloads.includes(workload)) {
     return `policy: workloads: expected one of ${policy.workloads.join(', ')}, got ${workload}`;
   }
+  if (policy['require-secure-aggregation'] && plan.work.secure === undefined) {
+    return 'policy: require-secure-aggregation: expected secure aggregation, got none';
+  }
   return (
     atLeast('min-cohort', policy['min-cohort'], plan.cohort) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
@@ -51,6 +61,15 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
     atMost('max-rounds', policy['max-rounds'], rounds) ??
     atMost('max-model-bytes', policy['max-model-bytes'], plan.modelSizeBytes)
   );
+}
+
+/** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */
+export function securePolicyOf(policy: Policy): ClientPolicy {
+  return {
+    cohortMin: policy['min-cohort'] ?? DEFAULT_POLICY.cohortMin,
+    survivorsMin: policy['min-survivors'] ?? DEFAULT_POLICY.survivorsMin,
+    adversaryFraction: policy['adversary-fraction'] ?? DEFAULT_POLICY.adversaryFraction,
+  };
 }
 
 function atMost(key: string, limit: number | undefined, got: number | undefined): string | undefined {

@@ -33,7 +33,9 @@ export type SessionEvent =
   /** The update is on this client's disk. */
   | { readonly kind: 'trained'; readonly task: TaskId; readonly sha256: string }
   | { readonly kind: 'evaluated'; readonly task: TaskId; readonly metrics: SumMetrics }
-  | { readonly kind: 'failed'; readonly task: TaskId; readonly detail: string };
+  | { readonly kind: 'failed'; readonly task: TaskId; readonly detail: string }
+  /** Over, and the coordinator knows how: secure aggregation says so itself. */
+  | { readonly kind: 'finished'; readonly task: TaskId };
 
 export type SessionEffect =
   | { readonly kind: 'work'; readonly plan: RoundPlan }
@@ -84,6 +86,8 @@ function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]):
       if (state.online)
         out.push({ kind: 'send', frame: { kind: 'evaluation', task: event.task, metrics: event.metrics } });
       return { ...state, working: undefined };
+    case 'finished':
+      return isWorkingOn(state, event.task) ? { ...state, working: undefined } : state;
     case 'failed':
       if (!isWorkingOn(state, event.task)) return state;
       if (state.online) out.push(decline(event.task, 'failed', event.detail));
@@ -144,7 +148,7 @@ function isWorkingOn(state: SessionState, task: TaskId): boolean {
   return state.working !== undefined && sameTask(state.working, task);
 }
 
-function sameTask(a: TaskId, b: TaskId): boolean {
+export function sameTask(a: TaskId, b: TaskId): boolean {
   return a.run === b.run && a.kind === b.kind && a.round === b.round && a.attempt === b.attempt;
 }
 

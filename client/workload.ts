@@ -11,7 +11,7 @@ import type { MetricSum, SumMetrics } from '../shared/metrics.js';
 import type { HostTensors, TensorSpec } from '../shared/params.js';
 import type { Examples } from '../shared/partition.js';
 import type { Rng } from '../shared/rng.js';
-import type { Hyper, TrainingSpec } from '../shared/round.js';
+import type { Hyper, MaskedMetric, TrainingSpec } from '../shared/round.js';
 
 export type ScaleName = 'smoke' | 'demo' | 'full';
 export type Split = 'train' | 'test';
@@ -41,6 +41,11 @@ export interface Manifest {
   readonly privacyUnits: readonly ('client' | 'example')[];
   /** Kinds of rounds; absent: one phase 'train' with the update channel over all shared tensors. */
   phases?(hyper: Hyper, shared: readonly TensorSpec[]): readonly PhaseSpec[];
+  /**
+   * The test metrics with their sizes and the most that one example adds to a sum: what lets them travel inside a masked
+   * vector. Absent: the workload cannot be run with secure aggregation.
+   */
+  maskedMetrics?(hyper: Hyper): readonly MaskedMetric[];
   /** The metric that a person looks at first, and which way is better. */
   readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
 }

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { valuesIn } from '../shared/codecs/bytes.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
 import { signReceipts } from '../shared/receipts.js';
@@ -202,6 +201,9 @@ export class Coordinator implements ParticipantService, AdminService {
         const atMs = this.#options.clock.nowMs();
         return run.feed.emit({ kind: 'progress', atMs, round: task.round, client, stepsDone, stepsTotal });
       }
+      case 'secure':
+        run.traffic.up += frame.frame.length;
+        return run.receiveSecure(client, task, frame.frame);
       case 'decline':
         return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
       case 'evaluation':
@@ -269,7 +271,7 @@ export class Coordinator implements ParticipantService, AdminService {
   async #offer(run: Run, client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const got = sha256Hex(bytes);
     if (got !== header.sha256) throw new FlError('corrupt', `update: expected sha256 ${header.sha256}, got ${got}`);
-    return run.offer(client, header, valuesIn(bytes));
+    return run.offer(client, header, bytes);
   }
 
   // ---- operator ------------------------------------------------------------------------------------------------
@@ -354,9 +356,11 @@ export class Coordinator implements ParticipantService, AdminService {
   // ---- inside --------------------------------------------------------------------------------------------------
 
   #surroundings() {
-    const { clock, identity, fatal } = this.#options;
+    const { clock, identity, fatal, rng, registry } = this.#options;
+    const keysOf = (clients: readonly string[]) =>
+      Object.fromEntries(clients.map((client) => [client, hex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, fatal, send };
+    return { clock, identity, fatal, send, rng, keysOf };
   }
 
   #run(id: string): Run {

@@ -1,10 +1,10 @@
 /**
  * What the report and a late receipt need to know of a run's past; the fold of its journal, beside the engine's state.
  */
-import { type SumMetrics, sumMetrics } from '../shared/metrics.js';
+import type { SumMetrics } from '../shared/metrics.js';
 import type { Receipt, RoundSummary } from '../shared/round.js';
 import type { PendingUpdate } from '../shared/service.js';
-import { dropReceipt, type RunRecord } from './round-state.js';
+import { dropReceipt, type Evaluation, type RunRecord } from './round-state.js';
 
 interface CommittedRound {
   readonly attempt: number;
@@ -37,9 +37,8 @@ export class History {
   }
 
   /** The record of a round that is over; only the last evaluation is kept client by client. */
-  roundEnded(summary: RoundSummary, evaluation: Readonly<Record<string, SumMetrics>>, isLast: boolean): RunRecord {
-    const pooled = sumMetrics(evaluation);
-    return { kind: 'round-ended', atMs: 0, summary, pooled, perClient: isLast ? evaluation : {} };
+  roundEnded(summary: RoundSummary, { pooled, perClient }: Evaluation, isLast: boolean): RunRecord {
+    return { kind: 'round-ended', atMs: 0, summary, pooled, perClient: isLast ? perClient : {} };
   }
 
   /** The last word on an update of a round that is over, if it is over. */

@@ -20,6 +20,11 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
   if (state.status !== 'running') return [{ ...state, stage: { kind: 'ended' } }, out];
   const { deadlineMs } = state.spec;
   if (open.kind === 'round-started' && state.attempt === open.attempt) {
+    if (state.spec.secure) {
+      // The masked sum went with the process, and no client masks twice under one id: a new attempt, with new keys.
+      out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
+      return [resumed(state), out];
+    }
     const times = { startedAtMs: atMs, deadlineAtMs: atMs + deadlineMs };
     return [openTraining(state, newCohort(open.cohort), times, out), out];
   }

@@ -37,7 +37,14 @@ export type Draft = Omit<RoundSummary, 'bytesUp' | 'bytesDown'>;
 export type Stage =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'training'; readonly cohort: Cohort; readonly startedAtMs: number; readonly deadlineAtMs: number }
-  | { readonly kind: 'committing'; readonly cohort: Cohort; readonly startedAtMs: number; readonly trainedAtMs: number }
+  | {
+      readonly kind: 'committing';
+      readonly cohort: Cohort;
+      readonly startedAtMs: number;
+      readonly trainedAtMs: number;
+      /** Sums over the survivors, when only these are known. */
+      readonly pooled?: SumMetrics;
+    }
   /** Committed; waits for clients to evaluate it, but not for ever. */
   | { readonly kind: 'committed'; readonly draft: Draft; readonly untilMs: number }
   | {
@@ -98,6 +105,23 @@ export type RoundEvent = { readonly atMs: number } & (
       readonly detail: string;
     }
   | { readonly kind: 'evaluated'; readonly client: string; readonly task: TaskId; readonly metrics: SumMetrics }
+  /** Secure aggregation went on without a client. */
+  | {
+      readonly kind: 'secure-dropped';
+      readonly client: string;
+      readonly task: TaskId;
+      readonly reason: DropReason;
+      readonly detail: string;
+    }
+  /** Secure aggregation has a sum over exactly these clients, in the shell's hands. */
+  | {
+      readonly kind: 'secured';
+      readonly task: TaskId;
+      readonly survivors: readonly string[];
+      readonly pooled: SumMetrics;
+    }
+  /** Secure aggregation gave up; nothing was unmasked. */
+  | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }
   /** The shell has summed, applied the strategy and made the new model durable. */
   | { readonly kind: 'stored'; readonly round: number; readonly attempt: number; readonly modelSha256: string }
   | { readonly kind: 'timer'; readonly id: string }
@@ -131,6 +155,10 @@ export type Effect =
   | { readonly kind: 'withdraw'; readonly client: string; readonly task: TaskId; readonly reason: string }
   /** A new running sum for this attempt; an older one is forgotten. */
   | { readonly kind: 'open-sum'; readonly round: number; readonly attempt: number }
+  /** The same under secure aggregation: a new aggregation of these clients; an older one is cancelled. */
+  | { readonly kind: 'open-secure'; readonly task: TaskId; readonly cohort: readonly string[] }
+  /** This client takes no further part in the aggregation. */
+  | { readonly kind: 'leave-secure'; readonly client: string }
   | UploadAnswer
   /** Sum, apply the strategy, store; then comes the event `stored`. */
   | { readonly kind: 'commit'; readonly round: number; readonly attempt: number; readonly survivors: readonly string[] }
@@ -138,7 +166,15 @@ export type Effect =
   | { readonly kind: 'timer'; readonly id: string; readonly atMs: number }
   | { readonly kind: 'emit'; readonly event: RunEvent }
   /** The round is over; the shell adds the bytes, records the summary and emits it. */
-  | { readonly kind: 'round-ended'; readonly draft: Draft; readonly evaluation: Readonly<Record<string, SumMetrics>> };
+  | { readonly kind: 'round-ended'; readonly draft: Draft; readonly evaluation: Evaluation };
+
+/** What an evaluation brought: sums over all, and each client's own where these may be known. */
+export interface Evaluation {
+  readonly pooled: SumMetrics;
+  readonly perClient: Readonly<Record<string, SumMetrics>>;
+}
+
+export const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
 /** One entry of journal.log. A state after a restart is the fold of these. */
 export type RunRecord = { readonly atMs: number } & (
@@ -238,6 +274,17 @@ export function inserted(names: readonly string[], name: string): readonly strin
 }
 
 // ---- small questions that every stage asks ------------------------------------------------------------------------
+
+/** How long a cohort is waited for. Secure aggregation closes its phases by itself; this is the last resort behind it. */
+export function waitMs({ deadlineMs, secure }: EngineSpec): number {
+  return secure ? 5 * deadlineMs : deadlineMs;
+}
+
+/** What gathers the contributions of a cohort: a plain running sum, or a secure aggregation. */
+export function openingOf({ run, spec, round, attempt }: RunState, kind: TaskKind, cohort: Cohort): Effect {
+  if (!spec.secure) return { kind: 'open-sum', round, attempt };
+  return { kind: 'open-secure', task: { run, kind, round, attempt }, cohort: cohort.names };
+}
 
 /** Who may be drawn: connected, and not of a site that has refused this run. */
 export function eligible({ online, refused }: RunState): readonly string[] {

@@ -16,6 +16,7 @@ import { meansOf, type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import { rngFromSeed } from '../shared/rng.js';
 import type { RunStatus, TaskKind } from '../shared/round.js';
 import { faultOfMetrics } from './metrics-fault.js';
+import { onSecureDropped, onSecured, onUnsecured } from './round-secure.js';
 import {
   arrivals,
   type Cohort,
@@ -24,19 +25,23 @@ import {
   droppedOf,
   dropReceipt,
   type Effect,
+  type Evaluation,
   eligible,
   inserted,
   isCurrent,
   memberOf,
   metricsByClient,
+  NOT_EVALUATED,
   namesOf,
   newCohort,
+  openingOf,
   planFor,
   positionOf,
   type RoundEvent,
   type RunState,
   type Stage,
   timerId,
+  waitMs,
   withMember,
 } from './round-state.js';
 import { sampleUniform } from './samplers.js';
@@ -65,6 +70,12 @@ function handle(state: RunState, event: RoundEvent, out: Effect[]): RunState {
       return onDeclined(state, event, out);
     case 'evaluated':
       return onEvaluated(state, event, out);
+    case 'secure-dropped':
+      return onSecureDropped(state, event, out);
+    case 'secured':
+      return onSecured(state, event, out);
+    case 'unsecured':
+      return onUnsecured(state, event, out);
     case 'stored':
       return onStored(state, event, out);
     case 'timer':
@@ -106,7 +117,7 @@ function startTraining(state: RunState, candidates: readonly string[], atMs: num
   const { round, attempt, spec } = state;
   const rng = rngFromSeed(spec.seed).split(`cohort/${round}/${attempt}`);
   const invited = sampleUniform(candidates, Math.ceil(spec.cohort * (1 + spec.overSelection)), rng);
-  const deadlineAtMs = atMs + spec.deadlineMs;
+  const deadlineAtMs = atMs + waitMs(spec);
   const cohort = newCohort(invited);
   out.push({ kind: 'record', record: { kind: 'round-started', atMs, round, attempt, cohort: cohort.names } });
   return openTraining(state, cohort, { startedAtMs: atMs, deadlineAtMs }, out);
@@ -121,7 +132,7 @@ export function openTraining(
 ): RunState {
   const { round, attempt } = state;
   const next: RunState = { ...state, stage: { kind: 'training', cohort, startedAtMs, deadlineAtMs } };
-  out.push({ kind: 'open-sum', round, attempt });
+  out.push(openingOf(next, 'train', cohort));
   out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
   out.push({
     kind: 'emit',
@@ -174,7 +185,7 @@ function onDeclined(state: RunState, event: EventOf<'declined'>, out: Effect[]):
   return dropMember({ ...state, refused }, stage, client, { reason: event.reason, detail, atMs }, out);
 }
 
-function dropMember(
+export function dropMember(
   state: RunState,
   stage: StageOf<'training'> | StageOf<'evaluating'>,
   client: string,
@@ -182,6 +193,7 @@ function dropMember(
   out: Effect[],
 ): RunState {
   out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round: state.round, client, reason, detail } });
+  if (state.spec.secure) out.push({ kind: 'leave-secure', client });
   const cohort = withMember(stage.cohort, client, { status: 'dropped', reason, detail });
   if (stage.kind === 'evaluating') return evaluationMoved(state, { ...stage, cohort }, atMs, out);
   return trainingMoved(state, { ...stage, cohort }, atMs, out);
@@ -190,6 +202,7 @@ function dropMember(
 /** After every change of a cohort in training: is the round complete? */
 function trainingMoved(state: RunState, stage: StageOf<'training'>, atMs: number, out: Effect[]): RunState {
   const { arrived, invited } = stage.cohort.counts;
+  if (state.spec.secure && invited > 0) return { ...state, stage }; // ends with `secured`
   if (invited === 0 || arrived >= state.spec.cohort) return closeTraining(state, stage, 'superseded', atMs, out);
   return { ...state, stage };
 }
@@ -205,9 +218,21 @@ function closeTraining(
   const cohort = dropInvited(state, stage.cohort, { task: 'train', reason: lateReason, atMs }, out);
   const survivors = namesOf(cohort, 'arrived');
   if (survivors.length < state.spec.minSurvivors) return abort(state, cohort, atMs, out);
+  return commit(state, stage, cohort, atMs, out);
+}
+
+export function commit(
+  state: RunState,
+  { startedAtMs }: StageOf<'training'>,
+  cohort: Cohort,
+  atMs: number,
+  out: Effect[],
+  pooled?: SumMetrics,
+): RunState {
   const { round, attempt } = state;
-  out.push({ kind: 'commit', round, attempt, survivors });
-  return { ...state, stage: { kind: 'committing', cohort, startedAtMs: stage.startedAtMs, trainedAtMs: atMs } };
+  out.push({ kind: 'commit', round, attempt, survivors: namesOf(cohort, 'arrived') });
+  const stage: Stage = { kind: 'committing', cohort, startedAtMs, trainedAtMs: atMs, ...(pooled && { pooled }) };
+  return { ...state, stage };
 }
 
 function dropInvited(
@@ -225,13 +250,14 @@ function dropInvited(
 }
 
 /** Too few updates: nothing of this attempt is kept, and the round is tried again with a new cohort. */
-function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect[]): RunState {
+export function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect[], cause = ''): RunState {
   const { round, attempt, spec } = state;
   const reasons = droppedOf(cohort).map(
     ({ client, reason, detail }) => `${client} ${reason}${detail && `: ${detail}`}`,
   );
   const survivors = cohort.counts.arrived;
-  const reason = `${survivors} of at least ${spec.minSurvivors} updates (${reasons.slice(0, 5).join('; ')})`;
+  const causes = [...(cause === '' ? [] : [cause]), ...reasons.slice(0, 5)].join('; ');
+  const reason = `${survivors} of at least ${spec.minSurvivors} updates (${causes})`;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrived(state, cohort, out);
@@ -262,12 +288,12 @@ function onStored(state: RunState, event: EventOf<'stored'>, out: Effect[]): Run
     survivors: survivors.length,
     dropped: droppedOf(stage.cohort),
     modelSha256,
-    metrics: meansOf(sumMetrics(metricsByClient(stage.cohort)), 'train'),
+    metrics: meansOf(stage.pooled ?? sumMetrics(metricsByClient(stage.cohort)), 'train'),
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
   };
   out.push({ kind: 'record', record: { kind: 'committed', atMs, round, attempt, modelSha256, survivors, draft } });
-  for (const { client, updateSha256 } of survivors) {
+  for (const { client, updateSha256 } of state.spec.secure ? [] : survivors) {
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
     out.push({ kind: 'receipt', receipt });
   }
@@ -278,7 +304,7 @@ function onStored(state: RunState, event: EventOf<'stored'>, out: Effect[]): Run
 export function openCommitted(state: RunState, draft: Draft, untilMs: number, atMs: number, out: Effect[]): RunState {
   const { spec, round } = state;
   const due = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
-  if (!due) return closeRound(state, draft, {}, atMs, out);
+  if (!due) return closeRound(state, draft, NOT_EVALUATED, atMs, out);
   const next: RunState = { ...state, stage: { kind: 'committed', draft, untilMs } };
   out.push({ kind: 'timer', id: timerId(next), atMs: untilMs });
   return proceed(next, atMs, out);
@@ -289,9 +315,10 @@ function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: num
   const rng = rngFromSeed(spec.seed).split(`evaluation/${round}/${attempt}`);
   const size = spec.evaluateClients === 0 ? online.length : spec.evaluateClients;
   const cohort = newCohort(sampleUniform(online, size, rng));
-  const deadlineAtMs = atMs + spec.deadlineMs;
+  const deadlineAtMs = atMs + waitMs(spec);
   const { draft } = stage;
   const next: RunState = { ...state, stage: { kind: 'evaluating', draft, cohort, startedAtMs: atMs, deadlineAtMs } };
+  if (spec.secure) out.push(openingOf(next, 'evaluate', cohort));
   out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
   for (const client of cohort.names) out.push(planFor(next, client));
   return next;
@@ -310,18 +337,19 @@ function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]
 
 function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
   if (stage.cohort.counts.invited > 0) return { ...state, stage };
-  return closeRound(state, stage.draft, metricsByClient(stage.cohort), atMs, out);
+  const perClient = metricsByClient(stage.cohort);
+  return closeRound(state, stage.draft, { pooled: sumMetrics(perClient), perClient }, atMs, out);
 }
 
 /** The round is over, evaluated or not: on to the next, or to the end. */
-function closeRound(
+export function closeRound(
   state: RunState,
   draft: Draft,
-  evaluation: Readonly<Record<string, SumMetrics>>,
+  evaluation: Evaluation,
   atMs: number,
   out: Effect[],
 ): RunState {
-  const metrics = { ...draft.metrics, ...meansOf(sumMetrics(evaluation), 'test') };
+  const metrics = { ...draft.metrics, ...meansOf(evaluation.pooled, 'test') };
   out.push({ kind: 'round-ended', draft: { ...draft, metrics }, evaluation });
   return proceed(advance(state, atMs, out), atMs, out);
 }
@@ -341,7 +369,7 @@ function onTimer(state: RunState, event: EventOf<'timer'>, out: Effect[]): RunSt
     case 'training':
       return closeTraining(state, stage, 'deadline', event.atMs, out);
     case 'committed':
-      if (state.online.length === 0) return closeRound(state, stage.draft, {}, event.atMs, out);
+      if (state.online.length === 0) return closeRound(state, stage.draft, NOT_EVALUATED, event.atMs, out);
       return startEvaluation(state, stage, event.atMs, out);
     case 'evaluating': {
       const cohort = dropInvited(state, stage.cohort, { task: 'evaluate', reason: 'deadline', atMs: event.atMs }, out);
@@ -364,7 +392,7 @@ function onStop(state: RunState, event: EventOf<'stop'>, out: Effect[]): RunStat
   if (stage.kind !== 'committed' && stage.kind !== 'evaluating') {
     return end(state, event.status, event.reason, atMs, out);
   }
-  out.push({ kind: 'round-ended', draft: stage.draft, evaluation: {} }); // the round counts, unevaluated
+  out.push({ kind: 'round-ended', draft: stage.draft, evaluation: NOT_EVALUATED }); // the round counts, unevaluated
   const next = advance(state, atMs, out);
   return next.stage.kind === 'ended' ? next : end(next, event.status, event.reason, atMs, out);
 }

@@ -21,7 +21,7 @@ import { initialState, type RunRecord, type RunState } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
 import { parseStrategy } from './strategies/index.js';
 
-type Around = Pick<RunSurroundings, 'clock' | 'identity' | 'send' | 'fatal'>;
+type Around = Omit<RunSurroundings, 'journal' | 'models' | 'directory' | 'strategy'>;
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 

@@ -4,11 +4,13 @@
  */
 import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
+import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import type { Layout } from '../shared/params.js';
 import { signReceipts } from '../shared/receipts.js';
-import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
+import type { Rng } from '../shared/rng.js';
+import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind, UpdateHeader } from '../shared/round.js';
 import {
   type CoordinatorFrame,
   type PendingUpdate,
@@ -28,11 +30,14 @@ import {
   dropReceipt,
   type Effect,
   eligible,
+  isCurrent,
   isWanted,
+  memberOf,
   type RoundEvent,
   type RunRecord,
   type RunState,
 } from './round-state.js';
+import { SecureRound } from './secure-round.js';
 import type { Strategy } from './strategies/strategy.js';
 import { rejection } from './turn-down.js';
 
@@ -50,11 +55,18 @@ export interface RunSurroundings {
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
+  /** For aggregation ids and the server's side of secure aggregation. */
+  readonly rng: Rng;
+  /** Enrolled Ed25519 keys, hex, by client. */
+  keysOf(clients: readonly string[]): Readonly<Record<string, string>>;
   /** Sends to a client if it is here; one that is not asks when it comes back. */
   send(client: string, frame: CoordinatorFrame): void;
   /** The disk failed or a bug struck: nothing more may be promised. */
   fatal(error: FlError): void;
 }
+
+/** A plan says how much time is left; sent again within this time, it is the same plan. */
+const PLAN_AGE_MS = 100;
 
 /** An update that waits for the engine's answer; `update` is absent when there is nothing to add. */
 interface Offer {
@@ -77,6 +89,10 @@ export class Run {
   #next: GlobalModel | undefined;
   #previousSha256: string;
   #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
+  #secure: SecureRound | undefined;
+  #securedMean: Float32Array | undefined;
+  /** Of the current aggregation: makes its id one that was never used. */
+  #nonce = '';
   #events: RoundEvent[] = [];
   #pump: Promise<void> | undefined;
   #broken = false;
@@ -130,6 +146,7 @@ export class Run {
 
   async close(): Promise<void> {
     this.#cancelTimer();
+    this.#secure?.cancel();
     await this.idle();
     await this.#around.journal.close();
   }
@@ -170,6 +187,10 @@ export class Run {
         return this.#around.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
       case 'open-sum':
         return this.#openSum(effect);
+      case 'open-secure':
+        return this.#openSecure(effect);
+      case 'leave-secure':
+        return this.#secure?.left(effect.client);
       case 'answer':
         return this.#answer(effect);
       case 'commit':
@@ -179,7 +200,10 @@ export class Run {
       case 'timer':
         return this.#setTimer(effect);
       case 'emit':
-        if (effect.event.kind === 'ended') this.#cancelTimer();
+        if (effect.event.kind === 'ended') {
+          this.#cancelTimer();
+          this.#secure?.cancel();
+        }
         return this.feed.emit(effect.event);
       case 'round-ended':
         return this.#roundEnded(effect);
@@ -188,6 +212,38 @@ export class Run {
 
   #openSum({ round, attempt }: EffectOf<'open-sum'>): void {
     this.#sum = { round, attempt, sum: createSum(this.contributionLayout(round)) };
+  }
+
+  /** Events come back through the queue, in the order in which the aggregation raised them. */
+  #openSecure({ task }: EffectOf<'open-secure'>): void {
+    this.#secure?.cancel();
+    const { clock, rng, send } = this.#around;
+    this.#nonce = Buffer.from(rng.bytes(16)).toString('hex');
+    const { deadlineMs } = this.spec.engine;
+    const plan = this.#planOf(task.kind, deadlineMs);
+    this.#secure = new SecureRound(plan, {
+      ...{ clock, rng: rng.split(`secure/${this.#nonce}`), deadlineMs },
+      listener: {
+        send: (client, frame) => {
+          this.traffic.down += frame.length;
+          send(client, { kind: 'secure', task, frame });
+        },
+        dropped: (client, reason, detail) => this.post({ kind: 'secure-dropped', client, task, reason, detail }),
+        failed: (detail) => this.post({ kind: 'unsecured', task, detail }),
+        done: ({ survivors, mean, pooled }) => {
+          this.#securedMean = mean;
+          this.post({ kind: 'secured', task, survivors, pooled });
+        },
+      },
+    });
+  }
+
+  /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
+  receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
+    const { stage } = this.#state;
+    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
+    if (cohort === undefined || memberOf(cohort, client)?.status !== 'invited') return;
+    if (this.#secure !== undefined && isCurrent(this.#state, task)) this.#secure.receive(client, frame);
   }
 
   async #record(record: RunRecord): Promise<void> {
@@ -210,32 +266,33 @@ export class Run {
     const frame = this.#planFrame(effect);
     this.traffic.down += frame.model.length;
     this.#around.send(effect.client, frame);
+    this.#secure?.resume(); // whoever is back may have missed a frame
   }
 
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
-    const { task: kind, round, attempt, modelSha256, cohort } = effect;
+    const { task: kind, round, attempt } = effect;
     const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
-    const key = `${kind}/${round}/${attempt}/${deadlineMs}`;
+    const key = `${kind}/${round}/${attempt}/${Math.ceil(deadlineMs / PLAN_AGE_MS)}/${this.#nonce}`;
     if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
-    const modelSizeBytes = this.#model.file.length;
-    const { work } = this.spec;
-    const plan: RoundPlan = {
-      run: this.id,
-      kind,
-      round,
-      attempt,
-      modelSha256,
-      modelSizeBytes,
-      deadlineMs,
-      cohort,
-      work,
-    };
+    const plan = this.#planOf(kind, deadlineMs);
     const body = new TextEncoder().encode(canonicalJson(plan));
     const signature = this.#around.identity.sign(signedBytes('plan', plan));
     const { file } = this.#model;
     const model = file.length <= SMALL_BYTES ? file : new Uint8Array(0);
     this.#lastPlan = { key, frame: { kind: 'plan', body, signature, model } };
     return this.#lastPlan.frame;
+  }
+
+  /** The plan of the stage that the engine is in. */
+  #planOf(kind: TaskKind, deadlineMs: number): RoundPlan {
+    const { round, attempt, modelSha256, stage } = this.#state;
+    const names = 'cohort' in stage ? stage.cohort.names : [];
+    const { work } = this.spec;
+    const secure = work.secure && { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
+    return {
+      ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
+      ...{ cohort: names.length, work, ...(secure && { secure }) },
+    };
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
@@ -270,6 +327,7 @@ export class Run {
 
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
+    if (this.spec.engine.secure) return this.#answerMaskedHeader(client, header);
     const settled = this.#settled(client, header);
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256 } = header;
@@ -279,7 +337,12 @@ export class Run {
   }
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
-  async offer(client: string, header: UpdateHeader, values: Float32Array): Promise<UploadReply> {
+  async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
+    if (this.spec.engine.secure) {
+      this.#secure?.receive(client, bytes);
+      return { outcome: 'accepted', detail: '' };
+    }
+    const values = valuesIn(bytes);
     const settled = this.#settled(client, header); // while the bytes came, the round may have gone on
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
@@ -291,6 +354,17 @@ export class Run {
     }
     const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
     return this.#ask(client, event, update);
+  }
+
+  /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
+  #answerMaskedHeader(client: string, { round, attempt, sizeBytes }: UpdateHeader): UploadReply | undefined {
+    const member = currentMember(this.#state, { client, round, attempt });
+    const expected = this.#secure?.agreement.maskedBytes;
+    if (member?.status !== 'invited') {
+      return { outcome: 'rejected', detail: rejection(this.#state, { round, attempt }, member) };
+    }
+    if (sizeBytes === expected) return undefined;
+    return { outcome: 'rejected', detail: `sizeBytes: expected ${expected}, got ${sizeBytes}` };
   }
 
   /** The answer to an update whose fate is known; undefined: it is wanted. */
@@ -338,8 +412,10 @@ export class Run {
 
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
     const { models, directory, strategy } = this.#around;
-    const mean = { layout: this.contributionLayout(round), values: this.#sum!.sum.mean() };
+    const values = this.#securedMean ?? this.#sum!.sum.mean();
+    const mean = { layout: this.contributionLayout(round), values };
     this.#sum = undefined;
+    this.#securedMean = undefined;
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
     } catch (error) {

@@ -27,6 +27,32 @@ export interface TrainingSpec {
 export type HyperValue = number | string | boolean;
 export type Hyper = Readonly<Record<string, HyperValue>>;
 
+/** A metric that travels inside the masked vector: its sums, then its count. */
+export interface MaskedMetric {
+  readonly name: string;
+  /** Length of its vector of sums. */
+  readonly size: number;
+  /** Largest magnitude that one example adds to one sum; what is larger is clamped. */
+  readonly max: number;
+}
+
+/** Secure aggregation of a run: the coordinator learns sums over the survivors of a round and nothing of one client. */
+export interface SecureSpec {
+  /** Elements of an update beyond +- this are clamped. */
+  readonly valueRange: number;
+  /** Largest weight of a client; examples beyond it do not count. */
+  readonly weightCap: number;
+  /** What the graph is computed for: fraction of a cohort that may collude, and that may drop out. */
+  readonly adversaryFraction: number;
+  readonly dropFraction: number;
+  /** Fewest clients in a sum; a client signs no smaller survivor set. */
+  readonly survivorsMin: number;
+  /** Time for each exchange of keys, shares and signatures. */
+  readonly phaseDeadlineMs: number;
+  readonly trainMetrics: readonly MaskedMetric[];
+  readonly testMetrics: readonly MaskedMetric[];
+}
+
 /** The part of a run that every client is told, so that all train the same thing. */
 export interface WorkSpec {
   readonly workload: string;
@@ -40,6 +66,8 @@ export interface WorkSpec {
   readonly phases: readonly PhaseSpec[];
   /** The shared tensors of the model, in manifest order. */
   readonly model: readonly TensorSpec[];
+  /** Absent: the coordinator sees each update. */
+  readonly secure?: SecureSpec;
 }
 
 /** The part of a run that only the round engine uses. */
@@ -61,6 +89,8 @@ export interface EngineSpec {
   readonly evaluateClients: number;
   readonly strategy: string;
   readonly seed: number;
+  /** Whether rounds go through secure aggregation; then `work.secure` says how. */
+  readonly secure?: boolean;
 }
 
 export interface RunSpec {
@@ -83,6 +113,8 @@ export interface RoundPlan {
   readonly deadlineMs: number;
   readonly cohort: number;
   readonly work: WorkSpec;
+  /** With secure aggregation: what makes this aggregation's id unique, and who is enrolled (Ed25519, hex, by name). */
+  readonly secure?: { readonly nonce: string; readonly enrolled: Readonly<Record<string, string>> };
 }
 
 /** Says which plan an answer belongs to. */

@@ -27,6 +27,22 @@ const training = z.strictObject({
   lrSchedule: z.enum(['constant', 'cosine']),
   proximalMu: z.number().min(0),
 });
+const maskedMetric = z.strictObject({
+  name: z.string().min(1).max(128),
+  size: z.int().min(1).max(65_536),
+  max: z.number().positive(),
+});
+const fraction = z.number().min(0).lt(1);
+const secure = z.strictObject({
+  valueRange: z.number().positive(),
+  weightCap: count,
+  adversaryFraction: fraction,
+  dropFraction: fraction,
+  survivorsMin: z.int().min(2),
+  phaseDeadlineMs: z.int().min(1),
+  trainMetrics: z.array(maskedMetric).max(64),
+  testMetrics: z.array(maskedMetric).max(64),
+});
 const work = z.strictObject({
   workload: z.string().min(1).max(200),
   scale: z.string().min(1).max(20),
@@ -39,6 +55,7 @@ const work = z.strictObject({
     .array(z.strictObject({ name: z.string(), rounds: count.optional(), channels: z.array(channel).min(1) }))
     .min(1),
   model: z.array(tensor).min(1),
+  secure: secure.optional(),
 });
 const engine = z.strictObject({
   rounds: count,
@@ -55,6 +72,7 @@ const engine = z.strictObject({
   evaluateClients: z.int().min(0),
   strategy: z.string(),
   seed: z.int(),
+  secure: z.boolean().optional(),
 });
 
 const plan = z.object({
@@ -67,6 +85,12 @@ const plan = z.object({
   deadlineMs: z.int().min(0),
   cohort: count,
   work: work.loose(),
+  secure: z
+    .strictObject({
+      nonce: z.string().regex(/^[0-9a-f]{32}$/),
+      enrolled: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)),
+    })
+    .optional(),
 });
 
 /** @throws FlError invalid-argument naming the first field that is wrong. */

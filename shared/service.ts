@@ -42,7 +42,9 @@ export type ClientFrame =
   | { readonly kind: 'decline'; readonly task: TaskId; readonly reason: DeclineReason; readonly detail: string }
   | { readonly kind: 'evaluation'; readonly task: TaskId; readonly metrics: SumMetrics }
   /** A whole update of at most {@link SMALL_BYTES}; its receipt is the answer. */
-  | { readonly kind: 'small-update'; readonly signed: SignedUpdateHeader; readonly data: Uint8Array };
+  | { readonly kind: 'small-update'; readonly signed: SignedUpdateHeader; readonly data: Uint8Array }
+  /** A frame of secure aggregation (shared/secagg/frames.ts). */
+  | { readonly kind: 'secure'; readonly task: TaskId; readonly frame: Uint8Array };
 
 export type CoordinatorFrame =
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
@@ -51,6 +53,7 @@ export type CoordinatorFrame =
   | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array; readonly model: Uint8Array }
   | { readonly kind: 'withdrawal'; readonly task: TaskId; readonly reason: string }
   | ({ readonly kind: 'receipt' } & SignedReceipt)
+  | { readonly kind: 'secure'; readonly task: TaskId; readonly frame: Uint8Array }
   | { readonly kind: 'goodbye'; readonly reason: string; readonly retry: boolean };
 
 /** One end of a control stream: frames go in by `send`, in order; `close` ends the stream, once. */

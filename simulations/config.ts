@@ -2,7 +2,6 @@
  * The configuration of a run: the keys of CONFIG.yaml, which are the options of `starling simulate` too, and how they,
  * a workload's scale and the defaults make one complete specification. Unknown keys are errors.
  */
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { initialModel } from '../client/training/task.js';
 import type { Scale, Workload } from '../client/workload.js';
@@ -10,8 +9,10 @@ import { parseStrategy } from '../server/strategies/index.js';
 import { updateChannel } from '../shared/channels.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { type Params, packTensors } from '../shared/params.js';
-import type { Hyper, HyperValue, RunSpec, TrainingSpec } from '../shared/round.js';
+import { parseScheme } from '../shared/partition.js';
+import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
+import { checkYaml } from './yaml.js';
 
 const count = z.int().min(1);
 const hyperValue = z.union([z.number(), z.string(), z.boolean()]);
@@ -41,6 +42,11 @@ export const configSchema = z.strictObject({
   'max-attempts': count.optional(),
   'evaluate-every': z.int().min(0).optional(),
   'evaluate-clients': z.int().min(0).optional(),
+  'secure-aggregation': z.boolean().optional(),
+  'value-range': z.number().positive().default(1),
+  'weight-cap': count.default(1024),
+  'adversary-fraction': z.number().min(0).lt(1).optional(),
+  'drop-fraction': z.number().min(0).lt(1).optional(),
   dropout: z.number().min(0).max(1).default(0),
   seed: z.int().default(1),
   workers: count.optional(),
@@ -54,24 +60,7 @@ export type Config = z.infer<typeof configSchema>;
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
 export function checkConfig(value: unknown, source: string): Config {
-  const result = configSchema.safeParse(value, { reportInput: true });
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys(configSchema.shape).join(', ');
-    throw new FlError('invalid-argument', `${source}: unknown key "${issue.keys[0]}"; known are ${known}`);
-  }
-  const got = issue.input === undefined ? 'nothing' : JSON.stringify(issue.input);
-  throw new FlError('invalid-argument', `${source}: ${issue.path.join('.')}: ${issue.message}, got ${got}`);
-}
-
-/** @throws FlError invalid-argument */
-export function parseConfig(text: string, source: string): unknown {
-  try {
-    return parse(text) ?? {};
-  } catch (error) {
-    throw new FlError('invalid-argument', `${source}: not YAML: ${FlError.from(error).message}`);
-  }
+  return checkYaml(configSchema, value, source);
 }
 
 export interface Resolved {
@@ -97,29 +86,35 @@ export function resolve(config: Config, workload: Workload): Resolved {
   const cohort = config.cohort ?? Math.min(scale.cohort, clients);
   if (cohort > clients) throw invalidArgument('cohort', `at most clients (${clients})`, cohort);
   const rounds = config.rounds ?? scale.rounds;
+  const partition = config.partition ?? scale.partition;
+  parseScheme(partition); // now, and not on every client
   const hyper = hyperOf(scale.hyper, config.hyper, manifest.name);
   const { shared } = initialModel(workload, { hyper, seed: config.seed });
   const model = packTensors(shared);
   const tensors = model.layout.map(({ name, shape }) => ({ name, shape }));
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
   const strategy = strategyOf(config, scale);
+  const secure = config['secure-aggregation'] ?? false;
+  const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
       scale: config.scale,
       hyper,
       training: { ...trainingOf(config, scale), ...parseStrategy(strategy).clientTerm },
-      partition: config.partition ?? scale.partition,
+      partition,
       seed: config.seed,
       rounds,
       phases,
       model: tensors,
+      ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
     },
     engine: {
       rounds,
       cohort,
       minClients: config['min-clients'] ?? cohort,
-      minSurvivors: config['min-survivors'] ?? Math.max(1, Math.ceil(cohort / 2)),
+      minSurvivors,
+      secure,
       overSelection: config['over-selection'] ?? 0,
       deadlineMs: config['deadline-ms'] ?? 600_000,
       maxAttempts: config['max-attempts'] ?? 5,
@@ -131,6 +126,31 @@ export function resolve(config: Config, workload: Workload): Resolved {
   };
   checkRunSpec(spec);
   return { spec, model, clients };
+}
+
+/** Who may collude and drop out decides the graph; both default to what small cohorts of known labs need. */
+function secureOf(
+  config: Config,
+  { manifest }: Workload,
+  hyper: Hyper,
+  { cohort, minSurvivors }: { cohort: number; minSurvivors: number },
+): SecureSpec {
+  if (cohort < 3) throw invalidArgument('cohort', 'at least 3 with secure-aggregation', cohort);
+  const testMetrics = manifest.maskedMetrics?.(hyper);
+  if (testMetrics === undefined) {
+    throw new FlError(
+      'invalid-argument',
+      `secure-aggregation: workload ${manifest.name} does not declare maskedMetrics`,
+    );
+  }
+  return {
+    ...{ valueRange: config['value-range'], weightCap: config['weight-cap'], survivorsMin: minSurvivors },
+    adversaryFraction: config['adversary-fraction'] ?? 0.05,
+    dropFraction: config['drop-fraction'] ?? 0.05,
+    phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
+    trainMetrics: [{ name: 'loss', size: 1, max: 16 }],
+    testMetrics: [...testMetrics],
+  };
 }
 
 function hyperOf(defaults: Hyper, given: Hyper, workload: string): Hyper {

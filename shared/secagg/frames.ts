@@ -160,8 +160,6 @@ const setBytes = (cohort: number): number => Math.ceil(cohort / 8);
 
 export const encodeShares = (aggregationId: Uint8Array, commitment: Uint8Array, bundles: readonly Uint8Array[]) =>
   encodeItems('shares', aggregationId, { head: commitment, items: bundles });
-export const decodeShares = (suite: CryptoSuite, body: Uint8Array): Items =>
-  decodeItems(body, { headBytes: HASH_BYTES, itemBytes: bundleBytes(suite) });
 
 export const encodeBundles = (aggregationId: Uint8Array, included: Uint8Array, bundles: readonly Uint8Array[]) =>
   encodeItems('bundles', aggregationId, { head: included, items: bundles });
@@ -176,14 +174,14 @@ export const encodeSurvivors = (aggregationId: Uint8Array, survivors: Uint8Array
   begin('survivors', aggregationId, survivors.length).raw(survivors).done();
 export function decodeSurvivors(body: Uint8Array, cohort: number): Uint8Array {
   if (body.length !== setBytes(cohort)) throw new MalformedFrame(`set of ${body.length} bytes for ${cohort} clients`);
-  return body.slice();
+  return new Uint8Array(body);
 }
 
 export const encodeConsistency = (aggregationId: Uint8Array, signature: Uint8Array): Uint8Array =>
   begin('consistency', aggregationId, signature.length).raw(signature).done();
 export function decodeConsistency(body: Uint8Array): Uint8Array {
   if (body.length !== SIGNATURE_BYTES) throw new MalformedFrame(`${body.length} bytes of signature`);
-  return body.slice();
+  return new Uint8Array(body);
 }
 
 export const encodeSignatures = (aggregationId: Uint8Array, signers: Uint8Array, signatures: readonly Uint8Array[]) =>

@@ -194,7 +194,7 @@ class PlainKernel implements Kernel {
   }
 
   addBytes(bytes: Uint8Array): void {
-    this.add(new Uint32Array(bytes.slice().buffer));
+    this.add(new Uint32Array(new Uint8Array(bytes).buffer));
   }
 
   addMask(suite: CryptoSuite, { key, sign, firstChunk }: { key: Uint8Array; sign: Sign; firstChunk?: number }): void {
@@ -215,7 +215,7 @@ class PlainKernel implements Kernel {
   }
 
   shares(coefficients: Uint8Array, holders: number): Uint8Array {
-    const lanes = new Uint16Array(coefficients.slice().buffer);
+    const lanes = new Uint16Array(new Uint8Array(coefficients).buffer);
     return new Uint8Array(reference.shares(lanes, SHARE_BYTES / 2, holders).buffer);
   }
 }

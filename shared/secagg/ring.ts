@@ -77,7 +77,7 @@ export function unpack(bytes: Uint8Array, elements: number, bits: number): Uint3
   if (bytes.length !== packedBytes(elements, bits)) {
     throw invalidArgument('packed vector', `${packedBytes(elements, bits)} bytes`, bytes);
   }
-  if (bits === 32) return new Uint32Array(bytes.slice().buffer);
+  if (bits === 32) return new Uint32Array(new Uint8Array(bytes).buffer);
   const out = new Uint32Array(elements);
   const size = 2 ** bits;
   let held = 0;

@@ -22,6 +22,7 @@ import {
 import { ControlRequest, type Hello } from './gen/starling/v1/participant.js';
 import { MAX_PENDING_UPDATES, MAX_TEXT_CHARS, MAX_VERSION_CHARS, SIGNATURE_BYTES } from './limits.js';
 import { metricsFromWire, metricsToWire } from './metrics.js';
+import { secureFromWire, secureToWire } from './secure.js';
 import { checkUpdateName, taskFromWire, taskToWire } from './task.js';
 import { headerFromWire, headerToWire } from './transfer.js';
 
@@ -60,6 +61,8 @@ function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
       const header = headerToWire({ signed: frame.signed, offset: 0 });
       return { $case: 'smallUpdate', value: { header, data: checkSmall(frame.data, frame.signed.header) } };
     }
+    case 'secure':
+      return { $case: 'secure', value: secureToWire(frame) };
     default:
       throw invalidArgument('frame', 'a frame of a client', (frame satisfies never as ClientFrame).kind);
   }
@@ -92,6 +95,8 @@ function fromWire(frame: NonNullable<ControlRequest['frame']>): ClientFrame {
       const { signed } = headerFromWire(present('small_update.header', frame.value.header));
       return { kind: 'small-update', signed, data: own(checkSmall(frame.value.data, signed.header)) };
     }
+    case 'secure':
+      return { kind: 'secure', ...secureFromWire(frame.value) };
   }
 }
 

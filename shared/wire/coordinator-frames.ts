@@ -31,6 +31,7 @@ import {
   SESSION_BYTES,
   SIGNATURE_BYTES,
 } from './limits.js';
+import { secureFromWire, secureToWire } from './secure.js';
 import { taskFromWire, taskToWire } from './task.js';
 
 const OUTCOMES: Readonly<Record<number, Receipt['outcome']>> = { 1: 'committed', 2: 'dropped' };
@@ -74,6 +75,8 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
       return { $case: 'receipt', value: receiptToWire(frame) };
     case 'goodbye':
       return { $case: 'goodbye', value: { reason: clipText(frame.reason), retry: frame.retry } };
+    case 'secure':
+      return { $case: 'secure', value: secureToWire(frame) };
     default:
       throw invalidArgument('frame', 'a frame of a coordinator', (frame satisfies never as CoordinatorFrame).kind);
   }
@@ -105,6 +108,8 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
       const reason = checkText('goodbye.reason', frame.value.reason, MAX_TEXT_CHARS);
       return { kind: 'goodbye', reason, retry: frame.value.retry };
     }
+    case 'secure':
+      return { kind: 'secure', ...secureFromWire(frame.value) };
   }
 }
 

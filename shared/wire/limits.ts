@@ -33,5 +33,8 @@ export const MAX_WEIGHTS = 65_536;
 /** The canonical JSON of a plan, a run's specification or an event; the rest of the 4 MiB is for what goes with it. */
 export const MAX_JSON_BYTES = 3 * 1024 * 1024;
 
+/** A frame of secure aggregation: a roster of 16,384 members has 768 KiB. */
+export const MAX_SECURE_FRAME_BYTES = 2 * 1024 * 1024;
+
 /** A model that starts a run is held in memory whole, so it has a limit of its own. */
 export const MAX_START_MODEL_BYTES = 2 ** 31;

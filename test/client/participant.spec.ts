@@ -1,6 +1,7 @@
 /** The shell around the session, against a coordinator that is played by hand. */
 import assert from 'node:assert/strict';
 import { Participant } from '../../client/participant.js';
+import { memorySecureStore } from '../../client/secure-store.js';
 import { memoryStore } from '../../client/store.js';
 import { sha256Of } from '../../shared/codecs/bytes.js';
 import { FlError } from '../../shared/errors.js';
@@ -70,6 +71,10 @@ async function start() {
   const participant = await Participant.start({
     ...{ service: script.service, client: 'c1', identity: identityFromSeed(new Uint8Array(32).fill(2)) },
     ...{
+      secure: {
+        ...{ signingSeed: new Uint8Array(32).fill(2), store: memorySecureStore(), rng: rngFromSeed(2) },
+        policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
+      },
       coordinatorKey: coordinator.publicKey,
       store,
       trainer: toyTrainer(),

@@ -30,7 +30,7 @@ export function revealShares(context: ClientContext, state: InPhase<'signatures'
   const halves = roster.neighbours.flatMap(({ index }, rank) => {
     const share = held[rank];
     if (!share) return [];
-    return [bitmapHas(survivors, index) ? share.slice(0, KEY_BYTES) : share.slice(KEY_BYTES)];
+    return [bitmapHas(survivors, index) ? share.subarray(0, KEY_BYTES) : share.subarray(KEY_BYTES)];
   });
   const lastFrame = encodeUnmask(aggregationId, halves);
   return [

@@ -29,7 +29,9 @@ export function takeAdvertisement(
   const advertisement = decodeAdvertise(body);
   if (state.advertisements.some(({ id }) => id === from)) return state;
   const fault = advertisementFault(context, state, { from, advertisement });
-  return fault ?? { ...state, advertisements: [...state.advertisements, advertisement] };
+  if (fault !== undefined) return fault;
+  const absent = state.absent.filter((id) => id !== from);
+  return { ...state, advertisements: [...state.advertisements, advertisement], absent };
 }
 
 function advertisementFault(

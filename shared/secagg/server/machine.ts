@@ -39,7 +39,7 @@ export function startServer(context: ServerContext): ServerState {
   const fault = paramsFault(context.params);
   if (fault !== undefined) throw fault;
   const aggregationId = aggregationIdOf(context.suite, context.params, context.aggregation);
-  return { phase: 'advertise', aggregationId, advertisements: [] };
+  return { phase: 'advertise', aggregationId, advertisements: [], absent: [] };
 }
 
 /** One step. Pure but for `context.sum`, to which a masked vector is added, and `context.rng`. */
@@ -127,6 +127,14 @@ function isExpected(state: RosterState, index: number): boolean {
   }
 }
 
+/** Runs after every frame, so it stops at the first member that is still to deliver. */
+function isWaiting(state: RosterState): boolean {
+  for (let index = 0; index < state.roster.members.length; index++) {
+    if (isExpected(state, index)) return true;
+  }
+  return false;
+}
+
 type Drop = Omit<Extract<ServerOutput, { kind: 'drop' }>, 'kind' | 'phase'>;
 
 /** Goes on without a client. What it has delivered in this phase stays, except shares, which are no use without it. */
@@ -134,7 +142,9 @@ function dropMember(context: ServerContext, state: Active, drop: Drop): ActiveSt
   const output: ServerOutput = { kind: 'drop', phase: state.phase, ...drop };
   if (state.phase === 'advertise') {
     const advertisements = state.advertisements.filter(({ id }) => drop.reason !== 'refused' || id !== drop.id);
-    return [{ ...state, advertisements }, [output]];
+    const isIn = advertisements.some(({ id }) => id === drop.id);
+    const absent = isIn || state.absent.includes(drop.id) ? state.absent : [...state.absent, drop.id];
+    return [{ ...state, advertisements, absent }, [output]];
   }
   const index = topologyOf(context, state).indexOf.get(drop.id);
   if (index === undefined || state.gone[index]) return [state, []];
@@ -143,11 +153,10 @@ function dropMember(context: ServerContext, state: Active, drop: Drop): ActiveSt
 
 function closeIfComplete(context: ServerContext, [state, outputs]: ActiveStep): ServerStep {
   if (state.phase === 'advertise') {
-    const full = state.advertisements.length >= context.params.cohortMax;
+    const full = state.advertisements.length + state.absent.length >= context.params.cohortMax;
     return full ? close(context, [state, outputs]) : [state, outputs];
   }
-  const waiting = state.roster.members.some((_, index) => isExpected(state, index));
-  return waiting ? [state, outputs] : close(context, [state, outputs]);
+  return isWaiting(state) ? [state, outputs] : close(context, [state, outputs]);
 }
 
 function close(context: ServerContext, [state, outputs]: ActiveStep): ServerStep {

@@ -3,7 +3,7 @@
  */
 import { bitmapHas, bitmapOf, MalformedFrame } from '../bytes.js';
 import { HASH_BYTES } from '../constants.js';
-import { bundleBytes, decodeShares, encodeBundles } from '../frames.js';
+import { bundleBytes, encodeBundles } from '../frames.js';
 import {
   aborted,
   indicesWhere,
@@ -22,9 +22,9 @@ export function takeShares(
   state: Collecting,
   { index, body }: { index: number; body: Uint8Array },
 ): Collecting {
-  const { items } = decodeShares(context.suite, body);
-  if (items.length !== state.roster.degree) throw new MalformedFrame(`${items.length} bundles`);
-  return { ...state, shares: state.shares.with(index, body.slice()) };
+  const expected = HASH_BYTES + state.roster.degree * bundleBytes(context.suite);
+  if (body.length !== expected) throw new MalformedFrame(`${body.length} bytes of shares, expected ${expected}`);
+  return { ...state, shares: state.shares.with(index, new Uint8Array(body)) };
 }
 
 /** Freezes who shared, and empties the sum for their vectors. */

@@ -58,7 +58,12 @@ interface Surviving extends Included {
 
 /** A phase is named after what the server is collecting. */
 export type ServerState =
-  | (Base & { readonly phase: 'advertise'; readonly advertisements: readonly Advertisement[] })
+  | (Base & {
+      readonly phase: 'advertise';
+      readonly advertisements: readonly Advertisement[];
+      /** Invited clients that will not advertise: they are not waited for. */
+      readonly absent: readonly string[];
+    })
   | (Shared & { readonly phase: 'share' })
   | (Included & { readonly phase: 'mask' })
   | (Surviving & { readonly phase: 'consistency' })

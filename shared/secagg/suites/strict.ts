@@ -33,7 +33,7 @@ export function isAllZero(bytes: Uint8Array): boolean {
 /** A canonical Ed25519 public key that is not of low order; that it is on the curve is left to the library. */
 export function isStrictEd25519Key(publicKey: Uint8Array): boolean {
   if (publicKey.length !== KEY_BYTES) return false;
-  const y = publicKey.slice();
+  const y = new Uint8Array(publicKey);
   y[31]! &= 0x7f;
   return compareBytes(y.toReversed(), FIELD_PRIME) < 0 && !LOW_ORDER_Y.has(toHex(y));
 }

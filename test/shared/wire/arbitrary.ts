@@ -71,6 +71,7 @@ export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     const signed = { header: { ...declared, sizeBytes: data.length }, signature };
     return { kind: 'small-update', signed, data };
   }),
+  record({ kind: fc.constant('secure' as const), task, frame: fc.uint8Array({ maxLength: 400 }) }),
 );
 
 const receipt: fc.Arbitrary<Receipt> = record<Receipt>({
@@ -102,6 +103,7 @@ export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   record({ kind: fc.constant('withdrawal' as const), task, reason: text }),
   record({ kind: fc.constant('receipt' as const), receipt, inclusion, signature: bytes(64) }),
   record({ kind: fc.constant('goodbye' as const), reason: text, retry: fc.boolean() }),
+  record({ kind: fc.constant('secure' as const), task, frame: fc.uint8Array({ maxLength: 400 }) }),
 );
 
 export const runInfo: fc.Arbitrary<RunInfo> = record({

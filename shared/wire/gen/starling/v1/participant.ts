@@ -94,6 +94,7 @@ export interface ControlRequest {
     | { $case: "decline"; value: Decline }
     | { $case: "evaluation"; value: Evaluation }
     | { $case: "smallUpdate"; value: SmallUpdate }
+    | { $case: "secure"; value: Secure }
     | undefined;
 }
 
@@ -106,6 +107,7 @@ export interface ControlResponse {
     | { $case: "withdrawal"; value: Withdrawal }
     | { $case: "receipt"; value: Receipt }
     | { $case: "goodbye"; value: Goodbye }
+    | { $case: "secure"; value: Secure }
     | undefined;
 }
 
@@ -193,6 +195,15 @@ export interface Evaluation {
 export interface SmallUpdate {
   header: UpdateHeader | undefined;
   data: Uint8Array;
+}
+
+/**
+ * Both ways: one frame of secure aggregation, whose own format is shared/secagg/frames.ts. A masked vector of more than
+ * 64 KiB goes by UploadUpdate instead.
+ */
+export interface Secure {
+  task: TaskId | undefined;
+  frame: Uint8Array;
 }
 
 /** The coordinator's last word on an update, sent after the round is on its disk; then the client forgets the update. */
@@ -425,6 +436,9 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       case "smallUpdate":
         SmallUpdate.encode(message.frame.value, writer.uint32(50).fork()).join();
         break;
+      case "secure":
+        Secure.encode(message.frame.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -490,6 +504,14 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             message.frame = { $case: "smallUpdate", value: SmallUpdate.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.frame = { $case: "secure", value: Secure.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -527,6 +549,9 @@ export const ControlResponse: MessageFns<ControlResponse> = {
         break;
       case "goodbye":
         Goodbye.encode(message.frame.value, writer.uint32(50).fork()).join();
+        break;
+      case "secure":
+        Secure.encode(message.frame.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -591,6 +616,14 @@ export const ControlResponse: MessageFns<ControlResponse> = {
             }
 
             message.frame = { $case: "goodbye", value: Goodbye.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.frame = { $case: "secure", value: Secure.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1412,6 +1445,63 @@ export const SmallUpdate: MessageFns<SmallUpdate> = {
             }
 
             message.data = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSecure(): Secure {
+  return { task: undefined, frame: new Uint8Array(0) };
+}
+
+export const Secure: MessageFns<Secure> = {
+  encode(message: Secure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== undefined) {
+      TaskId.encode(message.task, writer.uint32(10).fork()).join();
+    }
+    if (message.frame.length !== 0) {
+      writer.uint32(18).bytes(message.frame);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Secure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = TaskId.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.frame = reader.bytes();
             continue;
           }
         }

@@ -1,0 +1,127 @@
+/**
+ * What coordinator and client must compute alike for one secure aggregation of a round: parameters, encoding, id. All of
+ * it follows from the signed plan.
+ *
+ * The vector is the contribution's values, the weight, and each metric's sums and count (Bonawitz et al. 2017; Bell et al.
+ * 2020): a single client's example count and metrics are masked like its update.
+ */
+import { contributionLayout, phaseOfRound } from './channels.js';
+import { FlError, invalidArgument } from './errors.js';
+import { canonicalJson, sha256Hex } from './identity.js';
+import type { SumMetrics } from './metrics.js';
+import { type Layout, sizeOf } from './params.js';
+import type { MaskedMetric, RoundPlan, SecureSpec, WorkSpec } from './round.js';
+import { HEADER_BYTES } from './secagg/frames.js';
+import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from './secagg/index.js';
+import { packedBytes } from './secagg/ring.js';
+
+/** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
+const RING_HALF = 2 ** 31;
+const MAX_QUANTIZE_BITS = 24;
+const MIN_QUANTIZE_BITS = 8;
+/** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
+const EVALUATION_CAP = 2 ** 20;
+
+export interface SecureAgreement {
+  readonly params: SecaggParams;
+  readonly quantize: QuantizeSpec;
+  readonly aggregation: AggregationContext;
+  /** Of the contribution's values; empty for an evaluation. */
+  readonly layout: Layout;
+  readonly metrics: readonly MaskedMetric[];
+  /** Largest count of examples behind a client's metrics. */
+  readonly countCap: number;
+  /** Of the frame that carries the masked vector. */
+  readonly maskedBytes: number;
+}
+
+/** The part of a plan that the agreement follows from. */
+export type SecurePlan = Pick<
+  RoundPlan,
+  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure'
+>;
+
+/**
+ * @throws FlError invalid-argument: the run is not secure, its phase needs a weight for each tensor, or cohort and weight
+ *   cap leave fewer than 8 bits for a value
+ */
+export function agree(plan: SecurePlan): SecureAgreement {
+  const { work, kind, round, attempt, cohort } = plan;
+  const { secure } = work;
+  if (secure === undefined || plan.secure === undefined) {
+    throw invalidArgument('plan.secure', 'secure aggregation', 'none');
+  }
+  const layout = kind === 'train' ? trainLayout(work, round) : [];
+  const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
+  const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
+  const weightCap = kind === 'train' ? secure.weightCap : 1;
+  const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
+  const quantize: QuantizeSpec = {
+    clippingBound: valueRange,
+    quantizeBits: quantizeBitsFor(cohort, weightCap),
+    weightCap,
+    metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
+  };
+  const params: SecaggParams = {
+    ...{ suite: 'node', cohortMin: Math.min(cohort, Math.max(3, survivorsMin)), cohortMax: cohort, survivorsMin },
+    ...{ adversaryFraction, dropFraction, elements: elementsOf(quantize, sizeOf(layout)) },
+    ring: ringFor(quantize, cohort),
+  };
+  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce }));
+  const aggregation = {
+    ...{ taskId: plan.run, round },
+    ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },
+  };
+  const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
+  return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };
+}
+
+function trainLayout(work: WorkSpec, round: number): Layout {
+  const phase = phaseOfRound(work.phases, round);
+  const channel = phase.channels.find(({ weight }) => weight === 'per-tensor');
+  if (channel === undefined) return contributionLayout(phase);
+  throw new FlError('invalid-argument', `secure-aggregation: channel "${channel.name}" weighs each tensor by itself`);
+}
+
+/** The finest grid on which the sum over a cohort of the heaviest clients does not wrap. */
+function quantizeBitsFor(cohort: number, weightCap: number): number {
+  for (let bits = MAX_QUANTIZE_BITS; bits >= MIN_QUANTIZE_BITS; bits--) {
+    if (cohort * weightCap * (2 ** (bits - 1) - 1) < RING_HALF) return bits;
+  }
+  const most = Math.floor(RING_HALF / (2 ** (MIN_QUANTIZE_BITS - 1) - 1));
+  throw invalidArgument('cohort x weight-cap', `at most ${most}`, cohort * weightCap);
+}
+
+/** Largest error of one element of the mean update, from the grid alone. */
+export function quantizationStep({ valueRange, weightCap }: SecureSpec, cohort: number): number {
+  return valueRange / (2 ** (quantizeBitsFor(cohort, weightCap) - 1) - 1);
+}
+
+/**
+ * Metrics as they stand in the vector; one that the client has not measured counts as nothing, and a client with more
+ * examples than the cap counts as one with the cap's.
+ */
+export function flattenMetrics(
+  { metrics, countCap }: Pick<SecureAgreement, 'metrics' | 'countCap'>,
+  measured: SumMetrics,
+): number[] {
+  return metrics.flatMap(({ name, size }) => {
+    const metric = measured[name];
+    if (metric === undefined) return Array<number>(size + 1).fill(0);
+    if (metric.sum.length !== size) throw invalidArgument(`metric ${name}`, `${size} sums`, metric.sum.length);
+    const scale = Math.min(1, countCap / metric.count);
+    return [...metric.sum, metric.count].map((value) => value * scale);
+  });
+}
+
+/** Inverse of {@link flattenMetrics}, on sums over the survivors. */
+export function unflattenMetrics(declared: readonly MaskedMetric[], values: readonly number[]): SumMetrics {
+  let at = 0;
+  const entries = declared.map(({ name, size }) => {
+    const sum = values.slice(at, at + size);
+    const count = values[at + size];
+    at += size + 1;
+    return [name, { sum, count }] as const;
+  });
+  return Object.fromEntries(entries);
+}
