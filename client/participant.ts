@@ -5,7 +5,6 @@
 import { type Contribution, contributionLayout, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
-import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
 import type { SumMetrics } from '../shared/metrics.js';
@@ -24,7 +23,7 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
-import { type PlanReader, planReader } from './plan.js';
+import { equal, type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import type { SecureStore } from './secure-store.js';
 import { type PlainContribution, SecureTask } from './secure-task.js';
 import {
@@ -53,6 +52,7 @@ export interface ParticipantOptions {
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
+  readonly models?: ModelReader;
   readonly store: ClientStore;
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecureSite;
@@ -86,6 +86,7 @@ export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
+  readonly #models: ModelReader;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -108,6 +109,7 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
+    this.#models = options.models ?? modelReader();
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => {
         for (const cancel of this.#waits) cancel();
@@ -394,11 +396,7 @@ export class Participant {
     const layout = layoutOf(plan.work.model);
     const came = this.#smallModel?.sha256 === plan.modelSha256 ? this.#smallModel.file : undefined;
     const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
-    const { params } = decode(file, { expect: layout });
-    const got = sha256Of(params);
-    if (got !== plan.modelSha256)
-      throw new FlError('corrupt', `model: expected sha256 ${plan.modelSha256}, got ${got}`);
-    return params.values;
+    return this.#models.read(file, { layout, sha256: plan.modelSha256 });
   }
 
   /** The model's file; a cut download goes on at its offset. */
@@ -406,13 +404,16 @@ export class Participant {
     const { run, modelSha256, modelSizeBytes } = plan;
     const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
     if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
-    const file = new Uint8Array(modelSizeBytes);
+    const known = this.#models.known(modelSha256);
+    const file = known?.length === modelSizeBytes ? known : new Uint8Array(modelSizeBytes);
     let offset = 0;
     await this.#persist(signal, async (session) => {
       const request = { run, sha256: modelSha256, offset };
       for await (const chunk of this.#options.service.download(session, request)) {
         if (offset + chunk.length > file.length) throw new FlError('corrupt', 'model: longer than the plan says');
-        file.set(chunk, offset);
+        if (file !== known) file.set(chunk, offset);
+        else if (!equal(chunk, file.subarray(offset, offset + chunk.length)))
+          throw new FlError('corrupt', 'model: not the file that its hash stood for before');
         offset += chunk.length;
       }
       if (offset < file.length) throw new FlError('unavailable', 'model: the download was cut');

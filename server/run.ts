@@ -4,7 +4,7 @@
  */
 import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
-import { valuesOf } from '../shared/codecs/bytes.js';
+import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import type { Layout } from '../shared/params.js';
@@ -18,7 +18,7 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../shared/service.js';
-import { createSum, type ExactSum } from './aggregators/exact-sum.js';
+import { createSum, type ExactSum, type Prepared } from './aggregators/exact-sum.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
@@ -65,10 +65,12 @@ export interface RunSurroundings {
   fatal(error: FlError): void;
 }
 
-/** A verified update that waits for the engine's answer. */
+/** A plan says how much time is left; sent again within this time, it is the same plan. */
+const PLAN_AGE_MS = 100;
+
+/** An update that waits for the engine's answer; `update` is absent when there is nothing to add. */
 interface Offer {
-  readonly values: Float32Array;
-  readonly weights: readonly number[];
+  readonly update: Prepared | undefined;
   resolve(reply: UploadReply): void;
 }
 
@@ -270,7 +272,7 @@ export class Run {
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
     const { task: kind, round, attempt } = effect;
     const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
-    const key = `${kind}/${round}/${attempt}/${deadlineMs}/${this.#nonce}`;
+    const key = `${kind}/${round}/${attempt}/${Math.ceil(deadlineMs / PLAN_AGE_MS)}/${this.#nonce}`;
     if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
     const plan = this.#planOf(kind, deadlineMs);
     const body = new TextEncoder().encode(canonicalJson(plan));
@@ -331,7 +333,7 @@ export class Run {
     const { round, attempt, sha256: updateSha256 } = header;
     const detail = faultOfHeader(header, this.contributionLayout(round));
     if (detail === undefined) return undefined;
-    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
   }
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
@@ -340,18 +342,18 @@ export class Run {
       this.#secure?.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
-    const values = valuesOf(bytes);
+    const values = valuesIn(bytes);
     const settled = this.#settled(client, header); // while the bytes came, the round may have gone on
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const refusal = this.#sum.sum.validate(values, { weight: weights });
-    if (refusal !== undefined) {
-      const { detail } = refusal;
-      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    const update = this.#sum.sum.prepare(values, { weight: weights });
+    if ('reason' in update) {
+      const { detail } = update;
+      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
     }
     const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
-    return this.#ask(client, event, { values, weights });
+    return this.#ask(client, event, update);
   }
 
   /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
@@ -389,11 +391,11 @@ export class Run {
   #ask(
     client: string,
     event: Untimed<Extract<RoundEvent, { kind: 'arrived' | 'invalid' }>>,
-    { values, weights }: Pick<Offer, 'values' | 'weights'>,
+    update?: Prepared,
   ): Promise<UploadReply> {
     const key = `${client}/${event.updateSha256}`;
     return new Promise((resolve) => {
-      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { values, weights, resolve }]);
+      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { update, resolve }]);
       this.post(event);
     });
   }
@@ -404,7 +406,7 @@ export class Run {
     if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
     if (rest.length > 0) this.#offers.set(key, rest);
     else this.#offers.delete(key);
-    if (outcome === 'add') this.#sum!.sum.add(offer.values, offer.weights);
+    if (outcome === 'add' && offer.update !== undefined) this.#sum!.sum.addPrepared(offer.update);
     offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
   }
 
@@ -462,8 +464,6 @@ function together(effects: readonly Effect[]): Deed[] {
   }
   return deeds;
 }
-
-const noValues = { values: new Float32Array(0), weights: [] };
 
 function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
   const last = layout.at(-1);
