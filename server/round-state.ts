@@ -78,8 +78,7 @@ export interface RunState {
 
 export type RoundEvent = {
   readonly atMs: number;
-} & /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
-(
+} /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */ & (
   | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'online'; readonly client: string }
   | { readonly kind: 'offline'; readonly client: string }
