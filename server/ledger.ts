@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { diskError, type Files, type OpenFile, systemFiles, writeAll } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import type { Identity } from '../shared/identity.js';
+import type { LedgerHead } from '../shared/ledger/against.js';
 import {
   droppedOf,
   hex,
@@ -49,10 +50,10 @@ export class Ledger {
   }
 
   /**
-   * The line of a round that is in the journal; durable when it resolves, to the line's SHA-256.
+   * The line of a round that is in the journal; durable when it resolves, to what a client is to keep.
    * @throws FlError internal: not the round that comes next; resource-exhausted or internal: the disk failed
    */
-  async append(record: Committed): Promise<string> {
+  async append(record: Committed): Promise<LedgerHead> {
     const [line, tip] = nextLine(this.#tip, record, this.#identity);
     const bytes = Buffer.from(`${line}\n`);
     try {
@@ -63,7 +64,7 @@ export class Ledger {
     }
     this.#sizeBytes += bytes.length;
     this.#tip = tip;
-    return tip.lineSha256;
+    return { run: tip.run, round: tip.rounds, lineSha256: tip.lineSha256 };
   }
 
   close(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Clock } from '../shared/clock.js';
 import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
+import { type LedgerHead, signHead } from '../shared/ledger/against.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
 import type { Layout } from '../shared/params.js';
 import { signReceipts } from '../shared/receipts.js';
@@ -258,7 +259,7 @@ export class Run {
     this.history.add(record);
     await this.#around.journal.append(record);
     if (record.kind !== 'committed') return;
-    await this.#around.ledger.append(record);
+    this.#sendHead(record.survivors, await this.#around.ledger.append(record));
     if (this.#next === undefined) return;
     this.#previousSha256 = this.#model.sha256;
     this.#model = this.#next;
@@ -303,6 +304,11 @@ export class Run {
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
       ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
+  }
+
+  #sendHead(survivors: readonly { readonly client: string }[], head: LedgerHead): void {
+    const signed = signHead(head, this.#around.identity);
+    for (const { client } of survivors) this.#around.send(client, { kind: 'ledger-head', ...signed });
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
