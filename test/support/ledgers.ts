@@ -5,7 +5,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { canonicalJson, type Identity, identityFromSeed } from '../../shared/identity.js';
+import { type Identity, identityFromSeed } from '../../shared/identity.js';
 import {
   type LedgerEntry,
   type LedgerLine,
@@ -30,12 +30,12 @@ const hex = (value: Uint8Array) => Buffer.from(value).toString('hex');
 export function ledgerSpec(secure: boolean, engine: Partial<RunSpec['engine']> = {}): RunSpec {
   const spec = toySpec({ rounds: 2, evaluateEvery: 0, evaluateClients: 3, ...engine });
   if (!secure) return spec;
-  const floors = { valueRange: 8, weightCap: 10, adversaryFraction: 0, dropFraction: 0.2, survivorsMin: 2 };
-  const work = { ...spec.work, secure: { ...floors, phaseDeadlineMs: 60_000, trainMetrics: [], testMetrics: [] } };
+  const bounds = { valueRange: 8, weightCap: 10, adversaryFraction: 0, dropFraction: 0.2, survivorsMin: 2 };
+  const work = { ...spec.work, secure: { ...bounds, phaseDeadlineMs: 60_000, trainMetrics: [], testMetrics: [] } };
   return { work, engine: { ...spec.engine, secure: true } };
 }
 
-/** A finished run in a directory of its own. @param clients c1, c2 ...; `dropouts` of them leave the first round */
+/** A finished run of c1, c2 ... in a directory of its own. */
 export async function toyRun(spec: RunSpec, clients = 4): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'starling-ledger-'));
   await simulate({
@@ -94,8 +94,4 @@ export function forged(receipt: SecureReceipt, identities: ReadonlyMap<string, I
     },
     simulated('coordinator'),
   );
-}
-
-export function canonicalLine(value: unknown): string {
-  return `${canonicalJson(value)}\n`;
 }
