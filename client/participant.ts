@@ -7,6 +7,7 @@ import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
+import { isHeadSignedBy, type SignedHead } from '../shared/ledger/against.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
 import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
@@ -53,6 +54,8 @@ export interface ParticipantOptions {
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
   readonly models?: ModelReader;
+  /** Keeps what the coordinator has signed about the ledger line of a round; absent: nothing is kept. */
+  readonly keepHead?: (head: SignedHead) => Promise<void>;
   readonly store: ClientStore;
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecureSite;
@@ -205,12 +208,23 @@ export class Participant {
           return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
         }
         return this.#post({ kind: 'receipt', receipt: frame.receipt });
+      case 'ledger-head':
+        return this.#onHead(frame);
       case 'goodbye':
         this.#options.notice?.('sent away', { reason: frame.reason });
         if (frame.retry) return;
         this.#stopped = true;
         return this.#finish(new FlError('permission-denied', `the coordinator refused this client: ${frame.reason}`));
     }
+  }
+
+  #onHead({ head, signature }: SignedHead): void {
+    const { keepHead, coordinatorKey, notice } = this.#options;
+    if (keepHead === undefined) return;
+    if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
+      return notice?.('ledger head ignored: not signed by the coordinator', {});
+    }
+    void keepHead({ head, signature }).catch((error) => this.#fail(error));
   }
 
   #onPlan({ body, signature, model }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {

@@ -4,6 +4,7 @@
  */
 import type { DropReason } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
+import type { SecureProof } from '../shared/ledger/entry.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import type {
   Dropped,
@@ -196,6 +197,8 @@ export type RunRecord = { readonly atMs: number } & (
       readonly modelSha256: string;
       readonly survivors: readonly { readonly client: string; readonly updateSha256: string }[];
       readonly draft: Draft;
+      /** What the ledger says of the secure aggregation behind it; the shell adds it. */
+      readonly secure?: readonly SecureProof[];
     }
   | {
       readonly kind: 'round-ended';

@@ -7,6 +7,8 @@ import type { Clock } from '../shared/clock.js';
 import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
+import { type LedgerHead, signHead } from '../shared/ledger/against.js';
+import type { SecureProof } from '../shared/ledger/entry.js';
 import type { Layout } from '../shared/params.js';
 import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
@@ -23,6 +25,7 @@ import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
 import type { ModelStore } from './journal/models.js';
+import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 import { step } from './round.js';
 import {
@@ -52,6 +55,7 @@ export interface RunSurroundings {
   readonly clock: Clock;
   readonly identity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
+  readonly ledger: Pick<Ledger, 'append' | 'close'>;
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
@@ -91,6 +95,7 @@ export class Run {
   #sum: { round: number; attempt: number; sum: ExactSum } | undefined;
   #secure: SecureRound | undefined;
   #securedMean: Float32Array | undefined;
+  #proof: SecureProof | undefined;
   /** Of the current aggregation: makes its id one that was never used. */
   #nonce = '';
   #events: RoundEvent[] = [];
@@ -149,6 +154,7 @@ export class Run {
     this.#secure?.cancel();
     await this.idle();
     await this.#around.journal.close();
+    await this.#around.ledger.close();
   }
 
   async #drain(first: readonly Effect[]): Promise<void> {
@@ -230,8 +236,9 @@ export class Run {
         },
         dropped: (client, reason, detail) => this.post({ kind: 'secure-dropped', client, task, reason, detail }),
         failed: (detail) => this.post({ kind: 'unsecured', task, detail }),
-        done: ({ survivors, mean, pooled }) => {
+        done: ({ survivors, mean, pooled, proof }) => {
           this.#securedMean = mean;
+          if (task.kind === 'train') this.#proof = proof;
           this.post({ kind: 'secured', task, survivors, pooled });
         },
       },
@@ -246,10 +253,14 @@ export class Run {
     if (this.#secure !== undefined && isCurrent(this.#state, task)) this.#secure.receive(client, frame);
   }
 
-  async #record(record: RunRecord): Promise<void> {
+  async #record(given: RunRecord): Promise<void> {
+    const isCommit = given.kind === 'committed';
+    const record = isCommit && this.#proof !== undefined ? { ...given, secure: [this.#proof] } : given;
     this.history.add(record);
     await this.#around.journal.append(record);
-    if (record.kind !== 'committed' || this.#next === undefined) return;
+    if (record.kind !== 'committed') return;
+    this.#sendHead(record.survivors, await this.#around.ledger.append(record));
+    if (this.#next === undefined) return;
     this.#previousSha256 = this.#model.sha256;
     this.#model = this.#next;
   }
@@ -293,6 +304,11 @@ export class Run {
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
       ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
+  }
+
+  #sendHead(survivors: readonly { readonly client: string }[], head: LedgerHead): void {
+    const signed = signHead(head, this.#around.identity);
+    for (const { client } of survivors) this.#around.send(client, { kind: 'ledger-head', ...signed });
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {

@@ -5,6 +5,8 @@
  */
 import type { Clock } from '../shared/clock.js';
 import type { DropReason } from '../shared/errors.js';
+import type { SecureProof } from '../shared/ledger/entry.js';
+import { proofOf } from '../shared/ledger/secure.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
@@ -28,8 +30,8 @@ export interface SecureOutcome {
   /** Weighted mean of the survivors' values; empty for an evaluation. */
   readonly mean: Float32Array;
   readonly pooled: SumMetrics;
-  /** What a signed round receipt states. */
-  readonly proof: { readonly rosterRoot: Uint8Array; readonly survivorRoot: Uint8Array };
+  /** What the ledger states of it. */
+  readonly proof: SecureProof;
 }
 
 export interface SecureListener {
@@ -46,7 +48,10 @@ export class SecureRound {
   readonly #listener: SecureListener;
   readonly #clock: Clock;
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
+  readonly #plan: RoundPlan;
   #state: ServerState;
+  /** The last state that says who shared: gone from the one that ends the aggregation. */
+  #unmasking: Extract<ServerState, { phase: 'unmask' }> | undefined;
   #cancelTimer = () => {};
 
   /** Waits for advertisements from now on. @throws FlError invalid-argument: a plan under which no sum is correct */
@@ -56,6 +61,7 @@ export class SecureRound {
   ) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
+    this.#plan = plan;
     this.agreement = agree(plan);
     const enrolled = Object.entries(plan.secure?.enrolled ?? {});
     const keys = new Map(enrolled.map(([client, key]) => [client, Buffer.from(key, 'hex')] as const));
@@ -93,6 +99,7 @@ export class SecureRound {
   #take([state, outputs]: readonly [ServerState, readonly ServerOutput[]]): void {
     const moved = state.phase !== this.#state.phase;
     this.#state = state;
+    if (state.phase === 'unmask') this.#unmasking = state;
     if (moved) this.#setDeadline();
     for (const output of outputs) this.#perform(output);
   }
@@ -126,14 +133,18 @@ export class SecureRound {
     }
   }
 
-  #unmask({ masks, survivorIds, rosterRoot, survivorRoot }: Extract<ServerOutput, { kind: 'unmask' }>): void {
+  #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): void {
+    const { masks, survivorIds } = output;
     const { suite, sum } = this.#context;
     const { quantize, params, metrics } = this.agreement;
     const integers = unmaskSum({ suite, sum, ringBits: params.ring.bits }, masks);
     const sums = dequantize(quantize, integers);
     const mean = Float32Array.from(sums.values, (value) => value / sums.weight);
     const pooled = unflattenMetrics(metrics, sums.metrics);
-    this.#listener.done({ survivors: [...survivorIds].sort(), mean, pooled, proof: { rosterRoot, survivorRoot } });
+    const { aggregationId, roster, included } = this.#unmasking!;
+    const rosterIds = roster.members.map(({ id }) => id);
+    const proof = proofOf(this.#plan, this.agreement, { ...output, aggregationId, rosterIds, included, integers });
+    this.#listener.done({ survivors: [...survivorIds].sort(), mean, pooled, proof });
   }
 }
 

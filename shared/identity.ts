@@ -17,7 +17,15 @@ import {
 /** RFC 8410 DER: what stands before a 32-byte private key. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
-export type SignedKind = 'plan' | 'receipt' | 'receipts' | 'update' | 'session' | 'enrolment';
+export type SignedKind =
+  | 'plan'
+  | 'receipt'
+  | 'receipts'
+  | 'update'
+  | 'session'
+  | 'enrolment'
+  | 'ledger'
+  | 'ledger-head';
 
 export interface Identity {
   /** 32 bytes. */
