@@ -11,6 +11,7 @@ import { FlError, invalidArgument } from '../shared/errors.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc.js';
+import { headsFile } from './heads.js';
 import { Participant } from './participant.js';
 import { allowAll, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
 import { fileSecureStore } from './secure-store.js';
@@ -111,6 +112,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     },
     coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
     store: await fileStore(directory),
+    keepHead: await headsFile(directory),
     trainer,
     ...(slice && { slice }),
     refuse: (plan) => {

@@ -5,9 +5,9 @@
 import { type Contribution, contributionLayout, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
-import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
+import { isHeadSignedBy, type SignedHead } from '../shared/ledger/against.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
 import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
@@ -24,7 +24,7 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
-import { type PlanReader, planReader } from './plan.js';
+import { equal, type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import type { SecureStore } from './secure-store.js';
 import { type PlainContribution, SecureTask } from './secure-task.js';
 import {
@@ -53,6 +53,9 @@ export interface ParticipantOptions {
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
+  readonly models?: ModelReader;
+  /** Keeps what the coordinator has signed about the ledger line of a round; absent: nothing is kept. */
+  readonly keepHead?: (head: SignedHead) => Promise<void>;
   readonly store: ClientStore;
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecureSite;
@@ -86,6 +89,7 @@ export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
+  readonly #models: ModelReader;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -97,6 +101,8 @@ export class Participant {
   /** What came with the last plan. */
   #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
   #stopped = false;
+  /** Each ends a wait, which would otherwise keep the process alive for up to half a minute after the end. */
+  readonly #waits = new Set<() => void>();
   #finish: (error?: FlError) => void = () => {};
   /** Settles when the participant has stopped; rejects when coming back is of no use. */
   readonly done: Promise<void>;
@@ -106,8 +112,12 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
+    this.#models = options.models ?? modelReader();
     this.done = new Promise((resolve, reject) => {
-      this.#finish = (error) => (error === undefined ? resolve() : reject(error));
+      this.#finish = (error) => {
+        for (const cancel of this.#waits) cancel();
+        return error === undefined ? resolve() : reject(error);
+      };
     });
   }
 
@@ -161,7 +171,17 @@ export class Participant {
     const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
     this.#failures++;
     this.#options.notice?.('disconnected', { reason, delayMs: Math.round(delayMs) });
-    this.#options.clock.after(delayMs, () => this.#connect());
+    this.#after(delayMs, () => this.#connect());
+  }
+
+  /** Calls `fire` in a while; never, if this participant ends before. */
+  #after(delayMs: number, fire: () => void): void {
+    if (this.#stopped) return;
+    const cancel = this.#options.clock.after(delayMs, () => {
+      this.#waits.delete(cancel);
+      fire();
+    });
+    this.#waits.add(cancel);
   }
 
   #receive(frame: CoordinatorFrame): void {
@@ -188,12 +208,23 @@ export class Participant {
           return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
         }
         return this.#post({ kind: 'receipt', receipt: frame.receipt });
+      case 'ledger-head':
+        return this.#onHead(frame);
       case 'goodbye':
         this.#options.notice?.('sent away', { reason: frame.reason });
         if (frame.retry) return;
         this.#stopped = true;
         return this.#finish(new FlError('permission-denied', `the coordinator refused this client: ${frame.reason}`));
     }
+  }
+
+  #onHead({ head, signature }: SignedHead): void {
+    const { keepHead, coordinatorKey, notice } = this.#options;
+    if (keepHead === undefined) return;
+    if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
+      return notice?.('ledger head ignored: not signed by the coordinator', {});
+    }
+    void keepHead({ head, signature }).catch((error) => this.#fail(error));
   }
 
   #onPlan({ body, signature, model }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {
@@ -379,11 +410,7 @@ export class Participant {
     const layout = layoutOf(plan.work.model);
     const came = this.#smallModel?.sha256 === plan.modelSha256 ? this.#smallModel.file : undefined;
     const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
-    const { params } = decode(file, { expect: layout });
-    const got = sha256Of(params);
-    if (got !== plan.modelSha256)
-      throw new FlError('corrupt', `model: expected sha256 ${plan.modelSha256}, got ${got}`);
-    return params.values;
+    return this.#models.read(file, { layout, sha256: plan.modelSha256 });
   }
 
   /** The model's file; a cut download goes on at its offset. */
@@ -391,13 +418,16 @@ export class Participant {
     const { run, modelSha256, modelSizeBytes } = plan;
     const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
     if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
-    const file = new Uint8Array(modelSizeBytes);
+    const known = this.#models.known(modelSha256);
+    const file = known?.length === modelSizeBytes ? known : new Uint8Array(modelSizeBytes);
     let offset = 0;
     await this.#persist(signal, async (session) => {
       const request = { run, sha256: modelSha256, offset };
       for await (const chunk of this.#options.service.download(session, request)) {
         if (offset + chunk.length > file.length) throw new FlError('corrupt', 'model: longer than the plan says');
-        file.set(chunk, offset);
+        if (file !== known) file.set(chunk, offset);
+        else if (!equal(chunk, file.subarray(offset, offset + chunk.length)))
+          throw new FlError('corrupt', 'model: not the file that its hash stood for before');
         offset += chunk.length;
       }
       if (offset < file.length) throw new FlError('unavailable', 'model: the download was cut');
@@ -457,7 +487,7 @@ export class Participant {
         if (FlError.from(error).code !== 'unavailable' && session === this.#session) throw error;
         const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
         const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
-        await new Promise<void>((resolve) => this.#options.clock.after(delayMs, resolve));
+        await new Promise<void>((resolve) => this.#after(delayMs, resolve));
       }
     }
   }

@@ -1,9 +1,12 @@
 /**
- * Reads a plan as it came: signed by the coordinator, well-formed, checked once. Virtual clients of one process share a
- * reader, since a cohort gets one and the same plan.
+ * Reads what comes from the coordinator, as it came: a plan that is signed and well-formed, a model that is the plan's.
+ * Virtual clients of one process share a reader, since a cohort gets one and the same plan and model: checked once.
  */
+import { sha256Of } from '../shared/codecs/bytes.js';
+import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
 import { signedBytes, verifySignature } from '../shared/identity.js';
+import type { Layout } from '../shared/params.js';
 import type { RoundPlan } from '../shared/round.js';
 import { checkPlan } from '../shared/run-spec.js';
 
@@ -29,6 +32,31 @@ export function planReader(coordinatorKey: Uint8Array): PlanReader {
   };
 }
 
-function equal(a: Uint8Array, b: Uint8Array): boolean {
+export interface ModelReader {
+  /** A file of this model that was read before; nobody may change it. */
+  known(sha256: string): Uint8Array | undefined;
+  /**
+   * The values of a model's file, which nobody may change.
+   * @throws FlError corrupt: no model of this layout, or not the one of this hash
+   */
+  read(file: Uint8Array, expect: { readonly layout: Layout; readonly sha256: string }): Float32Array;
+}
+
+export function modelReader(): ModelReader {
+  let last: { file: Uint8Array; sha256: string; values: Float32Array } | undefined;
+  return {
+    known: (sha256) => (last?.sha256 === sha256 ? last.file : undefined),
+    read(file, { layout, sha256 }) {
+      if (last?.sha256 === sha256 && (last.file === file || equal(last.file, file))) return last.values;
+      const { params } = decode(file, { expect: layout });
+      const got = sha256Of(params);
+      if (got !== sha256) throw new FlError('corrupt', `model: expected sha256 ${sha256}, got ${got}`);
+      last = { file, sha256, values: params.values };
+      return params.values;
+    },
+  };
+}
+
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }

@@ -43,7 +43,8 @@ function outlived(rounds: readonly number[], round: number): number[] {
   return before.filter((kept) => kept < last);
 }
 
-export function memoryStore(): ClientStore {
+/** @param options.readOnce an update's values are gone once they were read, its name stays: where nothing is sent twice */
+export function memoryStore({ readOnce = false } = {}): ClientStore {
   const updates = new Map<string, StoredUpdate>();
   const own = new Map<string, Map<number, HostTensors>>();
   return {
@@ -52,6 +53,7 @@ export function memoryStore(): ClientStore {
     async read(update) {
       const kept = updates.get(fileOf(update));
       if (kept === undefined) throw notKept(update);
+      if (readOnce) updates.set(fileOf(update), { header: kept.header, values: new Float32Array(0) });
       return kept;
     },
     forget: async (update) => void updates.delete(fileOf(update)),

@@ -311,6 +311,7 @@ export class Coordinator implements ParticipantService, AdminService {
   ): Promise<Run> {
     const run = await createRun(directory, id, spec, model, this.#surroundings());
     this.#adopt(run);
+    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
   }
@@ -319,6 +320,7 @@ export class Coordinator implements ParticipantService, AdminService {
   async openRun(directory: string): Promise<Run> {
     const run = await openRun(directory, this.#surroundings());
     this.#adopt(run);
+    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
     return run;
   }
 
@@ -327,7 +329,6 @@ export class Coordinator implements ParticipantService, AdminService {
     let past = true; // an end that is replayed was told to an earlier process
     run.feed.subscribe((event) => past || event.kind !== 'ended' || this.#options.onRunEnded?.(run));
     past = false;
-    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
   }
 
   async stopRun(id: string, reason: string): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import type { DropReason } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
+import type { SecureProof } from '../shared/ledger/entry.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import type {
   Dropped,
@@ -76,7 +77,10 @@ export interface RunState {
   readonly stage: Stage;
 }
 
-export type RoundEvent = { readonly atMs: number } & (
+export type RoundEvent = {
+  readonly atMs: number;
+} /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */ & (
+  | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'online'; readonly client: string }
   | { readonly kind: 'offline'; readonly client: string }
   /** A complete update whose hash, shape and numbers are right. */
@@ -193,6 +197,8 @@ export type RunRecord = { readonly atMs: number } & (
       readonly modelSha256: string;
       readonly survivors: readonly { readonly client: string; readonly updateSha256: string }[];
       readonly draft: Draft;
+      /** What the ledger says of the secure aggregation behind it; the shell adds it. */
+      readonly secure?: readonly SecureProof[];
     }
   | {
       readonly kind: 'round-ended';

@@ -58,6 +58,8 @@ export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {
 
 function handle(state: RunState, event: RoundEvent, out: Effect[]): RunState {
   switch (event.kind) {
+    case 'present':
+      return proceed({ ...state, online: [...event.clients].sort() }, event.atMs, out);
     case 'online':
       return onOnline({ ...state, online: inserted(state.online, event.client) }, event, out);
     case 'offline':

@@ -1,5 +1,5 @@
 /**
- * A run on disk: run.json (for people), journal.log (the truth), models/. The same for a simulation and a deployed run.
+ * A run on disk: run.json (for people), journal.log (the truth), ledger.jsonl (for everyone), models/. The same for a simulation and a deployed run.
  */
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -16,13 +16,14 @@ import { checkAggregator } from './aggregators/robust.js';
 import { History } from './history.js';
 import { openJournal, parseJournal } from './journal/journal.js';
 import { openModels } from './journal/models.js';
+import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { restore } from './restore.js';
 import { initialState, type RunRecord, type RunState } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
 import { parseStrategy } from './strategies/index.js';
 
-type Around = Omit<RunSurroundings, 'journal' | 'models' | 'directory' | 'strategy'>;
+type Around = Omit<RunSurroundings, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -74,12 +75,13 @@ export async function createRun(
   const atMs = around.clock.nowMs();
   const created: RunRecord = { kind: 'created', atMs, run: id, spec, modelSha256 };
   await journal.append(created);
+  const ledger = await openLedger(directory, { records: [created], identity: around.identity });
   const strategy = parseStrategy(spec.engine.strategy);
   const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
   const state = initialState(id, spec.engine, modelSha256);
   const history = new History([created]);
   return new Run(
-    { ...around, journal, models, directory, strategy },
+    { ...around, journal, ledger, models, directory, strategy },
     { spec, createdAtMs: atMs, state, history, model },
   );
 }
@@ -100,12 +102,13 @@ export async function openRun(directory: string, around: Around): Promise<Run> {
   const [state, effects] = restore(records, around.clock.nowMs());
   const { spec, atMs: createdAtMs } = createdRecord(records);
   const history = new History(records);
+  const ledger = await openLedger(directory, { records, identity: around.identity });
   const models = await openModels(join(directory, 'models'));
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
   const run = new Run(
-    { ...around, journal, models, directory, strategy },
+    { ...around, journal, ledger, models, directory, strategy },
     { spec, createdAtMs, state, history, model },
   );
   run.start(effects);

@@ -4,9 +4,11 @@
  */
 import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
-import { valuesOf } from '../shared/codecs/bytes.js';
+import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
+import { type LedgerHead, signHead } from '../shared/ledger/against.js';
+import type { SecureProof } from '../shared/ledger/entry.js';
 import type { Layout } from '../shared/params.js';
 import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
@@ -18,11 +20,13 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../shared/service.js';
+import type { Prepared } from './aggregators/exact-sum.js';
 import { createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
 import type { ModelStore } from './journal/models.js';
+import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 import { step } from './round.js';
 import {
@@ -47,15 +51,13 @@ type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
 type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
 
-/** A plan of 1,000 clients takes longer than a millisecond to write: a deadline may be this old when it is said. */
-const PLAN_AGE_MS = 1000;
-
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 export interface RunSurroundings {
   readonly clock: Clock;
   readonly identity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
+  readonly ledger: Pick<Ledger, 'append' | 'close'>;
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
@@ -71,10 +73,12 @@ export interface RunSurroundings {
   fatal(error: FlError): void;
 }
 
-/** A verified update that waits for the engine's answer. */
+/** A plan says how much time is left; sent again within this time, it is the same plan. */
+const PLAN_AGE_MS = 100;
+
+/** An update that waits for the engine's answer; `update` is absent when there is nothing to add. */
 interface Offer {
-  readonly values: Float32Array;
-  readonly weights: readonly number[];
+  readonly update: Prepared | undefined;
   resolve(reply: UploadReply): void;
 }
 
@@ -95,6 +99,8 @@ export class Run {
   #sum: { round: number; attempt: number; sum: Gathering } | undefined;
   #secure: SecureCohort | undefined;
   #securedMean: Float32Array | undefined;
+  /** Of each sum of the round. */
+  #proofs: readonly SecureProof[] | undefined;
   /** Of the current aggregation: makes its id one that was never used. */
   #nonce = '';
   #events: RoundEvent[] = [];
@@ -104,7 +110,7 @@ export class Run {
   #cancelTimer = () => {};
   /** By phase: asked for with every update. */
   readonly #layouts = new Map<PhaseSpec, Layout>();
-  #lastPlan: { key: string; deadlineMs: number; frame: PlanFrame } | undefined;
+  #lastPlan: { key: string; frame: PlanFrame } | undefined;
 
   constructor(
     around: RunSurroundings,
@@ -153,6 +159,7 @@ export class Run {
     this.#secure?.cancel();
     await this.idle();
     await this.#around.journal.close();
+    await this.#around.ledger.close();
   }
 
   async #drain(first: readonly Effect[]): Promise<void> {
@@ -239,8 +246,9 @@ export class Run {
         dropped: (client: string, reason: DropReason, detail: string) =>
           this.post({ kind: 'secure-dropped', client, task, reason, detail }),
         failed: (detail: string) => this.post({ kind: 'unsecured', task, detail }),
-        done: ({ survivors, mean, pooled }: CohortOutcome) => {
+        done: ({ survivors, mean, pooled, proofs }: CohortOutcome) => {
           this.#securedMean = mean;
+          if (task.kind === 'train') this.#proofs = proofs;
           this.post({ kind: 'secured', task, survivors, pooled });
         },
       },
@@ -262,10 +270,14 @@ export class Run {
     if (this.#secure !== undefined && isCurrent(this.#state, task)) this.#secure.receive(client, frame);
   }
 
-  async #record(record: RunRecord): Promise<void> {
+  async #record(given: RunRecord): Promise<void> {
+    const isCommit = given.kind === 'committed';
+    const record = isCommit && this.#proofs !== undefined ? { ...given, secure: this.#proofs } : given;
     this.history.add(record);
     await this.#around.journal.append(record);
-    if (record.kind !== 'committed' || this.#next === undefined) return;
+    if (record.kind !== 'committed') return;
+    this.#sendHead(record.survivors, await this.#around.ledger.append(record));
+    if (this.#next === undefined) return;
     this.#previousSha256 = this.#model.sha256;
     this.#model = this.#next;
   }
@@ -288,16 +300,14 @@ export class Run {
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
     const { task: kind, round, attempt } = effect;
     const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
-    const key = `${kind}/${round}/${attempt}/${this.#nonce}`;
-    const last = this.#lastPlan;
-    // The cohort gets one plan, written and signed once, and read once by the virtual clients of a process.
-    if (last?.key === key && last.deadlineMs - deadlineMs < PLAN_AGE_MS) return last.frame;
+    const key = `${kind}/${round}/${attempt}/${Math.ceil(deadlineMs / PLAN_AGE_MS)}/${this.#nonce}`;
+    if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
     const plan = this.#planOf(kind, deadlineMs);
     const body = new TextEncoder().encode(canonicalJson(plan));
     const signature = this.#around.identity.sign(signedBytes('plan', plan));
     const { file } = this.#model;
     const model = file.length <= SMALL_BYTES ? file : new Uint8Array(0);
-    this.#lastPlan = { key, deadlineMs, frame: { kind: 'plan', body, signature, model } };
+    this.#lastPlan = { key, frame: { kind: 'plan', body, signature, model } };
     return this.#lastPlan.frame;
   }
 
@@ -311,6 +321,11 @@ export class Run {
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
       ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
+  }
+
+  #sendHead(survivors: readonly { readonly client: string }[], head: LedgerHead): void {
+    const signed = signHead(head, this.#around.identity);
+    for (const { client } of survivors) this.#around.send(client, { kind: 'ledger-head', ...signed });
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
@@ -351,7 +366,7 @@ export class Run {
     const { round, attempt, sha256: updateSha256 } = header;
     const detail = faultOfHeader(header, this.contributionLayout(round));
     if (detail === undefined) return undefined;
-    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
   }
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
@@ -360,18 +375,18 @@ export class Run {
       this.#secure?.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
-    const values = valuesOf(bytes);
+    const values = valuesIn(bytes);
     const settled = this.#settled(client, header); // while the bytes came, the round may have gone on
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const refusal = this.#sum.sum.validate(values, { weight: weights });
-    if (refusal !== undefined) {
-      const { detail } = refusal;
-      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail }, noValues);
+    const update = this.#sum.sum.prepare(values, { weight: weights });
+    if ('reason' in update) {
+      const { detail } = update;
+      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
     }
     const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
-    return this.#ask(client, event, { values, weights });
+    return this.#ask(client, event, update);
   }
 
   /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
@@ -409,11 +424,11 @@ export class Run {
   #ask(
     client: string,
     event: Untimed<Extract<RoundEvent, { kind: 'arrived' | 'invalid' }>>,
-    { values, weights }: Pick<Offer, 'values' | 'weights'>,
+    update?: Prepared,
   ): Promise<UploadReply> {
     const key = `${client}/${event.updateSha256}`;
     return new Promise((resolve) => {
-      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { values, weights, resolve }]);
+      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { update, resolve }]);
       this.post(event);
     });
   }
@@ -424,7 +439,7 @@ export class Run {
     if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
     if (rest.length > 0) this.#offers.set(key, rest);
     else this.#offers.delete(key);
-    if (outcome === 'add') this.#sum!.sum.add(offer.values, offer.weights);
+    if (outcome === 'add' && offer.update !== undefined) this.#sum!.sum.addPrepared(offer.update);
     offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
   }
 
@@ -482,8 +497,6 @@ function together(effects: readonly Effect[]): Deed[] {
   }
   return deeds;
 }
-
-const noValues = { values: new Float32Array(0), weights: [] };
 
 function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
   const last = layout.at(-1);

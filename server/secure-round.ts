@@ -5,6 +5,8 @@
  */
 import type { Clock } from '../shared/clock.js';
 import { type DropReason, FlError } from '../shared/errors.js';
+import type { SecureProof } from '../shared/ledger/entry.js';
+import { proofOf } from '../shared/ledger/secure.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
@@ -30,8 +32,8 @@ export interface SecureOutcome {
   /** Sum of the survivors' weights. */
   readonly weight: number;
   readonly pooled: SumMetrics;
-  /** What a signed round receipt states. */
-  readonly proof: { readonly rosterRoot: Uint8Array; readonly survivorRoot: Uint8Array };
+  /** What the ledger states of it. */
+  readonly proof: SecureProof;
 }
 
 export interface SecureListener {
@@ -59,14 +61,18 @@ export class SecureRound {
   readonly #clock: Clock;
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
   readonly #unmaskSum: NonNullable<SecureRoundOptions['unmask']>;
+  readonly #plan: RoundPlan;
   #cancelled = false;
   #state: ServerState;
+  /** The last state that says who shared: gone from the one that ends the aggregation. */
+  #unmasking: Extract<ServerState, { phase: 'unmask' }> | undefined;
   #cancelTimer = () => {};
 
   /** Waits for advertisements from now on. @throws FlError invalid-argument: a plan under which no sum is correct */
   constructor(plan: RoundPlan, { clock, rng, listener, deadlineMs, unmask }: SecureRoundOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
+    this.#plan = plan;
     this.agreement = agree(plan);
     const enrolled = Object.entries(plan.secure?.enrolled ?? {});
     const keys = new Map(enrolled.map(([client, key]) => [client, Buffer.from(key, 'hex')] as const));
@@ -108,6 +114,7 @@ export class SecureRound {
   #take([state, outputs]: readonly [ServerState, readonly ServerOutput[]]): void {
     const moved = state.phase !== this.#state.phase;
     this.#state = state;
+    if (state.phase === 'unmask') this.#unmasking = state;
     if (moved) this.#setDeadline();
     for (const output of outputs) this.#perform(output);
   }
@@ -143,11 +150,12 @@ export class SecureRound {
 
   /** The last thing that an aggregation does; by then its deadline has been taken away. */
   async #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): Promise<void> {
-    const { masks, survivorIds, rosterRoot, survivorRoot } = output;
     const { quantize, params, metrics } = this.agreement;
+    const { aggregationId, roster, included } = this.#unmasking!;
     let integers: Int32Array;
     try {
-      integers = await this.#unmaskSum({ masked: this.#context.sum.read(), ringBits: params.ring.bits, masks });
+      const masked = this.#context.sum.read();
+      integers = await this.#unmaskSum({ masked, ringBits: params.ring.bits, masks: output.masks });
     } catch (error) {
       if (!this.#cancelled) this.#listener.failed(`secure aggregation: ${FlError.from(error).message}`);
       return;
@@ -156,8 +164,9 @@ export class SecureRound {
     const { values, weight, metrics: measured } = dequantize(quantize, integers);
     const mean = Float32Array.from(values, (value) => value / weight);
     const pooled = unflattenMetrics(metrics, measured);
-    const survivors = [...survivorIds].sort();
-    this.#listener.done({ survivors, mean, weight, pooled, proof: { rosterRoot, survivorRoot } });
+    const rosterIds = roster.members.map(({ id }) => id);
+    const proof = proofOf(this.#plan, this.agreement, { ...output, aggregationId, rosterIds, included, integers });
+    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weight, pooled, proof });
   }
 }
 

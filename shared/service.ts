@@ -3,6 +3,7 @@
  * `server/grpc.ts` and `client/grpc.ts` carry it over the network; a simulation hands the one to the other directly, so
  * both worlds run the same code on both sides.
  */
+import type { SignedHead } from './ledger/against.js';
 import type { SumMetrics } from './metrics.js';
 import type { SignedReceipt } from './receipts.js';
 import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './round.js';
@@ -53,6 +54,8 @@ export type CoordinatorFrame =
   | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array; readonly model: Uint8Array }
   | { readonly kind: 'withdrawal'; readonly task: TaskId; readonly reason: string }
   | ({ readonly kind: 'receipt' } & SignedReceipt)
+  /** To the survivors of a round: what they keep to catch a ledger that is changed later. */
+  | ({ readonly kind: 'ledger-head' } & SignedHead)
   | { readonly kind: 'secure'; readonly task: TaskId; readonly frame: Uint8Array }
   | { readonly kind: 'goodbye'; readonly reason: string; readonly retry: boolean };
 

@@ -7,9 +7,11 @@ import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exampleText } from './commands/options.js';
+import { privacyCommand } from './commands/privacy.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { simulateCommand } from './commands/simulate.js';
+import { verifyCommand } from './commands/verify.js';
 import { VERSION } from './version.js';
 
 /** Throws a CommanderError instead of ending the process. */
@@ -27,6 +29,8 @@ export function createProgram(): Command {
     simulateCommand(),
     workloadsCommand(),
     dataCommand(),
+    privacyCommand(),
+    verifyCommand(),
     reportCommand(),
     doctorCommand(),
     benchCommand(),

@@ -4,8 +4,8 @@
  * transport and however many workers train.
  */
 import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
-import { Participant } from '../client/participant.js';
-import { type PlanReader, planReader } from '../client/plan.js';
+import { Participant, type ParticipantOptions } from '../client/participant.js';
+import { modelReader, planReader } from '../client/plan.js';
 import { memorySecureStore } from '../client/secure-store.js';
 import { memoryStore } from '../client/store.js';
 import type { TaskRunner } from '../client/training/task.js';
@@ -21,7 +21,7 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
-import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
+import { receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
@@ -83,13 +83,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
-    const coordinatorKey = identityFromSeed(rng.split('coordinator').bytes(32)).publicKey;
-    const readPlan = planReader(coordinatorKey);
-    const checkReceipt = receiptCheck(coordinatorKey);
+    const readers = readersOf(coordinatorKeyOf(rng));
     const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
-    const shared = { options, rng, network, registry, coordinatorKey, readPlan, checkReceipt, admit };
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ ...shared, client, index }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readers, admit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -126,6 +123,14 @@ async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinato
   };
 }
 
+type Readers = Required<Pick<ParticipantOptions, 'coordinatorKey' | 'readPlan' | 'models' | 'checkReceipt'>>;
+
+/** What comes to all clients alike is checked once for all. */
+function readersOf(coordinatorKey: Uint8Array): Readers {
+  const [readPlan, checkReceipt] = [planReader(coordinatorKey), receiptCheck(coordinatorKey)];
+  return { coordinatorKey, readPlan, models: modelReader(), checkReceipt };
+}
+
 /** A simulation may be small; floors are for real sites. */
 const ANY_COHORT = { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 };
 
@@ -136,12 +141,10 @@ async function enter(about: {
   rng: Rng;
   network: Network;
   registry: Registry;
-  coordinatorKey: Uint8Array;
-  readPlan: PlanReader;
-  checkReceipt: ReceiptCheck;
+  readers: Readers;
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, coordinatorKey, readPlan, checkReceipt, admit } = about;
+  const { options, client, index, rng, network, registry, readers, admit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
@@ -150,13 +153,11 @@ async function enter(about: {
     service: network.connect(),
     client,
     identity,
-    coordinatorKey,
-    readPlan,
-    checkReceipt,
+    ...readers,
     secure: {
       ...{ signingSeed, policy: ANY_COHORT, store: memorySecureStore(), rng: rng.split(`secure/${client}`) },
     },
-    store: memoryStore(),
+    store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
     slice: { index, count: options.clients },
     refuse: ({ kind, round, attempt }) => {
@@ -168,6 +169,10 @@ async function enter(about: {
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
   });
+}
+
+function coordinatorKeyOf(rng: Rng): Uint8Array {
+  return identityFromSeed(rng.split('coordinator').bytes(32)).publicKey;
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {

@@ -67,6 +67,12 @@ describe('the lint rules', () => {
   }
 });
 
+describe('the tree', () => {
+  it('is clean for the linter and the formatter', async () => {
+    await promisify(execFile)(binary('biome'), ['check', '.'], { cwd: ROOT, maxBuffer: 16 * 1024 * 1024 });
+  });
+});
+
 describe('the wire', () => {
   it('has generated code that is what the .proto files say', () =>
     withFolder(async (folder) => {

@@ -16,7 +16,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Contribution, UPDATE_CHANNEL } from '../../shared/channels.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { firstNonFinite, type HostTensors, type Layout, packTensors } from '../../shared/params.js';
+import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import type { TrainingSpec } from '../../shared/round.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
@@ -115,13 +115,14 @@ function planOf<Data>({ workload, phase, shared, own }: LocalSgdInput<Data>): Pl
     if (shared[name] === undefined) throw invalidArgument('update channel', 'tensors of the model', name);
     trained[name] = shared[name];
   }
-  const { layout: sharedLayout, values: sharedValues } = packTensors(trained);
   const { layout, values: start } = packTensors({ ...trained, ...own });
-  if (layout.length !== sharedLayout.length + Object.keys(own).length) {
+  const sharedTensors = Object.keys(trained).length;
+  if (layout.length !== sharedTensors + Object.keys(own).length) {
     throw invalidArgument('private tensors', 'names that no shared tensor has', Object.keys(own).join(', '));
   }
+  const sharedSize = sizeOf(layout.slice(0, sharedTensors));
   const frozen = Object.entries(shared).filter(([name]) => trained[name] === undefined);
-  return { layout, sharedTensors: sharedLayout.length, sharedSize: sharedValues.length, start, frozen };
+  return { layout, sharedTensors, sharedSize, start, frozen };
 }
 
 function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
@@ -148,7 +149,7 @@ interface State {
 
 function startState({ layout, start, sharedTensors }: Plan, { momentum, proximalMu }: TrainingSpec): State {
   const upload = (entries: Layout): tf.Tensor[] =>
-    entries.map(({ shape, offset, size }) => tf.tensor(start.slice(offset, offset + size), [...shape]));
+    entries.map(({ shape, offset, size }) => tf.tensor(start.subarray(offset, offset + size), [...shape]));
   return {
     params: upload(layout),
     velocity: momentum === 0 ? [] : layout.map(({ shape }) => tf.zeros([...shape])),
@@ -226,10 +227,15 @@ async function finish<Data>(
   const kept: HostTensors = {};
   for (const [i, { name, shape, offset, size }] of layout.entries()) {
     if (own[name] !== undefined) kept[name] = { shape, data: local[i].slice() };
-    else for (let k = 0; k < size; k++) values[offset + k] = local[i][k] - start[offset + k];
+    else subtract(local[i], start.subarray(offset, offset + size), values.subarray(offset, offset + size));
   }
   const weights = new Array<number>(sharedTensors).fill(shard.train.length);
   return { contribution: { values, weights, metrics: { loss } }, own: kept };
+}
+
+/** a − b into `difference`. On its own, so that the loop only ever sees three vectors: a third of the time. */
+function subtract(a: Float32Array, b: Float32Array, difference: Float32Array): void {
+  for (let i = 0; i < difference.length; i++) difference[i] = a[i] - b[i];
 }
 
 function diverged(what: string): FlError {

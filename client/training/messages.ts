@@ -18,7 +18,13 @@ export type FromWorker =
   | { readonly kind: 'ready'; readonly name: string; readonly why: string }
   | { readonly kind: 'failed-to-start'; readonly error: PlainError }
   | { readonly kind: 'progress'; readonly id: number; readonly stepsDone: number; readonly stepsTotal: number }
-  | { readonly kind: 'result'; readonly id: number; readonly result: TrainResult | EvaluateResult }
+  | {
+      readonly kind: 'result';
+      readonly id: number;
+      readonly result: TrainResult | EvaluateResult;
+      /** How far it was, if that has not been told. */
+      readonly progress?: { readonly stepsDone: number; readonly stepsTotal: number };
+    }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError };
 
 /** An FlError in a form that survives the way between threads. */

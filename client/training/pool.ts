@@ -147,6 +147,9 @@ class Pool implements TrainerPool {
     }
     thread.job = undefined;
     this.#release(thread);
+    if (message.kind === 'result' && message.progress !== undefined) {
+      job.onProgress?.(message.progress.stepsDone, message.progress.stepsTotal);
+    }
     job.settle(message.kind === 'result' ? { result: message.result } : { error: revive(message.error) });
   }
 

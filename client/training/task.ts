@@ -83,10 +83,10 @@ export function createTaskRunner(options: {
   }
 
   async function run(task: Task, { signal, onProgress }: TaskOptions = {}): Promise<TrainResult | EvaluateResult> {
-    const { workload, data, shard: shardOf } = await site(task.work);
+    const { workload, data, shard: shardOf, newOwn } = await site(task.work);
     const { hyper } = task.work;
     const shared = unflatten(task.model, task.work.model);
-    const own = task.own ?? workload.init(rngFromSeed(task.work.seed).split('init'), hyper).private ?? {};
+    const own = task.own ?? newOwn();
     const shard = shardOf(task.work.partition, task.slice);
     if (task.kind === 'evaluate') {
       const metrics = await evaluate({ workload, data, hyper, shard, split: 'test', shared, own, signal, onProgress });
@@ -112,6 +112,8 @@ interface Site {
   readonly workload: Workload;
   readonly data: unknown;
   readonly shard: (scheme: string, slice: ClientTask['slice']) => Shard;
+  /** The private tensors of a client that has never trained: its to change. */
+  readonly newOwn: () => HostTensors;
 }
 
 async function openSite(workload: Workload, hyper: Hyper, seed: number, dataDir?: string): Promise<Site> {
@@ -130,7 +132,13 @@ async function openSite(workload: Workload, hyper: Hyper, seed: number, dataDir?
     partitions.set(key, shares);
     return { train: shares.train[index], test: shares.test[index], index, count };
   };
-  return { workload, data, shard };
+  let initial: HostTensors | undefined; // drawing a whole model may take longer than training it
+  const newOwn = () => {
+    initial ??= initialModel(workload, { hyper, seed }).private;
+    const copies = Object.entries(initial).map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]);
+    return Object.fromEntries(copies) as HostTensors;
+  };
+  return { workload, data, shard, newOwn };
 }
 
 interface TrainInput {

@@ -8,7 +8,7 @@ import { loadPlannedWorkload } from '../workloads/planned.js';
 import type { FromWorker, PlainError, ToWorker, WorkerSetup } from './messages.js';
 import { createTaskRunner, type EvaluateResult, type Task, type TrainResult } from './task.js';
 
-/** A model that takes 0.1 ms per step must not drown the pool in messages. */
+/** A model that takes 0.1 ms per step must not drown the pool in messages: each costs up to half a millisecond. */
 const PROGRESS_INTERVAL_MS = 50;
 
 const { backend, dataDir, workloadModules } = workerData as WorkerSetup;
@@ -33,16 +33,19 @@ try {
 async function run(id: number, task: Task): Promise<void> {
   const controller = new AbortController();
   running.set(id, controller);
-  let reportedMs = 0;
+  let reportedMs = performance.now();
+  let untold: { stepsDone: number; stepsTotal: number } | undefined; // goes with the result
   const onProgress = (stepsDone: number, stepsTotal: number): void => {
     const nowMs = performance.now();
-    if (nowMs - reportedMs < PROGRESS_INTERVAL_MS && stepsDone < stepsTotal) return;
+    untold = { stepsDone, stepsTotal };
+    if (nowMs - reportedMs < PROGRESS_INTERVAL_MS) return;
     reportedMs = nowMs;
-    send({ kind: 'progress', id, stepsDone, stepsTotal });
+    send({ kind: 'progress', id, ...untold });
+    untold = undefined;
   };
   try {
     const result = await runner.run(task, { signal: controller.signal, onProgress });
-    send({ kind: 'result', id, result }, buffersOf(result));
+    send({ kind: 'result', id, result, ...(untold && { progress: untold }) }, buffersOf(result));
   } catch (thrown) {
     send({ kind: 'error', id, error: plain(thrown) });
   } finally {

@@ -43,6 +43,14 @@ export type Weight = number | readonly number[];
 /** Why an update may not be added: the round goes on without this client. */
 export type Refusal = { readonly reason: DropReason; readonly detail: string };
 
+/** An update that may be added. */
+export interface Prepared {
+  readonly values: Float32Array;
+  /** By tensor: rounded weights, and the largest |x|. */
+  readonly weights: readonly number[];
+  readonly largest: readonly number[];
+}
+
 export interface ExactSum {
   /** Contributions so far. */
   readonly count: number;
@@ -52,6 +60,10 @@ export interface ExactSum {
   readonly weightSum: number;
   /** Why this update may not be added, or undefined; the sum stays as it is. `maxAbs` bounds |x|. */
   validate(values: Float32Array, options: { weight: Weight; maxAbs?: number }): Refusal | undefined;
+  /** The update, checked once for {@link addPrepared}, or why it may not be added. */
+  prepare(values: Float32Array, options: { weight: Weight; maxAbs?: number }): Refusal | Prepared;
+  /** Adds what was prepared for a sum of this layout and has not changed since. */
+  addPrepared(update: Prepared): void;
   /** Adds the update, or says why not and leaves the sum as it was. */
   offer(values: Float32Array, options: { weight: Weight; maxAbs?: number }): Refusal | undefined;
   /** Adds an update that is known to be good. @throws FlError internal, the sum unchanged, if it is not. */
@@ -103,21 +115,24 @@ class Sum implements ExactSum {
   }
 
   validate(values: Float32Array, options: { weight: Weight; maxAbs?: number }): Refusal | undefined {
-    const checked = this.#check(values, options);
-    return 'reason' in checked ? checked : undefined;
+    const prepared = this.prepare(values, options);
+    return 'reason' in prepared ? prepared : undefined;
   }
 
   offer(values: Float32Array, options: { weight: Weight; maxAbs?: number }): Refusal | undefined {
-    const checked = this.#check(values, options);
-    if ('reason' in checked) return checked;
+    const prepared = this.prepare(values, options);
+    if ('reason' in prepared) return prepared;
+    this.addPrepared(prepared);
+    return undefined;
+  }
+
+  addPrepared({ values, weights, largest }: Prepared): void {
     this.#grow(1);
     this.#layout.forEach(({ offset, size }, tensor) => {
-      const weight = checked.weights[tensor];
-      if (weight > 0)
-        this.#addTensor(values, weight, checked.largest[tensor], { tensor, from: offset, to: offset + size });
+      const weight = weights[tensor];
+      if (weight > 0) this.#addTensor(values, weight, largest[tensor], { tensor, from: offset, to: offset + size });
       this.#weightSums[tensor] += weight;
     });
-    return undefined;
   }
 
   add(values: Float32Array, weight: Weight): void {
@@ -156,7 +171,10 @@ class Sum implements ExactSum {
     return mean;
   }
 
-  #check(values: Float32Array, { weight, maxAbs = Number.MAX_VALUE }: { weight: Weight; maxAbs?: number }) {
+  prepare(
+    values: Float32Array,
+    { weight, maxAbs = Number.MAX_VALUE }: { weight: Weight; maxAbs?: number },
+  ): Refusal | Prepared {
     const { length } = this.#fine;
     if (values.length !== length) return refusal('update', `${length} elements`, values.length);
     const given = typeof weight === 'number' ? this.#layout.map(() => weight) : weight;
@@ -175,7 +193,7 @@ class Sum implements ExactSum {
       largest.push(maxMagnitude(tensor));
       if (!(largest[i] <= limit)) return outOfRange(tensor, this.#layout[i], limit); // NaN is not
     }
-    return { weights, largest };
+    return { values, weights, largest };
   }
 
   #addTensor(
@@ -216,10 +234,23 @@ class Sum implements ExactSum {
   }
 }
 
-// The hot loops stand apart so that each only ever sees one type of array.
+// The hot loops stand apart so that each only ever sees one type of array. They go in fours, all loads before the first
+// store: a store may change what a later load reads, for all the compiler knows, and one by one each waits for the other.
+// That is 1.5 times as fast, and the same operations on each element.
 
 function addFine(fine: Float64Array, values: Float32Array, weight: number, from: number, to: number): void {
-  for (let i = from; i < to; i++) fine[i] += weight * values[i] + FINE_MAGIC - FINE_MAGIC;
+  const wholeFours = from + ((to - from) & ~3);
+  for (let i = from; i < wholeFours; i += 4) {
+    const a = weight * values[i] + FINE_MAGIC - FINE_MAGIC;
+    const b = weight * values[i + 1] + FINE_MAGIC - FINE_MAGIC;
+    const c = weight * values[i + 2] + FINE_MAGIC - FINE_MAGIC;
+    const d = weight * values[i + 3] + FINE_MAGIC - FINE_MAGIC;
+    fine[i] += a;
+    fine[i + 1] += b;
+    fine[i + 2] += c;
+    fine[i + 3] += d;
+  }
+  for (let i = wholeFours; i < to; i++) fine[i] += weight * values[i] + FINE_MAGIC - FINE_MAGIC;
 }
 
 function addSplit(
@@ -230,7 +261,26 @@ function addSplit(
   from: number,
   to: number,
 ): void {
-  for (let i = from; i < to; i++) {
+  const wholeFours = from + ((to - from) & ~3);
+  for (let i = from; i < wholeFours; i += 4) {
+    const p = weight * values[i];
+    const q = weight * values[i + 1];
+    const r = weight * values[i + 2];
+    const s = weight * values[i + 3];
+    const a = p + COARSE_MAGIC - COARSE_MAGIC;
+    const b = q + COARSE_MAGIC - COARSE_MAGIC;
+    const c = r + COARSE_MAGIC - COARSE_MAGIC;
+    const d = s + COARSE_MAGIC - COARSE_MAGIC;
+    coarse[i] += a;
+    coarse[i + 1] += b;
+    coarse[i + 2] += c;
+    coarse[i + 3] += d;
+    fine[i] += p - a + FINE_MAGIC - FINE_MAGIC;
+    fine[i + 1] += q - b + FINE_MAGIC - FINE_MAGIC;
+    fine[i + 2] += r - c + FINE_MAGIC - FINE_MAGIC;
+    fine[i + 3] += s - d + FINE_MAGIC - FINE_MAGIC;
+  }
+  for (let i = wholeFours; i < to; i++) {
     const p = weight * values[i];
     const h = p + COARSE_MAGIC - COARSE_MAGIC;
     coarse[i] += h;
@@ -253,24 +303,28 @@ function maxMagnitude(values: Float32Array): number {
 }
 
 /**
- * Without its sign bit a float32 orders like the integer of its bits, infinity and NaN above all numbers. In fours, since
- * one running maximum would wait for itself: 7.6 GB/s against 3.6.
+ * Without its sign bit a float32 orders like the integer of its bits, infinity and NaN above all numbers. Two running
+ * maxima over fours, since a single one would wait for itself: 8 GB/s against 3.6.
  */
 function maxMagnitudeBits(bits: Int32Array): number {
-  const wholeFours = bits.length & ~3;
-  let largest = 0;
-  for (let i = 0; i < wholeFours; i += 4) {
-    const a = bits[i] & 0x7fffffff;
-    const b = bits[i + 1] & 0x7fffffff;
-    const c = bits[i + 2] & 0x7fffffff;
-    const d = bits[i + 3] & 0x7fffffff;
-    const ab = Math.max(a, b);
-    const cd = Math.max(c, d);
-    const four = Math.max(ab, cd);
-    if (four > largest) largest = four;
+  const wholeEights = bits.length & ~7;
+  let even = 0;
+  let odd = 0;
+  for (let i = 0; i < wholeEights; i += 8) {
+    const four = maxOfFour(bits[i], bits[i + 1], bits[i + 2], bits[i + 3]);
+    if (four > even) even = four;
+    const next = maxOfFour(bits[i + 4], bits[i + 5], bits[i + 6], bits[i + 7]);
+    if (next > odd) odd = next;
   }
-  for (let i = wholeFours; i < bits.length; i++) largest = Math.max(largest, bits[i] & 0x7fffffff);
+  let largest = Math.max(even, odd);
+  for (let i = wholeEights; i < bits.length; i++) largest = Math.max(largest, bits[i] & MAGNITUDE);
   return largest;
+}
+
+const MAGNITUDE = 0x7fffffff;
+
+function maxOfFour(a: number, b: number, c: number, d: number): number {
+  return Math.max(Math.max(a & MAGNITUDE, b & MAGNITUDE), Math.max(c & MAGNITUDE, d & MAGNITUDE));
 }
 
 function outOfRange(values: Float32Array, { name }: LayoutEntry, limit: number): Refusal {

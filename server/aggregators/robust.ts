@@ -104,7 +104,7 @@ function weightedMean(parts: readonly { readonly mean: Float32Array; readonly we
 }
 
 /** Where updates go as they arrive. */
-export type Gathering = Pick<ExactSum, 'validate' | 'add' | 'mean'>;
+export type Gathering = Pick<ExactSum, 'prepare' | 'addPrepared' | 'mean'>;
 
 /** The running sum, or with an order statistic all updates themselves: 4 bytes an element and client. */
 export function createGathering(layout: Layout, aggregator: Aggregator): Gathering {
@@ -112,9 +112,9 @@ export function createGathering(layout: Layout, aggregator: Aggregator): Gatheri
   const checks = createSum(layout);
   const kept: { mean: Float32Array; weight: number }[] = [];
   return {
-    validate: (values, options) => checks.validate(values, options),
-    add: (values, weight) => {
-      kept.push({ mean: Float32Array.from(values), weight: typeof weight === 'number' ? weight : (weight[0] ?? 0) });
+    prepare: (values, options) => checks.prepare(values, options),
+    addPrepared: ({ values, weights }) => {
+      kept.push({ mean: Float32Array.from(values), weight: weights[0] ?? 0 });
     },
     mean: () => (sizeOf(layout) === 0 ? new Float32Array(0) : aggregate(aggregator, kept)),
   };

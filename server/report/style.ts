@@ -54,7 +54,7 @@ td.fed,.legend .fed,.up{color:var(--fed)}td.alone,.legend .alone{color:var(--alo
 .tiles dt{font-size:13px;color:var(--soft)}
 .tiles dd{margin:2px 0 0;font-size:20px;line-height:1.25;font-weight:650;letter-spacing:-.01em;white-space:nowrap}
 .tiles small{display:block;font-size:13px;font-weight:400;letter-spacing:0;white-space:normal}
-.charts,.artefacts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(270px,100%),1fr));gap:24px 28px}
+.charts,.artefacts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(270px,100%),1fr));gap:24px 28px}
 figure{margin:0;min-width:0}
 .large{grid-column:1/-1}
 .charts+.charts,.large+.charts{margin-top:24px}

@@ -23,6 +23,13 @@ export function valuesOf(bytes: Uint8Array): Float32Array {
   return values;
 }
 
+/** The same numbers, where `bytes` lie aligned as a view on the same memory: for bytes that nobody else writes to. */
+export function valuesIn(bytes: Uint8Array): Float32Array {
+  if (bytes.length % 4 !== 0 || bytes.byteOffset % 4 !== 0) return valuesOf(bytes);
+  requireLittleEndian();
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
 /** The identity of a model: lower-case hex SHA-256 over its float32 little-endian values, tensors in layout order. */
 export function sha256Of(params: Pick<Params, 'values'>): string {
   return createHash('sha256').update(bytesOf(params.values)).digest('hex');

@@ -85,7 +85,8 @@ function coreBytes(body: ReceiptBody): Uint8Array {
   return writer.raw(body.survivorRoot).u32(body.survivorCount).raw(body.sumHash).done();
 }
 
-function receiptBytes(body: ReceiptBody): Uint8Array {
+/** What the coordinator's signature covers. */
+export function receiptBytes(body: ReceiptBody): Uint8Array {
   const writer = new Writer().raw(coreBytes(body)).u32(body.signatures.length);
   for (const { id, signature } of body.signatures) writer.text(id).raw(signature);
   return writer.done();

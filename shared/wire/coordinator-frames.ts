@@ -2,6 +2,7 @@
  * Frames of a control stream, coordinator to client: proto/starling/v1/participant.proto, ControlResponse.
  */
 import { type DropReason, invalidArgument } from '../errors.js';
+import type { LedgerHead, SignedHead } from '../ledger/against.js';
 import { HASH_BYTES, type Inclusion } from '../merkle.js';
 import type { SignedReceipt } from '../receipts.js';
 import type { Receipt } from '../round.js';
@@ -22,7 +23,11 @@ import {
   serialise,
   wordOf,
 } from './checks.js';
-import { ControlResponse, type Receipt as ReceiptMessage } from './gen/starling/v1/participant.js';
+import {
+  ControlResponse,
+  type LedgerHead as HeadMessage,
+  type Receipt as ReceiptMessage,
+} from './gen/starling/v1/participant.js';
 import {
   MAX_JSON_BYTES,
   MAX_PATH_HASHES,
@@ -73,6 +78,8 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
       return { $case: 'withdrawal', value: { task: taskToWire(frame.task), reason: clipText(frame.reason) } };
     case 'receipt':
       return { $case: 'receipt', value: receiptToWire(frame) };
+    case 'ledger-head':
+      return { $case: 'ledgerHead', value: headToWire(frame) };
     case 'goodbye':
       return { $case: 'goodbye', value: { reason: clipText(frame.reason), retry: frame.retry } };
     case 'secure':
@@ -104,6 +111,8 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
         inclusion: inclusionOf(frame.value),
         signature: own(signature('receipt', frame.value.signature)),
       };
+    case 'ledgerHead':
+      return { kind: 'ledger-head', ...headFromWire(frame.value) };
     case 'goodbye': {
       const reason = checkText('goodbye.reason', frame.value.reason, MAX_TEXT_CHARS);
       return { kind: 'goodbye', reason, retry: frame.value.retry };
@@ -126,6 +135,26 @@ function receiptToWire({ receipt, inclusion, signature: signed }: SignedReceipt)
     modelSha256: modelSha256 === '' ? '' : checkSha256('receipt.model_sha256', modelSha256),
     signature: signature('receipt', signed),
     ...inclusionOf(inclusion),
+  };
+}
+
+function headToWire({ head, signature: signed }: SignedHead): HeadMessage {
+  return { ...checkHead(head), signature: signature('ledger_head', Buffer.from(signed, 'hex')) };
+}
+
+function headFromWire(message: HeadMessage): SignedHead {
+  return {
+    head: checkHead(message),
+    signature: Buffer.from(signature('ledger_head', message.signature)).toString('hex'),
+  };
+}
+
+/** Both ways, too. */
+function checkHead({ run, round, lineSha256 }: LedgerHead): LedgerHead {
+  return {
+    run: checkName('ledger_head.run', run),
+    round: checkUint32('ledger_head.round', round),
+    lineSha256: checkSha256('ledger_head.line_sha256', lineSha256),
   };
 }
 

@@ -3,8 +3,7 @@
  * memory does not grow with the number of clients.
  */
 import { createSum } from '../../server/aggregators/exact-sum.js';
-
-export type BenchRow = { readonly name: string; readonly value: number; readonly unit: string };
+import { type BenchRow, median } from './rows.js';
 
 const ELEMENTS = 4_000_000;
 const RUNS = 9;
@@ -36,7 +35,7 @@ function gigabytesPerSecond(run: () => unknown): number {
     run();
     return (4 * ELEMENTS) / (performance.now() - startMs) / 1e6;
   });
-  return rates.sort((a, b) => a - b)[RUNS >> 1];
+  return median(rates);
 }
 
 /** Resident memory that one fresh sum adds after 10 clients and after 200: its lanes, and nothing for each client. */

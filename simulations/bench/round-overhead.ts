@@ -46,6 +46,7 @@ export async function benchRoundOverhead({ clients = 100, rounds = 60 } = {}): P
     return [
       { name: 'clients', value: clients, unit: '' },
       { name: 'rounds measured', value: measured.roundMs.length, unit: '' },
+      { name: 'round, p10', value: quantile(measured.roundMs, 0.1), unit: 'ms' },
       { name: 'round, p50', value: p50Ms, unit: 'ms' },
       { name: 'round, p90', value: quantile(measured.roundMs, 0.9), unit: 'ms' },
       { name: 'round, max', value: quantile(measured.roundMs, 1), unit: 'ms' },

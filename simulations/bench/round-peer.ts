@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { connectGrpc } from '../../client/grpc.js';
 import { Participant } from '../../client/participant.js';
-import { planReader } from '../../client/plan.js';
+import { modelReader, planReader } from '../../client/plan.js';
 import { memoryStore } from '../../client/store.js';
 import { systemClock } from '../../shared/clock.js';
 import { receiptCheck } from '../../shared/receipts.js';
@@ -32,6 +32,7 @@ async function join(address: string, clients: number): Promise<void> {
   const coordinatorKey = benchIdentity(COORDINATOR).publicKey;
   const readPlan = planReader(coordinatorKey);
   const checkReceipt = receiptCheck(coordinatorKey);
+  const models = modelReader();
   for (const client of clientNames(clients)) {
     await Participant.start({
       service: connectGrpc(address),
@@ -40,6 +41,7 @@ async function join(address: string, clients: number): Promise<void> {
       coordinatorKey,
       readPlan,
       checkReceipt,
+      models,
       store: memoryStore(),
       trainer: tinyTrainer,
       clock: systemClock,

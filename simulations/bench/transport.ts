@@ -11,6 +11,7 @@ import { connectAdmin } from '../../client/admin-grpc.js';
 import { connectGrpc } from '../../client/grpc.js';
 import { CHUNK_BYTES } from '../../shared/service.js';
 import { DelayProxy } from './delay-proxy.js';
+import { median } from './rows.js';
 
 export interface TransportRow {
   readonly link: 'loopback' | '50 ms round trip';
@@ -219,9 +220,4 @@ async function timeMs(run: () => Promise<unknown>): Promise<number> {
   const startMs = performance.now();
   await run();
   return performance.now() - startMs;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
 }

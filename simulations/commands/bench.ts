@@ -1,15 +1,23 @@
 /** `starling bench NAME`: figures of this machine, each with a reference from the same run. */
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
+import { VERSION } from '../version.js';
 import { command, print, printJson } from './options.js';
 
-const BENCHES: Readonly<Record<string, () => Promise<readonly object[]>>> = {
-  aggregation: async () => (await import('../bench/aggregation.js')).benchAggregation(),
-  transport: async () => (await import('../bench/transport.js')).benchTransport(),
-  'idle-clients': async () => [await (await import('../bench/transport.js')).benchIdle()],
-  secagg: async () => (await import('../bench/secagg-table.js')).secaggTable(),
-  simulation: async () => (await import('../bench/simulation.js')).benchSimulation(),
-  'round-overhead': async () => (await import('../bench/round-overhead.js')).benchRoundOverhead(),
+interface Bench {
+  /** What trains, where something does. */
+  readonly backend?: string;
+  readonly run: () => Promise<readonly object[]>;
+}
+
+const BENCHES: Readonly<Record<string, Bench>> = {
+  aggregation: { run: async () => (await import('../bench/aggregation.js')).benchAggregation() },
+  secagg: { run: async () => (await import('../bench/secagg-table.js')).secaggTable() },
+  transport: { run: async () => (await import('../bench/transport.js')).benchTransport() },
+  'round-overhead': { run: async () => (await import('../bench/round-overhead.js')).benchRoundOverhead() },
+  'idle-clients': { run: async () => [await (await import('../bench/transport.js')).benchIdle()] },
+  simulation: { backend: 'wasm', run: async () => (await import('../bench/simulation.js')).benchSimulation() },
 };
 
 export function benchCommand(): Command {
@@ -19,24 +27,41 @@ export function benchCommand(): Command {
     .action(async (name: string, given: { json?: boolean }) => {
       const bench = BENCHES[name];
       if (bench === undefined) throw invalidArgument('bench', `one of ${Object.keys(BENCHES).join(', ')}`, name);
-      const rows = await bench();
+      const load = loadavg()[0];
+      const rows = (await bench.run()) as readonly Record<string, unknown>[];
       if (given.json) return printJson(rows);
-      for (const line of table(rows as Record<string, unknown>[])) print(line);
+      print(machineLine(bench, load));
+      for (const line of table(rows)) print(line);
     });
 }
 
-/** A column for each key of the first row; numbers to the right. */
+/** Without it a figure says nothing. `load` is that of the minute before. */
+function machineLine({ backend }: Bench, load: number): string {
+  const gibibytes = (totalmem() / 2 ** 30).toFixed(0);
+  const machine = `${cpus()[0]?.model.trim() ?? process.arch}, ${availableParallelism()} cores, ${gibibytes} GiB`;
+  const programs = `Node ${process.versions.node}, starling ${VERSION}${backend === undefined ? '' : `, back end ${backend}`}`;
+  return `${machine}; ${programs}; load ${load.toFixed(1)} before\n`;
+}
+
+/** A column for each plain key of the first row; numbers to the right. What has parts of its own is in the JSON only. */
 function table(rows: readonly Record<string, unknown>[]): string[] {
-  const keys = Object.keys(rows[0] ?? {});
+  const [first = {}] = rows;
+  const keys = Object.keys(first).filter((key) => typeof first[key] !== 'object');
   const cells = [keys, ...rows.map((row) => keys.map((key) => format(row[key])))];
   const widths = keys.map((_, column) => Math.max(...cells.map((row) => row[column].length)));
-  const isNumber = keys.map((key) => typeof rows[0]?.[key] === 'number');
+  const isNumber = keys.map((key) => typeof first[key] === 'number');
   return cells.map((row) =>
-    row.map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  '),
+    row
+      .map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd(),
   );
 }
 
+/** Three digits that count, and no more than the whole number. */
 function format(value: unknown): string {
   if (typeof value !== 'number') return String(value ?? '');
-  return Number.isInteger(value) || Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+  if (Number.isInteger(value) || Math.abs(value) >= 100)
+    return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
+  return value.toPrecision(3);
 }

@@ -18,13 +18,16 @@ export function demoCommand(): Command {
       const { runFederation } = await import('../federation.js');
       const { showRun } = await import('../terminal/show.js');
       const { loadWorkload } = await import('../../client/workloads/index.js');
-      const config = checkConfig({ ...DEMO, ...given, cohort: given.clients, 'min-clients': given.clients }, 'demo');
+      const { clients } = given;
+      const secure = { 'secure-aggregation': true, 'min-survivors': Math.max(2, Math.ceil(0.7 * clients)) };
+      const config = checkConfig({ ...DEMO, ...given, ...secure, cohort: clients, 'min-clients': clients }, 'demo');
       const workload = await loadWorkload(config.workload);
       const { spec, model } = resolve(config, workload);
       const show = showRun({ rounds: given.rounds, headline: workload.manifest.headline, quiet: false });
       const abort = new AbortController();
       const release = onInterrupt(() => abort.abort());
-      print(`a coordinator and ${given.clients} client processes over gRPC on ${availableParallelism()} cores`);
+      print(`a coordinator and ${clients} client processes over gRPC on ${availableParallelism()} cores`);
+      print('secure aggregation is on: the coordinator learns sums over the labs and nothing of one lab');
       try {
         const { report, html } = await runFederation({
           ...{ spec, model, workload, clients: given.clients, signal: abort.signal },

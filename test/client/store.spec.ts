@@ -163,3 +163,16 @@ describe('a store on disk', () => {
     }
   });
 });
+
+describe("a client's store where nothing is sent twice", () => {
+  it('gives the values of an update away, and keeps its name until it is forgotten', async () => {
+    const store = memoryStore({ readOnce: true });
+    const kept = update(1, [1, 2]);
+    await store.keep(kept);
+    assert.deepEqual(await store.read(pendingOf(kept)), kept);
+    assert.equal((await store.read(pendingOf(kept))).values.length, 0);
+    assert.deepEqual(await store.list(), [pendingOf(kept)]);
+    await store.forget(pendingOf(kept));
+    assert.deepEqual(await store.list(), []);
+  });
+});

@@ -230,7 +230,7 @@ describe('a coordinator on the command line', function () {
     site = await Deployment.open();
   });
 
-  after(() => site.close());
+  after(() => site?.close());
 
   it('has its data directory to itself', async () => {
     const stderr = await fails(['coordinator', '--data-dir', site.dataDir, '--listen', '127.0.0.1:0']);

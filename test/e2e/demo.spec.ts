@@ -61,7 +61,7 @@ describe('starling demo', function () {
   it('takes its processes along when it is killed', () =>
     withFolder(async (folder) => {
       const demo = await inTheMiddle(folder);
-      assert.equal((await processesIn(folder)).length, 4); // itself, a coordinator, two clients
+      assert.equal((await processesIn(folder)).length, 5); // itself, a coordinator, three clients
       process.kill(demo.pid!, 'SIGKILL');
       await allGone(folder);
     }));
@@ -76,9 +76,9 @@ describe('starling demo', function () {
     }));
 });
 
-/** A demo whose first round has ended, with two clients. */
+/** A demo whose first round has ended, with three clients. */
 async function inTheMiddle(folder: string) {
-  const demo = spawnStarling(['demo', '--rounds', '100', '--clients', '2'], { cwd: folder });
+  const demo = spawnStarling(['demo', '--rounds', '100', '--clients', '3'], { cwd: folder });
   const ended = outcome(demo);
   await new Promise<void>((resolve, reject) => {
     demo.stdout!.on('data', (text: string) => text.includes('round 1/100') && resolve());

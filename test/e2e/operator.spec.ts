@@ -14,7 +14,7 @@ describe('a deployed run', function () {
     site = await Deployment.open();
   });
 
-  afterEach(() => site.close());
+  afterEach(() => site?.close());
 
   it('goes from a token to a model, through a stop and a resume', async () => {
     const token = (await site.operator('token', 'create', '--name', 'charite')).trim();

@@ -19,7 +19,7 @@ describe("a user's workload", function () {
     await copyFile(join(ROOT, 'docs', 'examples', 'my-workload.ts'), file);
   });
 
-  after(() => site.close());
+  after(() => site?.close());
 
   it('is simulated, and deployed under the same name: with one model as the result', async () => {
     const options = ['--scale', 'smoke', '--clients', String(LABS), '--cohort', String(LABS), '--json', '-'];

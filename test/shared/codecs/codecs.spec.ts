@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { valuesIn } from '../../../shared/codecs/bytes.js';
 import {
   bf16,
   bytesOf,
@@ -245,5 +246,16 @@ describe('error feedback', () => {
         }
       }),
     );
+  });
+});
+
+describe('numbers in bytes', () => {
+  it('are the same memory where that is aligned, and a copy where it is not', () => {
+    const numbers = Float32Array.of(1.5, -2, 3);
+    assert.equal(valuesIn(bytesOf(numbers)).buffer, numbers.buffer);
+    const shifted = new Uint8Array(13);
+    shifted.set(bytesOf(numbers), 1);
+    assert.deepEqual(valuesIn(shifted.subarray(1)), numbers);
+    assert.throws(() => valuesIn(shifted), /a multiple of 4 bytes, got 13/);
   });
 });

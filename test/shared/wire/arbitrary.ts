@@ -102,6 +102,11 @@ export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   }),
   record({ kind: fc.constant('withdrawal' as const), task, reason: text }),
   record({ kind: fc.constant('receipt' as const), receipt, inclusion, signature: bytes(64) }),
+  record({
+    kind: fc.constant('ledger-head' as const),
+    head: record({ run: name, round: uint32, lineSha256: sha256 }),
+    signature: bytes(64).map((signature) => Buffer.from(signature).toString('hex')),
+  }),
   record({ kind: fc.constant('goodbye' as const), reason: text, retry: fc.boolean() }),
   record({ kind: fc.constant('secure' as const), task, frame: fc.uint8Array({ maxLength: 400 }) }),
 );

@@ -108,6 +108,7 @@ export interface ControlResponse {
     | { $case: "receipt"; value: Receipt }
     | { $case: "goodbye"; value: Goodbye }
     | { $case: "secure"; value: Secure }
+    | { $case: "ledgerHead"; value: LedgerHead }
     | undefined;
 }
 
@@ -228,6 +229,19 @@ export interface Receipt {
   count: number;
   /** The neighbours' hashes on the way from this leaf to the root, 32 bytes each. */
   path: Uint8Array;
+}
+
+/**
+ * To the survivors of a round, after its line is in the coordinator's ledger. A client keeps it: a ledger that later says
+ * something else of this round is evidence against the coordinator.
+ */
+export interface LedgerHead {
+  run: string;
+  round: number;
+  /** SHA-256 of the line, without its line end. */
+  lineSha256: string;
+  /** Over the canonical encoding of the fields above. */
+  signature: Uint8Array;
 }
 
 /** Last frame of a stream that the coordinator ends; `retry` false means that coming back is of no use. */
@@ -553,6 +567,9 @@ export const ControlResponse: MessageFns<ControlResponse> = {
       case "secure":
         Secure.encode(message.frame.value, writer.uint32(58).fork()).join();
         break;
+      case "ledgerHead":
+        LedgerHead.encode(message.frame.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -624,6 +641,14 @@ export const ControlResponse: MessageFns<ControlResponse> = {
             }
 
             message.frame = { $case: "secure", value: Secure.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.frame = { $case: "ledgerHead", value: LedgerHead.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1682,6 +1707,85 @@ export const Receipt: MessageFns<Receipt> = {
             }
 
             message.path = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLedgerHead(): LedgerHead {
+  return { run: "", round: 0, lineSha256: "", signature: new Uint8Array(0) };
+}
+
+export const LedgerHead: MessageFns<LedgerHead> = {
+  encode(message: LedgerHead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== "") {
+      writer.uint32(10).string(message.run);
+    }
+    if (message.round !== 0) {
+      writer.uint32(16).uint32(message.round);
+    }
+    if (message.lineSha256 !== "") {
+      writer.uint32(26).string(message.lineSha256);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(34).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LedgerHead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLedgerHead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lineSha256 = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }

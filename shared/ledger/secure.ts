@@ -1,0 +1,135 @@
+/**
+ * The part of a ledger line that speaks of a secure aggregation: made from what the server machine ends with, and checked
+ * by someone who has only the specification and the enrolment list.
+ *
+ * What is recomputed: the aggregation's id, from run, round, attempt, model, specification and nonce; the order of the
+ * roster, from names and enrolled keys; the survivor root, from the names of the survivors. What is verified: the
+ * coordinator's signature over the receipt, and each survivor's own over the survivor root. The roster root stands for
+ * keys that lived for one round and are gone, so it is checked only in that the survivors have signed it.
+ */
+import { FlError } from '../errors.js';
+import type { Identity } from '../identity.js';
+import type { RoundPlan, RunSpec } from '../round.js';
+import { bitmapHas, bitmapOf, compareBytes } from '../secagg/bytes.js';
+import { memberTag, survivorRootOf } from '../secagg/derive.js';
+import {
+  aggregationIdOf,
+  createEnrolment,
+  encodeParams,
+  graphParameters,
+  nodeSuite,
+  type ReceiptBody,
+  receiptFault,
+} from '../secagg/index.js';
+import { receiptBytes } from '../secagg/receipt.js';
+import { agree, type SecureAgreement } from '../secure.js';
+import { bytes, hex, type RoundEntry, type SecureProof, type SecureReceipt } from './entry.js';
+
+/** What an aggregation ended with. */
+export interface SecureEnd {
+  readonly aggregationId: Uint8Array;
+  readonly rosterRoot: Uint8Array;
+  readonly survivorRoot: Uint8Array;
+  readonly survivorIds: readonly string[];
+  readonly rosterIds: readonly string[];
+  readonly included: Uint8Array;
+  readonly signatures: readonly { readonly id: string; readonly signature: Uint8Array }[];
+  /** The unmasked sum. */
+  readonly integers: Int32Array;
+}
+
+export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: SecureEnd): SecureProof {
+  const { integers } = end;
+  const { nonce = '', enrolled = {} } = plan.secure ?? {};
+  const sumBytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength);
+  return {
+    ...{ cohort: plan.cohort, nonce },
+    aggregationId: hex(end.aggregationId),
+    paramsHash: hex(nodeSuite.hash(encodeParams(params))),
+    rosterRoot: hex(end.rosterRoot),
+    survivorRoot: hex(end.survivorRoot),
+    survivors: [...end.survivorIds].sort(),
+    sumHash: hex(nodeSuite.hash(sumBytes)),
+    roster: end.rosterIds.map((client) => ({ client, key: enrolled[client] })),
+    included: hex(end.included),
+    signatures: end.signatures.map(({ id, signature }) => ({ client: id, signature: hex(signature) })),
+  };
+}
+
+export function signProof(proof: SecureProof, identity: Identity): SecureReceipt {
+  return { ...proof, coordinatorSignature: hex(identity.sign(receiptBytes(bodyOf(proof)))) };
+}
+
+/** @throws FlError corrupt, saying what is wrong with a receipt of this entry; `spec` may be left out. */
+export function checkSecure(
+  entry: RoundEntry,
+  receipt: SecureReceipt,
+  { spec, coordinatorKey }: { readonly spec: RunSpec | undefined; readonly coordinatorKey: string },
+): void {
+  const keys = new Map(receipt.roster.map(({ client, key }) => [client, bytes(key)] as const));
+  if (keys.size !== receipt.roster.length) throw corrupt('roster', 'each client once', 'a name twice');
+  const enrolment = createEnrolment(nodeSuite, keys);
+  const fault = receiptFault(
+    nodeSuite,
+    { ...bodyOf(receipt), coordinatorSignature: bytes(receipt.coordinatorSignature) },
+    { coordinatorKey: bytes(coordinatorKey), enrolment, signaturesMin: spec ? thresholdOf(receipt, spec) : 1 },
+  );
+  if (fault !== undefined) throw new FlError('corrupt', `secure receipt: ${fault}`);
+  const survivors = new Set(receipt.survivors);
+  const stranger = receipt.signatures.find(({ client }) => !survivors.has(client));
+  if (stranger !== undefined) throw corrupt('signatures', 'survivors only', stranger.client);
+  checkSurvivorRoot(receipt, keys);
+  if (spec !== undefined) checkAggregation(entry, receipt, spec);
+}
+
+/** Fewer signatures than the threshold of the graph, and no honest survivor gives a share. */
+function thresholdOf({ roster }: SecureProof, { work }: RunSpec): number {
+  if (work.secure === undefined) throw corrupt('secure', 'none, as the specification says', 'a receipt');
+  return graphParameters(roster.length, work.secure).threshold;
+}
+
+/** That the survivors named are those that the survivors signed. */
+function checkSurvivorRoot(receipt: SecureReceipt, keys: ReadonlyMap<string, Uint8Array>): void {
+  const ids = receipt.roster.map(({ client }) => client);
+  const tags = ids.map((id) => memberTag(nodeSuite, id, keys.get(id)!));
+  if (tags.some((tag, i) => i > 0 && compareBytes(tags[i - 1], tag) >= 0)) {
+    throw corrupt('roster', 'the order that names and keys give', 'another');
+  }
+  const indices = receipt.survivors.map((id) => ids.indexOf(id));
+  const included = bytes(receipt.included);
+  if (included.length !== Math.ceil(ids.length / 8)) throw corrupt('included', `${ids.length} bits`, 'another number');
+  const stranger = indices.findIndex((index) => index < 0 || !bitmapHas(included, index));
+  if (stranger >= 0) throw corrupt('survivors', 'clients that shared their secrets', receipt.survivors[stranger]);
+  const transcript = { aggregationId: bytes(receipt.aggregationId), rosterRoot: bytes(receipt.rosterRoot) };
+  const root = hex(survivorRootOf(nodeSuite, transcript, { included, survivors: bitmapOf(indices, ids.length) }));
+  if (root !== receipt.survivorRoot) throw corrupt('survivorRoot', `${root}, from the names`, receipt.survivorRoot);
+}
+
+/** That the aggregation was this round's, from this model and under this specification. */
+function checkAggregation(entry: RoundEntry, receipt: SecureReceipt, { work }: RunSpec): void {
+  const { run, round, attempt, modelBefore: modelSha256 } = entry;
+  const { cohort, nonce } = receipt;
+  const plan = { run, kind: 'train' as const, round, attempt, modelSha256, cohort, work };
+  const { params, aggregation } = agree({ ...plan, secure: { nonce, enrolled: {} } });
+  const paramsHash = hex(nodeSuite.hash(encodeParams(params)));
+  if (paramsHash !== receipt.paramsHash) throw corrupt('paramsHash', paramsHash, receipt.paramsHash);
+  const id = hex(aggregationIdOf(nodeSuite, params, aggregation));
+  if (id !== receipt.aggregationId) throw corrupt('aggregationId', id, receipt.aggregationId);
+}
+
+/** The receipt as shared/secagg knows it. */
+export function bodyOf(proof: SecureProof): ReceiptBody {
+  return {
+    aggregationId: bytes(proof.aggregationId),
+    paramsHash: bytes(proof.paramsHash),
+    rosterRoot: bytes(proof.rosterRoot),
+    survivorRoot: bytes(proof.survivorRoot),
+    survivorCount: proof.survivors.length,
+    sumHash: bytes(proof.sumHash),
+    signatures: proof.signatures.map(({ client, signature }) => ({ id: client, signature: bytes(signature) })),
+  };
+}
+
+function corrupt(field: string, expected: string, got: string): FlError {
+  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
+}
