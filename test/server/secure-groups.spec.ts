@@ -9,6 +9,7 @@ import { SecureTask } from '../../client/secure-task.js';
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../client/training/task.js';
 import type { Workload } from '../../client/workload.js';
 import { checkAggregator, parseAggregator } from '../../server/aggregators/robust.js';
+import { checkRun } from '../../server/run-check.js';
 import { SecureCohort } from '../../server/secure-groups.js';
 import type { FlError } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
@@ -66,7 +67,7 @@ async function run(spec: RunSpec, trainer: TaskRunner = poisoned, workload: Work
     ...{ spec, model: toyModel(), clients: spec.engine.cohort, workload, trainer: { run: keepModel } },
     ...{ backend: 'none', workers: 2, transport: 'memory', dropout: 0, baselines: 'none', directory },
   });
-  return { report, model };
+  return { report, model, directory };
 }
 
 /** The model, which was 0, is the mean update; rounding moves each client by less than a step of the grid. */
@@ -84,10 +85,14 @@ describe('a poisoned update among 9 clients', () => {
 
   it('spoils one group of 3, which the median of group means leaves out', async () => {
     // group means: 1, 1 and (1 + 1 + 60) / 3
-    const { model, report } = await run(specOf(9, { aggregator: 'median' }));
+    const { model, report, directory } = await run(specOf(9, { aggregator: 'median' }));
     assertNear(model, 1);
     assert.equal(report.rounds[0].survivors, 9);
     assert.deepEqual(report.final.perClient, {});
+    // The ledger has a receipt for each group, with the signatures of its 3 survivors.
+    const check = await checkRun(directory);
+    assert.ok(check.ok, JSON.stringify(check));
+    assert.equal(check.survivorSignatures, 9);
     // Client ci says a loss of i/2 for each of its i examples, of which the weight cap lets one count: (1 + ... + 9) / 2 / 9.
     assert.ok(Math.abs(report.rounds[0].metrics['train.loss'] - (0.5 * 45) / 9) < 0.001);
   });
