@@ -9,10 +9,12 @@ import type { SumMetrics } from '../shared/metrics.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
 import {
+  aggregationIdOf,
   createEnrolment,
   createKernel,
   dequantize,
   nodeSuite,
+  paramsFault,
   type SecaggDropReason,
   type ServerContext,
   type ServerOutput,
@@ -49,7 +51,11 @@ export class SecureRound {
   #state: ServerState;
   #cancelTimer = () => {};
 
-  /** Waits for advertisements from now on. @throws FlError invalid-argument: a plan under which no sum is correct */
+  /**
+   * Waits for advertisements from now on; with a cohort that is too small for any sum it has failed at once, which is how
+   * an evaluation ends to which too few clients are there.
+   * @throws FlError invalid-argument: a plan whose encoding cannot be correct for any cohort
+   */
   constructor(
     plan: RoundPlan,
     { clock, rng, listener, deadlineMs }: { clock: Clock; rng: Rng; listener: SecureListener; deadlineMs: number },
@@ -65,8 +71,11 @@ export class SecureRound {
     this.#listener = listener;
     this.#clock = clock;
     this.#deadlinesMs = { phase: plan.work.secure?.phaseDeadlineMs ?? deadlineMs, training: deadlineMs };
-    this.#state = startServer(this.#context);
+    const fault = paramsFault(params);
+    const aggregationId = aggregationIdOf(nodeSuite, params, aggregation);
+    this.#state = fault ? { phase: 'aborted', aggregationId, reason: 'cohort-too-small' } : startServer(this.#context);
     this.#setDeadline();
+    if (fault !== undefined) listener.failed(`secure aggregation: ${fault.message}`);
   }
 
   /** A frame as it came; a wrong one costs its sender its place and nobody else anything. */
@@ -131,6 +140,11 @@ export class SecureRound {
     const { quantize, params, metrics } = this.agreement;
     const integers = unmaskSum({ suite, sum, ringBits: params.ring.bits }, masks);
     const sums = dequantize(quantize, integers);
+    const count = survivorIds.length;
+    if (!(sums.weight >= count && sums.weight <= count * quantize.weightCap)) {
+      // A vector cannot be looked at, but each honest weight is within these bounds, and random words are not.
+      return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${sums.weight}`);
+    }
     const mean = Float32Array.from(sums.values, (value) => value / sums.weight);
     const pooled = unflattenMetrics(metrics, sums.metrics);
     this.#listener.done({ survivors: [...survivorIds].sort(), mean, pooled, proof: { rosterRoot, survivorRoot } });
