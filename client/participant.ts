@@ -7,9 +7,10 @@ import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
+import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
+import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
 import type { ClientPolicy } from '../shared/secagg/index.js';
@@ -51,8 +52,10 @@ export interface ParticipantOptions {
   readonly coordinatorKey: Uint8Array;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
+  readonly checkReceipt?: ReceiptCheck;
   readonly store: ClientStore;
-  readonly secure: SecureSite;
+  /** Absent: plans with secure aggregation are declined. */
+  readonly secure?: SecureSite;
   readonly trainer: TaskRunner;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
@@ -82,6 +85,7 @@ export interface SecureSite {
 export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
+  readonly #checkReceipt: ReceiptCheck;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -93,6 +97,8 @@ export class Participant {
   /** What came with the last plan. */
   #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
   #stopped = false;
+  /** Each ends a wait, which would otherwise keep the process alive for up to half a minute after the end. */
+  readonly #waits = new Set<() => void>();
   #finish: (error?: FlError) => void = () => {};
   /** Settles when the participant has stopped; rejects when coming back is of no use. */
   readonly done: Promise<void>;
@@ -101,8 +107,12 @@ export class Participant {
     this.#options = options;
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
+    this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
     this.done = new Promise((resolve, reject) => {
-      this.#finish = (error) => (error === undefined ? resolve() : reject(error));
+      this.#finish = (error) => {
+        for (const cancel of this.#waits) cancel();
+        return error === undefined ? resolve() : reject(error);
+      };
     });
   }
 
@@ -156,11 +166,21 @@ export class Participant {
     const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
     this.#failures++;
     this.#options.notice?.('disconnected', { reason, delayMs: Math.round(delayMs) });
-    this.#options.clock.after(delayMs, () => this.#connect());
+    this.#after(delayMs, () => this.#connect());
+  }
+
+  /** Calls `fire` in a while; never, if this participant ends before. */
+  #after(delayMs: number, fire: () => void): void {
+    if (this.#stopped) return;
+    const cancel = this.#options.clock.after(delayMs, () => {
+      this.#waits.delete(cancel);
+      fire();
+    });
+    this.#waits.add(cancel);
   }
 
   #receive(frame: CoordinatorFrame): void {
-    const { identity, client, coordinatorKey } = this.#options;
+    const { identity, client } = this.#options;
     switch (frame.kind) {
       case 'challenge': {
         const signature = identity.sign(signedBytes('session', { client, nonce: frame.nonce }));
@@ -179,7 +199,7 @@ export class Participant {
         if (this.#secure === undefined || !sameTask(this.#secure.plan, frame.task)) return;
         return this.#secure.task.receive(frame.frame);
       case 'receipt':
-        if (!verifySignature(coordinatorKey, signedBytes('receipt', frame.receipt), frame.signature)) {
+        if (!this.#checkReceipt(frame)) {
           return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
         }
         return this.#post({ kind: 'receipt', receipt: frame.receipt });
@@ -255,6 +275,9 @@ export class Participant {
   #startSecure(plan: RoundPlan, abort: AbortController): void {
     const { client, secure: site, admit = atOnce } = this.#options;
     const task = taskOf(plan);
+    if (site === undefined) {
+      return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
+    }
     /** An aggregation ends in its own time; if it was cancelled, another has taken its place, perhaps for the same task. */
     const end = (event: SessionEvent, detail: string | undefined) => {
       if (this.#work?.abort === abort) this.#work = undefined;
@@ -454,7 +477,7 @@ export class Participant {
         if (FlError.from(error).code !== 'unavailable' && session === this.#session) throw error;
         const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
         const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
-        await new Promise<void>((resolve) => this.#options.clock.after(delayMs, resolve));
+        await new Promise<void>((resolve) => this.#after(delayMs, resolve));
       }
     }
   }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
+import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec, UpdateHeader } from '../shared/round.js';
 import {
@@ -158,7 +159,7 @@ export class Coordinator implements ParticipantService, AdminService {
     this.#sessions.set(session, client);
     end.send({ kind: 'welcome', session: Buffer.from(session, 'hex') });
     const strays = pending.filter((update) => !this.#runs.has(update.run));
-    for (const stray of strays) this.#settleStray(client, end, stray);
+    this.#settleStrays(client, end, strays);
     for (const run of this.#runs.values()) {
       run.settle(
         client,
@@ -170,18 +171,13 @@ export class Coordinator implements ParticipantService, AdminService {
     this.#options.log.debug({ client }, 'client connected');
   }
 
-  /** An update of a run that this coordinator has never heard of: the client must not keep it for ever. */
-  #settleStray(
-    client: string,
-    end: ControlEnd<CoordinatorFrame>,
-    { run, round, attempt, sha256 }: PendingUpdate,
-  ): void {
-    const receipt = {
+  /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
+  #settleStrays(client: string, end: ControlEnd<CoordinatorFrame>, strays: readonly PendingUpdate[]): void {
+    const receipts = strays.map(({ run, round, attempt, sha256 }) => ({
       ...{ run, round, attempt, client, updateSha256: sha256 },
       ...({ outcome: 'dropped', reason: 'unknown', modelSha256: '' } as const),
-    };
-    const signature = this.#options.identity.sign(signedBytes('receipt', receipt));
-    end.send({ kind: 'receipt', receipt, signature });
+    }));
+    for (const signed of signReceipts(this.#options.identity, receipts)) end.send({ kind: 'receipt', ...signed });
   }
 
   #disconnected({ client, session }: Connection): void {
@@ -312,6 +308,7 @@ export class Coordinator implements ParticipantService, AdminService {
   ): Promise<Run> {
     const run = await createRun(directory, id, spec, model, this.#surroundings());
     this.#adopt(run);
+    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
   }
@@ -320,6 +317,7 @@ export class Coordinator implements ParticipantService, AdminService {
   async openRun(directory: string): Promise<Run> {
     const run = await openRun(directory, this.#surroundings());
     this.#adopt(run);
+    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
     return run;
   }
 
@@ -328,7 +326,6 @@ export class Coordinator implements ParticipantService, AdminService {
     let past = true; // an end that is replayed was told to an earlier process
     run.feed.subscribe((event) => past || event.kind !== 'ended' || this.#options.onRunEnded?.(run));
     past = false;
-    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
   }
 
   async stopRun(id: string, reason: string): Promise<void> {

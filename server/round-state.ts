@@ -27,6 +27,8 @@ export type Member =
 export interface Cohort {
   readonly names: readonly string[];
   readonly members: readonly Member[];
+  /** How many there are of each status: asked for at every event, and a cohort may be large. */
+  readonly counts: Readonly<Record<Member['status'], number>>;
 }
 
 /** A round that is committed and not yet evaluated. */
@@ -74,7 +76,10 @@ export interface RunState {
   readonly stage: Stage;
 }
 
-export type RoundEvent = { readonly atMs: number } & (
+export type RoundEvent = {
+  readonly atMs: number;
+} /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */ & (
+  | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'online'; readonly client: string }
   | { readonly kind: 'offline'; readonly client: string }
   /** A complete update whose hash, shape and numbers are right. */
@@ -223,7 +228,8 @@ export function initialState(run: string, spec: EngineSpec, modelSha256: string)
 
 export function newCohort(names: readonly string[]): Cohort {
   const sorted = [...names].sort();
-  return { names: sorted, members: sorted.map(() => ({ status: 'invited' })) };
+  const counts = { invited: sorted.length, arrived: 0, evaluated: 0, dropped: 0 };
+  return { names: sorted, members: sorted.map(() => ({ status: 'invited' })), counts };
 }
 
 /** What became of `client`; undefined when it was not drawn. */
@@ -233,7 +239,10 @@ export function memberOf(cohort: Cohort, client: string): Member | undefined {
 }
 
 export function withMember(cohort: Cohort, client: string, member: Member): Cohort {
-  return { names: cohort.names, members: cohort.members.with(positionOf(cohort.names, client), member) };
+  const { names, members, counts } = cohort;
+  const at = positionOf(names, client);
+  const fewer = { ...counts, [members[at].status]: counts[members[at].status] - 1 };
+  return { names, members: members.with(at, member), counts: { ...fewer, [member.status]: fewer[member.status] + 1 } };
 }
 
 export function namesOf(cohort: Cohort, status: Member['status']): string[] {

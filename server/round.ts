@@ -58,6 +58,8 @@ export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {
 
 function handle(state: RunState, event: RoundEvent, out: Effect[]): RunState {
   switch (event.kind) {
+    case 'present':
+      return proceed({ ...state, online: [...event.clients].sort() }, event.atMs, out);
     case 'online':
       return onOnline({ ...state, online: inserted(state.online, event.client) }, event, out);
     case 'offline':
@@ -201,10 +203,9 @@ export function dropMember(
 
 /** After every change of a cohort in training: is the round complete? */
 function trainingMoved(state: RunState, stage: StageOf<'training'>, atMs: number, out: Effect[]): RunState {
-  const arrived = namesOf(stage.cohort, 'arrived').length;
-  const open = namesOf(stage.cohort, 'invited').length;
-  if (state.spec.secure && open > 0) return { ...state, stage }; // ends with `secured`
-  if (open === 0 || arrived >= state.spec.cohort) return closeTraining(state, stage, 'superseded', atMs, out);
+  const { arrived, invited } = stage.cohort.counts;
+  if (state.spec.secure && invited > 0) return { ...state, stage }; // ends with `secured`
+  if (invited === 0 || arrived >= state.spec.cohort) return closeTraining(state, stage, 'superseded', atMs, out);
   return { ...state, stage };
 }
 
@@ -256,7 +257,7 @@ export function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect
   const reasons = droppedOf(cohort).map(
     ({ client, reason, detail }) => `${client} ${reason}${detail && `: ${detail}`}`,
   );
-  const survivors = namesOf(cohort, 'arrived').length;
+  const survivors = cohort.counts.arrived;
   const causes = [...(cause === '' ? [] : [cause]), ...reasons.slice(0, 5)].join('; ');
   const reason = `${survivors} of at least ${spec.minSurvivors} updates (${causes})`;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
@@ -337,7 +338,7 @@ function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]
 }
 
 function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
-  if (namesOf(stage.cohort, 'invited').length > 0) return { ...state, stage };
+  if (stage.cohort.counts.invited > 0) return { ...state, stage };
   const perClient = metricsByClient(stage.cohort);
   return closeRound(state, stage.draft, { pooled: sumMetrics(perClient), perClient }, atMs, out);
 }

@@ -2,12 +2,13 @@
  * The shell around one run: a queue of events into the pure engine, and a hand for each effect. One event at a time;
  * a record is on the disk before what follows from it is said.
  */
-import { contributionLayout, phaseOfRound } from '../shared/channels.js';
+import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { valuesOf } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import type { Layout } from '../shared/params.js';
+import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind, UpdateHeader } from '../shared/round.js';
 import {
@@ -41,6 +42,8 @@ import type { Strategy } from './strategies/strategy.js';
 import { rejection } from './turn-down.js';
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
+/** Receipts that one step makes are signed together. */
+type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
 type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
 
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
@@ -93,6 +96,8 @@ export class Run {
   #broken = false;
   #offers = new Map<string, Offer[]>();
   #cancelTimer = () => {};
+  /** By phase: asked for with every update. */
+  readonly #layouts = new Map<PhaseSpec, Layout>();
   #lastPlan: { key: string; frame: PlanFrame } | undefined;
 
   constructor(
@@ -147,11 +152,11 @@ export class Run {
   async #drain(first: readonly Effect[]): Promise<void> {
     await undefined; // so that #pump is set before anything runs
     try {
-      for (const effect of first) await this.#perform(effect);
-      for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
-        const [state, effects] = step(this.#state, event);
-        this.#state = state;
-        for (const effect of effects) await this.#perform(effect);
+      for (let effects: readonly Effect[] | undefined = first; effects !== undefined; effects = this.#step()) {
+        for (const deed of together(effects)) {
+          const pending = this.#perform(deed);
+          if (pending !== undefined) await pending; // most take no time
+        }
       }
     } catch (error) {
       this.#events = [];
@@ -161,7 +166,16 @@ export class Run {
     this.#pump = undefined;
   }
 
-  #perform(effect: Effect): Promise<void> | void {
+  /** The effects of the next event; undefined when there is none. */
+  #step(): readonly Effect[] | undefined {
+    const event = this.#events.shift();
+    if (event === undefined) return undefined;
+    const [state, effects] = step(this.#state, event);
+    this.#state = state;
+    return effects;
+  }
+
+  #perform(effect: Deed): Promise<void> | void {
     switch (effect.kind) {
       case 'record':
         return this.#record(effect.record);
@@ -179,8 +193,8 @@ export class Run {
         return this.#answer(effect);
       case 'commit':
         return this.#commit(effect);
-      case 'receipt':
-        return this.#sendReceipt(effect.receipt);
+      case 'receipts':
+        return this.#sendReceipts(effect.receipts);
       case 'timer':
         return this.#setTimer(effect);
       case 'emit':
@@ -256,7 +270,7 @@ export class Run {
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
     const { task: kind, round, attempt } = effect;
     const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
-    const key = `${kind}/${round}/${attempt}/${deadlineMs}`;
+    const key = `${kind}/${round}/${attempt}/${deadlineMs}/${this.#nonce}`;
     if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
     const plan = this.#planOf(kind, deadlineMs);
     const body = new TextEncoder().encode(canonicalJson(plan));
@@ -272,27 +286,28 @@ export class Run {
     const { round, attempt, modelSha256, stage } = this.#state;
     const names = 'cohort' in stage ? stage.cohort.names : [];
     const { work } = this.spec;
-    const secure = { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
+    const secure = work.secure && { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
     return {
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
-      ...{ cohort: names.length, work, ...(work.secure !== undefined && { secure }) },
+      ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
   }
 
-  #sendReceipt(receipt: Receipt): void {
-    const signature = this.#around.identity.sign(signedBytes('receipt', receipt));
-    this.#around.send(receipt.client, { kind: 'receipt', receipt, signature });
+  #sendReceipts(receipts: readonly Receipt[]): void {
+    for (const signed of signReceipts(this.#around.identity, receipts)) {
+      this.#around.send(signed.receipt.client, { kind: 'receipt', ...signed });
+    }
   }
 
   /** A client came back with updates that it keeps: tells it which of them it may forget. */
   settle(client: string, pending: readonly PendingUpdate[]): void {
-    for (const update of pending) {
+    const receipts = pending.flatMap((update) => {
       const over = this.history.receiptFor(this.id, client, update);
-      if (over !== undefined) this.#sendReceipt(over);
-      else if (!isWanted(this.#state, { client, ...update, updateSha256: update.sha256 })) {
-        this.#sendReceipt(this.#dropped(client, update, 'round-aborted'));
-      }
-    }
+      if (over !== undefined) return over;
+      const wanted = isWanted(this.#state, { client, ...update, updateSha256: update.sha256 });
+      return wanted ? [] : this.#dropped(client, update, 'round-aborted');
+    });
+    this.#sendReceipts(receipts);
   }
 
   #dropped(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>, reason: DropReason): Receipt {
@@ -302,7 +317,10 @@ export class Run {
   // ---- updates -------------------------------------------------------------------------------------------------
 
   contributionLayout(round: number): Layout {
-    return contributionLayout(phaseOfRound(this.spec.work.phases, round));
+    const phase = phaseOfRound(this.spec.work.phases, round);
+    const layout = this.#layouts.get(phase) ?? contributionLayout(phase);
+    this.#layouts.set(phase, layout);
+    return layout;
   }
 
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
@@ -352,7 +370,7 @@ export class Run {
     const accepted: UploadReply = { outcome: 'accepted', detail: '' };
     const over = this.history.receiptFor(this.id, client, header);
     if (over?.outcome === 'committed') {
-      this.#sendReceipt(over);
+      this.#sendReceipts([over]);
       return accepted;
     }
     const { round, attempt, sha256 } = header;
@@ -364,7 +382,7 @@ export class Run {
   #turnDown(client: string, header: UpdateHeader): UploadReply {
     const { round, attempt } = header;
     const member = currentMember(this.#state, { client, round, attempt });
-    this.#sendReceipt(this.#dropped(client, header, member?.status === 'dropped' ? member.reason : 'deadline'));
+    this.#sendReceipts([this.#dropped(client, header, member?.status === 'dropped' ? member.reason : 'deadline')]);
     return { outcome: 'rejected', detail: rejection(this.#state, header, member) };
   }
 
@@ -430,6 +448,21 @@ export class Run {
   }
 }
 
+function together(effects: readonly Effect[]): Deed[] {
+  const deeds: Deed[] = [];
+  let receipts: Receipt[] = [];
+  for (const effect of effects) {
+    if (effect.kind !== 'receipt') {
+      deeds.push(effect);
+      receipts = [];
+      continue;
+    }
+    if (receipts.length === 0) deeds.push({ kind: 'receipts', receipts });
+    receipts.push(effect.receipt);
+  }
+  return deeds;
+}
+
 const noValues = { values: new Float32Array(0), weights: [] };
 
 function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
@@ -448,8 +481,8 @@ function describeActivity(state: RunState): string {
       return `waiting for clients: ${eligible(state).length} of ${spec.minClients}`;
     case 'training':
     case 'evaluating': {
-      const open = stage.cohort.members.filter(({ status }) => status === 'invited').length;
-      return `${stage.kind}: ${stage.cohort.members.length - open} of ${stage.cohort.members.length} clients done`;
+      const { names, counts } = stage.cohort;
+      return `${stage.kind}: ${names.length - counts.invited} of ${names.length} clients done`;
     }
     default:
       return stage.kind;

@@ -5,10 +5,10 @@
  * canonical one), behind a label that says what kind of object it is, so no signature is valid for two purposes.
  */
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  hash,
   type KeyObject,
   sign,
   verify,
@@ -18,7 +18,7 @@ import {
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
-export type SignedKind = 'plan' | 'receipt' | 'update' | 'session' | 'enrolment';
+export type SignedKind = 'plan' | 'receipt' | 'receipts' | 'update' | 'session' | 'enrolment';
 
 export interface Identity {
   /** 32 bytes. */
@@ -66,21 +66,23 @@ export function signedBytes(kind: SignedKind, value: unknown): Uint8Array {
 
 /** JSON with sorted keys; members that are undefined are left out. */
 export function canonicalJson(value: unknown): string {
+  if (typeof value !== 'object' || value === null) {
+    if (typeof value === 'number' && !Number.isFinite(value))
+      throw new RangeError(`number: expected finite, got ${value}`);
+    return JSON.stringify(value);
+  }
   if (value instanceof Uint8Array) return JSON.stringify(Buffer.from(value).toString('hex'));
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value === 'object' && value !== null) {
-    const members = Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
-    return `{${members.join(',')}}`;
+  let members = '';
+  for (const name of Object.keys(value).sort()) {
+    const member = (value as Record<string, unknown>)[name];
+    if (member === undefined) continue;
+    members += `${members === '' ? '' : ','}${JSON.stringify(name)}:${canonicalJson(member)}`;
   }
-  if (typeof value === 'number' && !Number.isFinite(value))
-    throw new RangeError(`number: expected finite, got ${value}`);
-  return JSON.stringify(value);
+  return `{${members}}`;
 }
 
 /** Lower-case hex SHA-256. */
 export function sha256Hex(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes, 'hex');
 }

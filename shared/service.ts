@@ -4,7 +4,8 @@
  * both worlds run the same code on both sides.
  */
 import type { SumMetrics } from './metrics.js';
-import type { Receipt, RunSpec, RunStatus, TaskId, UpdateHeader } from './round.js';
+import type { SignedReceipt } from './receipts.js';
+import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './round.js';
 
 export interface EnrolRequest {
   readonly token: string;
@@ -51,7 +52,7 @@ export type CoordinatorFrame =
   /** `body` is the canonical JSON of a RoundPlan; `model` its model's file, if that is small, and otherwise empty. */
   | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array; readonly model: Uint8Array }
   | { readonly kind: 'withdrawal'; readonly task: TaskId; readonly reason: string }
-  | { readonly kind: 'receipt'; readonly receipt: Receipt; readonly signature: Uint8Array }
+  | ({ readonly kind: 'receipt' } & SignedReceipt)
   | { readonly kind: 'secure'; readonly task: TaskId; readonly frame: Uint8Array }
   | { readonly kind: 'goodbye'; readonly reason: string; readonly retry: boolean };
 

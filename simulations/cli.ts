@@ -1,48 +1,11 @@
 #!/usr/bin/env node
 /**
- * `starling`: one binary, one subcommand per job. Everything heavy is imported by the command that needs it, so the
- * coordinator starts without TensorFlow. Exit codes: 0 success, 2 wrong use, 1 failure.
+ * `starling`: one binary, one subcommand per job. Exit codes: 0 success, 2 wrong use, 1 failure; a run that was
+ * interrupted is a failure. A service (`coordinator`, `client run`) that was told to stop has succeeded.
  */
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { FlError } from '../shared/errors.js';
-import { benchCommand } from './commands/bench.js';
-import { clientCommand } from './commands/client.js';
-import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
-import { dataCommand, workloadsCommand } from './commands/data.js';
-import { demoCommand } from './commands/demo.js';
-import { doctorCommand } from './commands/doctor.js';
-import { reportCommand } from './commands/report.js';
-import { runCommand } from './commands/run.js';
-import { simulateCommand } from './commands/simulate.js';
-import { VERSION } from './version.js';
-
-const program = new Command('starling')
-  .description('Federated learning: a coordinator, clients and simulations that share one code path.')
-  .version(VERSION)
-  .exitOverride()
-  .configureOutput({ writeErr: (text) => process.stderr.write(text) });
-
-const commands = [
-  demoCommand(),
-  coordinatorCommand(),
-  tokenCommand(),
-  clientCommand(),
-  runCommand(),
-  simulateCommand(),
-  workloadsCommand(),
-  dataCommand(),
-  reportCommand(),
-  doctorCommand(),
-  benchCommand(),
-];
-for (const command of commands) program.addCommand(strict(command));
-
-/** Commander's own errors are thrown, so that all ends below, in one place. */
-function strict(command: Command): Command {
-  command.exitOverride();
-  command.commands.forEach(strict);
-  return command;
-}
+import { createProgram } from './program.js';
 
 /** Wrong use is 2, whoever noticed it: commander or a check of ours. */
 function exitCodeOf(thrown: unknown): number {
@@ -53,8 +16,15 @@ function exitCodeOf(thrown: unknown): number {
   return code === 'invalid-argument' ? 2 : 1;
 }
 
+// `starling data list | head`: a reader that has seen enough is no error, and a service goes on without one.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (thrown) {
   process.exitCode = exitCodeOf(thrown);
 }

@@ -2,7 +2,6 @@
  * The configuration of a run: the keys of CONFIG.yaml, which are the options of `starling simulate` too, and how they,
  * a workload's scale and the defaults make one complete specification. Unknown keys are errors.
  */
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { initialModel } from '../client/training/task.js';
 import type { Scale, Workload } from '../client/workload.js';
@@ -10,8 +9,10 @@ import { parseStrategy } from '../server/strategies/index.js';
 import { updateChannel } from '../shared/channels.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { type Params, packTensors } from '../shared/params.js';
+import { parseScheme } from '../shared/partition.js';
 import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
+import { checkYaml } from './yaml.js';
 
 const count = z.int().min(1);
 const hyperValue = z.union([z.number(), z.string(), z.boolean()]);
@@ -59,24 +60,7 @@ export type Config = z.infer<typeof configSchema>;
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
 export function checkConfig(value: unknown, source: string): Config {
-  const result = configSchema.safeParse(value, { reportInput: true });
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys(configSchema.shape).join(', ');
-    throw new FlError('invalid-argument', `${source}: unknown key "${issue.keys[0]}"; known are ${known}`);
-  }
-  const got = issue.input === undefined ? 'nothing' : JSON.stringify(issue.input);
-  throw new FlError('invalid-argument', `${source}: ${issue.path.join('.')}: ${issue.message}, got ${got}`);
-}
-
-/** @throws FlError invalid-argument */
-export function parseConfig(text: string, source: string): unknown {
-  try {
-    return parse(text) ?? {};
-  } catch (error) {
-    throw new FlError('invalid-argument', `${source}: not YAML: ${FlError.from(error).message}`);
-  }
+  return checkYaml(configSchema, value, source);
 }
 
 export interface Resolved {
@@ -102,6 +86,8 @@ export function resolve(config: Config, workload: Workload): Resolved {
   const cohort = config.cohort ?? Math.min(scale.cohort, clients);
   if (cohort > clients) throw invalidArgument('cohort', `at most clients (${clients})`, cohort);
   const rounds = config.rounds ?? scale.rounds;
+  const partition = config.partition ?? scale.partition;
+  parseScheme(partition); // now, and not on every client
   const hyper = hyperOf(scale.hyper, config.hyper, manifest.name);
   const { shared } = initialModel(workload, { hyper, seed: config.seed });
   const model = packTensors(shared);
@@ -116,7 +102,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
       scale: config.scale,
       hyper,
       training: { ...trainingOf(config, scale), ...parseStrategy(strategy).clientTerm },
-      partition: config.partition ?? scale.partition,
+      partition,
       seed: config.seed,
       rounds,
       phases,

@@ -2,7 +2,7 @@
  * A federation of real processes on one machine: one coordinator, N clients, joined by gRPC on loopback, each of them
  * the same program that a lab would run. Whatever way it ends, no process is left behind.
  */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GrpcAdmin } from '../client/admin-grpc.js';
 import type { Workload } from '../client/workload.js';
@@ -44,21 +44,39 @@ export async function runFederation(options: FederationOptions): Promise<Simulat
     const admin = await openAdmin({ dataDir });
     try {
       const token = await admin.createToken({ name: 'c', uses: options.clients, expiresMs: 600_000 });
+      const policy = join(directory, 'policy.yaml');
+      await writeFile(policy, policyFor(options.spec));
       for (let i = 1; i <= options.clients; i++) {
-        const args = ['client', 'run', '--join', token, '--slice', `${i}/${options.clients}`];
+        const args = ['client', 'run', '--join', token, '--slice', `${i}/${options.clients}`, '--policy', policy];
         start(args, join(directory, `lab-${i}`));
       }
       const failed = Promise.race(children.map(({ failure }) => failure));
       const work = follow(options, admin);
+      const backend = children[1].line(/^back end /);
       await Promise.race([work, failed, aborted(signal)]);
       const { info } = await admin.getRun(await work);
-      return await concludeDirectory({ ...options, directory: info.directory });
+      const [, , name] = (await backend).replace(':', '').split(' ');
+      return await concludeDirectory({ ...options, backend: name, directory: info.directory });
     } finally {
       admin.close();
     }
   } finally {
     await Promise.all(children.map((child) => child.end()));
   }
+}
+
+/** What each lab of this federation insists on: exactly what it has been promised. */
+function policyFor({ work, engine }: RunSpec): string {
+  if (work.secure === undefined) return `workloads: [${work.workload}]\n`;
+  const { survivorsMin, adversaryFraction } = work.secure;
+  return [
+    `workloads: [${work.workload}]`,
+    'require-secure-aggregation: true',
+    `min-cohort: ${Math.min(engine.cohort, Math.max(3, survivorsMin))}`,
+    `min-survivors: ${survivorsMin}`,
+    `adversary-fraction: ${adversaryFraction}`,
+    '',
+  ].join('\n');
 }
 
 /** Starts the run and follows it to its end; resolves with its id. */

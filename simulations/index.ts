@@ -11,6 +11,6 @@ export type { Report } from '../shared/report.js';
 export { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 export type { RoundPlan, RoundSummary, RunSpec, RunStatus, TrainingSpec } from '../shared/round.js';
 export type { SimulationResult } from './conclude.js';
-export { type Config, checkConfig, parseConfig, resolve } from './config.js';
+export { type Config, checkConfig, resolve } from './config.js';
 export { type FederationOptions, runFederation } from './federation.js';
 export { type SimulationOptions, simulate } from './simulate.js';

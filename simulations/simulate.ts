@@ -21,6 +21,7 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
+import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
@@ -83,9 +84,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
     const readPlan = planReader(coordinatorKeyOf(rng));
+    const checkReceipt = receiptCheck(coordinatorKeyOf(rng));
     const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, admit }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readPlan, checkReceipt, admit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -133,9 +135,10 @@ async function enter(about: {
   network: Network;
   registry: Registry;
   readPlan: PlanReader;
+  checkReceipt: ReceiptCheck;
   admit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, readPlan, admit } = about;
+  const { options, client, index, rng, network, registry, readPlan, checkReceipt, admit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
@@ -146,6 +149,7 @@ async function enter(about: {
     identity,
     coordinatorKey: coordinatorKeyOf(rng),
     readPlan,
+    checkReceipt,
     secure: {
       ...{ signingSeed, policy: ANY_COHORT, store: memorySecureStore(), rng: rng.split(`secure/${client}`) },
     },

@@ -20,6 +20,8 @@ export interface Candidate {
   readonly remedy: string;
   /** Why this machine does not have it; undefined if it does. */
   missing(): Promise<string | undefined>;
+  /** Why it should be passed over unless it is asked for by name; undefined if it should not. */
+  drawback?(): Promise<string | undefined>;
   /** Imports the back end and makes it current. Throws if it will not start. */
   start(tf: Tf): Promise<void>;
 }
@@ -37,6 +39,10 @@ export const CANDIDATES: readonly Candidate[] = [
       if (absent) return absent;
       const adapter = await (await openGpu()).requestAdapter();
       return adapter ? undefined : 'webgpu found no GPU';
+    },
+    async drawback() {
+      const adapter = await (await openGpu()).requestAdapter();
+      return adapter?.info?.isFallbackAdapter ? 'webgpu found a GPU in software only' : undefined;
     },
     async start(tf) {
       const gpu = await openGpu();
@@ -79,7 +85,7 @@ function native(name: 'tfjs-node-gpu' | 'tfjs-node', needs: string): Candidate {
       if (absent) return absent;
       return hasBinding(resolvePackage(packageName) ?? '')
         ? undefined
-        : `${packageName} has no native library: its download failed`;
+        : `${packageName} has no native library (its download failed)`;
     },
     async start(tf) {
       restoreRemovedUtil();
@@ -103,15 +109,22 @@ function hasBinding(entry: string): boolean {
 }
 
 interface Gpu {
-  requestAdapter(): Promise<object | null>;
+  requestAdapter(): Promise<{
+    readonly info?: { readonly isFallbackAdapter?: boolean; readonly device?: string };
+  } | null>;
 }
 
-/** Dawn's implementation of WebGPU, with the constants that its users expect as globals. */
-async function openGpu(): Promise<Gpu> {
-  const name = 'webgpu'; // not a literal, so that the compiler does not look for the optional package
-  const { create, globals } = (await import(name)) as { create(flags: string[]): Gpu; globals: object };
-  Object.assign(globalThis, globals);
-  return create([]);
+let gpu: Promise<Gpu> | undefined;
+
+/** Dawn's implementation of WebGPU, one instance per process: a second one, once collected, takes the first down with it. */
+function openGpu(): Promise<Gpu> {
+  gpu ??= (async () => {
+    const name = 'webgpu'; // not a literal, so that the compiler does not look for the optional package
+    const { create, globals } = (await import(name)) as { create(flags: string[]): Gpu; globals: object };
+    Object.assign(globalThis, globals); // the constants that users of WebGPU expect
+    return create([]);
+  })();
+  return gpu;
 }
 
 async function activate(tf: Tf, packageName: string, tensorflowName: string): Promise<void> {

@@ -24,7 +24,7 @@ export interface Backend {
 export interface Probe {
   readonly name: BackendName;
   readonly available: boolean;
-  /** Why it is not available and how to get it, or 'ready'. */
+  /** Why it is not available and how to get it; if it is, why it is passed over all the same, or 'ready'. */
   readonly why: string;
 }
 
@@ -40,7 +40,8 @@ export const BACKEND_NAMES: readonly BackendName[] = CANDIDATES.map(({ name }) =
 export async function selectBackend(wanted?: BackendName): Promise<Backend> {
   const tried: string[] = [];
   for (const candidate of wanted ? [candidateOf(wanted)] : CANDIDATES) {
-    const reason = (await missing(candidate)) ?? (await start(candidate));
+    const unfit = (await missing(candidate)) ?? (wanted ? undefined : await drawback(candidate));
+    const reason = unfit ?? (await start(candidate));
     if (typeof reason !== 'string')
       return { name: candidate.name, why: reasonOf(candidate.name, wanted, tried), tf: reason };
     if (wanted)
@@ -55,7 +56,7 @@ export async function probeBackends(): Promise<Probe[]> {
   const probes: Probe[] = [];
   for (const candidate of CANDIDATES) {
     const reason = await missing(candidate);
-    const why = reason ? `${reason}; to get it: ${candidate.remedy}` : 'ready';
+    const why = reason ? `${reason}; to get it: ${candidate.remedy}` : ((await drawback(candidate)) ?? 'ready');
     probes.push({ name: candidate.name, available: reason === undefined, why });
   }
   return probes;
@@ -73,6 +74,10 @@ function candidateOf(name: BackendName): Candidate {
 
 function missing(candidate: Candidate): Promise<string | undefined> {
   return quietly(() => candidate.missing()).catch((thrown) => FlError.from(thrown).message);
+}
+
+async function drawback(candidate: Candidate): Promise<string | undefined> {
+  return quietly(async () => candidate.drawback?.());
 }
 
 /** TensorFlow.js with the candidate current; or the reason why it would not start. */

@@ -13,3 +13,7 @@ export const SIGMOID_GRAD = 'starling.SigmoidGrad';
 export const ADD_SCALED = 'starling.AddScaled';
 /** {x}, {shape, axes, scale} -> scale · x repeated along `axes`, where it has size 1, up to `shape` */
 export const SPREAD = 'starling.Spread';
+/** {x} -> x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³))); differentiable */
+export const GELU = 'starling.Gelu';
+/** {dy, x} -> dy times the derivative of it */
+export const GELU_GRAD = 'starling.GeluGrad';

@@ -1,13 +1,14 @@
 /** Faults of TensorFlow.js 4.22 that are put right where the kernels are registered. */
-import type { KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
+import type { KernelBackend, KernelConfig, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Tf } from './gradients/gradient.js';
 
 const repaired = new WeakSet<KernelConfig>();
 
 /** Call after each start of a back end; what is repaired already is left alone. */
 export function repairKernels(tf: Tf, backendName: string): void {
-  replace(tf, backendName, 'Cumsum', (stock) => scan(tf, stock));
-  replace(tf, backendName, 'Cumprod', (stock) => scan(tf, stock));
+  for (const name of ['Cumsum', 'Cumprod']) {
+    replace(tf, backendName, name, (stock) => scan(tf, backendName === 'webgpu' ? reversible(tf, stock) : stock));
+  }
   if (backendName === 'cpu') replace(tf, backendName, 'ResizeBilinearGrad', resizeBilinearGradient);
 }
 
@@ -34,4 +35,20 @@ function scan(tf: Tf, stock: KernelFunc): KernelFunc {
 /** On cpu the result is right but labelled [batch, width, height, channels]. */
 function resizeBilinearGradient(stock: KernelFunc): KernelFunc {
   return (call) => ({ ...(stock(call) as TensorInfo), shape: (call.inputs.images as TensorInfo).shape });
+}
+
+/** On webgpu a reversed scan is wrong for more than three elements: reverse, scan, reverse back. */
+function reversible(tf: Tf, stock: KernelFunc): KernelFunc {
+  return (call) => {
+    const { axis, reverse } = call.attrs as { axis: number; reverse: boolean };
+    if (!reverse) return stock(call);
+    const backend = call.backend as KernelBackend;
+    const flip = (x: TensorInfo) =>
+      tf.getKernel('Reverse', 'webgpu').kernelFunc({ inputs: { x }, backend, attrs: { dims: [axis] } }) as TensorInfo;
+    const flipped = flip(call.inputs.x as TensorInfo);
+    const scanned = stock({ inputs: { x: flipped }, backend, attrs: { ...call.attrs, reverse: false } }) as TensorInfo;
+    const out = flip(scanned);
+    for (const { dataId } of [flipped, scanned]) backend.disposeData(dataId);
+    return out;
+  };
 }

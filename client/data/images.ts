@@ -100,8 +100,8 @@ function drawnDigits({ trainExamples, testExamples, drawnSize, rng }: ImageReque
       const label = i % 10;
       const ink = 140 + source.below(100);
       const image = pixels.subarray(i * size, (i + 1) * size);
-      const x = source.below(drawnSize - GLYPH_WIDTH + 1);
-      const y = source.below(drawnSize - GLYPH_HEIGHT + 1);
+      const x = ((drawnSize - GLYPH_WIDTH) >> 1) + source.below(3) - 1; // up to a pixel off the middle
+      const y = ((drawnSize - GLYPH_HEIGHT) >> 1) + source.below(3) - 1;
       drawText(String(label), x, y, 1, (px, py) => {
         image[py * drawnSize + px] = ink;
       });

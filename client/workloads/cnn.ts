@@ -48,8 +48,8 @@ export const cnn = defineWorkload<ImageData>({
         cohort: 4,
         rounds: 3,
         partition: 'iid',
-        training: { localEpochs: 1, batchSize: 16, clientLr: 0.1 },
-        hyper: { ...DEMO, data: 'drawn', filters: 4, 'image-size': 12, 'train-examples': 320, 'test-examples': 100 },
+        training: { localEpochs: 3, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
+        hyper: { ...DEMO, data: 'drawn', filters: 4, 'image-size': 12, 'train-examples': 480, 'test-examples': 100 },
       },
       demo: {
         clients: 10,

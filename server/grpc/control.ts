@@ -33,6 +33,7 @@ export class ControlStreams {
   /** Destroys the connection of a peer as grpc-js names it. */
   readonly #cut: (peer: string) => void;
   readonly #open = new Set<(reason: string) => void>();
+  readonly #encodePlan = planEncoder();
 
   constructor(
     participant: ParticipantService,
@@ -69,7 +70,7 @@ export class ControlStreams {
       end(status.details, () => call.emit('error', status), true);
     };
     this.#open.add(closeFromHere);
-    const outbox = new Outbox(call, this.#limits);
+    const outbox = new Outbox(call, this.#limits, this.#encodePlan);
     try {
       fromClient = this.#participant.connect({
         send: (frame) => {
@@ -110,17 +111,19 @@ export class ControlStreams {
 class Outbox {
   readonly #call: Call;
   readonly #limits: ControlLimits;
+  readonly #encodePlan: (frame: CoordinatorFrame) => Uint8Array;
   #frames = 0;
   #bytes = 0;
 
-  constructor(call: Call, limits: ControlLimits) {
+  constructor(call: Call, limits: ControlLimits, encodePlan: (frame: CoordinatorFrame) => Uint8Array) {
     this.#call = call;
     this.#limits = limits;
+    this.#encodePlan = encodePlan;
   }
 
   /** False: it is full, and the frame was not taken. @throws FlError for a frame that cannot be encoded */
   put(frame: CoordinatorFrame): boolean {
-    const message = encodeCoordinatorFrame(frame);
+    const message = frame.kind === 'plan' ? this.#encodePlan(frame) : encodeCoordinatorFrame(frame);
     if (this.#frames + 1 > this.#limits.maxOutboxFrames) return false;
     if (this.#bytes + message.length > this.#limits.maxOutboxBytes) return false;
     this.#frames++;
@@ -131,6 +134,15 @@ class Outbox {
     });
     return true;
   }
+}
+
+/** A whole cohort is sent one and the same plan, with the model in it: it is encoded once. */
+function planEncoder(): (frame: CoordinatorFrame) => Uint8Array {
+  let last: { readonly frame: CoordinatorFrame; readonly message: Uint8Array } | undefined;
+  return (frame) => {
+    if (last?.frame !== frame) last = { frame, message: encodeCoordinatorFrame(frame) };
+    return last.message;
+  };
 }
 
 function endStream(call: Call, reason: string): void {

@@ -2,6 +2,8 @@
  * Frames of a control stream, coordinator to client: proto/starling/v1/participant.proto, ControlResponse.
  */
 import { type DropReason, invalidArgument } from '../errors.js';
+import { HASH_BYTES, type Inclusion } from '../merkle.js';
+import type { SignedReceipt } from '../receipts.js';
 import type { Receipt } from '../round.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
 import {
@@ -21,7 +23,14 @@ import {
   wordOf,
 } from './checks.js';
 import { ControlResponse, type Receipt as ReceiptMessage } from './gen/starling/v1/participant.js';
-import { MAX_JSON_BYTES, MAX_TEXT_CHARS, NONCE_BYTES, SESSION_BYTES, SIGNATURE_BYTES } from './limits.js';
+import {
+  MAX_JSON_BYTES,
+  MAX_PATH_HASHES,
+  MAX_TEXT_CHARS,
+  NONCE_BYTES,
+  SESSION_BYTES,
+  SIGNATURE_BYTES,
+} from './limits.js';
 import { secureFromWire, secureToWire } from './secure.js';
 import { taskFromWire, taskToWire } from './task.js';
 
@@ -63,7 +72,7 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
     case 'withdrawal':
       return { $case: 'withdrawal', value: { task: taskToWire(frame.task), reason: clipText(frame.reason) } };
     case 'receipt':
-      return { $case: 'receipt', value: receiptToWire(frame.receipt, frame.signature) };
+      return { $case: 'receipt', value: receiptToWire(frame) };
     case 'goodbye':
       return { $case: 'goodbye', value: { reason: clipText(frame.reason), retry: frame.retry } };
     case 'secure':
@@ -92,6 +101,7 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
       return {
         kind: 'receipt',
         receipt: receiptFromWire(frame.value),
+        inclusion: inclusionOf(frame.value),
         signature: own(signature('receipt', frame.value.signature)),
       };
     case 'goodbye': {
@@ -103,7 +113,7 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
   }
 }
 
-function receiptToWire(receipt: Receipt, signed: Uint8Array): ReceiptMessage {
+function receiptToWire({ receipt, inclusion, signature: signed }: SignedReceipt): ReceiptMessage {
   const { reason = '', modelSha256 } = receipt;
   return {
     run: checkName('receipt.run', receipt.run),
@@ -115,7 +125,16 @@ function receiptToWire(receipt: Receipt, signed: Uint8Array): ReceiptMessage {
     reason: reason === '' ? '' : oneOf('receipt.reason', REASON_WORDS, reason),
     modelSha256: modelSha256 === '' ? '' : checkSha256('receipt.model_sha256', modelSha256),
     signature: signature('receipt', signed),
+    ...inclusionOf(inclusion),
   };
+}
+
+/** Both ways: record and message have the same fields. */
+function inclusionOf({ index, count, path }: Inclusion): Inclusion {
+  checkUint32('receipt.count', count);
+  if (!(checkUint32('receipt.index', index) < count)) throw invalidArgument('receipt.index', `below ${count}`, index);
+  if (path.length % HASH_BYTES !== 0) throw invalidArgument('receipt.path', `a multiple of ${HASH_BYTES} bytes`, path);
+  return { index, count, path: own(checkMaxLength('receipt.path', path, MAX_PATH_HASHES * HASH_BYTES)) };
 }
 
 function receiptFromWire(message: ReceiptMessage): Receipt {

@@ -8,6 +8,8 @@ export const KEY_BYTES = 32;
 export const NONCE_BYTES = 32;
 export const SESSION_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
+/** Levels of a tree of receipts: as many as a 32-bit count of leaves may need. */
+export const MAX_PATH_HASHES = 32;
 
 /** Characters of a text that is meant for a person: a reason, a detail, an activity. The sender cuts a longer one. */
 export const MAX_TEXT_CHARS = 2_000;

@@ -1,96 +1,168 @@
 /**
  * What a round costs when training costs nothing: 100 clients over real gRPC on loopback, a model of ten numbers, no
- * evaluation. The reference of the same run is what the disk takes: a round makes three records and one model durable,
- * one after the other.
+ * evaluation. The coordinator is alone in this process, the clients are together in another one.
+ *
+ * A round is timed from the end of the one before it. What it cannot do without stands beside it, from the same run: as
+ * many messages of the same sizes over bare sockets between the same two processes, one signature checked for each
+ * update, and the disk (a round makes three records and one model durable, one after the other).
  */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, open, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
-import type { Workload } from '../../client/workload.js';
-import { updateChannel } from '../../shared/channels.js';
-import { packTensors } from '../../shared/params.js';
-import type { RunSpec } from '../../shared/round.js';
-import { simulate } from '../simulate.js';
+import { fileURLToPath } from 'node:url';
+import { Coordinator } from '../../server/coordinator.js';
+import { serveGrpc } from '../../server/grpc.js';
+import { silent } from '../../server/log.js';
+import { Registry } from '../../server/registry.js';
+import { systemClock } from '../../shared/clock.js';
+import { encode } from '../../shared/codecs/safetensors.js';
+import { verifySignature } from '../../shared/identity.js';
+import { rngFromEntropy } from '../../shared/rng.js';
+import type { FromPeer, ToPeer } from './round-peer.js';
+import { type BenchRow, cpuMs, median, quantile } from './rows.js';
+import { benchIdentity, COORDINATOR, clientNames, tinyModel, tinySpec } from './tiny.js';
 
-export interface OverheadRow {
-  readonly clients: number;
-  readonly rounds: number;
-  readonly p50Ms: number;
-  readonly p90Ms: number;
-  readonly maxMs: number;
-  /** Median of one durable write of 300 bytes. */
-  readonly diskMs: number;
-  /** p50Ms in such writes. */
-  readonly ratioToDisk: number;
-}
+/** Rounds that pass before the first that counts: code is compiled, connections are open. */
+const WARM_UP = 10;
+/** Of a round over a control stream: plan and receipt, update. */
+const ORDER_BYTES = 2_000;
+const ANSWER_BYTES = 500;
+const DISK_WRITES = 4;
 
-export async function benchRoundOverhead({ clients = 100, rounds = 50 } = {}): Promise<OverheadRow[]> {
+/** Takes about ten seconds. */
+export async function benchRoundOverhead({ clients = 100, rounds = 60 } = {}): Promise<BenchRow[]> {
   const directory = await mkdtemp(join(tmpdir(), 'starling-bench-'));
+  const peer = fork(fileURLToPath(new URL('./round-peer.js', import.meta.url)), { stdio: 'inherit' });
   try {
-    const { report } = await simulate({
-      ...{
-        spec: tinySpec(clients, rounds),
-        model: tinyModel(),
-        clients,
-        workload: tinyWorkload,
-        trainer: instantTrainer,
-      },
-      ...{ backend: 'none', workers: clients, transport: 'grpc', dropout: 0, baselines: 'none' },
-      directory: join(directory, 'run'),
-    });
-    const warm = report.rounds.slice(5).map(({ durationMs }) => durationMs);
+    const measured = await runRounds({ clients, rounds, directory, peer });
+    const socketsMs = await bareSockets({ clients, rounds, peer });
+    const signatureMs = checkMs();
     const diskMs = await durableWriteMs(join(directory, 'probe'));
-    const p50Ms = quantile(warm, 0.5);
-    const [p90Ms, maxMs] = [quantile(warm, 0.9), quantile(warm, 1)];
-    return [{ clients, rounds: warm.length, p50Ms, p90Ms, maxMs, diskMs, ratioToDisk: p50Ms / diskMs }];
+    const p50Ms = quantile(measured.roundMs, 0.5);
+    const floorMs = socketsMs + clients * signatureMs + DISK_WRITES * diskMs;
+    return [
+      { name: 'clients', value: clients, unit: '' },
+      { name: 'rounds measured', value: measured.roundMs.length, unit: '' },
+      { name: 'round, p50', value: p50Ms, unit: 'ms' },
+      { name: 'round, p90', value: quantile(measured.roundMs, 0.9), unit: 'ms' },
+      { name: 'round, max', value: quantile(measured.roundMs, 1), unit: 'ms' },
+      { name: 'coordinator CPU, a round', value: measured.coordinatorCpuMs, unit: 'ms' },
+      { name: 'clients CPU, a round', value: measured.clientsCpuMs, unit: 'ms' },
+      { name: 'the same messages over bare sockets', value: socketsMs, unit: 'ms' },
+      { name: 'checking one signature', value: signatureMs, unit: 'ms' },
+      { name: 'one durable write', value: diskMs, unit: 'ms' },
+      { name: 'round, p50 / (sockets + signatures + writes)', value: p50Ms / floorMs, unit: 'ratio' },
+    ];
   } finally {
+    peer.disconnect();
+    await once(peer, 'exit');
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-function tinyModel() {
-  return packTensors({ w: { shape: [10], data: new Float32Array(10) } });
+interface Setting {
+  readonly clients: number;
+  readonly rounds: number;
+  readonly peer: ChildProcess;
 }
 
-function tinySpec(clients: number, rounds: number): RunSpec {
-  const model = [{ name: 'w', shape: [10] }];
-  return {
-    work: {
-      ...{ workload: 'tiny', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds, model },
-      training: {
-        ...{ localSteps: 1, batchSize: 1, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
-        ...{ lrSchedule: 'constant', proximalMu: 0 },
-      },
-      phases: [{ name: 'train', channels: [updateChannel(model)] }],
-    },
-    engine: {
-      ...{ rounds, cohort: clients, minClients: clients, minSurvivors: clients, overSelection: 0, deadlineMs: 60_000 },
-      ...{ maxAttempts: 1, evaluateEvery: 0, evaluateClients: 1, strategy: 'fedavg', seed: 1 },
-    },
-  };
+async function runRounds({ clients, rounds, directory, peer }: Setting & { directory: string }) {
+  const { coordinator, server, failed } = await serve(directory, clients);
+  try {
+    const spec = tinySpec({ clients, rounds: rounds + WARM_UP });
+    const run = await coordinator.createRun(spec, encode(tinyModel()), { id: 'bench', directory });
+    const roundMs: number[] = [];
+    let start = { cpuMs: 0, peerMs: 0 };
+    let lastMs = 0;
+    let done = 0;
+    const ended = new Promise<void>((resolve) => {
+      run.feed.subscribe((event) => {
+        if (event.kind === 'ended') resolve();
+        if (event.kind !== 'round-ended') return;
+        const nowMs = performance.now();
+        if (++done > WARM_UP) roundMs.push(nowMs - lastMs);
+        if (done === WARM_UP) void peerCpuMs(peer).then((peerMs) => (start = { cpuMs: cpuMs(), peerMs }));
+        lastMs = nowMs;
+      });
+    });
+    send(peer, { kind: 'join', address: server.address, clients });
+    await Promise.race([ended, failed]);
+    const coordinatorCpuMs = (cpuMs() - start.cpuMs) / rounds;
+    const clientsCpuMs = ((await peerCpuMs(peer)) - start.peerMs) / rounds;
+    return { roundMs, coordinatorCpuMs, clientsCpuMs };
+  } finally {
+    await coordinator.close();
+    await server.close();
+  }
 }
 
-const instantTrainer: TaskRunner = {
-  run: (async (task: Task) => {
-    if (task.kind === 'evaluate') return { kind: 'evaluate', metrics: {} };
-    const contribution = { values: new Float32Array(10).fill(1), weights: [1], metrics: {} };
-    return { kind: 'train', contribution } satisfies TrainResult;
-  }) as TaskRunner['run'],
-};
+async function serve(directory: string, clients: number) {
+  const registry = new Registry({ append: async () => undefined }, []);
+  for (const client of clientNames(clients)) await registry.admit(client, benchIdentity(client).publicKey, 0);
+  let fail: (error: Error) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined); // it is raced
+  const coordinator = await Coordinator.open({
+    ...{ dataDir: directory, identity: benchIdentity(COORDINATOR), registry, clock: systemClock },
+    ...{ rng: rngFromEntropy(), log: silent, fatal: fail },
+  });
+  const server = await serveGrpc({
+    ...{ participant: coordinator, admin: coordinator, adminToken: 'bench', listen: '127.0.0.1:0' },
+  });
+  return { coordinator, server, failed };
+}
 
-const tinyWorkload: Workload = {
-  manifest: {
-    ...{ name: 'tiny', topic: '', paper: '', data: '', privacyUnits: [] },
-    scales: {} as Workload['manifest']['scales'],
-    headline: { metric: 'train.loss', better: 'lower' },
-  },
-  init: () => ({ shared: {} }),
-  load: async () => undefined,
-  examples: () => ({ train: { count: 0 }, test: { count: 0 } }),
-  batch: () => ({}),
-  metrics: () => ({}),
-};
+/** Median of a round in which every client gets `ORDER_BYTES` and answers with `ANSWER_BYTES`. */
+async function bareSockets({ clients, rounds, peer }: Setting): Promise<number> {
+  const sockets: Socket[] = [];
+  let missing = 0;
+  let arrived = () => {};
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.push(socket);
+    socket.on('data', (bytes: Buffer) => {
+      missing -= bytes.length;
+      if (missing === 0) arrived();
+    });
+    socket.on('error', () => {});
+    if (sockets.length === clients) arrived();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const wait = () => new Promise<void>((resolve) => (arrived = resolve));
+  const connected = wait();
+  send(peer, { kind: 'echo', port, clients, orderBytes: ORDER_BYTES, answerBytes: ANSWER_BYTES });
+  await connected;
+  const order = Buffer.alloc(ORDER_BYTES);
+  const times: number[] = [];
+  for (let i = 0; i < rounds; i++) {
+    const startMs = performance.now();
+    missing = clients * ANSWER_BYTES;
+    const answered = wait();
+    for (const socket of sockets) socket.write(order);
+    await answered;
+    times.push(performance.now() - startMs);
+  }
+  for (const socket of sockets) socket.destroy();
+  server.close();
+  return median(times);
+}
+
+function checkMs(): number {
+  const identity = benchIdentity(COORDINATOR);
+  const message = new Uint8Array(300);
+  const signature = identity.sign(message);
+  const times = Array.from({ length: 200 }, () => {
+    const startMs = performance.now();
+    verifySignature(identity.publicKey, message, signature);
+    return performance.now() - startMs;
+  });
+  return median(times);
+}
 
 async function durableWriteMs(path: string): Promise<number> {
   const file = await open(path, 'w');
@@ -102,10 +174,15 @@ async function durableWriteMs(path: string): Promise<number> {
     times.push(performance.now() - startMs);
   }
   await file.close();
-  return quantile(times, 0.5);
+  return median(times);
 }
 
-export function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+function send(peer: ChildProcess, message: ToPeer): void {
+  peer.send(message);
+}
+
+async function peerCpuMs(peer: ChildProcess): Promise<number> {
+  const answer = once(peer, 'message') as Promise<[FromPeer]>;
+  send(peer, { kind: 'cpu' });
+  return (await answer)[0].cpuMs;
 }

@@ -6,7 +6,11 @@ import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from '../../server/data-dir.js';
 import { FlError } from '../../shared/errors.js';
 import { coordinatorDir } from './options.js';
 
-export async function openAdmin({ dataDir }: { readonly dataDir?: string }): Promise<GrpcAdmin> {
+interface Where {
+  readonly dataDir?: string;
+}
+
+export async function openAdmin({ dataDir }: Where): Promise<GrpcAdmin> {
   const directory = coordinatorDir(dataDir);
   const read = async (file: string) => {
     try {
@@ -17,4 +21,20 @@ export async function openAdmin({ dataDir }: { readonly dataDir?: string }): Pro
     }
   };
   return connectAdmin(await read(ADDRESS_FILE), await read(ADMIN_TOKEN_FILE));
+}
+
+/** Closes the connection whatever happens. */
+export async function withAdmin(where: Where, use: (admin: GrpcAdmin) => Promise<void>): Promise<void> {
+  const admin = await openAdmin(where);
+  try {
+    await use(admin);
+  } catch (thrown) {
+    const cause = FlError.from(thrown);
+    if (cause.code !== 'unavailable') throw cause;
+    const directory = coordinatorDir(where.dataDir);
+    const message = `the coordinator of ${directory} does not answer; is it running? (${cause.message})`;
+    throw new FlError('unavailable', message, { cause });
+  } finally {
+    admin.close();
+  }
 }

@@ -7,6 +7,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly object[]>>> = {
   aggregation: async () => (await import('../bench/aggregation.js')).benchAggregation(),
   transport: async () => (await import('../bench/transport.js')).benchTransport(),
   'idle-clients': async () => [await (await import('../bench/transport.js')).benchIdle()],
+  simulation: async () => (await import('../bench/simulation.js')).benchSimulation(),
   'round-overhead': async () => (await import('../bench/round-overhead.js')).benchRoundOverhead(),
 };
 

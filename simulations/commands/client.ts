@@ -1,7 +1,7 @@
 /** `starling client join` and `starling client run`. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { VERSION } from '../version.js';
-import { clientsDir, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
+import { asWrongUse, clientsDir, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 
 interface RunOptions {
   readonly name?: string;
@@ -32,7 +32,7 @@ export function clientCommand(): Command {
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
-  return new Command('client').description('be a client').addCommand(join).addCommand(run);
+  return command('client', 'be a client', 'starling client join TOKEN').addCommand(join).addCommand(run);
 }
 
 async function runAction(given: RunOptions): Promise<void> {
@@ -41,7 +41,7 @@ async function runAction(given: RunOptions): Promise<void> {
   const joined =
     given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });
   const modules: Record<string, string> = {};
-  for (const file of given.workload) modules[(await loadWorkload(file)).manifest.name] = file;
+  for (const file of given.workload) modules[(await loadWorkload(file).catch(asWrongUse)).manifest.name] = file;
   const name = given.name ?? joined?.client;
   const client = await runClient({
     clientsDir: clientsDir(),

@@ -1,18 +1,16 @@
 /** The file behind `starling coordinator --config`. Unknown keys are errors. */
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { FlError } from '../../shared/errors.js';
-import { parseConfig } from '../config.js';
+import { checkYaml, readYaml } from '../yaml.js';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'silent'] as const;
 
 const schema = z.strictObject({
   'data-dir': z.string().optional(),
   listen: z.string().optional(),
-  'log-level': z.enum(['debug', 'info', 'warn', 'silent']).optional(),
+  'log-level': z.enum(LOG_LEVELS).optional(),
 });
 
-export async function checkConfigFile(path: string): Promise<z.infer<typeof schema>> {
-  const result = schema.safeParse(parseConfig(await readFile(path, 'utf8'), path));
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new FlError('invalid-argument', `${path}: ${issue.path.join('.')} ${issue.message}`);
+/** @throws FlError invalid-argument naming the file, the key, what was expected and what came */
+export async function readCoordinatorConfig(path: string): Promise<z.infer<typeof schema>> {
+  return checkYaml(schema, await readYaml(path), path);
 }

@@ -1,7 +1,7 @@
 /** `starling coordinator` and `starling token create`. */
-import { Command } from 'commander';
-import { openAdmin } from './admin.js';
-import { checkConfigFile } from './coordinator-config.js';
+import { type Command, Option } from 'commander';
+import { withAdmin } from './admin.js';
+import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
 import { command, coordinatorDir, durationMs, integer, onInterrupt, print, printJson } from './options.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7437';
@@ -11,9 +11,9 @@ export function coordinatorCommand(): Command {
     .option('--config <FILE>', 'YAML with the keys data-dir, listen, log-level')
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
-    .option('--log-level <LEVEL>', 'debug, info, warn or silent (default: info)')
+    .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
     .action(async (given: Record<string, string | undefined>) => {
-      const file = given.config === undefined ? {} : await checkConfigFile(given.config);
+      const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
       const { startCoordinator } = await import('../../server/main.js');
       const coordinator = await startCoordinator({
         dataDir: coordinatorDir(given.dataDir ?? file['data-dir']),
@@ -33,15 +33,12 @@ export function tokenCommand(): Command {
     .option('--expires <DURATION>', 'how long it is good for', durationMs, durationMs('24h'))
     .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option('--json', 'print JSON')
-    .action(async (given: { name: string; uses: number; expires: number; dataDir?: string; json?: boolean }) => {
-      const admin = await openAdmin(given);
-      try {
+    .action((given: { name: string; uses: number; expires: number; dataDir?: string; json?: boolean }) =>
+      withAdmin(given, async (admin) => {
         const token = await admin.createToken({ name: given.name, uses: given.uses, expiresMs: given.expires });
         if (given.json) printJson({ token });
         else print(token);
-      } finally {
-        admin.close();
-      }
-    });
-  return new Command('token').description('invite clients').addCommand(create);
+      }),
+    );
+  return command('token', 'invite clients', 'starling token create --name charite').addCommand(create);
 }

@@ -1,7 +1,7 @@
 /** `starling data list | get | check` and `starling workloads`. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Manifest } from '../../client/workload.js';
-import { command, print, printJson } from './options.js';
+import { asWrongUse, command, print, printJson } from './options.js';
 
 export function dataCommand(): Command {
   const list = command('list', 'data sets, and which of them are here', 'starling data list')
@@ -16,10 +16,14 @@ export function dataCommand(): Command {
     .argument('NAME')
     .action(async (name: string) => {
       const { getData } = await import('../../client/data/index.js');
-      const folder = await getData(name, { onFile: (file) => print(`${file.name} (${file.sizeBytes} bytes)`) });
+      const onFile = (file: { name: string; sizeBytes: number }) => print(`${file.name} (${file.sizeBytes} bytes)`);
+      const folder = await getData(name, { onFile }).catch(asWrongUse);
       print(`${name} is in ${folder}`);
     });
-  return [list, get, check].reduce((all, one) => all.addCommand(one), new Command('data').description('data sets'));
+  return [list, get, check].reduce(
+    (all, one) => all.addCommand(one),
+    command('data', 'data sets', 'starling data list'),
+  );
 }
 
 /** Returns whether a file has a wrong hash. */
@@ -43,7 +47,9 @@ export function workloadsCommand(): Command {
     .action(async (name: string | undefined, given: { json?: boolean }) => {
       const { listWorkloads, loadWorkload } = await import('../../client/workloads/index.js');
       const names = name === undefined ? listWorkloads() : [name];
-      const manifests = await Promise.all(names.map(async (one) => (await loadWorkload(one)).manifest));
+      const manifests = await Promise.all(
+        names.map(async (one) => (await loadWorkload(one).catch(asWrongUse)).manifest),
+      );
       if (given.json) return printJson(name === undefined ? manifests : manifests[0]);
       if (name === undefined) for (const { name, topic } of manifests) print(`${name.padEnd(16)} ${topic}`);
       else for (const line of describe(manifests[0])) print(line);

@@ -1,8 +1,7 @@
 /** `starling demo`: the main job on real data, with real processes over real gRPC on this machine. */
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { checkConfig, resolve } from '../config.js';
-import { command, integer, newRunDirectory, onInterrupt, print } from './options.js';
+import { checkEnded, command, integer, newRunDirectory, onInterrupt, print } from './options.js';
 
 /** The demo scale with twice its images: two cores without GPU pass 90 % within half a minute. */
 const DEMO = { workload: 'cnn', scale: 'demo', hyper: { 'train-examples': 6000 } } as const;
@@ -15,16 +14,20 @@ export function demoCommand(): Command {
     .option('--seed <N>', 'of everything that is drawn', integer, 1)
     .option('--out <DIR>', 'where all of it is kept (default: starling-runs/…)')
     .action(async (given: { clients: number; rounds: number; seed: number; out?: string }) => {
+      const { checkConfig, resolve } = await import('../config.js');
       const { runFederation } = await import('../federation.js');
       const { showRun } = await import('../terminal/show.js');
       const { loadWorkload } = await import('../../client/workloads/index.js');
-      const config = checkConfig({ ...DEMO, ...given, cohort: given.clients, 'min-clients': given.clients }, 'demo');
+      const { clients } = given;
+      const secure = { 'secure-aggregation': true, 'min-survivors': Math.max(2, Math.ceil(0.7 * clients)) };
+      const config = checkConfig({ ...DEMO, ...given, ...secure, cohort: clients, 'min-clients': clients }, 'demo');
       const workload = await loadWorkload(config.workload);
       const { spec, model } = resolve(config, workload);
       const show = showRun({ rounds: given.rounds, headline: workload.manifest.headline, quiet: false });
       const abort = new AbortController();
       const release = onInterrupt(() => abort.abort());
-      print(`a coordinator and ${given.clients} client processes over gRPC on ${availableParallelism()} cores`);
+      print(`a coordinator and ${clients} client processes over gRPC on ${availableParallelism()} cores`);
+      print('secure aggregation is on: the coordinator learns sums over the labs and nothing of one lab');
       try {
         const { report, html } = await runFederation({
           ...{ spec, model, workload, clients: given.clients, signal: abort.signal },
@@ -34,6 +37,7 @@ export function demoCommand(): Command {
           say: show.line,
         });
         show.result(report, html);
+        checkEnded(report.status, report.reason);
       } finally {
         release();
         show.close();

@@ -2,8 +2,9 @@
 
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { invalidArgument } from '../../shared/errors.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
 import { starlingHome } from '../../shared/home.js';
+import type { RunStatus } from '../../shared/round.js';
 
 export function integer(text: string): number {
   const value = Number(text);
@@ -50,7 +51,23 @@ export function slice(text: string): { index: number; count: number } {
 
 /** A subcommand whose help ends with an example. */
 export function command(name: string, description: string, example: string): Command {
-  return new Command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`);
+  return new Command(name).description(description).addHelpText('after', exampleText(example));
+}
+
+export function exampleText(example: string): string {
+  return `\nExample:\n  $ ${example}`;
+}
+
+/** For what the user named and nobody has: wrong use here, where inside the program it is merely not found. */
+export function asWrongUse(thrown: unknown): never {
+  const error = FlError.from(thrown);
+  throw error.code === 'not-found' ? new FlError('invalid-argument', error.message, { cause: error }) : error;
+}
+
+/** @throws FlError aborted, unless the run did what it was asked to: a script must not go on with half a model. */
+export function checkEnded(status: RunStatus, reason: string | null): void {
+  if (status === 'failed') throw new FlError('aborted', `the run failed: ${reason}`);
+  if (status === 'stopped') throw new FlError('aborted', `the run was stopped: ${reason}`);
 }
 
 export function print(text: string): void {
@@ -61,11 +78,17 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
-/** Calls `stop` once on Ctrl-C or SIGTERM, or when the process that started this one as a helper is gone. */
+/**
+ * Calls `stop` once on Ctrl-C or SIGTERM, or when the process that started this one as a helper is gone: it may have
+ * gone already, while this one was starting.
+ */
 export function onInterrupt(stop: () => void): () => void {
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.once(signal, stop);
-  if (process.send !== undefined) process.once('disconnect', stop);
+  if (process.send !== undefined) {
+    if (process.connected) process.once('disconnect', stop);
+    else setImmediate(stop);
+  }
   return () => {
     for (const signal of signals) process.off(signal, stop);
     process.off('disconnect', stop);

@@ -1,13 +1,11 @@
 /** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
-import { readFile } from 'node:fs/promises';
-import { Command } from 'commander';
-import type { GrpcAdmin } from '../../client/admin-grpc.js';
+import type { Command } from 'commander';
 import { encode } from '../../shared/codecs/safetensors.js';
 import type { RunEvent } from '../../shared/events.js';
 import type { RunInfo } from '../../shared/service.js';
-import { checkConfig, parseConfig, resolve } from '../config.js';
-import { openAdmin } from './admin.js';
-import { command, onInterrupt, print, printJson } from './options.js';
+import { readYaml } from '../yaml.js';
+import { withAdmin } from './admin.js';
+import { asWrongUse, checkEnded, command, onInterrupt, print, printJson } from './options.js';
 
 interface Given {
   readonly dataDir?: string;
@@ -17,9 +15,11 @@ interface Given {
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
-      const config = checkConfig(parseConfig(await readFile(file, 'utf8'), file), file);
+      const { checkConfig, resolve } = await import('../config.js');
+      // Real labs get secure aggregation unless the operator says no, in the file, where the labs' policies can object.
+      const config = checkConfig({ 'secure-aggregation': true, ...(await readYaml(file)) }, file);
       const { loadWorkload } = await import('../../client/workloads/index.js');
-      const { spec, model } = resolve(config, await loadWorkload(config.workload));
+      const { spec, model } = resolve(config, await loadWorkload(config.workload).catch(asWrongUse));
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
         if (given.json) printJson({ run });
@@ -51,7 +51,7 @@ export function runCommand(): Command {
   const watch = sub('watch RUN', 'follow a run', 'starling run watch RUN').action(watchAction);
   return [start, list, show, watch, stop, resume].reduce(
     (all, one) => all.addCommand(one),
-    new Command('run').description('start, list, show, watch, stop and resume runs'),
+    command('run', 'start, list, show, watch, stop and resume runs', 'starling run start heart.yaml'),
   );
 }
 
@@ -61,15 +61,6 @@ function sub(usage: string, description: string, example: string): Command {
     .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option('--json', 'print JSON');
   return args.reduce((all, arg) => all.argument(arg), made);
-}
-
-async function withAdmin(given: Given, use: (admin: GrpcAdmin) => Promise<void>): Promise<void> {
-  const admin = await openAdmin(given);
-  try {
-    await use(admin);
-  } finally {
-    admin.close();
-  }
 }
 
 async function watchAction(run: string, given: Given): Promise<void> {
@@ -83,15 +74,18 @@ async function watchAction(run: string, given: Given): Promise<void> {
       ...{ stream, isTTY: stream.isTTY && !given.json, columns: stream.columns ?? 80, nowMs: Date.now },
       ...{ rounds: info.rounds, headline: { metric: 'test.accuracy', better: 'higher' } },
     });
+    let last: RunEvent | undefined;
     try {
       for await (const line of admin.watchRun(run, abort.signal)) {
+        last = JSON.parse(line) as RunEvent;
         if (given.json) print(line);
-        else progress.event(JSON.parse(line) as RunEvent);
+        else progress.event(last);
       }
     } finally {
       progress.close();
       release();
     }
+    if (last?.kind === 'ended') checkEnded(last.status, last.reason);
   });
 }
 

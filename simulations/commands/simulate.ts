@@ -1,10 +1,19 @@
 /** `starling simulate CONFIG.yaml` or `starling simulate --workload NAME [options]`: a federation on this machine. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import { FlError } from '../../shared/errors.js';
-import { checkConfig, parseConfig, resolve } from '../config.js';
-import { command, integer, keyValue, newRunDirectory, number, onInterrupt, print } from './options.js';
+import { readYaml } from '../yaml.js';
+import {
+  asWrongUse,
+  checkEnded,
+  command,
+  integer,
+  keyValue,
+  newRunDirectory,
+  number,
+  onInterrupt,
+  print,
+} from './options.js';
 
 /** Options that are keys of the configuration file too, and how their text is read. */
 const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text: string) => unknown][] = [
@@ -60,13 +69,14 @@ export function simulateCommand(): Command {
 
 async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
   const { json, ...options } = given as { json?: string };
-  const fromFile = file === undefined ? {} : (parseConfig(await readFile(file, 'utf8'), file) as object);
+  const fromFile = file === undefined ? {} : await readYaml(file);
+  const { checkConfig, resolve } = await import('../config.js');
   const config = checkConfig({ ...fromFile, ...kebab(options) }, file ?? 'options');
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
   const { simulate } = await import('../simulate.js');
   const { showRun } = await import('../terminal/show.js');
-  const workload = await loadWorkload(config.workload);
+  const workload = await loadWorkload(config.workload).catch(asWrongUse);
   const resolved = resolve(
     { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config },
     workload,
@@ -98,7 +108,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     show.result(report, html);
     if (json === '-') print(JSON.stringify(report, null, 2));
     else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
-    if (report.status === 'failed') throw new FlError('aborted', `the run failed: ${report.reason}`);
+    checkEnded(report.status, report.reason);
   } finally {
     release();
     show.close();

@@ -110,6 +110,20 @@ describe('a participant', () => {
     participant.stop();
   });
 
+  it('that is stopped while it waits to come back, or to upload again, waits no more', async () => {
+    const { script, clock, participant } = await start();
+    script.welcome(1);
+    await turns();
+    script.uploads[0].reject(new FlError('unavailable', 'the network'));
+    await turns();
+    script.break();
+    await turns();
+    assert.equal(clock.waiting, 2);
+    participant.stop();
+    assert.equal(clock.waiting, 0);
+    await participant.done;
+  });
+
   it('does not try again what the coordinator of now refuses', async () => {
     const { script, clock, participant } = await start();
     script.welcome(1);

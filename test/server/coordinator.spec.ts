@@ -1,6 +1,6 @@
 /** The coordinator's handshake: who is let in, who is not, and what is said to them. */
 import assert from 'node:assert/strict';
-import { signedBytes, verifySignature } from '../../shared/identity.js';
+import { receiptCheck } from '../../shared/receipts.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { MAX_PENDING_UPDATES } from '../../shared/wire/limits.js';
 import { coordinatorIdentity, openWorld, Peer, type World } from '../support/peer.js';
@@ -165,11 +165,11 @@ describe('the handshake', () => {
 
   it('says the last word on updates of runs that are not here', () => {
     const peer = Peer.enter(world, 'c1', [UPDATE]);
-    const { receipt, signature } = peer.last('receipt')!;
+    const signed = peer.last('receipt')!;
     const { run, round, attempt, sha256: updateSha256 } = UPDATE;
     const id = { run, round, attempt, updateSha256, client: 'c1' };
-    assert.deepEqual(receipt, { ...id, outcome: 'dropped', reason: 'unknown', modelSha256: '' });
-    assert.ok(verifySignature(coordinatorIdentity.publicKey, signedBytes('receipt', receipt), signature));
+    assert.deepEqual(signed.receipt, { ...id, outcome: 'dropped', reason: 'unknown', modelSha256: '' });
+    assert.ok(receiptCheck(coordinatorIdentity.publicKey)(signed));
   });
 
   it('does not take a hello of any length', () => {

@@ -57,7 +57,7 @@ describe('metrics that cannot be pooled', () => {
       evaluated('c', of1, loss(3)),
     );
     assert.deepEqual(dropped(effects), ['b invalid-update']);
-    assert.deepEqual(Object.keys(of(effects, 'round-ended')[0].evaluation), ['a', 'c']);
+    assert.deepEqual(Object.keys(of(effects, 'round-ended')[0].evaluation.perClient), ['a', 'c']);
     assert.equal(state.round, 2);
   });
 });

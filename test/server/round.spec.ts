@@ -30,6 +30,12 @@ import {
 } from '../support/rounds.js';
 
 describe('a run that waits', () => {
+  it('draws from all who are there when it comes, not from the first of them', () => {
+    const few = start({ minClients: 1, cohort: 2 });
+    const [, effects] = play(few, { kind: 'present', clients: ['b', 'a'], atMs: 1 });
+    assert.deepEqual(plansTo(effects), ['a train', 'b train']);
+  });
+
   it('draws a cohort as soon as there are enough clients, and not before', () => {
     const [two, first] = play(start(), ...online('a', 'b'));
     assert.equal(two.stage.kind, 'waiting');

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from '../../shared/codecs/safetensors.js';
 import { simulate } from '../../simulations/simulate.js';
 import { toyExpected, toyModel, toySpec, toyTrainer, toyWorkload } from '../support/toy.js';
 
+const directories: string[] = [];
+
 async function run(overrides: Partial<Parameters<typeof simulate>[0]> = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'starling-simulate-'));
+  directories.push(directory);
   return simulate({
     spec: toySpec(),
     model: toyModel(),
@@ -25,6 +28,8 @@ async function run(overrides: Partial<Parameters<typeof simulate>[0]> = {}) {
 }
 
 describe('a simulation', () => {
+  after(() => Promise.all(directories.map((directory) => rm(directory, { recursive: true }))));
+
   it('ends in the example-weighted mean of its clients, round after round', async () => {
     const { report, directory } = await run();
     assert.equal(report.status, 'completed');

@@ -24,7 +24,7 @@ const ANSWERS: readonly CoordinatorFrame[] = [
   { kind: 'welcome', session: SESSION },
   { kind: 'plan', body: bytes(300), signature: SIGNATURE, model: bytes(40) },
   { kind: 'withdrawal', task: TASK, reason: 'the round was aborted' },
-  { kind: 'receipt', receipt: DROPPED, signature: SIGNATURE },
+  { kind: 'receipt', receipt: DROPPED, inclusion: { index: 1, count: 3, path: bytes(64) }, signature: SIGNATURE },
   { kind: 'goodbye', reason: 'bye', retry: true },
 ];
 

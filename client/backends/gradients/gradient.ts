@@ -13,7 +13,7 @@ export type Gradient = Omit<GradConfig, 'kernelName'>;
 export type GradientTable = Readonly<Record<string, Gradient>>;
 
 /** dx of an operation with one input `x`. Called when, and only if, dx is wanted. */
-type UnaryRule = (dy: Tensor, saved: Tensor, attrs: NamedAttrMap) => Tensor;
+export type UnaryRule = (dy: Tensor, saved: Tensor, attrs: NamedAttrMap) => Tensor;
 
 /** A rule for one input that needs the input. */
 export function ofInput(rule: UnaryRule): Gradient {
@@ -23,12 +23,25 @@ export function ofInput(rule: UnaryRule): Gradient {
   };
 }
 
-/** A rule for one input that needs the output. */
-export function ofOutput(rule: UnaryRule): Gradient {
+/**
+ * A rule for one input that needs the output of `kernelName`. While the gradient itself is recorded, for a gradient of it,
+ * the output is computed anew from the input: on the tape the saved copy of an output stands before the operation that made
+ * it, so what flows back into the copy would be lost.
+ */
+export function ofOutput(tf: Tf, kernelName: string, rule: UnaryRule, input = 'x'): Gradient {
   return {
+    inputsToSave: [input],
     outputsToSave: [true],
-    gradFunc: (dy, saved, attrs) => ({ x: () => rule(dy as Tensor, (saved as Tensor[])[0], attrs) }),
+    gradFunc: (dy, saved, attrs) => {
+      const [x, y] = saved as Tensor[];
+      const output = () => (isRecording(tf) ? (tf.engine().runKernel(kernelName, { [input]: x }, attrs) as Tensor) : y);
+      return { [input]: () => rule(dy as Tensor, output(), attrs) };
+    },
   };
+}
+
+function isRecording(tf: Tf): boolean {
+  return tf.engine().state.gradientDepth > 0;
 }
 
 /** A rule for one input that needs neither. */

@@ -1,7 +1,7 @@
 /** Gradients of reductions, running sums and softmax. */
 import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
 import { SPREAD } from '../kernel-names.js';
-import { fusedOr, type GradientTable, ofInput, type Tf } from './gradient.js';
+import { fusedOr, type GradientTable, ofInput, ofOutput, type Tf } from './gradient.js';
 
 export function reduceGradients(tf: Tf): GradientTable {
   return {
@@ -21,27 +21,21 @@ export function reduceGradients(tf: Tf): GradientTable {
         return { x: () => tf.cumsum(dy as Tensor, axis, exclusive, !reverse) };
       },
     },
-    Softmax: {
-      outputsToSave: [true],
-      gradFunc: (given, saved, attrs) => {
-        const [dy, [y]] = [given as Tensor, saved as Tensor[]];
-        const { dim } = attrs as { dim: number };
-        return {
-          logits: () => {
-            const weighted = tf.mul(dy, y);
-            return tf.sub(weighted, tf.mul(tf.sum(weighted, dim, true), y));
-          },
-        };
+    Softmax: ofOutput(
+      tf,
+      'Softmax',
+      (dy, y, { dim }) => {
+        const weighted = tf.mul(dy, y);
+        return tf.sub(weighted, tf.mul(tf.sum(weighted, dim as number, true), y));
       },
-    },
-    LogSoftmax: {
-      outputsToSave: [true],
-      gradFunc: (given, saved, attrs) => {
-        const [dy, [y]] = [given as Tensor, saved as Tensor[]];
-        const { axis } = attrs as { axis: number };
-        return { logits: () => tf.sub(dy, tf.mul(tf.sum(dy, axis, true), tf.exp(y))) };
-      },
-    },
+      'logits',
+    ),
+    LogSoftmax: ofOutput(
+      tf,
+      'LogSoftmax',
+      (dy, y, { axis }) => tf.sub(dy, tf.mul(tf.sum(dy, axis as number, true), tf.exp(y))),
+      'logits',
+    ),
     ArgMax: ofInput((_dy, x) => tf.zerosLike(x)),
     ArgMin: ofInput((_dy, x) => tf.zerosLike(x)),
     TopK: {
@@ -66,12 +60,8 @@ function spread(tf: Tf, dy: Tensor, x: Tensor, axes: number[], scale: number): T
     x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size)),
   );
   const attrs = { shape: x.shape, axes, scale };
-  return fusedOr(tf, SPREAD, { x: kept }, attrs, () =>
-    tf.tile(
-      scale === 1 ? kept : tf.mul(kept, scale),
-      x.shape.map((size, axis) => (axes.includes(axis) ? size : 1)),
-    ),
-  );
+  // Not by tile, which webgpu computes on the host above rank 4.
+  return fusedOr(tf, SPREAD, { x: kept }, attrs, () => tf.mul(kept, tf.fill(x.shape, scale)));
 }
 
 /** dy at every element that equals the extremum. */

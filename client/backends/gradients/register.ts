@@ -1,8 +1,10 @@
 /** Makes every gradient known to TensorFlow.js, once per process or worker: its registry is shared by all back ends. */
 import { binaryGradients } from './binary.js';
+import { fusedGradients } from './fused.js';
 import type { GradientTable, Tf } from './gradient.js';
 import { nnGradients } from './nn.js';
 import { reduceGradients } from './reduce.js';
+import { secondGradients } from './second.js';
 import { shapeGradients } from './shape.js';
 import { unaryGradients } from './unary.js';
 
@@ -14,6 +16,8 @@ export function gradientTable(tf: Tf): GradientTable {
     ...shapeGradients(tf),
     ...reduceGradients(tf),
     ...nnGradients(tf),
+    ...fusedGradients(tf),
+    ...secondGradients(tf),
   };
 }
 

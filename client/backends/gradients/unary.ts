@@ -1,6 +1,6 @@
 /** Gradients of element-wise functions of one tensor. */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../kernel-names.js';
+import { GELU, GELU_GRAD, RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../kernel-names.js';
 import {
   fusedOr,
   type Gradient,
@@ -9,6 +9,7 @@ import {
   ofInput,
   ofOutput,
   type Tf,
+  type UnaryRule,
   unbroadcast,
 } from './gradient.js';
 
@@ -21,18 +22,19 @@ export function unaryGradients(tf: Tf): GradientTable {
 }
 
 function trigonometric(tf: Tf): GradientTable {
+  const output = (name: string, rule: UnaryRule) => ofOutput(tf, name, rule);
   const onePlus = (x: Tensor) => tf.add(x, 1);
   const oneMinus = (x: Tensor) => tf.sub(1, x);
   return {
     Sin: ofInput((dy, x) => tf.mul(dy, tf.cos(x))),
     Cos: ofInput((dy, x) => tf.neg(tf.mul(dy, tf.sin(x)))),
-    Tan: ofOutput((dy, y) => tf.mul(dy, onePlus(tf.square(y)))),
+    Tan: output('Tan', (dy, y) => tf.mul(dy, onePlus(tf.square(y)))),
     Asin: ofInput((dy, x) => tf.div(dy, tf.sqrt(oneMinus(tf.square(x))))),
     Acos: ofInput((dy, x) => tf.neg(tf.div(dy, tf.sqrt(oneMinus(tf.square(x)))))),
     Atan: ofInput((dy, x) => tf.div(dy, onePlus(tf.square(x)))),
     Sinh: ofInput((dy, x) => tf.mul(dy, tf.cosh(x))),
     Cosh: ofInput((dy, x) => tf.mul(dy, tf.sinh(x))),
-    Tanh: ofOutput((dy, y) => fusedOr(tf, TANH_GRAD, { dy, y }, {}, () => tf.mul(dy, oneMinus(tf.square(y))))),
+    Tanh: output('Tanh', (dy, y) => fusedOr(tf, TANH_GRAD, { dy, y }, {}, () => tf.mul(dy, oneMinus(tf.square(y))))),
     Asinh: ofInput((dy, x) => tf.div(dy, tf.sqrt(onePlus(tf.square(x))))),
     Acosh: ofInput((dy, x) => tf.div(dy, tf.sqrt(tf.sub(tf.square(x), 1)))),
     Atanh: ofInput((dy, x) => tf.div(dy, oneMinus(tf.square(x)))),
@@ -40,29 +42,41 @@ function trigonometric(tf: Tf): GradientTable {
 }
 
 function exponential(tf: Tf): GradientTable {
+  const output = (name: string, rule: UnaryRule) => ofOutput(tf, name, rule);
   return {
-    Exp: ofOutput((dy, y) => tf.mul(dy, y)),
-    Expm1: ofOutput((dy, y) => tf.mul(dy, tf.add(y, 1))),
+    Exp: output('Exp', (dy, y) => tf.mul(dy, y)),
+    Expm1: output('Expm1', (dy, y) => tf.mul(dy, tf.add(y, 1))),
     Log: ofInput((dy, x) => tf.div(dy, x)),
     Log1p: ofInput((dy, x) => tf.div(dy, tf.add(x, 1))),
     Erf: ofInput((dy, x) => tf.mul(dy, tf.mul(tf.exp(tf.neg(tf.square(x))), 2 / Math.sqrt(Math.PI)))),
     Square: ofInput((dy, x) => tf.mul(dy, tf.mul(x, 2))),
-    Sqrt: ofOutput((dy, y) => tf.div(dy, tf.mul(y, 2))),
-    Rsqrt: ofOutput((dy, y) => tf.mul(dy, tf.mul(tf.mul(y, tf.square(y)), -0.5))),
-    Reciprocal: ofOutput((dy, y) => tf.neg(tf.mul(dy, tf.square(y)))),
+    Sqrt: output('Sqrt', (dy, y) => tf.div(dy, tf.mul(y, 2))),
+    Rsqrt: output('Rsqrt', (dy, y) => tf.mul(dy, tf.mul(tf.mul(y, tf.square(y)), -0.5))),
+    Reciprocal: output('Reciprocal', (dy, y) => tf.neg(tf.mul(dy, tf.square(y)))),
     Neg: ofGradient((dy) => tf.neg(dy)),
     Abs: ofInput((dy, x) => tf.mul(dy, tf.sign(x))),
   };
 }
 
 function activations(tf: Tf): GradientTable {
+  const output = (name: string, rule: UnaryRule) => ofOutput(tf, name, rule);
   const where = (condition: Tensor, a: Tensor, b: Tensor) => tf.where(condition, a, b);
   return {
-    Relu: ofOutput((dy, y) => fusedOr(tf, RELU_GRAD, { dy, x: y }, {}, () => tf.mul(dy, tf.step(y)))),
+    // Only the output is saved: where it is positive decides, and that has no derivative.
+    Relu: {
+      outputsToSave: [true],
+      gradFunc: (given, saved) => {
+        const [dy, [y]] = [given as Tensor, saved as Tensor[]];
+        return { x: () => fusedOr(tf, RELU_GRAD, { dy, x: y }, {}, () => tf.mul(dy, tf.step(y))) };
+      },
+    },
     Relu6: ofInput((dy, x) => tf.mul(dy, tf.cast(tf.logicalAnd(tf.greater(x, 0), tf.lessEqual(x, 6)), 'float32'))),
-    Sigmoid: ofOutput((dy, y) => fusedOr(tf, SIGMOID_GRAD, { dy, y }, {}, () => tf.mul(dy, tf.mul(y, tf.sub(1, y))))),
+    Sigmoid: output('Sigmoid', (dy, y) =>
+      fusedOr(tf, SIGMOID_GRAD, { dy, y }, {}, () => tf.mul(dy, tf.mul(y, tf.sub(1, y)))),
+    ),
     Softplus: ofInput((dy, x) => tf.mul(dy, tf.sigmoid(x))),
-    Elu: ofOutput((dy, y) => tf.engine().runKernel('EluGrad', { dy, y }) as Tensor),
+    [GELU]: ofInput((dy, x) => tf.engine().runKernel(GELU_GRAD, { dy, x }) as Tensor),
+    Elu: output('Elu', (dy, y) => tf.engine().runKernel('EluGrad', { dy, y }) as Tensor),
     Selu: ofInput((dy, x) =>
       where(tf.greater(x, 0), tf.mul(dy, SELU_SCALE), tf.mul(dy, tf.mul(tf.exp(x), SELU_SCALE * SELU_ALPHA))),
     ),

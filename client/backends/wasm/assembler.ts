@@ -218,6 +218,8 @@ export const f32x4 = {
   sub: simdBinary(0xe5),
   mul: simdBinary(0xe6),
   div: simdBinary(0xe7),
-  min: simdBinary(0xe8),
-  max: simdBinary(0xe9),
+  /** b < a ? b : a, one instruction where the exact minimum takes seven; NaN in `a` stays NaN. */
+  min: simdBinary(0xea),
+  /** a < b ? b : a */
+  max: simdBinary(0xeb),
 } as const;

@@ -1,6 +1,6 @@
 /**
- * The instructions that move floats: packing of the right-hand side of a product into panels of eight columns, its
- * transposed form, unpacking of a narrow last panel, and zero padding of images. All addresses and strides are in bytes.
+ * The instructions that move floats: packing of the right-hand side of a product into panels of eight columns, unpacking
+ * of a narrow last panel, transposition, gathering of rows, and zero padding of images. All addresses and strides are in bytes.
  */
 import {
   advance,
@@ -45,66 +45,57 @@ export function addPackKernel(module: ModuleBuilder): void {
   });
 }
 
-/** `packTransposed`: panel[k, j] = source[j, k] for k < count, j < columns, zero for the other j < 8. */
-export function addPackTransposedKernel(module: ModuleBuilder): void {
-  module.func('packTransposed', Array(5).fill('i32'), (scope) => {
-    const [source, rowStride, target, count, columns] = scope.params;
-    const [column, from, to, left] = scope.locals('i32', 4);
-    const row = scope.locals('v128', 4);
-    const [pair0, pair1, pair2, pair3] = scope.locals('v128', 4);
-    const quad: readonly Code[] = [
-      ...row.map((value, j) => set(value, v128.load(i32.add(get(from), i32.mul(i32.const(j), get(rowStride)))))),
-      set(pair0, v128.shuffle32(get(row[0]), get(row[1]), [0, 4, 1, 5])),
-      set(pair1, v128.shuffle32(get(row[2]), get(row[3]), [0, 4, 1, 5])),
-      set(pair2, v128.shuffle32(get(row[0]), get(row[1]), [2, 6, 3, 7])),
-      set(pair3, v128.shuffle32(get(row[2]), get(row[3]), [2, 6, 3, 7])),
-      v128.store(get(to), v128.shuffle32(get(pair0), get(pair1), [0, 1, 4, 5]), 0),
-      v128.store(get(to), v128.shuffle32(get(pair0), get(pair1), [2, 3, 6, 7]), 32),
-      v128.store(get(to), v128.shuffle32(get(pair2), get(pair3), [0, 1, 4, 5]), 64),
-      v128.store(get(to), v128.shuffle32(get(pair2), get(pair3), [2, 3, 6, 7]), 96),
-      advance(from, i32.const(16)),
-      advance(to, i32.const(128)),
-      set(left, i32.sub(get(left), i32.const(4))),
-    ];
-    const single = (lanes: number): readonly Code[] => [
-      ...Array.from({ length: lanes }, (_, j) =>
-        f32.store(get(to), f32.load(i32.add(get(from), i32.mul(i32.const(j), get(rowStride)))), 4 * j),
-      ),
-      advance(from, i32.const(4)),
-      advance(to, i32.const(32)),
-      countDown(left),
-    ];
-    const start = [
-      set(from, i32.add(get(source), i32.mul(get(column), get(rowStride)))),
-      set(to, i32.add(get(target), i32.shl(get(column), i32.const(2)))),
-      set(left, get(count)),
-    ];
-    const clear = [
+/**
+ * `transpose`: target[c, r] = source[r, c] for r < rows, c < columns, in blocks of four by four: a strip of four rows, then
+ * the next. What is left at the edges goes one by one.
+ */
+export function addTransposeKernel(module: ModuleBuilder): void {
+  module.func('transpose', Array(6).fill('i32'), (scope) => {
+    const [source, sourceStride, target, targetStride, rows, columns] = scope.params;
+    const [from, to, left] = scope.locals('i32', 3);
+    const lines = scope.locals('v128', 4);
+    const pairs = scope.locals('v128', 4);
+    /** The element or vector of the strip's n-th row at `from`; the n-th row of the target at `to`. */
+    const fromRow = (n: number): Code => i32.add(get(from), i32.mul(i32.const(n), get(sourceStride)));
+    const toRow = (n: number): Code => i32.add(get(to), i32.mul(i32.const(n), get(targetStride)));
+    const strip = (height: number, blocks: readonly Code[]): readonly Code[] => [
+      set(from, get(source)),
       set(to, get(target)),
-      set(left, get(count)),
+      set(left, get(columns)),
+      ...blocks,
       loopWhile(get(left), [
-        v128.store(get(to), v128.zero, 0),
-        v128.store(get(to), v128.zero, 16),
-        advance(to, i32.const(32)),
+        ...Array.from({ length: height }, (_, n) => f32.store(get(to), f32.load(fromRow(n)), 4 * n)),
+        advance(from, i32.const(4)),
+        advance(to, get(targetStride)),
         countDown(left),
       ]),
+      advance(source, i32.mul(i32.const(height), get(sourceStride))),
+      advance(target, i32.const(4 * height)),
+      set(rows, i32.sub(get(rows), i32.const(height))),
+    ];
+    const mix = (a: Local, b: Local, lanes: Lanes): Code => v128.shuffle32(get(a), get(b), lanes);
+    const block = [
+      ...lines.map((line, n) => set(line, v128.load(fromRow(n)))),
+      set(pairs[0], mix(lines[0], lines[1], [0, 4, 1, 5])),
+      set(pairs[1], mix(lines[2], lines[3], [0, 4, 1, 5])),
+      set(pairs[2], mix(lines[0], lines[1], [2, 6, 3, 7])),
+      set(pairs[3], mix(lines[2], lines[3], [2, 6, 3, 7])),
+      v128.store(toRow(0), mix(pairs[0], pairs[1], [0, 1, 4, 5])),
+      v128.store(toRow(1), mix(pairs[0], pairs[1], [2, 3, 6, 7])),
+      v128.store(toRow(2), mix(pairs[2], pairs[3], [0, 1, 4, 5])),
+      v128.store(toRow(3), mix(pairs[2], pairs[3], [2, 3, 6, 7])),
+      advance(from, i32.const(16)),
+      advance(to, i32.shl(get(targetStride), i32.const(2))),
+      set(left, i32.sub(get(left), i32.const(4))),
     ];
     return [
-      when(i32.ltU(get(columns), i32.const(8)), clear),
-      loopWhile(i32.geU(get(columns), i32.add(get(column), i32.const(4))), [
-        start,
-        loopWhile(i32.geU(get(left), i32.const(4)), quad),
-        loopWhile(get(left), single(4)),
-        advance(column, i32.const(4)),
-      ]),
-      loopWhile(i32.ltU(get(column), get(columns)), [
-        start,
-        loopWhile(get(left), single(1)),
-        advance(column, i32.const(1)),
-      ]),
+      loopWhile(i32.geU(get(rows), i32.const(4)), strip(4, [loopWhile(i32.geU(get(left), i32.const(4)), block)])),
+      loopWhile(get(rows), strip(1, [])),
     ];
   });
 }
+
+type Lanes = readonly [number, number, number, number];
 
 /** `unpack`: C[row, 0..columns) = panel[row, 0..columns): row r of the panel at 32·r, of C at cBase + cTable[r]. */
 export function addUnpackKernel(module: ModuleBuilder): void {

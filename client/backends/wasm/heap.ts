@@ -71,15 +71,15 @@ export class Heap {
     return this.#module.HEAPU8.subarray(address, address + length);
   }
 
-  /** Address of `sizeBytes` of scratch space (16-byte aligned), valid until it is freed. Content unspecified. */
+  /** Address of `sizeBytes` of scratch space, aligned to a cache line, until it is freed. Content unspecified. */
   scratch(sizeBytes: number): number {
-    const size = (sizeBytes + 15) & ~15;
+    const size = alignUp(sizeBytes);
     const start = this.#scratchBytes;
     this.#scratchBytes += size;
-    if (this.#scratchBytes <= this.#arenaBytes) return this.#arena + start;
-    const address = this.#module._malloc(size) >>> 0;
+    if (this.#scratchBytes <= this.#arenaBytes) return alignUp(this.#arena) + start;
+    const address = this.#allocate(size);
     this.#overflow.push({ start, address });
-    return address;
+    return alignUp(address);
   }
 
   /** A point in the use of scratch space to go back to. */
@@ -97,6 +97,20 @@ export class Heap {
     if (mark > 0 || this.#peakBytes <= this.#arenaBytes) return;
     if (this.#arena) this.#module._free(this.#arena);
     this.#arenaBytes = this.#peakBytes;
-    this.#arena = this.#module._malloc(this.#arenaBytes) >>> 0;
+    this.#arena = this.#allocate(this.#arenaBytes);
   }
+
+  /** Room for `sizeBytes` from the next multiple of a cache line on. */
+  #allocate(sizeBytes: number): number {
+    const address = this.#module._malloc(sizeBytes + LINE_BYTES) >>> 0;
+    if (address === 0) throw new FlError('resource-exhausted', `the wasm heap has no room for ${sizeBytes} bytes`);
+    return address;
+  }
+}
+
+const LINE_BYTES = 64;
+
+/** Up to a multiple of a cache line: a vector that straddles two lines takes two loads. */
+function alignUp(bytes: number): number {
+  return Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 }

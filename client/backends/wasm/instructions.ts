@@ -3,7 +3,7 @@
  * place. One instance per back end, that is, per thread. Takes a few milliseconds.
  */
 import { ModuleBuilder } from './assembler.js';
-import { addGatherKernel, addPackKernel, addPackTransposedKernel, addPadKernel, addUnpackKernel } from './copy-code.js';
+import { addGatherKernel, addPackKernel, addPadKernel, addTransposeKernel, addUnpackKernel } from './copy-code.js';
 import { addMaps, type MapName } from './map-code.js';
 import { addOuterKernel, addRowsKernel, TILE_ROWS } from './matmul-code.js';
 import { addAveragePoolWindow, addMaxPoolWindow } from './pool-code.js';
@@ -11,7 +11,7 @@ import { addColumnSums, addRowSums, addSpread } from './reduce-code.js';
 
 export type Instruction = (...args: number[]) => void;
 
-type Name = 'pack' | 'packTransposed' | 'unpack' | 'padImages' | 'gatherRows';
+type Name = 'pack' | 'transpose' | 'unpack' | 'padImages' | 'gatherRows';
 type Reduction = 'columnSums' | 'rowSums' | 'spread' | 'maxPoolWindow' | 'averagePoolWindow';
 
 export interface Instructions extends Readonly<Record<Name | Reduction | MapName, Instruction>> {
@@ -44,8 +44,7 @@ function assemble(): Uint8Array<ArrayBuffer> {
     addRowsKernel(module, rows);
     addOuterKernel(module, rows);
   }
-  for (const add of [addPackKernel, addPackTransposedKernel, addUnpackKernel, addPadKernel, addGatherKernel])
-    add(module);
+  for (const add of [addPackKernel, addTransposeKernel, addUnpackKernel, addPadKernel, addGatherKernel]) add(module);
   for (const add of [addColumnSums, addRowSums, addSpread, addMaps, addMaxPoolWindow, addAveragePoolWindow])
     add(module);
   return module.encode();

@@ -13,7 +13,16 @@ import {
   set,
   v128,
 } from './assembler.js';
-import { type Computed, exponential, hyperbolicTangent, logarithm, logistic, softplus } from './math-code.js';
+import {
+  type Computed,
+  exponential,
+  gelu,
+  geluGradient,
+  hyperbolicTangent,
+  logarithm,
+  logistic,
+  softplus,
+} from './math-code.js';
 
 type Map = (scope: Scope, inputs: readonly Code[], constants: readonly Code[]) => Computed;
 
@@ -26,6 +35,8 @@ const MAPS: Readonly<Record<string, readonly [inputs: number, constants: number,
   tanh: [1, 0, (scope, [x]) => hyperbolicTangent(scope, x)],
   sigmoid: [1, 0, (scope, [x]) => logistic(scope, x)],
   softplus: [1, 0, (scope, [x]) => softplus(scope, x)],
+  gelu: [1, 0, (scope, [x]) => gelu(scope, x)],
+  geluGradient: [2, 0, (scope, [dy, x]) => geluGradient(scope, dy, x)],
   clip: [1, 2, (_scope, [x], [low, high]) => plain(f32x4.min(f32x4.max(x, low), high))],
   /** dy where x > 0 */
   reluGradient: [2, 0, (_scope, [dy, x]) => plain(v128.and(dy, f32x4.gt(x, v128.zero)))],
@@ -43,8 +54,9 @@ export type MapName =
   | 'tanh'
   | 'sigmoid'
   | 'softplus'
+  | 'gelu'
   | 'clip'
-  | `${'relu' | 'tanh' | 'sigmoid'}Gradient`
+  | `${'relu' | 'tanh' | 'sigmoid' | 'gelu'}Gradient`
   | 'addScaled';
 
 export function addMaps(module: ModuleBuilder): void {

@@ -147,3 +147,27 @@ export function softplus(scope: Scope, argument: Code): Computed {
     ),
   };
 }
+
+/** Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415: gelu(x) = x/2 · (1 + tanh u), u = SCALE · (x + CUBIC · x³). */
+const SCALE = Math.sqrt(2 / Math.PI);
+const CUBIC = 0.044715;
+
+function geluTangent(scope: Scope, x: Code): Computed {
+  const cubed = f32x4.mul(f32x4.mul(x, x), x);
+  return hyperbolicTangent(scope, f32x4.mul(f32x4.add(x, f32x4.mul(cubed, f32x4.const(CUBIC))), f32x4.const(SCALE)));
+}
+
+export function gelu(scope: Scope, x: Code): Computed {
+  const { code, value } = geluTangent(scope, x);
+  return { code, value: f32x4.mul(f32x4.mul(x, f32x4.const(0.5)), f32x4.add(value, f32x4.const(1))) };
+}
+
+/** dy · (1 + t + x · (1 - t²) · du/dx) / 2 with t = tanh u, du/dx = SCALE · (1 + 3 · CUBIC · x²) */
+export function geluGradient(scope: Scope, dy: Code, x: Code): Computed {
+  const t = scope.local('v128');
+  const { code, value } = geluTangent(scope, x);
+  const inner = f32x4.add(f32x4.mul(f32x4.mul(x, x), f32x4.const(3 * CUBIC * SCALE)), f32x4.const(SCALE));
+  const slope = f32x4.mul(f32x4.sub(f32x4.const(1), f32x4.mul(get(t), get(t))), f32x4.mul(x, inner));
+  const sum = f32x4.add(f32x4.add(f32x4.const(1), get(t)), slope);
+  return { code: [...code, set(t, value)], value: f32x4.mul(f32x4.mul(dy, f32x4.const(0.5)), sum) };
+}

@@ -8,7 +8,7 @@
  */
 import type { Heap } from './heap.js';
 import { PANEL_COLUMNS, TILE_ROWS } from './matmul-code.js';
-import { PANEL_BYTES, type PanelLayout } from './panels.js';
+import { PANEL_BYTES, type Right } from './panels.js';
 
 /** Rows of the left side: row r starts at its base + table[r] (an Int32 table on the heap). */
 export interface Rows {
@@ -35,20 +35,15 @@ export interface Target extends Epilogue {
   readonly table: number;
 }
 
-/** Where the operands of one product lie; `right` is the address of the panels, `tail` that of the narrow last one. */
-export interface Operands {
-  readonly left: number;
-  readonly right: number;
-  readonly tail: number;
-  readonly target: number;
-}
-
-export type Product = (operands: Operands) => void;
+/** Multiplies operands at these addresses. */
+export type Product = (left: number, right: number, target: number) => void;
 
 /** Depth of a block: 320 x 8 floats of B are 10 KiB, a third of a first-level cache. */
 const BLOCK_DEPTH = 320;
 /** Floats of A in a block: 192 KiB, within a second-level cache. */
 const BLOCK_FLOATS = 48 * 1024;
+/** With at most this many rows a panel is read once or twice, and copying it first does not pay. */
+const PACK_ABOVE_ROWS = 2 * TILE_ROWS;
 
 /** A table of `count` equidistant rows, in scratch space. */
 export function linearTable(heap: Heap, count: number, stride: number): number {
@@ -58,79 +53,101 @@ export function linearTable(heap: Heap, count: number, stride: number): number {
   return address;
 }
 
+/** The panels of the right side: eight columns each, but for a narrow last one, whose product is unpacked at the end. */
+function panelsOf(columns: number): { index: number; columns: number }[] {
+  return Array.from({ length: Math.ceil(columns / PANEL_COLUMNS) }, (_, index) => ({
+    index,
+    columns: Math.min(PANEL_COLUMNS, columns - index * PANEL_COLUMNS),
+  }));
+}
+
 /** target[r, n] = clamp(bias[n] + sum over the terms of left[r] · right[·, n]). */
-export function planRows(heap: Heap, left: Rows, terms: Terms, right: PanelLayout, target: Target): Product {
-  const { whole, rest } = right;
+export function planRows(heap: Heap, left: Rows, terms: Terms, right: Right, target: Target): Product {
+  const panels = panelsOf(right.columns);
+  const rest = right.columns % PANEL_COLUMNS;
   const bias = biasPanels(heap, right.columns, target.bias);
   const biasStride = target.bias === undefined ? 0 : PANEL_BYTES;
   const { low = Number.NEGATIVE_INFINITY, high = Number.POSITIVE_INFINITY } = target;
   const narrow = rest ? heap.scratch(left.count * PANEL_BYTES) : 0;
   const narrowTable = rest ? linearTable(heap, left.count, PANEL_BYTES) : 0;
   const blocks = depthBlocks(terms);
-  const full = heap.run.rows[TILE_ROWS - 1];
+  const packed = heap.scratch(PANEL_BYTES * Math.max(...blocks.map(({ depth }) => depth)));
+  const inPlace = left.count <= PACK_ABOVE_ROWS ? right.rowStride : undefined;
 
-  /** One block of depth, some rows, one panel. */
-  const runBlock = (leftBase: number, index: number, start: number, count: number, panel: PanelAddresses) => {
-    const { leftOffset, firstRow, segments, length } = blocks[index];
-    const first = index === 0;
-    const last = index === blocks.length - 1;
-    const run = (kernel: typeof full, row: number, tiles: number) =>
-      kernel(
-        leftBase + leftOffset,
-        left.table + 4 * row,
-        tiles,
-        panel.target,
-        panel.table + 4 * row,
-        panel.right + firstRow * panel.rowStride,
-        panel.rowStride,
-        segments,
-        length,
-        terms.stride - 4 * length,
-        first ? panel.bias : panel.target,
-        first ? 0 : -1,
-        last ? low : Number.NEGATIVE_INFINITY,
-        last ? high : Number.POSITIVE_INFINITY,
-      );
-    const odd = count % TILE_ROWS;
-    if (count > odd) run(full, start, (count - odd) / TILE_ROWS);
-    if (odd) run(heap.run.rows[odd - 1], start + count - odd, 1);
-  };
+  return (leftBase, rightBase, base) => {
+    /** Some rows times one block of one panel. */
+    const runBlock = (block: Block, start: number, count: number, panel: { index: number; columns: number }) => {
+      const isNarrow = panel.columns < PANEL_COLUMNS;
+      const rowStride = inPlace && !isNarrow ? inPlace : PANEL_BYTES;
+      let source = packed;
+      if (inPlace && !isNarrow) source = rightBase + block.firstRow * inPlace + panel.index * PANEL_BYTES;
+      else right.pack(rightBase, panel.index, block.firstRow, block.depth, panel.columns, packed);
+      const to = isNarrow ? narrow : base + panel.index * PANEL_BYTES;
+      const table = isNarrow ? narrowTable : target.table;
+      const run = (kernel: (typeof heap.run.rows)[number], row: number, tiles: number) =>
+        kernel(
+          leftBase + block.leftOffset,
+          left.table + 4 * row,
+          tiles,
+          to,
+          table + 4 * row,
+          source,
+          rowStride,
+          block.segments,
+          block.length,
+          terms.stride - 4 * block.length,
+          block.isFirst ? bias + panel.index * biasStride : to,
+          block.isFirst ? 0 : -1,
+          block.isLast ? low : Number.NEGATIVE_INFINITY,
+          block.isLast ? high : Number.POSITIVE_INFINITY,
+        );
+      const odd = count % TILE_ROWS;
+      if (count > odd) run(heap.run.rows[TILE_ROWS - 1], start, (count - odd) / TILE_ROWS);
+      if (odd) run(heap.run.rows[odd - 1], start + count - odd, 1);
+    };
 
-  return ({ left: leftBase, right: panels, tail, target: base }) => {
-    for (let index = 0; index < blocks.length; index++) {
-      const rowsPerBlock = Math.max(TILE_ROWS, Math.floor(BLOCK_FLOATS / blocks[index].depth) & -TILE_ROWS);
-      for (let start = 0; start < left.count; start += rowsPerBlock) {
-        const count = Math.min(rowsPerBlock, left.count - start);
-        for (let n = 0; n < whole; n++) {
-          runBlock(leftBase, index, start, count, {
-            right: panels + n * right.panelStride,
-            rowStride: right.rowStride,
-            target: base + n * PANEL_BYTES,
-            table: target.table,
-            bias: bias + n * biasStride,
-          });
-        }
-        if (rest) {
-          runBlock(leftBase, index, start, count, {
-            right: tail,
-            rowStride: PANEL_BYTES,
-            target: narrow,
-            table: narrowTable,
-            bias: bias + whole * biasStride,
-          });
-        }
+    for (const block of blocks) {
+      for (let start = 0; start < left.count; start += block.rows) {
+        for (const panel of panels) runBlock(block, start, Math.min(block.rows, left.count - start), panel);
       }
     }
-    if (rest) heap.run.unpack(narrow, base + whole * PANEL_BYTES, target.table, left.count, rest);
+    if (rest) heap.run.unpack(narrow, base + 4 * (right.columns - rest), target.table, left.count, rest);
   };
 }
 
-interface PanelAddresses {
-  readonly right: number;
-  readonly rowStride: number;
-  readonly target: number;
-  readonly table: number;
-  readonly bias: number;
+interface Block {
+  readonly leftOffset: number;
+  readonly firstRow: number;
+  readonly segments: number;
+  readonly length: number;
+  readonly depth: number;
+  /** Rows of the left side that are multiplied by a panel before the next panel's turn. */
+  readonly rows: number;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+/** Cuts the terms into blocks of at most {@link BLOCK_DEPTH}: several whole segments, or parts of one. */
+function depthBlocks({ segments, length, stride }: Terms): Block[] {
+  const blocks: Block[] = [];
+  const group = Math.max(1, Math.floor(BLOCK_DEPTH / length));
+  for (let segment = 0; segment < segments; segment += group) {
+    const count = Math.min(group, segments - segment);
+    for (let start = 0; start < length; start += BLOCK_DEPTH) {
+      const part = Math.min(BLOCK_DEPTH, length - start);
+      blocks.push({
+        leftOffset: segment * stride + 4 * start,
+        firstRow: segment * length + start,
+        segments: count,
+        length: part,
+        depth: count * part,
+        rows: Math.floor(BLOCK_FLOATS / (count * part)) & -TILE_ROWS,
+        isFirst: blocks.length === 0,
+        isLast: segment + count === segments && start + part === length,
+      });
+    }
+  }
+  return blocks;
 }
 
 /** The bias as panels, padded with zeros; a single panel of zeros, for all columns, if there is none. */
@@ -142,88 +159,55 @@ function biasPanels(heap: Heap, columns: number, bias?: number): number {
   return address;
 }
 
-/** Cuts the terms into blocks of at most {@link BLOCK_DEPTH}: several whole segments, or parts of one. */
-function depthBlocks({ segments, length, stride }: Terms) {
-  const blocks: { leftOffset: number; firstRow: number; segments: number; length: number; depth: number }[] = [];
-  const group = Math.max(1, Math.floor(BLOCK_DEPTH / length));
-  for (let segment = 0; segment < segments; segment += group) {
-    const count = Math.min(group, segments - segment);
-    for (let start = 0; start < length; start += BLOCK_DEPTH) {
-      const part = Math.min(BLOCK_DEPTH, length - start);
-      const leftOffset = segment * stride + 4 * start;
-      blocks.push({
-        leftOffset,
-        firstRow: segment * length + start,
-        segments: count,
-        length: part,
-        depth: count * part,
-      });
-    }
-  }
-  return blocks;
-}
-
-/** Rows in a block of the transposed product, and columns of A in one: 256 x 192 floats are 192 KiB. */
-const OUTER_ROWS = 256;
-const OUTER_COLUMNS = 192;
+/** Rows in a block of the transposed product: their cache lines of A and of a panel of B fit into a first-level cache. */
+const OUTER_ROWS = 128;
+const OUTER_FLOATS = 128 * 1024;
 
 /**
  * target[i, n] = sum over rows p of left[p, i] · right[p, n] for i in the terms: the product with the transpose of the
  * left side, in which the terms count the rows of the target, [segments · length, columns], stored without gaps.
  */
-export function planTransposed(heap: Heap, left: Rows, terms: Terms, right: PanelLayout): Product {
-  const { whole, rest } = right;
+export function planTransposed(heap: Heap, left: Rows, terms: Terms, right: Right): Product {
+  const panels = panelsOf(right.columns);
+  const rest = right.columns % PANEL_COLUMNS;
   const rowBytes = 4 * right.columns;
   const height = terms.segments * terms.length;
+  const blockRows = Math.max(32, Math.min(OUTER_ROWS, Math.floor(OUTER_FLOATS / height)));
   const zeros = biasPanels(heap, 0);
+  const packed = heap.scratch(PANEL_BYTES * Math.min(blockRows, left.count));
   const narrow = rest ? heap.scratch(height * PANEL_BYTES) : 0;
   const targetTable = rest ? linearTable(heap, height, rowBytes) : 0;
-  const full = heap.run.outer[TILE_ROWS - 1];
 
-  /** Some rows of left and right, some columns of left, one panel: `target` is where the first of the columns goes. */
-  const runBlock = (leftBase: number, start: number, columns: number, right: number, rowStride: number, panel: Out) => {
-    const count = Math.min(OUTER_ROWS, left.count - start);
-    const run = (kernel: typeof full, column: number, tiles: number) => {
-      const target = panel.target + column * panel.stride;
-      kernel(
-        leftBase + 4 * column,
-        left.table + 4 * start,
-        count,
-        tiles,
-        right + start * rowStride,
-        rowStride,
-        target,
-        panel.stride,
-        start === 0 ? zeros : target,
-        start === 0 ? 0 : panel.stride,
-      );
+  return (leftBase, rightBase, base) => {
+    /** Some rows of both sides, one segment, one panel. */
+    const runBlock = (start: number, segment: number, panel: { index: number; columns: number }) => {
+      const isNarrow = panel.columns < PANEL_COLUMNS;
+      const stride = isNarrow ? PANEL_BYTES : rowBytes;
+      const to = (isNarrow ? narrow : base + panel.index * PANEL_BYTES) + segment * terms.length * stride;
+      const run = (kernel: (typeof heap.run.outer)[number], column: number, tiles: number) =>
+        kernel(
+          leftBase + segment * terms.stride + 4 * column,
+          left.table + 4 * start,
+          Math.min(blockRows, left.count - start),
+          tiles,
+          packed,
+          PANEL_BYTES,
+          to + column * stride,
+          stride,
+          start === 0 ? zeros : to + column * stride,
+          start === 0 ? 0 : stride,
+        );
+      const odd = terms.length % TILE_ROWS;
+      if (terms.length > odd) run(heap.run.outer[TILE_ROWS - 1], 0, (terms.length - odd) / TILE_ROWS);
+      if (odd) run(heap.run.outer[odd - 1], terms.length - odd, 1);
     };
-    const odd = columns % TILE_ROWS;
-    if (columns > odd) run(full, 0, (columns - odd) / TILE_ROWS);
-    if (odd) run(heap.run.outer[odd - 1], columns - odd, 1);
-  };
 
-  return ({ left: leftBase, right: panels, tail, target }) => {
-    for (let start = 0; start < left.count; start += OUTER_ROWS) {
-      for (let segment = 0; segment < terms.segments; segment++) {
-        for (let column = 0; column < terms.length; column += OUTER_COLUMNS) {
-          const columns = Math.min(OUTER_COLUMNS, terms.length - column);
-          const row = segment * terms.length + column;
-          const from = leftBase + segment * terms.stride + 4 * column;
-          for (let n = 0; n < whole; n++) {
-            const out = { target: target + row * rowBytes + n * PANEL_BYTES, stride: rowBytes };
-            runBlock(from, start, columns, panels + n * right.panelStride, right.rowStride, out);
-          }
-          const out = { target: narrow + row * PANEL_BYTES, stride: PANEL_BYTES };
-          if (rest) runBlock(from, start, columns, tail, PANEL_BYTES, out);
-        }
+    for (let start = 0; start < left.count; start += blockRows) {
+      for (const panel of panels) {
+        right.pack(rightBase, panel.index, start, Math.min(blockRows, left.count - start), panel.columns, packed);
+        for (let segment = 0; segment < terms.segments; segment++) runBlock(start, segment, panel);
       }
     }
-    if (rest) heap.run.unpack(narrow, target + whole * PANEL_BYTES, targetTable, height, rest);
+    if (rest) heap.run.unpack(narrow, base + 4 * (right.columns - rest), targetTable, height, rest);
   };
-}
-
-interface Out {
-  readonly target: number;
-  readonly stride: number;
 }

@@ -6,7 +6,7 @@
 import type { Heap } from './heap.js';
 import { planRows } from './matmul.js';
 import { PANEL_COLUMNS } from './matmul-code.js';
-import { PANEL_BYTES, type PanelLayout } from './panels.js';
+import { PANEL_BYTES, packTransposed, type Right } from './panels.js';
 import { type ConvInfo, gridTable, type Image, padImages } from './windows.js';
 
 /** One axis of a phase. */
@@ -74,14 +74,14 @@ export function convolutionInputGradient(
         columns(info.strideWidth * dxPixel),
       ] as const;
       const terms = { segments: y.taps, length: x.taps * outChannels, stride: image.rowBytes };
-      const { layout, source } = mirroredPanels(heap, filter, info, y, x);
       const rowsOfDy = { table: from, count: batchSize * y.count * x.count };
-      const multiply = planRows(heap, rowsOfDy, terms, layout, { table: gridTable(heap, ...to) });
-      multiply({
-        left: image.base + (y.windowStart + image.top) * image.rowBytes + (x.windowStart + image.left) * dyPixel,
-        ...source,
-        target: dx + y.first * dxRow + x.first * dxPixel,
-      });
+      const right = mirroredRight(heap, info, y, x);
+      const multiply = planRows(heap, rowsOfDy, terms, right, { table: gridTable(heap, ...to) });
+      multiply(
+        image.base + (y.windowStart + image.top) * image.rowBytes + (x.windowStart + image.left) * dyPixel,
+        filter,
+        dx + y.first * dxRow + x.first * dxPixel,
+      );
     }
   }
 }
@@ -105,24 +105,22 @@ function padGradient(
   return { ...image, top, left };
 }
 
-/** The taps of a phase in the order of its windows: [rowTaps · columnTaps · outChannels, inChannels], as panels. */
-function mirroredPanels(heap: Heap, filter: number, info: ConvInfo, y: PhaseAxis, x: PhaseAxis) {
+/** The filter's taps of a phase in the order of its windows: [rowTaps · columnTaps · outChannels, inChannels]. */
+function mirroredRight(heap: Heap, info: ConvInfo, y: PhaseAxis, x: PhaseAxis): Right {
   const { filterWidth, inChannels, outChannels } = info;
-  const tapBytes = outChannels * PANEL_BYTES;
-  const panelStride = y.taps * x.taps * tapBytes;
-  const whole = Math.floor(inChannels / PANEL_COLUMNS);
-  const rest = inChannels % PANEL_COLUMNS;
-  const right = heap.scratch((whole + Math.sign(rest)) * panelStride);
   const rowBytes = 4 * outChannels;
-  for (let channel = 0; channel < inChannels; channel += PANEL_COLUMNS) {
-    const columns = Math.min(PANEL_COLUMNS, inChannels - channel);
-    const panel = right + (channel / PANEL_COLUMNS) * panelStride;
-    for (let n = 0; n < y.taps * x.taps; n++) {
-      const tap = y.tapAt(Math.floor(n / x.taps)) * filterWidth + x.tapAt(n % x.taps);
-      const from = filter + (tap * inChannels + channel) * rowBytes;
-      heap.run.packTransposed(from, rowBytes, panel + n * tapBytes, outChannels, columns);
-    }
-  }
-  const layout: PanelLayout = { columns: inChannels, whole, rest, panelStride, rowStride: PANEL_BYTES };
-  return { layout, source: { right, tail: right + whole * panelStride } };
+  return {
+    columns: inChannels,
+    pack(filter, panel, firstRow, count, width, target) {
+      for (let row = firstRow; row < firstRow + count; ) {
+        const n = Math.floor(row / outChannels);
+        const channel = row % outChannels;
+        const channels = Math.min(outChannels - channel, firstRow + count - row);
+        const tap = y.tapAt(Math.floor(n / x.taps)) * filterWidth + x.tapAt(n % x.taps);
+        const source = filter + (tap * inChannels + panel * PANEL_COLUMNS) * rowBytes + 4 * channel;
+        packTransposed(heap, source, rowBytes, channels, width, target + (row - firstRow) * PANEL_BYTES);
+        row += channels;
+      }
+    },
+  };
 }

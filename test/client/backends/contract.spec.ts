@@ -23,12 +23,13 @@ describe('training back ends', () => {
     describe(name, () => {
       before(() => selectBackend(name));
 
-      for (const given of CASES) {
+      for (const given of CASES.filter(({ except }) => !except?.[name])) {
         it(`computes ${given.name} as cpu does, and frees it`, async () => {
           const { tf } = await selectBackend(name);
           const before = [tf.memory().numTensors, tf.engine().backend.numDataIds()];
           const actual = await runCase(tf, given);
-          assertClose(actual, expected.get(given.name) as Result, given.terms);
+          const coarse = given.coarse && name !== 'wasm' ? 2 ** -11 : 0;
+          assertClose(actual, expected.get(given.name) as Result, given.terms, coarse);
           assert.deepEqual([tf.memory().numTensors, tf.engine().backend.numDataIds()], before, 'tensors, data');
         });
       }

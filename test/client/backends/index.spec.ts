@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 import { BACKEND_NAMES, type BackendName, probeBackends, selectBackend } from '../../../client/backends/index.js';
+import { measureSteps } from '../../../client/backends/measure.js';
 import { FlError } from '../../../shared/errors.js';
 
 const INDEX = new URL('../../../client/backends/index.js', import.meta.url).href;
@@ -16,7 +17,7 @@ function run(code: string) {
 describe('selectBackend', () => {
   it('takes the best back end of the probed ones and says why not a better one', async () => {
     const probes = await probeBackends();
-    const best = probes.find(({ available }) => available);
+    const best = probes.find(({ why }) => why === 'ready');
     const chosen = await selectBackend();
     assert.equal(chosen.name, best?.name);
     assert.equal(chosen.tf.getBackend(), chosen.name.startsWith('tfjs-node') ? 'tensorflow' : chosen.name);
@@ -96,5 +97,19 @@ describe('probeBackends', () => {
       probes.map(({ name }) => name),
     );
     assert.equal(tf.getBackend(), 'cpu');
+  });
+});
+
+describe('measureSteps', () => {
+  it('times each network and leaves no tensor', async () => {
+    const { tf } = await selectBackend('wasm');
+    const before = tf.memory().numTensors;
+    const times = await measureSteps(tf, { batchSize: 2, repeats: 1 });
+    assert.equal(times.length, 3);
+    for (const { batchSize, stepMs, evaluationMs } of times) {
+      assert.equal(batchSize, 2);
+      assert.ok(stepMs > 0 && evaluationMs > 0);
+    }
+    assert.equal(tf.memory().numTensors, before);
   });
 });

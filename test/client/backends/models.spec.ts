@@ -13,8 +13,8 @@ for (const name of names) {
       it(`${model.name}: gradients as on cpu`, async () => {
         const expected: Result = await gradientsOf((await selectBackend('cpu')).tf, model);
         const actual = await gradientsOf((await selectBackend(name)).tf, model);
-        // Through some ten layers rounding errors add up as in a sum of a few thousand terms.
-        assertClose(actual, expected, 4_000);
+        // Through some ten layers rounding errors add up as in a sum of a few thousand terms; a GPU's sine is coarse.
+        assertClose(actual, expected, 4_000, name === 'wasm' || name === 'cpu' ? 0 : 2 ** -8);
       });
 
       it(`${model.name}: the loss falls by a tenth in ten steps, and no tensor is left`, async () => {
@@ -29,6 +29,15 @@ for (const name of names) {
 }
 
 describe('models on wasm', () => {
+  it('train for fifty steps in the memory of five', async () => {
+    const { tf } = await selectBackend('wasm');
+    const sizeBytes = () => (tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } }).wasm.HEAPU8.length;
+    await train(tf, MODELS[0], 5);
+    const before = sizeBytes();
+    await train(tf, MODELS[0], 50);
+    assert.equal(sizeBytes(), before);
+  });
+
   it('come out the same to the bit on every run and in a worker thread', async () => {
     const { tf } = await selectBackend('wasm');
     const digests: string[] = [];

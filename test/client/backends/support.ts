@@ -81,15 +81,15 @@ const ROUNDOFF = 2 ** -24;
 /**
  * Each result is a sum of `terms` products, added in another order: rounding errors are a random walk of that many steps of
  * at most one roundoff of the size reached, so their difference is about sqrt(terms) roundoffs of the largest value; eight
- * times that (8 standard deviations) and four roundoffs for a function's own error are allowed.
+ * times that (8 standard deviations) and four roundoffs for a function's own error are allowed, or `coarse` of the value.
  */
-export function assertClose(actual: Result, expected: Result, terms = 64): void {
+export function assertClose(actual: Result, expected: Result, terms = 64, coarse = 0): void {
   assert.equal(actual.length, expected.length);
   actual.forEach(({ label, shape, values }, index) => {
     const reference = expected[index].values;
     assert.deepEqual(shape, expected[index].shape, `shape of the ${label}`);
     const size = Math.max(1e-3, ...Array.from(reference, Math.abs));
-    const tolerance = (8 * Math.sqrt(terms) + 4) * ROUNDOFF * size;
+    const tolerance = Math.max(coarse, (8 * Math.sqrt(terms) + 4) * ROUNDOFF) * size;
     for (let n = 0; n < reference.length; n++) {
       const difference = Math.abs(values[n] - reference[n]);
       const isEqual = difference <= tolerance || Object.is(values[n], reference[n]);

@@ -2,6 +2,7 @@
  * Arbitrary values of everything that crosses the wire, within its limits.
  */
 import fc from 'fast-check';
+import type { Inclusion } from '../../../shared/merkle.js';
 import type { SumMetrics } from '../../../shared/metrics.js';
 import type { Receipt, TaskId, UpdateHeader } from '../../../shared/round.js';
 import type { ClientFrame, CoordinatorFrame, RunInfo } from '../../../shared/service.js';
@@ -84,6 +85,12 @@ const receipt: fc.Arbitrary<Receipt> = record<Receipt>({
   modelSha256: fc.oneof(sha256, fc.constant('')),
 }).map(({ reason, ...rest }) => (rest.outcome === 'committed' ? rest : { ...rest, reason }));
 
+const inclusion: fc.Arbitrary<Inclusion> = fc
+  .record({ index: fc.nat(0xffff_fffe), more: fc.nat(), levels: fc.nat(32) })
+  .chain(({ index, more, levels }) =>
+    bytes(32 * levels).map((path) => ({ index, count: Math.min(index + 1 + more, 0xffff_ffff), path })),
+  );
+
 export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   record({ kind: fc.constant('challenge' as const), nonce: bytes(32) }),
   record({ kind: fc.constant('welcome' as const), session: bytes(32) }),
@@ -94,7 +101,7 @@ export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
     model: fc.uint8Array({ maxLength: 400 }),
   }),
   record({ kind: fc.constant('withdrawal' as const), task, reason: text }),
-  record({ kind: fc.constant('receipt' as const), receipt, signature: bytes(64) }),
+  record({ kind: fc.constant('receipt' as const), receipt, inclusion, signature: bytes(64) }),
   record({ kind: fc.constant('goodbye' as const), reason: text, retry: fc.boolean() }),
   record({ kind: fc.constant('secure' as const), task, frame: fc.uint8Array({ maxLength: 400 }) }),
 );

@@ -98,6 +98,8 @@ const CLIENT_FRAMES: readonly [string, ClientFrame, string | RegExp][] = [
   ['an unnamed metric', evaluation({ '': METRIC }), 'metrics.name: expected a name, got ""'],
 ];
 
+const ALONE = { index: 0, count: 1, path: new Uint8Array(0) };
+
 const COORDINATOR_FRAMES: readonly [string, CoordinatorFrame, string | RegExp][] = [
   [
     'a short nonce',
@@ -116,13 +118,28 @@ const COORDINATOR_FRAMES: readonly [string, CoordinatorFrame, string | RegExp][]
   ],
   [
     'a receipt for a model that is no hash',
-    { kind: 'receipt', receipt: { ...RECEIPT, modelSha256: 'x' }, signature: SIGNATURE },
+    { kind: 'receipt', receipt: { ...RECEIPT, modelSha256: 'x' }, inclusion: ALONE, signature: SIGNATURE },
     'receipt.model_sha256: expected 64 lower-case hex digits, got "x"',
   ],
   [
     'an unsigned receipt',
-    { kind: 'receipt', receipt: RECEIPT, signature: new Uint8Array(0) },
+    { kind: 'receipt', receipt: RECEIPT, inclusion: ALONE, signature: new Uint8Array(0) },
     'receipt.signature: expected 64 bytes, got 0 bytes',
+  ],
+  [
+    'a receipt outside its tree',
+    { kind: 'receipt', receipt: RECEIPT, inclusion: { ...ALONE, index: 1 }, signature: SIGNATURE },
+    'receipt.index: expected below 1, got 1',
+  ],
+  [
+    'a receipt with half a hash on its way',
+    { kind: 'receipt', receipt: RECEIPT, inclusion: { ...ALONE, path: new Uint8Array(16) }, signature: SIGNATURE },
+    'receipt.path: expected a multiple of 32 bytes, got 16 bytes',
+  ],
+  [
+    'a receipt that is too deep in its tree',
+    { kind: 'receipt', receipt: RECEIPT, inclusion: { ...ALONE, path: new Uint8Array(33 * 32) }, signature: SIGNATURE },
+    'receipt.path: expected at most 1024 bytes, got 1056 bytes',
   ],
 ];
 
@@ -156,7 +173,7 @@ describe('a receiver', () => {
   const metric = (...names: string[]) => names.map((name) => ({ name, sum: [0], count: 1 }));
   const progress = (of: typeof task | undefined) =>
     control({ $case: 'progress', value: { task: of, stepsDone: 0, stepsTotal: 0 } });
-  const receipt = { ...RECEIPT, outcome: 2, reason: '', signature: SIGNATURE };
+  const receipt = { ...RECEIPT, outcome: 2, reason: '', signature: SIGNATURE, ...ALONE };
 
   it('refuses what only another program would send', () => {
     refuses(
@@ -179,6 +196,7 @@ describe('a receiver', () => {
     refuses(control({ $case: 'proof', value: { signature: new Uint8Array(65) } }), /got 65 bytes$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, outcome: 0 } }), /^receipt\.outcome: .* got 0$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, reason: 'bored' } }), /^receipt\.reason: .* got "bored"$/);
+    refuses(order({ $case: 'receipt', value: { ...receipt, count: 0 } }), 'receipt.index: expected below 0, got 0');
   });
 
   it('refuses numbers beyond what a double holds', () => {

@@ -7,7 +7,7 @@ import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Heap } from '../heap.js';
 import { type Context, type Kernel, type KernelTable, product } from '../kernel.js';
 import { type Epilogue, linearTable, planRows, planTransposed } from '../matmul.js';
-import { planPanels } from '../panels.js';
+import { plainRight } from '../panels.js';
 import { convolutionInputGradient } from '../phases.js';
 import { type ConvInfo, windowsOf } from '../windows.js';
 import { addBias, applyActivation, boundsOf } from './activation.js';
@@ -37,10 +37,8 @@ const filterGradient: Kernel = (context, inputs, attrs) => {
   if (!info) return context.onCpu(inputs, attrs);
   const out = heap.output(filterShape);
   const { base, rows, terms } = windowsOf(heap, heap.address(inputs.x), info);
-  const right = { depth: rows.count, columns: info.outChannels, transposed: false };
-  const panels = planPanels(heap, right, terms.segments * terms.length);
-  const multiply = planTransposed(heap, rows, terms, panels.layout);
-  multiply({ left: base, ...panels.pack(heap.address(inputs.dy)), target: heap.address(out) });
+  const multiply = planTransposed(heap, rows, terms, plainRight(heap, info.outChannels));
+  multiply(base, heap.address(inputs.dy), heap.address(out));
   return out;
 };
 
@@ -90,10 +88,8 @@ interface ConvAttributes {
 function convolve(heap: Heap, x: TensorInfo, filter: TensorInfo, info: ConvInfo, epilogue: Epilogue): TensorInfo {
   const out = heap.output(info.outShape);
   const { base, rows, terms } = windowsOf(heap, heap.address(x), info);
-  const right = { depth: terms.segments * terms.length, columns: info.outChannels, transposed: false };
-  const panels = planPanels(heap, right, rows.count);
-  const table = linearTable(heap, rows.count, 4 * info.outChannels);
-  const multiply = planRows(heap, rows, terms, panels.layout, { table, ...epilogue });
-  multiply({ left: base, ...panels.pack(heap.address(filter)), target: heap.address(out) });
+  const target = { table: linearTable(heap, rows.count, 4 * info.outChannels), ...epilogue };
+  const multiply = planRows(heap, rows, terms, plainRight(heap, info.outChannels), target);
+  multiply(base, heap.address(filter), heap.address(out));
   return out;
 }

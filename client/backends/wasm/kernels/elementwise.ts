@@ -1,5 +1,5 @@
 /** Element-wise kernels: transcendental functions that the stock back end computes one by one, and fused gradients. */
-import { ADD_SCALED, RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../../kernel-names.js';
+import { ADD_SCALED, GELU, GELU_GRAD, RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../../kernel-names.js';
 import type { Kernel, KernelTable } from '../kernel.js';
 import { product } from '../kernel.js';
 import type { MapName } from '../map-code.js';
@@ -36,5 +36,7 @@ export const elementwiseKernels: KernelTable = {
   [RELU_GRAD]: map('reluGradient', ['dy', 'x']),
   [TANH_GRAD]: map('tanhGradient', ['dy', 'y']),
   [SIGMOID_GRAD]: map('sigmoidGradient', ['dy', 'y']),
+  [GELU]: map('gelu', ['x']),
+  [GELU_GRAD]: map('geluGradient', ['dy', 'x']),
   [ADD_SCALED]: map('addScaled', ['a', 'b'], (attrs) => [(attrs as { scale: number }).scale]),
 };

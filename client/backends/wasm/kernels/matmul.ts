@@ -1,15 +1,15 @@
 /**
  * BatchMatMul and _FusedMatMul for every transposition, with broadcasting over the leading dimensions.
  *
- * The stock kernel takes a scalar path for transposed operands and does not know the fused bias of a gradient's shape;
- * ours multiplies in place, and a right side shared by the whole batch is packed once.
+ * The stock kernel takes a scalar path for transposed operands; ours transposes on the way into the cache, and takes a
+ * right side that is shared by the whole batch as one product.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { FlError } from '../../../../shared/errors.js';
 import type { Heap } from '../heap.js';
 import { type Context, type Kernel, type KernelTable, product } from '../kernel.js';
 import { type Epilogue, linearTable, planRows, planTransposed } from '../matmul.js';
-import { planPanels } from '../panels.js';
+import { plainRight, transposedRight } from '../panels.js';
 import { addBias, applyActivation, boundsOf } from './activation.js';
 
 interface Shape {
@@ -92,26 +92,49 @@ function multiply(
   return out;
 }
 
-/** Products of one shape, planned once; the panels are kept as long as the right side is the same. */
+/** Products of one shape, planned once. */
 function multiplyAll(
   heap: Heap,
   { rows, depth, columns, transposeA, transposeB }: Shape,
   slices: readonly { a: number; b: number; out: number }[],
   epilogue: Epilogue,
 ): void {
-  const panels = planPanels(heap, { depth, columns, transposed: transposeB }, rows);
-  const left = transposeA
-    ? { table: linearTable(heap, depth, 4 * rows), count: depth }
-    : { table: linearTable(heap, rows, 4 * depth), count: rows };
-  const terms = { segments: 1, length: transposeA ? rows : depth, stride: 0 };
-  const multiply = transposeA
-    ? planTransposed(heap, left, terms, panels.layout)
-    : planRows(heap, left, terms, panels.layout, { table: linearTable(heap, rows, 4 * columns), ...epilogue });
-  let [packed, source] = [-1, { right: 0, tail: 0 }];
+  const right = transposeB ? transposedRight(heap, depth, columns) : plainRight(heap, columns);
+  if (transposeA && columns < TRANSPOSE_FROM_COLUMNS) {
+    const left = { table: linearTable(heap, depth, 4 * rows), count: depth };
+    const multiply = planTransposed(heap, left, { segments: 1, length: rows, stride: 0 }, right);
+    for (const { a, b, out } of slices) multiply(a, b, out);
+    return;
+  }
+  const stride = 4 * depth + (transposeA ? LINE_BYTES : 0); // a gap, lest rows a power of two apart share a cache set
+  const plain = transposeA ? heap.scratch(rows * stride) : 0;
+  const left = { table: linearTable(heap, rows, stride), count: rows };
+  const target = { table: linearTable(heap, rows, 4 * columns), ...epilogue };
+  const multiply = planRows(heap, left, { segments: 1, length: depth, stride: 0 }, right, target);
   for (const { a, b, out } of slices) {
-    if (b !== packed) source = panels.pack(b);
-    packed = b;
-    multiply({ left: a, right: source.right, tail: source.tail, target: out });
+    if (transposeA) transposeInto(heap, a, plain, stride, depth, rows);
+    multiply(plain || a, b, out);
+  }
+}
+
+const LINE_BYTES = 64;
+/** With fewer columns on the right, transposing the left side takes as long as it saves. */
+const TRANSPOSE_FROM_COLUMNS = 24;
+/** Columns of the source per pass, so that the lines written stay in the first-level cache until they are full. */
+const TRANSPOSE_COLUMNS = 64;
+
+/** target[c, r] = source[r, c], the rows of the target `stride` bytes apart. */
+function transposeInto(
+  heap: Heap,
+  source: number,
+  target: number,
+  stride: number,
+  rows: number,
+  columns: number,
+): void {
+  for (let start = 0; start < columns; start += TRANSPOSE_COLUMNS) {
+    const count = Math.min(TRANSPOSE_COLUMNS, columns - start);
+    heap.run.transpose(source + 4 * start, 4 * columns, target + start * stride, stride, rows, count);
   }
 }
 

@@ -11,6 +11,10 @@ export interface Options {
   readonly constant?: true;
   /** Products summed for one output or gradient, for the tolerance; 64 if not given. */
   readonly terms?: number;
+  /** Not better than 2^-11 on a GPU, which WGSL permits for trigonometric functions. */
+  readonly coarse?: true;
+  /** Back ends on which TensorFlow.js itself fails here, and how. */
+  readonly except?: Readonly<Record<string, string>>;
 }
 
 export interface Case extends Options {

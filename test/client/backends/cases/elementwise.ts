@@ -52,9 +52,13 @@ const FUNCTIONS: readonly Unary[] = [
   ['dropout by a given mask', (tf, x) => tf.mul(x, tf.cast(tf.greater(tf.cos(tf.range(0, 11)), 0), 'float32'))],
 ];
 
+const TRIGONOMETRIC = ['sin', 'cos', 'tan', 'asin', 'acos', 'atan'];
+
 export const UNARY: readonly Case[] = [
   // 11 elements: two vectors of four and a rest of three
-  ...FUNCTIONS.map(([name, run, draw]) => op(name, [[11]], run, draw && { draw })),
+  ...FUNCTIONS.map(([name, run, draw]) =>
+    op(name, [[11]], run, { ...(draw && { draw }), ...(TRIGONOMETRIC.includes(name) && { coarse: true }) }),
+  ),
   op('prelu', [[2, 5], [5]], (tf, x, alpha) => tf.prelu(x, alpha), { draw: offZero }),
   op(
     'where',

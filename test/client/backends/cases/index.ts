@@ -5,8 +5,9 @@
 import type { Case } from './case.js';
 import { BINARY, UNARY } from './elementwise.js';
 import { CONVOLUTIONS, POOLING, RESIZING } from './images.js';
-import { BATCHED_PRODUCTS, FUSED_PRODUCTS, PRODUCTS } from './products.js';
+import { BATCHED_PRODUCTS, FUSED_PRODUCTS, LAYERS, PRODUCTS } from './products.js';
 import { REDUCTIONS, SCANS } from './reductions.js';
+import { SECOND_GRADIENTS } from './second.js';
 import { JOINS, REARRANGEMENTS, SELECTIONS } from './shapes.js';
 
 export type { Case, Tf } from './case.js';
@@ -15,6 +16,7 @@ export const CASES: readonly Case[] = [
   ...PRODUCTS,
   ...BATCHED_PRODUCTS,
   ...FUSED_PRODUCTS,
+  ...LAYERS,
   ...CONVOLUTIONS,
   ...POOLING,
   ...RESIZING,
@@ -25,4 +27,5 @@ export const CASES: readonly Case[] = [
   ...REARRANGEMENTS,
   ...JOINS,
   ...SELECTIONS,
+  ...SECOND_GRADIENTS,
 ];

@@ -1,5 +1,6 @@
 /** Matrix products in all transpositions, batched, broadcast and fused. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { addScaled, convolution, dense, gelu } from '../../../../client/backends/layers.js';
 import { type Case, op } from './case.js';
 
 /** Any size from below the tile (4 rows, 8 columns) to above the blocks (320 deep), odd and even. */
@@ -46,11 +47,15 @@ export const BATCHED_PRODUCTS: readonly Case[] = [
     ),
   ),
   // cpu multiplies the wrong matrices where both sides are broadcast, so there one side is repeated first.
-  op('matMul [3,1,4,5] · [1,2,5,6]', [shapeOf('3,1,4,5'), shapeOf('1,2,5,6')], (tf, a, b) =>
-    tf.matMul(
-      tf.getBackend() === 'cpu' ? tf.tile(a, [1, 2, 1, 1]) : a,
-      tf.getBackend() === 'cpu' ? tf.tile(b, [3, 1, 1, 1]) : b,
-    ),
+  op(
+    'matMul [3,1,4,5] · [1,2,5,6]',
+    [shapeOf('3,1,4,5'), shapeOf('1,2,5,6')],
+    (tf, a, b) =>
+      tf.matMul(
+        tf.getBackend() === 'cpu' ? tf.tile(a, [1, 2, 1, 1]) : a,
+        tf.getBackend() === 'cpu' ? tf.tile(b, [3, 1, 1, 1]) : b,
+      ),
+    { except: { webgpu: 'its kernel refuses' } },
   ),
   op('matMul of nothing', [], (tf) => tf.matMul(tf.zeros([0, 3]), tf.zeros([3, 2])), { constant: true }),
   op('matMul of depth 0', [], (tf) => tf.matMul(tf.zeros([2, 0]), tf.zeros([0, 2])), { constant: true }),
@@ -80,3 +85,17 @@ export const FUSED_PRODUCTS: readonly Case[] = ACTIVATIONS.flatMap((activation) 
     { constant: true },
   ),
 ]);
+
+export const LAYERS: readonly Case[] = (['linear', 'relu'] as const)
+  .flatMap((activation) => [
+    op(`layer dense, ${activation}`, [[6, 7], [7, 9], [9]], (tf, x, weight, bias) =>
+      dense(tf, x, weight, bias, activation),
+    ),
+    op(`layer convolution, ${activation}`, [[2, 6, 5, 3], [3, 3, 3, 9], [9]], (tf, x, filter, bias) =>
+      convolution(tf, x, filter, bias, { stride: 2, activation }),
+    ),
+  ])
+  .concat(
+    op('layer gelu', [[11]], (tf, x) => gelu(tf, x), { draw: (z) => 2 * z }),
+    op('addScaled', [[11], [11]], (tf, a, b) => addScaled(tf, a, b, -0.3)),
+  );

@@ -218,7 +218,16 @@ export interface Receipt {
   reason: string;
   /** Of the model that the round made; empty when the update is not in one. */
   modelSha256: string;
+  /**
+   * Over the root of the tree (RFC 6962 section 2.1) whose leaves are the canonical encodings of all receipts that were
+   * signed together, and their number.
+   */
   signature: Uint8Array;
+  /** This receipt's place in the tree, from 0, and the number of leaves. */
+  index: number;
+  count: number;
+  /** The neighbours' hashes on the way from this leaf to the root, 32 bytes each. */
+  path: Uint8Array;
 }
 
 /** Last frame of a stream that the coordinator ends; `retry` false means that coming back is of no use. */
@@ -1519,6 +1528,9 @@ function createBaseReceipt(): Receipt {
     reason: "",
     modelSha256: "",
     signature: new Uint8Array(0),
+    index: 0,
+    count: 0,
+    path: new Uint8Array(0),
   };
 }
 
@@ -1550,6 +1562,15 @@ export const Receipt: MessageFns<Receipt> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(74).bytes(message.signature);
+    }
+    if (message.index !== 0) {
+      writer.uint32(80).uint32(message.index);
+    }
+    if (message.count !== 0) {
+      writer.uint32(88).uint32(message.count);
+    }
+    if (message.path.length !== 0) {
+      writer.uint32(98).bytes(message.path);
     }
     return writer;
   },
@@ -1637,6 +1658,30 @@ export const Receipt: MessageFns<Receipt> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.path = reader.bytes();
             continue;
           }
         }

@@ -1,0 +1,104 @@
+/**
+ * The commands of README.md and docs/ are run as they stand: each page's `sh` blocks, in order, by one shell in a fresh
+ * folder. What a page asks of npm, git or the network is not run but compared with what it would reach.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DATA_SETS } from '../../client/data/index.js';
+import { CLI } from '../../simulations/child.js';
+import { ROOT, withFolder } from '../e2e/support.js';
+
+const { name: PACKAGE, scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+  name: string;
+  scripts: Record<string, string>;
+};
+const NPM_BUILT_IN = ['ci', 'link'];
+
+const pages = [
+  'README.md',
+  ...(await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+];
+
+describe('the commands in', function () {
+  this.timeout(180_000);
+
+  for (const page of pages) {
+    it(`${page} work as they stand`, async () => {
+      const lines = commandsOf(await readFile(join(ROOT, page), 'utf8'));
+      await withFolder(async (folder) => {
+        const { code, output } = await runScript(folder, lines.filter((line) => !isElsewhere(line)).join('\n'));
+        assert.equal(code, 0, `${page}\n${output}`);
+      });
+      for (const line of lines.filter(isElsewhere))
+        for (const part of line.split('&&')) assertReaches(part.trim(), page);
+    });
+  }
+
+  it('this test would fail if a command did', () =>
+    withFolder(async (folder) => {
+      const { code, output } = await runScript(
+        folder,
+        commandsOf('```sh\nstarling flap\nstarling --version\n```').join('\n'),
+      );
+      assert.equal(code, 2);
+      assert.match(output, /unknown command 'flap'/);
+    }));
+});
+
+/** Lines of the `sh` blocks. */
+function commandsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^```sh\n(.*?)^```$/gms)].flatMap(([, block]) => block.trimEnd().split('\n'));
+}
+
+/** Needs the network, or changes this checkout. */
+function isElsewhere(line: string): boolean {
+  return /^(npm|git clone|cd starling\b|starling data get)\b/.test(line);
+}
+
+function assertReaches(command: string, page: string): void {
+  const [program, verb, ...rest] = command.replace(/\s+#.*$/, '').split(/\s+/);
+  if (program === 'npm' && verb === 'install') return assert.deepEqual(rest, [PACKAGE], `${page}: ${command}`);
+  if (program === 'npm') {
+    const script = verb === 'run' ? rest[0] : verb;
+    return assert.ok(
+      NPM_BUILT_IN.includes(script) || script in scripts,
+      `${page}: package.json has no script "${script}"`,
+    );
+  }
+  if (program === 'starling') {
+    const set = DATA_SETS.find(({ name }) => name === rest[1]);
+    return assert.equal(set?.how.kind, 'download', `${page}: ${command}`);
+  }
+  assert.match(command, /^git clone https:\/\/\S+$|^cd starling$/, page);
+}
+
+/** In `folder`, where this package is installed as npm would: its program in PATH and in node_modules. */
+async function runScript(folder: string, script: string): Promise<{ code: number | null; output: string }> {
+  const bin = join(folder, 'node_modules', '.bin');
+  await mkdir(bin, { recursive: true });
+  await symlink(ROOT, join(folder, 'node_modules', PACKAGE));
+  await writeFile(join(bin, 'starling'), `#!/bin/sh\nexec '${process.execPath}' '${CLI}' "$@"\n`, { mode: 0o755 });
+  const env = {
+    ...process.env,
+    PATH: `${bin}:${process.env.PATH}`,
+    HOME: folder,
+    STARLING_HOME: join(folder, '.starling'),
+  };
+  const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
+    ...{ cwd: folder, env, detached: true }, // a process group: what runs in the background goes with it
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output: string[] = [];
+  for (const stream of [shell.stdout, shell.stderr]) stream.setEncoding('utf8').on('data', (text) => output.push(text));
+  const closed = new Promise((resolve) => shell.once('close', resolve)); // the background has let go of the pipes too
+  const code = await new Promise<number | null>((resolve) => shell.once('exit', resolve));
+  try {
+    process.kill(-shell.pid!, 'SIGKILL');
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ESRCH'); // nothing was in the background
+  }
+  await closed;
+  return { code, output: output.join('') };
+}
