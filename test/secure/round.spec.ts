@@ -322,4 +322,39 @@ describe('a secure run after a crash', () => {
     const [again] = restore([created, started, ...(recordsOf(effects) as RunRecord[])], 2);
     assert.equal(again.attempt, 2, 'the record of it is enough');
   });
+
+  it('asks for an evaluation that was open as a new attempt, of which there is no vector yet', () => {
+    const draft = {
+      round: 1,
+      attempt: 1,
+      cohort: 3,
+      survivors: 3,
+      dropped: [],
+      modelSha256: 'm1',
+      metrics: {},
+      durationMs: 1,
+      overheadMs: 1,
+    };
+    const committed = {
+      kind: 'committed',
+      atMs: 0,
+      round: 1,
+      attempt: 1,
+      modelSha256: 'm1',
+      survivors: [],
+      draft,
+    } as const;
+    const engine = { ...secure().spec, evaluateEvery: 1 };
+    const made: RunRecord = { ...created, spec: { work: toySpec().work, engine } } as RunRecord;
+    const [state, effects] = restore([made, started, committed], 1);
+    assert.deepEqual([state.round, state.attempt, state.stage.kind], [1, 2, 'committed']);
+    assert.equal(state.modelSha256, 'm1');
+    const [, asked] = play(state, ...online('a', 'b', 'c'));
+    assert.deepEqual(
+      of(asked, 'open-secure').map(({ task }) => task),
+      [task('evaluate', 1, 2)],
+    );
+    const [again] = restore([made, started, committed, ...recordsOf(effects)], 2);
+    assert.equal(again.attempt, 3, 'each process asks anew');
+  });
 });

@@ -28,7 +28,7 @@ export interface Wired {
 }
 
 /** Reconnects come at once: the back-off of a broken connection is another test's. */
-const atOnce: Clock = {
+export const atOnce: Clock = {
   nowMs: () => 0,
   after: (_, fire) => {
     const timer = setTimeout(fire, 1);
