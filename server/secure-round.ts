@@ -88,9 +88,10 @@ export class SecureRound {
     this.#take(stepServer(this.#context, this.#state, { kind: 'left', id: client }));
   }
 
-  /** A client is back: says again what may have been lost. */
-  resume(): void {
-    this.#take(stepServer(this.#context, this.#state, { kind: 'resume' }));
+  /** A client is back: says again, to it alone, what may have been lost. */
+  resume(client: string): void {
+    const [, outputs] = stepServer(this.#context, this.#state, { kind: 'resume' });
+    for (const output of outputs) if (output.kind === 'send' && output.to === client) this.#perform(output);
   }
 
   /** Forgets everything; the listener hears no more. */

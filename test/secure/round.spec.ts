@@ -290,7 +290,7 @@ describe('a secure aggregation that cannot be', () => {
       assert.equal(clock.waiting, 0, 'and waits for nothing');
       round.receive('c1', new Uint8Array(40));
       round.left('c1');
-      round.resume();
+      round.resume('c1');
       round.cancel();
       assert.equal(failures.length, 1);
     }
