@@ -291,27 +291,32 @@ export class Participant {
   #startSecure(plan: RoundPlan, abort: AbortController): void {
     const { client, secure: site, admit = atOnce } = this.#options;
     const task = taskOf(plan);
-    if (site === undefined)
+    if (site === undefined) {
       return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
-    const end = (detail: string | undefined) => {
+    }
+    /** An aggregation ends in its own time; if it was cancelled, another has taken its place, perhaps for the same task. */
+    const end = (event: SessionEvent, detail: string | undefined) => {
+      if (this.#work?.abort === abort) this.#work = undefined;
+      if (abort.signal.aborted) return;
       this.#secure = undefined;
       if (detail !== undefined) this.#options.notice?.('refused', { ...task, detail });
-      this.#post({ kind: 'finished', task });
+      this.#post(event);
     };
     try {
-      const options = { signal: abort.signal, onProgress: this.#progressOf(task) };
+      const options = { signal: abort.signal, onProgress: inPercent(this.#progressOf(task)) };
       const secure = SecureTask.start({
         ...{ plan, client, store: site.store, signingSeed: site.signingSeed, policy: site.policy },
         ...(site.enrolled !== undefined && { enrolled: site.enrolled }),
         rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
         contribute: () => admit(() => this.#contribute(plan, options)),
         send: (frame) => this.#sendSecure(plan, frame),
-        ended: end,
-        failed: ({ message }) => this.#post({ kind: 'failed', task, detail: message }),
+        ended: (refusal) => end({ kind: 'finished', task }, refusal),
+        failed: ({ message }) => end({ kind: 'failed', task, detail: message }, message),
       });
       this.#secure = { plan, task: secure };
     } catch (error) {
-      this.#post({ kind: 'failed', task, detail: FlError.from(error).message });
+      const { message } = FlError.from(error);
+      end({ kind: 'failed', task, detail: message }, message);
     }
   }
 
@@ -495,6 +500,11 @@ export class Participant {
 
 function atOnce<T>(task: () => Promise<T>): Promise<T> {
   return task();
+}
+
+/** How many steps there are says how many examples a client has; how far it is does not. */
+function inPercent(report: NonNullable<TaskOptions['onProgress']>): NonNullable<TaskOptions['onProgress']> {
+  return (stepsDone, stepsTotal) => report(Math.floor((100 * stepsDone) / Math.max(1, stepsTotal)), 100);
 }
 
 function checkSize(plan: RoundPlan, values: Float32Array): void {

@@ -62,6 +62,11 @@ export class SecureTask {
   readonly #context: ClientContext;
   readonly #id: string;
   #state: ClientState | undefined;
+  /** Quantized once: what is asked for again, by a client that is back, is the same vector and no second training. */
+  #vector: Int32Array | undefined;
+  /** Whether the masked vector has been sent over the connection of now. */
+  #given = false;
+  #leaving = false;
   /** One input after the other: a step is over when its outputs are. */
   #work: Promise<void> = Promise.resolve();
 
@@ -90,9 +95,14 @@ export class SecureTask {
     task.#enqueue(async () => {
       const { used, state } = await options.store.find(task.#id);
       known.used = used;
-      if (state === undefined) return task.#take(startClient(task.#context));
-      task.#state = restoreState<ClientState>(state);
-      return task.#take(stepClient(task.#context, task.#state, { kind: 'resume' }));
+      if (state === undefined) {
+        if (!options.store.mayMask(task.#id, task.task)) throw secondVector(task.task);
+        return task.#take(startClient(task.#context));
+      }
+      const restored = restoreState<ClientState>(state);
+      task.#state = restored;
+      await task.#take(stepClient(task.#context, restored, { kind: 'resume' }));
+      if (restored.phase === 'refused') options.ended(restored.reason);
     });
     return task;
   }
@@ -103,11 +113,15 @@ export class SecureTask {
 
   /** The connection is back, or the plan came again. */
   resume(): void {
+    this.#enqueue(async () => {
+      this.#given = false;
+    });
     this.#step({ kind: 'resume' });
   }
 
-  /** The site leaves: policy, shutdown, or the coordinator's withdrawal. */
+  /** The site leaves: policy, shutdown, or the coordinator's withdrawal. No vector goes out from now on. */
   withdraw(): void {
+    this.#leaving = true;
     this.#step({ kind: 'withdraw' });
   }
 
@@ -118,7 +132,23 @@ export class SecureTask {
   }
 
   #enqueue(job: () => Promise<void>): void {
-    this.#work = this.#work.then(job).catch((error: unknown) => this.#options.failed(FlError.from(error)));
+    this.#work = this.#work.then(job).catch((error: unknown) => this.#fail(FlError.from(error)));
+  }
+
+  /** Takes no further part, and keeps no key or share: whoever trained in vain says no more about it. */
+  async #fail(error: FlError): Promise<void> {
+    const state = this.#state;
+    this.#forget();
+    if (state !== undefined) {
+      const [withdrawn] = stepClient(this.#context, state, { kind: 'withdraw' });
+      await this.#options.store.keep(this.#id, saveState(withdrawn)).catch(() => undefined); // the first error is told
+    }
+    this.#options.failed(error);
+  }
+
+  #forget(): void {
+    this.#state = undefined;
+    this.#vector = undefined;
   }
 
   async #take([state, outputs]: ClientStep): Promise<void> {
@@ -128,21 +158,40 @@ export class SecureTask {
       if (output.kind === 'persist') await store.keep(this.#id, saveState(state));
       else if (output.kind === 'send') send(output.frame);
       else if (output.kind === 'vector-wanted') await this.#giveVector();
-      else if (output.kind === 'refused') ended(output.reason);
-      else ended(undefined);
+      else {
+        this.#vector = undefined;
+        ended(output.kind === 'refused' ? output.reason : undefined);
+      }
     }
   }
 
+  /** The binding is durable before the masked vector leaves: after a crash, too, it goes to this aggregation alone. */
   async #giveVector(): Promise<void> {
+    if (this.#given) return;
+    this.#vector ??= await this.#quantized();
+    if (this.#leaving || this.#state === undefined) return;
+    if (!(await this.#options.store.bind(this.#id, this.task))) throw secondVector(this.task);
+    this.#given = true;
+    await this.#take(stepClient(this.#context, this.#state, { kind: 'vector', values: this.#vector }));
+  }
+
+  async #quantized(): Promise<Int32Array> {
     const { values, weight, metrics } = await this.#options.contribute();
     // By round and not by attempt, under the client's own secret: a round that is repeated rounds to the same integers.
     const { run, kind, round } = this.task;
     const rng = rngFromKey(this.#options.signingSeed, `quantize/${run}/${kind}/${round}`);
     const flat = { values, weight: Math.max(1, Math.round(weight)), metrics: flattenMetrics(this.#agreement, metrics) };
-    const vector = quantize({ kernel, suite: nodeSuite, rng }, this.#agreement.quantize, flat);
-    if (this.#state === undefined) return;
-    await this.#take(stepClient(this.#context, this.#state, { kind: 'vector', values: vector }));
+    return quantize({ kernel, suite: nodeSuite, rng }, this.#agreement.quantize, flat);
   }
+}
+
+/** The sums of two aggregations of one round, over cohorts that differ by a client, differ by its update. */
+function secondVector({ kind, round, attempt }: TaskId): FlError {
+  const task = `${kind} round ${round} attempt ${attempt}`;
+  return new FlError(
+    'failed-precondition',
+    `second-vector: ${task}: this or a later vector was given to another aggregation`,
+  );
 }
 
 /** The virtual clients of a process share a plan, and with it the list that it makes. */

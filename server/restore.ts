@@ -18,15 +18,15 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
     if (record.kind !== 'resumed') open = record;
   }
   if (state.status !== 'running') return [{ ...state, stage: { kind: 'ended' } }, out];
-  const { deadlineMs } = state.spec;
-  if (open.kind === 'round-started' && state.attempt === open.attempt) {
-    if (state.spec.secure) {
-      // The masked sum went with the process, and no client masks twice under one id: a new attempt, with new keys.
-      out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
-      return [resumed(state), out];
-    }
+  const { deadlineMs, secure } = state.spec;
+  const cut = open.kind === 'round-started' && state.attempt === open.attempt ? open : undefined;
+  if (secure && (cut !== undefined || open.kind === 'committed')) {
+    // The masked sum went with the process, and no client gives a vector to two aggregations: a new attempt, new keys.
+    out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
+    state = resumed(state);
+  } else if (cut !== undefined) {
     const times = { startedAtMs: atMs, deadlineAtMs: atMs + deadlineMs };
-    return [openTraining(state, newCohort(open.cohort), times, out), out];
+    return [openTraining(state, newCohort(cut.cohort), times, out), out];
   }
   if (open.kind === 'committed') return [openCommitted(state, open.draft, atMs + deadlineMs, atMs, out), out];
   if (open.kind === 'round-ended' && open.summary.round >= state.spec.rounds) return [advance(state, atMs, out), out];

@@ -270,9 +270,10 @@ export function abort(state: RunState, cohort: Cohort, atMs: number, out: Effect
   return proceed({ ...state, attempt: attempt + 1, stage: { kind: 'waiting' } }, atMs, out);
 }
 
-/** Tells everyone whose update is in a sum that will never be used. */
+/** Tells everyone whose update is in a sum that will never be used; of masked ones nobody keeps anything. */
 function voidArrived(state: RunState, cohort: Cohort, out: Effect[]): void {
   const { round, attempt } = state;
+  if (state.spec.secure) return;
   for (const arrival of arrivals(cohort)) out.push(dropReceipt(state, { round, attempt, ...arrival }, 'round-aborted'));
 }
 

@@ -294,7 +294,7 @@ export class Run {
     const frame = this.#planFrame(effect);
     this.traffic.down += frame.model.length;
     this.#around.send(effect.client, frame);
-    this.#secure?.resume(effect.client); // if it is back, it may have missed a frame
+    this.#secure?.resume(effect.client); // it may have missed a frame
   }
 
   #planFrame(effect: EffectOf<'plan'>): PlanFrame {
@@ -391,7 +391,10 @@ export class Run {
 
   /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
   #answerMaskedHeader(client: string, { round, attempt, sizeBytes }: UpdateHeader): UploadReply | undefined {
-    const member = currentMember(this.#state, { client, round, attempt });
+    const { stage } = this.#state;
+    const isNow = round === this.#state.round && attempt === this.#state.attempt;
+    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
+    const member = isNow && cohort !== undefined ? memberOf(cohort, client) : undefined;
     const expected = this.#secure?.maskedBytes;
     if (member?.status !== 'invited') {
       return { outcome: 'rejected', detail: rejection(this.#state, { round, attempt }, member) };

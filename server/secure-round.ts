@@ -11,10 +11,12 @@ import type { SumMetrics } from '../shared/metrics.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
 import {
+  aggregationIdOf,
   createEnrolment,
   createKernel,
   dequantize,
   nodeSuite,
+  paramsFault,
   type SecaggDropReason,
   type ServerContext,
   type ServerOutput,
@@ -68,7 +70,11 @@ export class SecureRound {
   #unmasking: Extract<ServerState, { phase: 'unmask' }> | undefined;
   #cancelTimer = () => {};
 
-  /** Waits for advertisements from now on. @throws FlError invalid-argument: a plan under which no sum is correct */
+  /**
+   * Waits for advertisements from now on; with a cohort that is too small for any sum it has failed at once, which is how
+   * an evaluation ends to which too few clients are there.
+   * @throws FlError invalid-argument: a plan whose encoding cannot be correct for any cohort
+   */
   constructor(plan: RoundPlan, { clock, rng, listener, deadlineMs, unmask }: SecureRoundOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
@@ -83,8 +89,11 @@ export class SecureRound {
     this.#clock = clock;
     this.#unmaskSum = unmask ?? (async (job) => unmaskHere(job));
     this.#deadlinesMs = { phase: plan.work.secure?.phaseDeadlineMs ?? deadlineMs, training: deadlineMs };
-    this.#state = startServer(this.#context);
+    const fault = paramsFault(params);
+    const aggregationId = aggregationIdOf(nodeSuite, params, aggregation);
+    this.#state = fault ? { phase: 'aborted', aggregationId, reason: 'cohort-too-small' } : startServer(this.#context);
     this.#setDeadline();
+    if (fault !== undefined) listener.failed(`secure aggregation: ${fault.message}`);
   }
 
   /** A frame as it came; a wrong one costs its sender its place and nobody else anything. */
@@ -162,6 +171,11 @@ export class SecureRound {
     }
     if (this.#cancelled) return;
     const { values, weight, metrics: measured } = dequantize(quantize, integers);
+    const count = output.survivorIds.length;
+    if (!(weight >= count && weight <= count * quantize.weightCap)) {
+      // A vector cannot be looked at, but each honest weight is within these bounds, and random words are not.
+      return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${weight}`);
+    }
     const mean = Float32Array.from(values, (value) => value / weight);
     const pooled = unflattenMetrics(metrics, measured);
     const rosterIds = roster.members.map(({ id }) => id);

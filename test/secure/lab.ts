@@ -1,0 +1,217 @@
+/**
+ * A real coordinator and real clients with their files on disk, joined by memory, either of which a test kills at the
+ * very frame that it names and starts again. The coordinator's time stands still; the clients come back at once.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Participant } from '../../client/participant.js';
+import { fileSecureStore, type SecureStore } from '../../client/secure-store.js';
+import { memoryStore } from '../../client/store.js';
+import { Coordinator } from '../../server/coordinator.js';
+import { silent } from '../../server/log.js';
+import { Registry } from '../../server/registry.js';
+import { encode } from '../../shared/codecs/safetensors.js';
+import type { FlError } from '../../shared/errors.js';
+import type { RunEvent } from '../../shared/events.js';
+import { identityFromSeed } from '../../shared/identity.js';
+import { rngFromEntropy } from '../../shared/rng.js';
+import type { RoundSummary, RunSpec, TaskId } from '../../shared/round.js';
+import { type FrameType, parseFrame } from '../../shared/secagg/frames.js';
+import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../../shared/service.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { toyModel, toyTrainer } from '../support/toy.js';
+import { hex, coordinator as identity, seedOf } from './hostile-coordinator.js';
+import { ANY, atOnce } from './sites.js';
+
+/** A frame of secure aggregation on its way. */
+export interface Passing {
+  readonly way: 'up' | 'down';
+  readonly client: string;
+  readonly task: TaskId;
+  readonly type: FrameType;
+  readonly aggregation: string;
+  readonly body: Uint8Array;
+}
+
+interface Process {
+  /** Takes part in nothing any more; what it has begun to write is written. */
+  dead: boolean;
+  writing: Promise<unknown>;
+  participant?: Participant;
+  readonly cuts: Set<() => void>;
+}
+
+/** A name of our own choice: rounding is drawn by run, and runs of one name round alike. */
+const RUN = 'r';
+
+export class Lab {
+  readonly clock = new FakeClock();
+  readonly passed: Passing[] = [];
+  readonly fatal: FlError[] = [];
+  /** Sees each frame before it arrives; one that kills an end does not arrive there. */
+  tap: (frame: Passing) => void = () => {};
+  readonly #directory: string;
+  readonly #names: readonly string[];
+  readonly #registry = new Registry({ append: async () => undefined }, []);
+  readonly #clients = new Map<string, Process>();
+  #welcomed = () => {};
+  #coordinator: Coordinator | undefined;
+  #closing: Promise<void> = Promise.resolve();
+
+  private constructor(directory: string, names: readonly string[]) {
+    this.#directory = directory;
+    this.#names = names;
+  }
+
+  /** A run of these clients has begun when it resolves. */
+  static async open(directory: string, names: readonly string[], spec: RunSpec): Promise<Lab> {
+    const lab = new Lab(directory, names);
+    for (const name of names) await lab.#registry.admit(name, identityFromSeed(seedOf(name)).publicKey, 0);
+    await lab.startCoordinator();
+    const allHere = new Promise<void>((resolve) => {
+      let here = 0;
+      lab.#welcomed = () => void (++here === names.length && resolve());
+    });
+    for (const name of names) await lab.startClient(name);
+    await allHere;
+    const place = { id: RUN, directory: join(directory, 'coordinator', 'runs', RUN) };
+    await lab.#coordinator!.createRun(spec, encode(toyModel()), place);
+    return lab;
+  }
+
+  async close(): Promise<void> {
+    for (const name of this.#names) await this.killClient(name);
+    this.killCoordinator();
+    await this.#closing;
+  }
+
+  // ---- the coordinator -------------------------------------------------------------------------------------------
+
+  /** Its next process: from what is on disk. */
+  async startCoordinator(): Promise<void> {
+    await this.#closing;
+    this.#coordinator = await Coordinator.open({
+      ...{ dataDir: join(this.#directory, 'coordinator'), identity, registry: this.#registry, clock: this.clock },
+      ...{ rng: rngFromEntropy(), log: silent, fatal: (error) => this.fatal.push(error) },
+    });
+  }
+
+  /** Nobody hears from it any more, and nothing more reaches it. */
+  killCoordinator(): void {
+    const dying = this.#coordinator;
+    this.#coordinator = undefined;
+    for (const { cuts } of this.#clients.values()) for (const cut of cuts) cut();
+    if (dying !== undefined) this.#closing = dying.close();
+  }
+
+  /** Follows the run to its end. */
+  async finish(): Promise<{
+    readonly status: string;
+    readonly reason: string;
+    readonly rounds: readonly RoundSummary[];
+  }> {
+    const rounds: RoundSummary[] = [];
+    for await (const line of this.#coordinator!.watchRun(RUN)) {
+      const event = JSON.parse(line) as RunEvent;
+      if (event.kind === 'round-ended') rounds.push(event.summary);
+      if (event.kind === 'ended') return { status: event.status, reason: event.reason, rounds };
+    }
+    throw new Error('the feed ended before the run');
+  }
+
+  async report(): Promise<{
+    readonly modelSha256: string;
+    readonly final: { readonly metrics: Record<string, number> };
+  }> {
+    return JSON.parse((await this.#coordinator!.getRun(RUN)).report);
+  }
+
+  // ---- the clients -----------------------------------------------------------------------------------------------
+
+  /** Its next process: from what is on disk. */
+  async startClient(name: string): Promise<void> {
+    const process: Process = { dead: false, writing: Promise.resolve(), cuts: new Set() };
+    this.#clients.set(name, process);
+    const directory = join(this.#directory, name);
+    await mkdir(directory, { recursive: true });
+    const signingSeed = seedOf(name);
+    const store = mortal(await fileSecureStore(directory), process);
+    process.participant = await Participant.start({
+      ...{ service: this.#service(name, process), client: name, identity: identityFromSeed(signingSeed) },
+      ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer: toyTrainer(), clock: atOnce },
+      ...{ secure: { signingSeed, policy: ANY, store, rng: rngFromEntropy() }, rng: rngFromEntropy(), version: '0' },
+    });
+    process.participant.done.catch(() => undefined);
+  }
+
+  async killClient(name: string): Promise<void> {
+    const process = this.#clients.get(name)!;
+    process.dead = true;
+    for (const cut of process.cuts) cut();
+    process.participant?.stop();
+    await process.writing;
+  }
+
+  #service(name: string, process: Process): ParticipantService {
+    const absent = () => Promise.reject(new Error('not here'));
+    return {
+      ...{ enrol: absent, uploadStatus: absent, upload: absent },
+      async *download() {},
+      connect: (toClient) => this.#connect(name, process, toClient),
+    };
+  }
+
+  #connect(name: string, process: Process, toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
+    const coordinator = this.#coordinator;
+    if (coordinator === undefined || process.dead) {
+      queueMicrotask(() => toClient.close('nobody is there'));
+      return { send: () => {}, close: () => {} };
+    }
+    let open = true;
+    const cut = () => {
+      open = false;
+      process.cuts.delete(cut);
+      queueMicrotask(() => {
+        inbound.close('cut');
+        if (!process.dead) toClient.close('cut');
+      });
+    };
+    const passes = (way: Passing['way'], frame: ClientFrame | CoordinatorFrame) => {
+      if (open && frame.kind === 'secure') this.#pass(way, name, frame);
+      if (open && frame.kind === 'welcome') setImmediate(this.#welcomed); // when the coordinator is done with it
+      return open;
+    };
+    const inbound = coordinator.connect({
+      send: (frame) => queueMicrotask(() => passes('down', frame) && toClient.send(frame)),
+      close: (reason) => queueMicrotask(() => open && toClient.close(reason)),
+    });
+    process.cuts.add(cut);
+    return {
+      send: (frame) => queueMicrotask(() => passes('up', frame) && inbound.send(frame)),
+      close: (reason) => queueMicrotask(() => inbound.close(reason)),
+    };
+  }
+
+  #pass(way: Passing['way'], client: string, { task, frame }: { task: TaskId; frame: Uint8Array }): void {
+    const { type, aggregationId, body } = parseFrame(frame);
+    const passing = { way, client, task, type, aggregation: hex(aggregationId), body };
+    this.passed.push(passing);
+    this.tap(passing);
+  }
+}
+
+/** A store whose process may be killed: a write is whole or was never begun. */
+function mortal(store: SecureStore, process: Process): SecureStore {
+  const whileAlive = <T>(act: () => Promise<T>): Promise<T> => {
+    if (process.dead) return new Promise(() => {});
+    const done = act();
+    process.writing = Promise.allSettled([process.writing, done]);
+    return done;
+  };
+  return {
+    mayMask: (id, task) => store.mayMask(id, task),
+    find: (id) => whileAlive(() => store.find(id)),
+    keep: (id, state) => whileAlive(() => store.keep(id, state)),
+    bind: (id, task) => whileAlive(() => store.bind(id, task)),
+  };
+}
