@@ -14,6 +14,9 @@ interface Bench {
 const BENCHES: Readonly<Record<string, Bench>> = {
   aggregation: { run: async () => (await import('../bench/aggregation.js')).benchAggregation() },
   secagg: { run: async () => (await import('../bench/secagg-table.js')).secaggTable() },
+  'secure-simulation': {
+    run: async () => (await import('../bench/secure-simulation.js')).benchSecureSimulation(),
+  },
   transport: { run: async () => (await import('../bench/transport.js')).benchTransport() },
   'round-overhead': { run: async () => (await import('../bench/round-overhead.js')).benchRoundOverhead() },
   'idle-clients': { run: async () => [await (await import('../bench/transport.js')).benchIdle()] },
