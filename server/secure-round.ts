@@ -93,7 +93,8 @@ export class SecureRound {
     const aggregationId = aggregationIdOf(nodeSuite, params, aggregation);
     this.#state = fault ? { phase: 'aborted', aggregationId, reason: 'cohort-too-small' } : startServer(this.#context);
     this.#setDeadline();
-    if (fault !== undefined) listener.failed(`secure aggregation: ${fault.message}`);
+    if (fault === undefined) return;
+    queueMicrotask(() => this.#cancelled || listener.failed(`secure aggregation: ${fault.message}`)); // once it is made
   }
 
   /** A frame as it came; a wrong one costs its sender its place and nobody else anything. */

@@ -10,6 +10,7 @@ import type { SumMetrics } from '../../shared/metrics.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { EngineSpec, TaskId } from '../../shared/round.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { turns } from '../support/hand-fed.js';
 import {
   arrived,
   declined,
@@ -278,13 +279,14 @@ describe('a secure aggregation that cannot be', () => {
     return { round, clock, failures };
   }
 
-  it('fails, and does not throw: two clients, or fewer than the least survivors', () => {
+  it('fails, and does not throw: two clients, or fewer than the least survivors', async () => {
     for (const [names, least] of [
       [['c1', 'c2'], 2],
       [['c1'], 2],
       [['c1', 'c2', 'c3'], 4],
     ] as const) {
       const { round, clock, failures } = open(names, least);
+      await turns();
       assert.equal(failures.length, 1);
       assert.match(failures[0], /^secure aggregation: /);
       assert.equal(clock.waiting, 0, 'and waits for nothing');
