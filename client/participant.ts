@@ -2,20 +2,16 @@
  * The shell around a client's session: keeps one control stream to the coordinator, comes back when it breaks, and is
  * the hand for each effect: download, train, keep, upload, forget. Outbound connections only.
  */
-import { type Contribution, contributionLayout, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
 import { isHeadSignedBy, type SignedHead } from '../shared/ledger/against.js';
-import type { SumMetrics } from '../shared/metrics.js';
-import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
 import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
 import type { ClientPolicy } from '../shared/secagg/index.js';
 import {
-  CHUNK_BYTES,
   type ClientFrame,
   type ControlEnd,
   type CoordinatorFrame,
@@ -24,7 +20,7 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
-import { equal, type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
+import { type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import type { SecureStore } from './secure-store.js';
 import { type PlainContribution, SecureTask } from './secure-task.js';
 import {
@@ -37,11 +33,10 @@ import {
   taskOf,
 } from './session.js';
 import type { ClientStore } from './store.js';
+import { type Tasks, tasksOf } from './tasks.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
+import { backoffMs, Transfers } from './transfers.js';
 
-/** Reconnects after 0.5 s, then twice as long each time up to 30 s, each drawn between half and the whole of it. */
-const FIRST_BACKOFF_MS = 500;
-const LAST_BACKOFF_MS = 30_000;
 const PROGRESS_EVERY_MS = 1_000;
 
 export interface ParticipantOptions {
@@ -89,7 +84,8 @@ export class Participant {
   readonly #options: ParticipantOptions;
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
-  readonly #models: ModelReader;
+  readonly #transfers: Transfers;
+  readonly #tasks: Tasks;
   #state: SessionState;
   #stream: ControlEnd<ClientFrame> | undefined;
   #session: Uint8Array | undefined;
@@ -112,7 +108,14 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(options.coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(options.coordinatorKey);
-    this.#models = options.models ?? modelReader();
+    this.#transfers = new Transfers({
+      ...{ service: options.service, identity: options.identity, rng: options.rng },
+      ...{ models: options.models ?? modelReader(), notice: options.notice ?? (() => {}) },
+      session: () => this.#session,
+      sendFrame: (frame) => this.#stream?.send(frame),
+      after: (delayMs, fire) => this.#after(delayMs, fire),
+    });
+    this.#tasks = tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal));
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => {
         for (const cancel of this.#waits) cancel();
@@ -167,8 +170,7 @@ export class Participant {
     this.#session = undefined;
     this.#post({ kind: 'disconnected' });
     if (this.#stopped) return;
-    const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#failures);
-    const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
+    const delayMs = backoffMs(this.#failures, this.#options.rng);
     this.#failures++;
     this.#options.notice?.('disconnected', { reason, delayMs: Math.round(delayMs) });
     this.#after(delayMs, () => this.#connect());
@@ -322,9 +324,9 @@ export class Participant {
 
   async #contribute(plan: RoundPlan, options: TaskOptions): Promise<PlainContribution> {
     if (plan.kind === 'evaluate') {
-      return { values: new Float32Array(0), weight: 1, metrics: await this.#evaluated(plan, options) };
+      return { values: new Float32Array(0), weight: 1, metrics: await this.#tasks.evaluate(plan, options) };
     }
-    const { values, weights, metrics } = await this.#trained(plan, options);
+    const { values, weights, metrics } = await this.#tasks.train(plan, options);
     return { values, weight: weights[0] ?? 0, metrics };
   }
 
@@ -333,7 +335,7 @@ export class Participant {
     if (frame.length <= SMALL_BYTES) return this.#stream?.send({ kind: 'secure', task: taskOf(plan), frame });
     const { run, round, attempt } = plan;
     const header = { run, round, attempt, weights: [], metrics: {}, sha256: sha256Hex(frame), sizeBytes: frame.length };
-    void this.#send(header, frame);
+    void this.#transfers.send(header, frame);
   }
 
   async #doWork(plan: RoundPlan, abort: AbortController): Promise<void> {
@@ -354,7 +356,7 @@ export class Participant {
   }
 
   async #train(plan: RoundPlan, options: TaskOptions): Promise<void> {
-    const { values, weights, metrics } = await this.#trained(plan, options);
+    const { values, weights, metrics } = await this.#tasks.train(plan, options);
     if (options.signal?.aborted) return;
     const { run, round, attempt } = plan;
     const header: UpdateHeader = {
@@ -366,36 +368,9 @@ export class Participant {
     this.#post({ kind: 'trained', task: taskOf(plan), sha256: header.sha256 });
   }
 
-  /** Trains; private tensors are on disk when it resolves, before anything that depends on them. */
-  async #trained(plan: RoundPlan, options: TaskOptions): Promise<Contribution> {
-    const { store, trainer } = this.#options;
-    const own = await store.ownBefore(plan.run, plan.round);
-    const result = await trainer.run(
-      { kind: 'train', ...(await this.#taskFor(plan, options)), ...(own && { own }) },
-      options,
-    );
-    checkSize(plan, result.contribution.values);
-    if (result.own !== undefined) await store.keepOwn(plan.run, plan.round, result.own);
-    return result.contribution;
-  }
-
   async #evaluate(plan: RoundPlan, options: TaskOptions): Promise<void> {
-    const metrics = await this.#evaluated(plan, options);
+    const metrics = await this.#tasks.evaluate(plan, options);
     if (!options.signal?.aborted) this.#post({ kind: 'evaluated', task: taskOf(plan), metrics });
-  }
-
-  async #evaluated(plan: RoundPlan, options: TaskOptions): Promise<SumMetrics> {
-    const { store, trainer } = this.#options;
-    const own = await store.ownBefore(plan.run, plan.round + 1);
-    const task = { kind: 'evaluate' as const, ...(await this.#taskFor(plan, options)), ...(own && { own }) };
-    return (await trainer.run(task, options)).metrics;
-  }
-
-  async #taskFor(plan: RoundPlan, options: TaskOptions) {
-    const { work, round, modelSha256 } = plan;
-    const { client, slice } = this.#options;
-    const model = await this.#model(plan, options.signal);
-    return { work, round, client, model, modelSha256, ...(slice && { slice }) };
   }
 
   #progressOf(task: TaskId): NonNullable<TaskOptions['onProgress']> {
@@ -408,38 +383,6 @@ export class Participant {
     };
   }
 
-  // ---- bytes ---------------------------------------------------------------------------------------------------
-
-  /** The plan's model, verified. */
-  async #model(plan: RoundPlan, signal?: AbortSignal): Promise<Float32Array> {
-    const layout = layoutOf(plan.work.model);
-    const came = this.#smallModel?.sha256 === plan.modelSha256 ? this.#smallModel.file : undefined;
-    const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
-    return this.#models.read(file, { layout, sha256: plan.modelSha256 });
-  }
-
-  /** The model's file; a cut download goes on at its offset. */
-  async #download(plan: RoundPlan, layout: Layout, signal?: AbortSignal): Promise<Uint8Array> {
-    const { run, modelSha256, modelSizeBytes } = plan;
-    const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
-    if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
-    const known = this.#models.known(modelSha256);
-    const file = known?.length === modelSizeBytes ? known : new Uint8Array(modelSizeBytes);
-    let offset = 0;
-    await this.#persist(signal, async (session) => {
-      const request = { run, sha256: modelSha256, offset };
-      for await (const chunk of this.#options.service.download(session, request)) {
-        if (offset + chunk.length > file.length) throw new FlError('corrupt', 'model: longer than the plan says');
-        if (file !== known) file.set(chunk, offset);
-        else if (!equal(chunk, file.subarray(offset, offset + chunk.length)))
-          throw new FlError('corrupt', 'model: not the file that its hash stood for before');
-        offset += chunk.length;
-      }
-      if (offset < file.length) throw new FlError('unavailable', 'model: the download was cut');
-    });
-    return file;
-  }
-
   /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
   async #upload(update: PendingUpdate): Promise<void> {
     const key = canonicalJson(update);
@@ -447,53 +390,11 @@ export class Participant {
     this.#uploading.add(key);
     try {
       const { header, values } = await this.#options.store.read(update);
-      await this.#send(header, bytesOf(values));
+      await this.#transfers.send(header, bytesOf(values));
     } catch (error) {
       this.#options.notice?.('upload failed', { ...update, reason: FlError.from(error).message });
     } finally {
       this.#uploading.delete(key);
-    }
-  }
-
-  /** Sends bytes under their header, going on where a broken call stopped. */
-  async #send(header: UpdateHeader, bytes: Uint8Array): Promise<void> {
-    const { run, round, attempt, sha256 } = header;
-    const update = { run, round, attempt, sha256 };
-    try {
-      const signature = this.#options.identity.sign(signedBytes('update', header));
-      if (header.sizeBytes <= SMALL_BYTES) {
-        this.#stream?.send({ kind: 'small-update', signed: { header, signature }, data: bytes });
-        return; // the receipt answers
-      }
-      let first = true;
-      await this.#persist(undefined, async (session) => {
-        const offset = first ? 0 : await this.#options.service.uploadStatus(session, update);
-        first = false;
-        const chunks = chunksOf(bytes, offset);
-        const reply = await this.#options.service.upload(session, { header, signature }, offset, chunks);
-        if (reply.outcome === 'rejected')
-          this.#options.notice?.('update rejected', { ...update, reason: reply.detail });
-      });
-    } catch (error) {
-      this.#options.notice?.('upload failed', { ...update, reason: FlError.from(error).message });
-    }
-  }
-
-  /** Tries again while the fault is the network's and the stream lives. */
-  async #persist(signal: AbortSignal | undefined, attempt: (session: Uint8Array) => Promise<void>): Promise<void> {
-    for (let failures = 0; ; failures++) {
-      if (signal?.aborted) throw new FlError('aborted', 'withdrawn');
-      const session = this.#session;
-      if (session === undefined) throw new FlError('unavailable', 'not connected');
-      try {
-        return await attempt(session);
-      } catch (error) {
-        // A call may be older than the session of now; then whatever it was told means nothing.
-        if (FlError.from(error).code !== 'unavailable' && session === this.#session) throw error;
-        const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
-        const delayMs = ceilingMs * (0.5 + 0.5 * this.#options.rng.uniform());
-        await new Promise<void>((resolve) => this.#after(delayMs, resolve));
-      }
     }
   }
 }
@@ -505,14 +406,4 @@ function atOnce<T>(task: () => Promise<T>): Promise<T> {
 /** How many steps there are says how many examples a client has; how far it is does not. */
 function inPercent(report: NonNullable<TaskOptions['onProgress']>): NonNullable<TaskOptions['onProgress']> {
   return (stepsDone, stepsTotal) => report(Math.floor((100 * stepsDone) / Math.max(1, stepsTotal)), 100);
-}
-
-function checkSize(plan: RoundPlan, values: Float32Array): void {
-  const size = sizeOf(contributionLayout(phaseOfRound(plan.work.phases, plan.round)));
-  if (values.length === size) return;
-  throw new FlError('internal', `contribution: expected ${size} numbers, got ${values.length}`);
-}
-
-async function* chunksOf(bytes: Uint8Array, from: number): AsyncGenerator<Uint8Array> {
-  for (let at = from; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES);
 }

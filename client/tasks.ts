@@ -1,0 +1,54 @@
+/** What a plan asks for, done: the model, this client's share and its private tensors go to the trainer, and come back. */
+import { type Contribution, contributionLayout, phaseOfRound } from '../shared/channels.js';
+import { FlError } from '../shared/errors.js';
+import type { SumMetrics } from '../shared/metrics.js';
+import { sizeOf } from '../shared/params.js';
+import type { RoundPlan } from '../shared/round.js';
+import type { ClientStore } from './store.js';
+import type { TaskOptions, TaskRunner } from './training/task.js';
+
+export interface Tasks {
+  /** Trains; private tensors are on disk when it resolves, before anything that depends on them. */
+  train(plan: RoundPlan, options: TaskOptions): Promise<Contribution>;
+  evaluate(plan: RoundPlan, options: TaskOptions): Promise<SumMetrics>;
+}
+
+/** @param modelOf fetches a plan's model, verified */
+export function tasksOf(
+  about: {
+    readonly store: ClientStore;
+    readonly trainer: TaskRunner;
+    readonly client: string;
+    readonly slice?: { readonly index: number; readonly count: number };
+  },
+  modelOf: (plan: RoundPlan, signal?: AbortSignal) => Promise<Float32Array>,
+): Tasks {
+  const { store, trainer, client, slice } = about;
+
+  async function taskFor(plan: RoundPlan, ownBefore: number, options: TaskOptions) {
+    const { work, round, modelSha256 } = plan;
+    const own = await store.ownBefore(plan.run, ownBefore);
+    const model = await modelOf(plan, options.signal);
+    return { work, round, client, model, modelSha256, ...(slice && { slice }), ...(own && { own }) };
+  }
+
+  return {
+    async train(plan, options) {
+      const task = { kind: 'train' as const, ...(await taskFor(plan, plan.round, options)) };
+      const { contribution, own } = await trainer.run(task, options);
+      checkSize(plan, contribution.values);
+      if (own !== undefined) await store.keepOwn(plan.run, plan.round, own);
+      return contribution;
+    },
+    async evaluate(plan, options) {
+      const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
+      return (await trainer.run(task, options)).metrics;
+    },
+  };
+}
+
+function checkSize(plan: RoundPlan, values: Float32Array): void {
+  const size = sizeOf(contributionLayout(phaseOfRound(plan.work.phases, plan.round)));
+  if (values.length === size) return;
+  throw new FlError('internal', `contribution: expected ${size} numbers, got ${values.length}`);
+}
