@@ -3,7 +3,7 @@
  * outwards only, trains in a worker thread so that the connection stays alive, and survives being killed.
  */
 import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
@@ -13,7 +13,7 @@ import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc.js';
 import { headsFile } from './heads.js';
 import { Participant } from './participant.js';
-import { allowAll, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
+import { allowAll, type Policy, parseEnrolment, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
 import { fileSecureStore } from './secure-store.js';
 import { fileStore } from './store.js';
 import { createTrainerPool } from './training/pool.js';
@@ -94,6 +94,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const membership = JSON.parse(await readFile(join(directory, 'client.json'), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
+  const enrolled = await enrolmentOf(policy, policyFile);
   const trainer = await createTrainerPool({
     ...{ workers: 1, workloadModules },
     ...(dataDir !== undefined && { dataDir }),
@@ -108,6 +109,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     identity: identityFromSeed(signingSeed),
     secure: {
       ...{ signingSeed, policy: securePolicyOf(policy), rng: rngFromEntropy() },
+      ...(enrolled !== undefined && { enrolled }),
       store: await fileSecureStore(join(directory, 'secure')),
     },
     coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
@@ -131,6 +133,16 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     unlock();
   };
   return { done: participant.done.finally(close), stop: close };
+}
+
+/** The list that the policy names, beside the policy. */
+async function enrolmentOf(
+  { enrolment }: Policy,
+  policyFile = '',
+): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
+  if (enrolment === undefined) return undefined;
+  const path = resolve(dirname(policyFile), enrolment);
+  return parseEnrolment(await readFile(path, 'utf8'), path);
 }
 
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {

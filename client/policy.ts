@@ -4,7 +4,7 @@
  */
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { FlError } from '../shared/errors.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
 import type { RoundPlan } from '../shared/round.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../shared/secagg/index.js';
 import { leastSumOf } from '../shared/secure-groups.js';
@@ -22,6 +22,8 @@ const schema = z.strictObject({
   'require-secure-aggregation': z.boolean().optional(),
   /** Fewest clients in a secure sum. */
   'min-survivors': z.int().min(2).optional(),
+  /** A file with this site's own list of who is enrolled: what `starling token enrolled` prints, come by another way. */
+  enrolment: z.string().optional(),
   /** Fraction of a cohort that may collude with the coordinator and still learn nothing. */
   'adversary-fraction': z.number().min(0).lt(1).optional(),
 });
@@ -45,6 +47,23 @@ export function parsePolicy(text: string, source: string): Policy {
     'invalid-argument',
     `${source}: ${[issue.path.join('.'), issue.message].filter(Boolean).join(': ')}`,
   );
+}
+
+/**
+ * The keys in an enrolment file, by client.
+ * @throws FlError invalid-argument
+ */
+export function parseEnrolment(text: string, source: string): ReadonlyMap<string, Uint8Array> {
+  const expected = 'a JSON object of client names and 64 hex digits each';
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalidArgument(source, expected, 'no JSON');
+  }
+  const result = z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)).safeParse(value);
+  if (!result.success) throw invalidArgument(source, expected, JSON.stringify(value));
+  return new Map(Object.entries(result.data).map(([client, key]) => [client, Buffer.from(key, 'hex')]));
 }
 
 /** Why the plan may not run here, or undefined. */

@@ -289,9 +289,10 @@ export class Coordinator implements ParticipantService, AdminService {
 
   async listClients() {
     const enrolled = this.#options.registry.list();
-    return enrolled.map(({ client: name, enrolledAtMs }) => ({
+    return enrolled.map(({ client: name, enrolledAtMs, publicKey }) => ({
       name,
       enrolledAtMs,
+      publicKey,
       online: this.#connections.has(name),
     }));
   }

@@ -12,6 +12,7 @@ import { layoutOf } from '../shared/params.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
+import { checkSecureSpec } from '../shared/secure.js';
 import { checkAggregator } from './aggregators/robust.js';
 import { History } from './history.js';
 import { openJournal, parseJournal } from './journal/journal.js';
@@ -58,6 +59,7 @@ export async function createRun(
   around: Around,
 ): Promise<Run> {
   checkRunSpec(spec);
+  checkSecureSpec(spec);
   checkAggregator(spec);
   const layout = layoutOf(spec.work.model);
   const { params } = decode(modelFile, { expect: layout });

@@ -10,7 +10,7 @@ import { FlError, invalidArgument } from './errors.js';
 import { canonicalJson, sha256Hex } from './identity.js';
 import type { SumMetrics } from './metrics.js';
 import { type Layout, sizeOf } from './params.js';
-import type { MaskedMetric, RoundPlan, SecureSpec, WorkSpec } from './round.js';
+import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec, WorkSpec } from './round.js';
 import { HEADER_BYTES } from './secagg/frames.js';
 import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from './secagg/index.js';
 import { packedBytes } from './secagg/ring.js';
@@ -20,7 +20,7 @@ const RING_HALF = 2 ** 31;
 const MAX_QUANTIZE_BITS = 24;
 const MIN_QUANTIZE_BITS = 8;
 /** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
-const EVALUATION_CAP = 2 ** 20;
+const EVALUATION_CAP = 2 ** 17;
 
 export interface SecureAgreement {
   readonly params: SecaggParams;
@@ -74,6 +74,27 @@ export function agree(plan: SecurePlan): SecureAgreement {
   };
   const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
   return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };
+}
+
+/**
+ * Whether every round of a run can be agreed on, asked before it begins.
+ * @throws FlError invalid-argument naming what cannot be
+ */
+export function checkSecureSpec({ work, engine }: RunSpec): void {
+  if ((engine.secure ?? false) !== (work.secure !== undefined)) {
+    throw invalidArgument('secure', 'the same of engine and work', `${engine.secure} and ${typeof work.secure}`);
+  }
+  if (work.secure === undefined) return;
+  const cohort = Math.ceil(engine.cohort * (1 + engine.overSelection));
+  const secure = { nonce: '0'.repeat(32), enrolled: {} };
+  const plan = { run: 'check', attempt: 1, modelSha256: '0'.repeat(64), cohort, work, secure };
+  agree({ ...plan, kind: 'evaluate', round: 1 });
+  let round = 1;
+  for (const phase of work.phases) {
+    agree({ ...plan, kind: 'train', round });
+    if (phase.rounds === undefined) return;
+    round += phase.rounds;
+  }
 }
 
 function trainLayout(work: WorkSpec, round: number): Layout {

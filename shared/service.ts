@@ -103,6 +103,8 @@ export interface ClientInfo {
   readonly name: string;
   readonly online: boolean;
   readonly enrolledAtMs: number;
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
 }
 
 export interface RunInfo {

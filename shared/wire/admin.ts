@@ -5,6 +5,7 @@ import { FlError, invalidArgument } from '../errors.js';
 import type { RunSpec, RunStatus } from '../round.js';
 import type { ClientInfo, RunInfo } from '../service.js';
 import {
+  checkLength,
   checkMaxLength,
   checkName,
   checkText,
@@ -12,6 +13,7 @@ import {
   clipText,
   fromUint64,
   oneOf,
+  own,
   parse,
   present,
   serialise,
@@ -20,6 +22,7 @@ import {
 import { checkChunk } from './chunk.js';
 import * as gen from './gen/starling/v1/admin.js';
 import {
+  KEY_BYTES,
   MAX_JSON_BYTES,
   MAX_PATH_CHARS,
   MAX_START_MODEL_BYTES,
@@ -80,10 +83,11 @@ export function decodeTokenReply(bytes: Uint8Array): string {
 
 export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
   return serialise('ListClientsResponse', gen.ListClientsResponse, {
-    clients: clients.map(({ name, online, enrolledAtMs }) => ({
+    clients: clients.map(({ name, online, enrolledAtMs, publicKey }) => ({
       name: checkName('name', name),
       online,
       enrolledAtMs: toUint64('enrolled_at_ms', enrolledAtMs),
+      publicKey: checkLength('public_key', publicKey, KEY_BYTES),
     })),
   });
 }
@@ -93,6 +97,7 @@ export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
     name: checkName('name', client.name),
     online: client.online,
     enrolledAtMs: fromUint64('enrolled_at_ms', client.enrolledAtMs),
+    publicKey: own(checkLength('public_key', client.publicKey, KEY_BYTES)),
   }));
 }
 

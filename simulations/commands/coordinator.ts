@@ -40,5 +40,21 @@ export function tokenCommand(): Command {
         else print(token);
       }),
     );
-  return command('token', 'invite clients', 'starling token create --name charite').addCommand(create);
+  const enrolled = command(
+    'enrolled',
+    'who has joined, and the keys that labs may pin',
+    'starling token enrolled > enrolment.json',
+  )
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .action((given: { dataDir?: string }) =>
+      withAdmin(given, async (admin) => {
+        const clients = await admin.listClients();
+        printJson(
+          Object.fromEntries(clients.map(({ name, publicKey }) => [name, Buffer.from(publicKey).toString('hex')])),
+        );
+      }),
+    );
+  return command('token', 'invite clients', 'starling token create --name charite')
+    .addCommand(create)
+    .addCommand(enrolled);
 }

@@ -112,7 +112,7 @@ export class FakeAdmin implements AdminService {
   }
 
   async listClients() {
-    return [{ name: 'client-1', online: true, enrolledAtMs: 1_700_000_000_001 }];
+    return [{ name: 'client-1', online: true, enrolledAtMs: 1_700_000_000_001, publicKey: new Uint8Array(32).fill(7) }];
   }
 
   async startRun(spec: RunSpec, model: Uint8Array) {

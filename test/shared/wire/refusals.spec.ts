@@ -159,7 +159,12 @@ describe('a sender', () => {
   });
 
   it('refuses an answer that is larger than a message', () => {
-    const clients = Array.from({ length: 70_000 }, () => ({ name: 'a'.repeat(63), online: true, enrolledAtMs: 1 }));
+    const clients = Array.from({ length: 70_000 }, () => ({
+      name: 'a'.repeat(63),
+      online: true,
+      enrolledAtMs: 1,
+      publicKey: new Uint8Array(32),
+    }));
     assert.throws(() => admin.encodeClientList(clients), { code: 'resource-exhausted' });
   });
 });

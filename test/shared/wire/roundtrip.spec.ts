@@ -82,7 +82,9 @@ const CODECS: readonly Codec<unknown>[] = [
   codec('tokens', fc.string({ maxLength: 512 }), admin.encodeTokenReply, admin.decodeTokenReply),
   codec(
     'lists of clients',
-    fc.array(any.record({ name: any.name, online: fc.boolean(), enrolledAtMs: any.size }), { maxLength: 5 }),
+    fc.array(any.record({ name: any.name, online: fc.boolean(), enrolledAtMs: any.size, publicKey: any.bytes(32) }), {
+      maxLength: 5,
+    }),
     admin.encodeClientList,
     admin.decodeClientList,
   ),

@@ -54,6 +54,8 @@ export interface Client {
   name: string;
   online: boolean;
   enrolledAtMs: bigint;
+  /** Ed25519, 32 bytes. */
+  publicKey: Uint8Array;
 }
 
 export interface ListClientsResponse {
@@ -288,7 +290,7 @@ export const ListClientsRequest: MessageFns<ListClientsRequest> = {
 };
 
 function createBaseClient(): Client {
-  return { name: "", online: false, enrolledAtMs: 0n };
+  return { name: "", online: false, enrolledAtMs: 0n, publicKey: new Uint8Array(0) };
 }
 
 export const Client: MessageFns<Client> = {
@@ -304,6 +306,9 @@ export const Client: MessageFns<Client> = {
         throw new globalThis.Error("value provided for field message.enrolledAtMs of type uint64 too large");
       }
       writer.uint32(24).uint64(message.enrolledAtMs);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(34).bytes(message.publicKey);
     }
     return writer;
   },
@@ -343,6 +348,14 @@ export const Client: MessageFns<Client> = {
             }
 
             message.enrolledAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.publicKey = reader.bytes();
             continue;
           }
         }
