@@ -164,7 +164,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const strays = pending.filter((update) => !this.#runs.has(update.run));
     this.#settleStrays(client, end, strays);
     for (const run of this.#runs.values()) {
-      run.settle(
+      run.updates.settle(
         client,
         pending.filter((update) => update.run === run.id),
       );
@@ -245,7 +245,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const client = this.#clientOf(session);
     const run = this.#runOf(client, signed);
     const { header } = signed;
-    const early = await run.answerHeader(client, header);
+    const early = await run.updates.answerHeader(client, header);
     if (early !== undefined) return early;
     const bytes = await this.#uploads.receive(client, header, offset, counted(chunks, run.traffic));
     return this.#offer(run, client, header, bytes);
@@ -256,7 +256,7 @@ export class Coordinator implements ParticipantService, AdminService {
     try {
       const run = this.#runOf(client, signed);
       run.traffic.up += data.length;
-      if ((await run.answerHeader(client, signed.header)) !== undefined) return;
+      if ((await run.updates.answerHeader(client, signed.header)) !== undefined) return;
       await this.#offer(run, client, signed.header, data);
     } catch (error) {
       this.#options.log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
@@ -274,7 +274,7 @@ export class Coordinator implements ParticipantService, AdminService {
   async #offer(run: Run, client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const got = sha256Hex(bytes);
     if (got !== header.sha256) throw new FlError('corrupt', `update: expected sha256 ${header.sha256}, got ${got}`);
-    return run.offer(client, header, bytes);
+    return run.updates.offer(client, header, bytes);
   }
 
   // ---- operator ------------------------------------------------------------------------------------------------

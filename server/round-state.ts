@@ -133,6 +133,9 @@ export type RoundEvent = {
   | { readonly kind: 'resume' }
 );
 
+/** An event before the clock has stamped it. */
+export type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
+
 /** How an upload is answered; every arrived or invalid event has exactly one. */
 export interface UploadAnswer {
   readonly kind: 'answer';

@@ -1,27 +1,13 @@
-/**
- * The shell around one run: a queue of events into the pure engine, and a hand for each effect. One event at a time;
- * a record is on the disk before what follows from it is said.
- */
-import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
-import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import { type LedgerHead, signHead } from '../shared/ledger/against.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
-import type { Layout } from '../shared/params.js';
 import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
-import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind, UpdateHeader } from '../shared/round.js';
-import {
-  type CoordinatorFrame,
-  type PendingUpdate,
-  type RunInfo,
-  SMALL_BYTES,
-  type UploadReply,
-} from '../shared/service.js';
-import type { Prepared } from './aggregators/exact-sum.js';
-import { createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
+import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../shared/round.js';
+import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../shared/service.js';
+import { parseAggregator } from './aggregators/robust.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
@@ -30,27 +16,23 @@ import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 import { step } from './round.js';
 import {
-  currentMember,
-  dropReceipt,
   type Effect,
   eligible,
   isCurrent,
-  isWanted,
   memberOf,
   type RoundEvent,
   type RunRecord,
   type RunState,
+  type Untimed,
 } from './round-state.js';
 import { type CohortOutcome, SecureCohort } from './secure-groups.js';
 import type { Strategy } from './strategies/strategy.js';
-import { rejection } from './turn-down.js';
 import type { UnmaskJob, UnmaskPool } from './unmask-pool.js';
+import { UpdateDesk } from './update-desk.js';
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 /** Receipts that one step makes are signed together. */
 type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
-type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
-
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 export interface RunSurroundings {
@@ -76,12 +58,6 @@ export interface RunSurroundings {
 /** A plan says how much time is left; sent again within this time, it is the same plan. */
 const PLAN_AGE_MS = 100;
 
-/** An update that waits for the engine's answer; `update` is absent when there is nothing to add. */
-interface Offer {
-  readonly update: Prepared | undefined;
-  resolve(reply: UploadReply): void;
-}
-
 export class Run {
   readonly id: string;
   readonly spec: RunSpec;
@@ -90,13 +66,14 @@ export class Run {
   readonly feed = new Feed();
   /** Bytes of this round so far. */
   readonly traffic = { up: 0, down: 0 };
+  /** Takes updates in. */
+  readonly updates: UpdateDesk;
   readonly #around: RunSurroundings;
   #state: RunState;
   #model: GlobalModel;
   /** Stored, and not the run's before its round is committed: a stop may come in between. */
   #next: GlobalModel | undefined;
   #previousSha256: string;
-  #sum: { round: number; attempt: number; sum: Gathering } | undefined;
   #secure: SecureCohort | undefined;
   #securedMean: Float32Array | undefined;
   /** Of each sum of the round. */
@@ -106,10 +83,7 @@ export class Run {
   #events: RoundEvent[] = [];
   #pump: Promise<void> | undefined;
   #broken = false;
-  #offers = new Map<string, Offer[]>();
   #cancelTimer = () => {};
-  /** By phase: asked for with every update. */
-  readonly #layouts = new Map<PhaseSpec, Layout>();
   #lastPlan: { key: string; frame: PlanFrame } | undefined;
 
   constructor(
@@ -124,6 +98,13 @@ export class Run {
     this.history = init.history;
     this.#model = init.model;
     this.#previousSha256 = init.model.sha256;
+    this.updates = new UpdateDesk({
+      ...{ run: this.id, spec: this.spec, history: this.history },
+      state: () => this.#state,
+      secure: () => this.#secure,
+      post: (event) => this.post(event),
+      sendReceipts: (receipts) => this.#sendReceipts(receipts),
+    });
     const { createdAtMs: atMs, state } = init;
     for (const summary of init.history.summaries) this.feed.emit({ kind: 'round-ended', atMs, summary });
     if (state.status !== 'running') this.feed.emit({ kind: 'ended', atMs, status: state.status, reason: state.reason });
@@ -197,13 +178,13 @@ export class Run {
       case 'withdraw':
         return this.#around.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
       case 'open-sum':
-        return this.#openSum(effect);
+        return this.updates.open(effect);
       case 'open-secure':
         return this.#openSecure(effect);
       case 'leave-secure':
         return this.#secure?.left(effect.client);
       case 'answer':
-        return this.#answer(effect);
+        return this.updates.answer(effect);
       case 'commit':
         return this.#commit(effect);
       case 'receipts':
@@ -219,11 +200,6 @@ export class Run {
       case 'round-ended':
         return this.#roundEnded(effect);
     }
-  }
-
-  #openSum({ round, attempt }: EffectOf<'open-sum'>): void {
-    const aggregator = parseAggregator(this.spec.engine.aggregator);
-    this.#sum = { round, attempt, sum: createGathering(this.contributionLayout(round), aggregator) };
   }
 
   /** Events come back through the queue, in the order in which the aggregation raised them. */
@@ -334,123 +310,9 @@ export class Run {
     }
   }
 
-  /** A client came back with updates that it keeps: tells it which of them it may forget. */
-  settle(client: string, pending: readonly PendingUpdate[]): void {
-    const receipts = pending.flatMap((update) => {
-      const over = this.history.receiptFor(this.id, client, update);
-      if (over !== undefined) return over;
-      const wanted = isWanted(this.#state, { client, ...update, updateSha256: update.sha256 });
-      return wanted ? [] : this.#dropped(client, update, 'round-aborted');
-    });
-    this.#sendReceipts(receipts);
-  }
-
-  #dropped(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>, reason: DropReason): Receipt {
-    return dropReceipt({ run: this.id }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
-  }
-
-  // ---- updates -------------------------------------------------------------------------------------------------
-
-  contributionLayout(round: number): Layout {
-    const phase = phaseOfRound(this.spec.work.phases, round);
-    const layout = this.#layouts.get(phase) ?? contributionLayout(phase);
-    this.#layouts.set(phase, layout);
-    return layout;
-  }
-
-  /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
-  async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
-    if (this.spec.engine.secure) return this.#answerMaskedHeader(client, header);
-    const settled = this.#settled(client, header);
-    if (settled !== undefined) return settled;
-    const { round, attempt, sha256: updateSha256 } = header;
-    const detail = faultOfHeader(header, this.contributionLayout(round));
-    if (detail === undefined) return undefined;
-    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
-  }
-
-  /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
-  async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
-    if (this.spec.engine.secure) {
-      this.#secure?.receive(client, bytes);
-      return { outcome: 'accepted', detail: '' };
-    }
-    const values = valuesIn(bytes);
-    const settled = this.#settled(client, header); // while the bytes came, the round may have gone on
-    if (settled !== undefined) return settled;
-    const { round, attempt, sha256: updateSha256, metrics, weights } = header;
-    if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const update = this.#sum.sum.prepare(values, { weight: weights });
-    if ('reason' in update) {
-      const { detail } = update;
-      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
-    }
-    const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
-    return this.#ask(client, event, update);
-  }
-
-  /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
-  #answerMaskedHeader(client: string, { round, attempt, sizeBytes }: UpdateHeader): UploadReply | undefined {
-    const { stage } = this.#state;
-    const isNow = round === this.#state.round && attempt === this.#state.attempt;
-    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
-    const member = isNow && cohort !== undefined ? memberOf(cohort, client) : undefined;
-    const expected = this.#secure?.maskedBytes;
-    if (member?.status !== 'invited') {
-      return { outcome: 'rejected', detail: rejection(this.#state, { round, attempt }, member) };
-    }
-    if (sizeBytes === expected) return undefined;
-    return { outcome: 'rejected', detail: `sizeBytes: expected ${expected}, got ${sizeBytes}` };
-  }
-
-  /** The answer to an update whose fate is known; undefined: it is wanted. */
-  #settled(client: string, header: UpdateHeader): UploadReply | undefined {
-    const accepted: UploadReply = { outcome: 'accepted', detail: '' };
-    const over = this.history.receiptFor(this.id, client, header);
-    if (over?.outcome === 'committed') {
-      this.#sendReceipts([over]);
-      return accepted;
-    }
-    const { round, attempt, sha256 } = header;
-    const member = currentMember(this.#state, { client, round, attempt });
-    if (member?.status === 'arrived' && member.updateSha256 === sha256) return accepted;
-    return member?.status === 'invited' ? undefined : this.#turnDown(client, header);
-  }
-
-  #turnDown(client: string, header: UpdateHeader): UploadReply {
-    const { round, attempt } = header;
-    const member = currentMember(this.#state, { client, round, attempt });
-    this.#sendReceipts([this.#dropped(client, header, member?.status === 'dropped' ? member.reason : 'deadline')]);
-    return { outcome: 'rejected', detail: rejection(this.#state, header, member) };
-  }
-
-  #ask(
-    client: string,
-    event: Untimed<Extract<RoundEvent, { kind: 'arrived' | 'invalid' }>>,
-    update?: Prepared,
-  ): Promise<UploadReply> {
-    const key = `${client}/${event.updateSha256}`;
-    return new Promise((resolve) => {
-      this.#offers.set(key, [...(this.#offers.get(key) ?? []), { update, resolve }]);
-      this.post(event);
-    });
-  }
-
-  #answer({ client, updateSha256, outcome, detail }: EffectOf<'answer'>): void {
-    const key = `${client}/${updateSha256}`;
-    const [offer, ...rest] = this.#offers.get(key) ?? [];
-    if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
-    if (rest.length > 0) this.#offers.set(key, rest);
-    else this.#offers.delete(key);
-    if (outcome === 'add' && offer.update !== undefined) this.#sum!.sum.addPrepared(offer.update);
-    offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
-  }
-
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
     const { models, directory, strategy } = this.#around;
-    const values = this.#securedMean ?? this.#sum!.sum.mean();
-    const mean = { layout: this.contributionLayout(round), values };
-    this.#sum = undefined;
+    const mean = { layout: this.updates.layoutOf(round), values: this.#securedMean ?? this.updates.takeMean() };
     this.#securedMean = undefined;
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
@@ -499,15 +361,6 @@ function together(effects: readonly Effect[]): Deed[] {
     receipts.push(effect.receipt);
   }
   return deeds;
-}
-
-function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
-  const last = layout.at(-1);
-  const expected = last === undefined ? 0 : 4 * (last.offset + last.size);
-  if (sizeBytes !== expected) return `sizeBytes: expected ${expected}, got ${sizeBytes}`;
-  if (weights.length !== layout.length) return `weights: expected ${layout.length}, got ${weights.length}`;
-  const bad = weights.find((weight) => !(weight >= 0 && Number.isFinite(weight)));
-  return bad === undefined ? undefined : `weights: expected finite numbers >= 0, got ${bad}`;
 }
 
 function describeActivity(state: RunState): string {
