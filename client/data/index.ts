@@ -132,6 +132,8 @@ function searchPath({ dataDir, env = process.env }: DataOptions): string[] {
 
 function locate(set: DataSet, options: DataOptions): string | undefined {
   const own = searchPath(options).flatMap((folder) => [folder, join(folder, set.name)]);
+  // Of a package whose files are not listed one by one, only its own folder can say that it is there.
+  if (set.files.length === 0) return packageFolder(set).find((folder) => existsSync(folder));
   return [...own, ...packageFolder(set)].find((folder) =>
     set.files.every(({ name }) => existsSync(join(folder, name))),
   );

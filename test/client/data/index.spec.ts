@@ -80,6 +80,17 @@ describe('the data registry', () => {
 });
 
 describe('finding data', () => {
+  it('does not take a package for installed because its files are not listed', () => {
+    const how = {
+      kind: 'npm',
+      package: '@starling-fl/no-such-data',
+      folder: 'data',
+      install: 'npm install it',
+    } as const;
+    const set = { name: 'speeches', what: '', source: '', licence: '', how, files: [] };
+    assert.throws(() => findData('speeches', { sets: [set] }), { code: 'data-missing', message: /npm install it/ });
+  });
+
   useSource();
 
   it('looks in the folder of the site, in STARLING_DATA_DIR, then in the cache', async () => {
