@@ -10,7 +10,6 @@ import { isHeadSignedBy, type SignedHead } from '../shared/ledger/against.js';
 import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
-import type { ClientPolicy } from '../shared/secagg/index.js';
 import {
   type ClientFrame,
   type ControlEnd,
@@ -21,8 +20,7 @@ import {
   SMALL_BYTES,
 } from '../shared/service.js';
 import { type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
-import type { SecureStore } from './secure-store.js';
-import { type PlainContribution, SecureTask } from './secure-task.js';
+import { type PlainContribution, type SecureSite, SecureTask } from './secure-task.js';
 import {
   newSession,
   type SessionEffect,
@@ -66,18 +64,6 @@ export interface ParticipantOptions {
   readonly rng: Rng;
   readonly version: string;
   readonly notice?: (message: string, fields: object) => void;
-}
-
-/** What secure aggregation needs of a site. */
-export interface SecureSite {
-  /** Ed25519, 32 bytes; the same key as `identity`. */
-  readonly signingSeed: Uint8Array;
-  readonly policy: ClientPolicy;
-  readonly store: SecureStore;
-  /** The site's own list of who is enrolled; absent: the list that the coordinator signed into the plan. */
-  readonly enrolled?: ReadonlyMap<string, Uint8Array>;
-  /** For keys, seeds and shares: from the operating system, except in a simulation. */
-  readonly rng: Rng;
 }
 
 export class Participant {

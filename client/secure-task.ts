@@ -34,6 +34,18 @@ export interface PlainContribution {
   readonly metrics: SumMetrics;
 }
 
+/** What secure aggregation needs of a site. */
+export interface SecureSite {
+  /** Ed25519, 32 bytes; the same key as `identity`. */
+  readonly signingSeed: Uint8Array;
+  readonly policy: ClientPolicy;
+  readonly store: SecureStore;
+  /** The site's own list of who is enrolled; absent: the list that the coordinator signed into the plan. */
+  readonly enrolled?: ReadonlyMap<string, Uint8Array>;
+  /** For keys, seeds and shares: from the operating system, except in a simulation. */
+  readonly rng: Rng;
+}
+
 export interface SecureTaskOptions {
   readonly plan: RoundPlan;
   readonly client: string;

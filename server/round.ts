@@ -9,13 +9,15 @@
  *
  * A client that goes away keeps its place until the deadline: coming back, it gets the same plan and brings the update
  * that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
- * Secure aggregation adds its phases between waiting and committing; the order of stages stays.
+ * With secure aggregation `training` ends when there is a sum over the survivors, not when updates have come
+ * (round-secure.ts); evaluation is in round-evaluation.ts. The three files are one machine.
  */
 import type { DropReason } from '../shared/errors.js';
 import { meansOf, type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import { rngFromSeed } from '../shared/rng.js';
 import type { RunStatus, TaskKind } from '../shared/round.js';
 import { faultOfMetrics } from './metrics-fault.js';
+import { evaluationMoved, onEvaluated, startEvaluation } from './round-evaluation.js';
 import { onSecureDropped, onSecured, onUnsecured } from './round-secure.js';
 import {
   arrivals,
@@ -311,37 +313,6 @@ export function openCommitted(state: RunState, draft: Draft, untilMs: number, at
   const next: RunState = { ...state, stage: { kind: 'committed', draft, untilMs } };
   out.push({ kind: 'timer', id: timerId(next), atMs: untilMs });
   return proceed(next, atMs, out);
-}
-
-function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: number, out: Effect[]): RunState {
-  const { spec, round, attempt, online } = state;
-  const rng = rngFromSeed(spec.seed).split(`evaluation/${round}/${attempt}`);
-  const size = spec.evaluateClients === 0 ? online.length : spec.evaluateClients;
-  const cohort = newCohort(sampleUniform(online, size, rng));
-  const deadlineAtMs = atMs + waitMs(spec);
-  const { draft } = stage;
-  const next: RunState = { ...state, stage: { kind: 'evaluating', draft, cohort, startedAtMs: atMs, deadlineAtMs } };
-  if (spec.secure) out.push(openingOf(next, 'evaluate', cohort));
-  out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
-  for (const client of cohort.names) out.push(planFor(next, client));
-  return next;
-}
-
-function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]): RunState {
-  const { stage } = state;
-  const { client, metrics, atMs } = event;
-  if (stage.kind !== 'evaluating' || !isCurrent(state, event.task)) return state;
-  if (memberOf(stage.cohort, client)?.status !== 'invited') return state;
-  const detail = faultOfMetrics(metrics, stage.cohort);
-  if (detail !== undefined) return dropMember(state, stage, client, { reason: 'invalid-update', detail, atMs }, out);
-  const cohort = withMember(stage.cohort, client, { status: 'evaluated', metrics });
-  return evaluationMoved(state, { ...stage, cohort }, atMs, out);
-}
-
-function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
-  if (stage.cohort.counts.invited > 0) return { ...state, stage };
-  const perClient = metricsByClient(stage.cohort);
-  return closeRound(state, stage.draft, { pooled: sumMetrics(perClient), perClient }, atMs, out);
 }
 
 /** The round is over, evaluated or not: on to the next, or to the end. */

@@ -2,8 +2,9 @@
  * Real clients of a hostile coordinator, each over a gRPC connection of its own, with what each site insists on.
  */
 import { connectGrpc } from '../../client/grpc.js';
-import { Participant, type ParticipantOptions, type SecureSite } from '../../client/participant.js';
+import { Participant, type ParticipantOptions } from '../../client/participant.js';
 import { memorySecureStore } from '../../client/secure-store.js';
+import type { SecureSite } from '../../client/secure-task.js';
 import { memoryStore } from '../../client/store.js';
 import type { Clock } from '../../shared/clock.js';
 import { identityFromSeed } from '../../shared/identity.js';
