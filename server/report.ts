@@ -18,5 +18,6 @@ export function reportOf({ history, spec, state }: Pick<Run, 'history' | 'spec' 
     artefacts: [],
     modelSha256: state.modelSha256,
     privacy: null,
+    secureAggregation: spec.work.secure !== undefined,
   });
 }

@@ -41,6 +41,8 @@ export interface Report {
     readonly accountant: string;
     readonly budget: number | null;
   };
+  /** Present when the coordinator learned sums over the clients only; then `final.perClient` is empty. */
+  readonly secureAggregation?: true;
   readonly modelSha256: string;
   readonly artefacts: readonly { readonly path: string; readonly mime: string; readonly title: string }[];
 }

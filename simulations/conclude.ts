@@ -53,6 +53,7 @@ export async function conclude(options: ConcludeOptions, run: EndedRun): Promise
     artefacts: await writeArtefacts(options, run),
     modelSha256: state.modelSha256,
     privacy: null,
+    secureAggregation: spec.work.secure !== undefined,
   });
   const { headline } = workload.manifest;
   const facts = { headline, clients, plannedRounds: spec.engine.rounds, ...(command !== undefined && { command }) };

@@ -12,8 +12,12 @@ const SITE_NAMES = ['as scanned', 'negative', 'blurred', 'pale', 'grainy'];
 const MISTAKES = 24;
 const COLUMNS = 6;
 
-/** @param counts [classes · classes], truth-major: the pooled test sums of the final model */
-export function confusionArtefact(counts: readonly number[], { classNames }: ImageData): Artefact {
+/**
+ * @param sums [classes · classes], truth-major: the pooled test sums of the final model; under secure aggregation they are
+ *   whole numbers only up to the grid
+ */
+export function confusionArtefact(sums: readonly number[], { classNames }: ImageData): Artefact {
+  const counts = sums.map(Math.round);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const right = classNames.reduce((sum, _, label) => sum + counts[label * classNames.length + label], 0);
   const title = `${((100 * right) / total).toFixed(1)}% of ${total} test images are right`;

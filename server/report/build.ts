@@ -23,6 +23,7 @@ export interface BuildInput {
   readonly baselines: Report['baselines'];
   /** Paths below artefacts/, with or without that folder's name in front. */
   readonly artefacts: Report['artefacts'];
+  readonly secureAggregation?: boolean;
   readonly modelSha256: string;
   readonly privacy: Report['privacy'];
 }
@@ -52,6 +53,7 @@ export function buildReport(input: BuildInput): Report {
       ...(centralised && { centralised: finiteReport(centralised) }),
     },
     privacy: input.privacy,
+    ...(input.secureAggregation && { secureAggregation: true }),
     modelSha256: input.modelSha256,
     artefacts: input.artefacts.map(({ path, mime, title }) => ({ path: artefactPath(path), mime, title })),
   };

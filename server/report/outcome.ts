@@ -25,7 +25,7 @@ export function outcomeSection(report: Report, headline: Headline | null, facts:
 <h1>${shorten(report.workload, 80)} <small>${shorten(report.scale, 40)} scale</small></h1>
 <p class="outcome">${sentence(report, headline, facts)}</p>
 ${report.reason !== null && report.reason !== '' && html`<p class="reason ${status}"><strong>Reason:</strong> ${shorten(report.reason, 600)}</p>`}
-${report.rounds.length > 0 && html`<p class="lead">In every round the coordinator sends the current model to a group of clients, the cohort. Each trains it on data that never leaves it and returns an update; the updates together make the next model.</p>`}
+${report.rounds.length > 0 && html`<p class="lead">In every round the coordinator sends the current model to a group of clients, the cohort. Each trains it on data that never leaves it and returns an update; the updates together make the next model.${report.secureAggregation === true && ' Secure aggregation was on: the coordinator learned sums over the clients and nothing of one client, so no figures of single clients exist.'}</p>`}
 ${headline !== null && comparison(report, headline)}
 </header>
 ${report.rounds.length > 0 && tiles(report, facts)}`;

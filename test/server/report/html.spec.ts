@@ -30,6 +30,14 @@ describe('report page', () => {
     assert.match(text, /92\.4 % test accuracy after 12 rounds with 10 clients; training alone reached 21\.3 %\./);
   });
 
+  it('says why there are no figures of single clients under secure aggregation, and only then', () => {
+    const open = sampleReport({ rounds: 2, clients: 3 });
+    const hidden = { ...open, final: { ...open.final, perClient: {} }, secureAggregation: true } as const;
+    const said = /Secure aggregation was on: the coordinator learned sums over the clients and nothing of one client/;
+    assert.match(renderReport(hidden, []), said);
+    assert.doesNotMatch(renderReport(open, []), said);
+  });
+
   it('names the round as one, and the cohort where it is smaller than the population', () => {
     const { text } = scanHtml(renderReport(sampleReport({ rounds: 1, clients: 25 }), []));
     assert.match(text, /after 1 round with 25 clients \(up to 10 a round\);/);
