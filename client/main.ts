@@ -7,13 +7,14 @@ import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
+import { parseEnrolment } from '../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc.js';
 import { headsFile } from './heads.js';
 import { Participant } from './participant.js';
-import { allowAll, type Policy, parseEnrolment, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
+import { allowAll, type Policy, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
 import { fileSecureStore } from './secure-store.js';
 import { fileStore } from './store.js';
 import { createTrainerPool } from './training/pool.js';
@@ -142,7 +143,8 @@ async function enrolmentOf(
 ): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
   if (enrolment === undefined) return undefined;
   const path = resolve(dirname(policyFile), enrolment);
-  return parseEnrolment(await readFile(path, 'utf8'), path);
+  const keys = parseEnrolment(await readFile(path, 'utf8'), path);
+  return new Map([...keys].map(([client, key]) => [client, Buffer.from(key, 'hex')]));
 }
 
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {

@@ -4,7 +4,7 @@
  */
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { FlError, invalidArgument } from '../shared/errors.js';
+import { FlError } from '../shared/errors.js';
 import type { RoundPlan } from '../shared/round.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../shared/secagg/index.js';
 import { leastSumOf } from '../shared/secure-groups.js';
@@ -47,23 +47,6 @@ export function parsePolicy(text: string, source: string): Policy {
     'invalid-argument',
     `${source}: ${[issue.path.join('.'), issue.message].filter(Boolean).join(': ')}`,
   );
-}
-
-/**
- * The keys in an enrolment file, by client.
- * @throws FlError invalid-argument
- */
-export function parseEnrolment(text: string, source: string): ReadonlyMap<string, Uint8Array> {
-  const expected = 'a JSON object of client names and 64 hex digits each';
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalidArgument(source, expected, 'no JSON');
-  }
-  const result = z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)).safeParse(value);
-  if (!result.success) throw invalidArgument(source, expected, JSON.stringify(value));
-  return new Map(Object.entries(result.data).map(([client, key]) => [client, Buffer.from(key, 'hex')]));
 }
 
 /** Why the plan may not run here, or undefined. */

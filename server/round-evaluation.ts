@@ -9,23 +9,20 @@ import { faultOfMetrics } from './metrics-fault.js';
 import { closeRound, dropMember } from './round.js';
 import {
   type Effect,
+  type EventOf,
   isCurrent,
   memberOf,
   metricsByClient,
   newCohort,
   openingOf,
   planFor,
-  type RoundEvent,
   type RunState,
-  type Stage,
+  type StageOf,
   timerId,
   waitMs,
   withMember,
 } from './round-state.js';
 import { sampleUniform } from './samplers.js';
-
-type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
-type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
 
 export function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: number, out: Effect[]): RunState {
   const { spec, round, attempt, online } = state;

@@ -9,16 +9,14 @@ import { abort, closeRound, commit, dropMember } from './round.js';
 import {
   type Cohort,
   type Effect,
+  type EventOf,
   isCurrent,
   memberOf,
   NOT_EVALUATED,
   namesOf,
-  type RoundEvent,
   type RunState,
   withMember,
 } from './round-state.js';
-
-type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
 
 export function onSecureDropped(state: RunState, event: EventOf<'secure-dropped'>, out: Effect[]): RunState {
   const { stage } = state;

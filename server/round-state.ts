@@ -133,6 +133,9 @@ export type RoundEvent = {
   | { readonly kind: 'resume' }
 );
 
+export type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
+export type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
+
 /** An event before the clock has stamped it. */
 export type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
 

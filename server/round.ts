@@ -28,6 +28,7 @@ import {
   dropReceipt,
   type Effect,
   type Evaluation,
+  type EventOf,
   eligible,
   inserted,
   isCurrent,
@@ -42,15 +43,13 @@ import {
   type RoundEvent,
   type RunState,
   type Stage,
+  type StageOf,
   timerId,
   waitMs,
   withMember,
 } from './round-state.js';
 import { sampleUniform } from './samplers.js';
 import { turnDown } from './turn-down.js';
-
-type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
-type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
 
 /** The whole engine. Events that no longer matter (late timers, stale answers) change nothing. */
 export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {

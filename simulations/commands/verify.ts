@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { type CheckOptions, checkRun, type RunCheck } from '../../server/run-check.js';
+import { parseEnrolment } from '../../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { command, print, printJson } from './options.js';
 
@@ -50,7 +51,9 @@ async function optionsOf({ coordinator, enrolment, against }: Given): Promise<Ch
   }
   return {
     ...(coordinator !== undefined && { coordinatorFingerprint: coordinator }),
-    ...(enrolment !== undefined && { enrolment: enrolmentIn(await fileAt(enrolment), enrolment) }),
+    ...(enrolment !== undefined && {
+      enrolment: parseEnrolment(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
+    }),
     ...(against !== undefined && { against: await fileAt(against) }),
   };
 }
@@ -62,21 +65,6 @@ async function fileAt(path: string): Promise<Uint8Array> {
     const { code } = cause as NodeJS.ErrnoException;
     throw new FlError('invalid-argument', `${path}: expected a readable file, got ${code}`, { cause });
   }
-}
-
-/** `{"lab-1": "64 hex digits", …}` */
-function enrolmentIn(file: Uint8Array, path: string): ReadonlyMap<string, string> {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(file).toString('utf8'));
-  } catch (cause) {
-    throw new FlError('invalid-argument', `${path}: expected JSON, got something else`, { cause });
-  }
-  const entries = Object.entries((value ?? {}) as Record<string, unknown>);
-  const bad = entries.find(([, key]) => typeof key !== 'string' || !/^[0-9a-f]{64}$/.test(key));
-  if (entries.length === 0) throw invalidArgument(path, 'an object of client names and keys', typeof value);
-  if (bad !== undefined) throw invalidArgument(`${path}: ${bad[0]}`, '64 lower-case hex digits', bad[1]);
-  return new Map(entries as [string, string][]);
 }
 
 function summaryOf(check: Extract<RunCheck, { ok: true }>): string[] {

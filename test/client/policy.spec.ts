@@ -1,6 +1,6 @@
 /** Each rule of a site's policy at its limit and one past it, and what is said of a policy that is not understood. */
 import assert from 'node:assert/strict';
-import { allowAll, parseEnrolment, parsePolicy, refusalOf } from '../../client/policy.js';
+import { allowAll, parsePolicy, refusalOf } from '../../client/policy.js';
 import type { RoundPlan } from '../../shared/round.js';
 import { toySpec } from '../support/toy.js';
 
@@ -78,21 +78,5 @@ describe("a site's policy", () => {
     assert.match(faultOf('just words'), /^policy\.yaml: Invalid input: expected object/);
     assert.match(faultOf('a: [1'), /^policy\.yaml: not YAML: /);
     assert.match(faultOf('max-rounds: 1\nmax-rounds: 2'), /^policy\.yaml: not YAML: /);
-  });
-});
-
-describe('an enrolment file', () => {
-  const key = 'ab'.repeat(32);
-
-  it('gives the keys that a site pins', () => {
-    const keys = parseEnrolment(JSON.stringify({ charite: key }), 'enrolment.json');
-    assert.deepEqual([...keys], [['charite', Buffer.from(key, 'hex')]]);
-  });
-
-  it('is refused when it is anything else', () => {
-    const refused = /^enrolment\.json: expected a JSON object of client names and 64 hex digits each, got /;
-    for (const text of ['', '[]', '{"charite": "ab"}', `{"charite": 1}`]) {
-      assert.throws(() => parseEnrolment(text, 'enrolment.json'), { message: refused });
-    }
   });
 });
