@@ -55,6 +55,26 @@ export interface SecureSpec {
   readonly testMetrics: readonly MaskedMetric[];
 }
 
+/**
+ * Differential privacy of a run: whose noise, and on what. Under `central`, `distributed` and `local` the unit is a client
+ * (its whole update is clipped and noised); under `example` it is one example of a client (DP-SGD, Abadi et al. 2016).
+ */
+export interface PrivacySpec {
+  /** Who adds noise: the coordinator to the sum; all clients together inside the masked sum; each to its own update or steps. */
+  readonly mode: 'central' | 'distributed' | 'local' | 'example';
+  /** L2 norm that one unit is clipped to: a client's update, or an example's gradient. Under `adaptive`, in round 1. */
+  readonly clippingBound: number;
+  /** Deviation of all noise that protects a unit / its clipping bound. */
+  readonly noiseMultiplier: number;
+  readonly delta: number;
+  /** The run ends before the round after which a unit's epsilon would lie above this. */
+  readonly epsilonBudget?: number;
+  /** The bound follows the median norm of updates (Andrew et al. 2021); client-level modes only. */
+  readonly adaptive?: boolean;
+  /** `example` only: chance of each example to be in a step (Poisson sampling), equal on all clients. */
+  readonly samplingRate?: number;
+}
+
 /** The part of a run that every client is told, so that all train the same thing. */
 export interface WorkSpec {
   readonly workload: string;
@@ -70,6 +90,8 @@ export interface WorkSpec {
   readonly model: readonly TensorSpec[];
   /** Absent: the coordinator sees each update. */
   readonly secure?: SecureSpec;
+  /** Absent: no noise is added. */
+  readonly privacy?: PrivacySpec;
 }
 
 /** The part of a run that only the round engine uses. */

@@ -44,6 +44,15 @@ const secure = z.strictObject({
   trainMetrics: z.array(maskedMetric).max(64),
   testMetrics: z.array(maskedMetric).max(64),
 });
+const privacy = z.strictObject({
+  mode: z.enum(['central', 'distributed', 'local', 'example']),
+  clippingBound: z.number().positive(),
+  noiseMultiplier: z.number().positive(),
+  delta: z.number().gt(0).lt(1),
+  epsilonBudget: z.number().positive().optional(),
+  adaptive: z.boolean().optional(),
+  samplingRate: z.number().gt(0).max(1).optional(),
+});
 const work = z.strictObject({
   workload: z.string().min(1).max(200),
   scale: z.string().min(1).max(20),
@@ -57,6 +66,7 @@ const work = z.strictObject({
     .min(1),
   model: z.array(tensor).min(1),
   secure: secure.optional(),
+  privacy: privacy.optional(),
 });
 const engine = z.strictObject({
   rounds: count,
