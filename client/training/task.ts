@@ -169,11 +169,12 @@ async function train({
     training: work.training,
     shard,
     round,
+    rounds: work.rounds,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
   };
-  if (workload.train === undefined) {
-    return localSgd({ ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress });
-  }
+  if (workload.train === undefined) return localSgd({ ...context, workload, data, shared, own });
   const result = await workload.train(shared, own, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
   return { contribution: result.contribution, own: result.private ?? own };

@@ -12,6 +12,8 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
+  simclr: async () => (await import('./simclr.js')).simclr,
+  distillation: async () => (await import('./distillation.js')).distillation,
 };
 
 /** Names of the built-in workloads, in the order of the course. */
