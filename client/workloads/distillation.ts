@@ -20,7 +20,8 @@ import type { Hyper } from '../../shared/round.js';
 import { type ImageData, type ImageSet, loadImages, pickImages } from '../data/images.js';
 import { uploadTensors } from '../training/evaluate.js';
 import { localSgd } from '../training/local-sgd.js';
-import { defineWorkload, type TrainContext, type Workload } from '../workload.js';
+import { type Batch, defineWorkload, type TensorMap, type TrainContext, type Workload } from '../workload.js';
+import { bytesArtefact, opinionsArtefact } from './distillation-pictures.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor, labelTensor, range } from './image-tensors.js';
 import { crossEntropy } from './layers.js';
@@ -41,8 +42,8 @@ const DEMO: Hyper = {
   'public-examples': 2000,
   'test-examples': 2000,
   'common-examples': 500, // test images on which every client's network is judged
-  'digest-epochs': 1,
-  'exchange-rounds': 8, // the student has the rounds that are left
+  digest: 1, // weight of the mean logits beside a client's own labels
+  'exchange-rounds': 12, // the student has the rounds that are left
   'student-epochs': 4,
   'logit-bound': 10,
 };
@@ -79,9 +80,9 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
       demo: {
         clients: 9,
         cohort: 9,
-        rounds: 14,
+        rounds: 18,
         partition: 'dirichlet:0.5',
-        training: { localEpochs: 1, batchSize: 32, clientLr: 0.02, momentum: 0.9 },
+        training: { localEpochs: 2, batchSize: 32, clientLr: 0.02, momentum: 0.9 },
         hyper: DEMO,
       },
       full: {
@@ -174,6 +175,17 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
       student,
     };
   },
+
+  *artefacts({ shared, data, hyper, rng }) {
+    const bound = hyperNumber(hyper, 'logit-bound', 1);
+    yield opinionsArtefact(data.open, probabilitiesOf(shared[LOGITS].data, bound), data.classNames);
+    const bytesOf = (tensors: HostTensors) =>
+      Object.values(tensors).reduce((sum, { data: values }) => sum + values.byteLength, 0);
+    const weights = ARCHITECTURES.map((kind) => {
+      return [`${kind}, all its weights`, bytesOf(startNetwork(kind, networkSize(hyper), rng, kind))] as const;
+    });
+    yield bytesArtefact([['logits, any network', shared[LOGITS].data.byteLength], ...weights]);
+  },
 });
 
 /** First logits alone, then the student alone. */
@@ -200,24 +212,23 @@ async function exchange(
   data: DistillationData,
   context: TrainContext,
 ): Promise<{ contribution: Contribution; network: HostTensors }> {
-  const { hyper, rng, shard, training } = context;
+  const { hyper, rng, shard } = context;
   const kind = ARCHITECTURES[shard.index % ARCHITECTURES.length];
   const fresh = Object.keys(own).length === 0;
-  let network = fresh ? startNetwork(kind, networkSize(hyper), rng.split('network'), OWN) : own;
-  // The engine's local SGD, with the network as private tensors and nothing shared.
-  const step = { ...context, phase: { name: context.phase.name, channels: [updateChannel([])] }, data, shared: {} };
-  const teacher = shared[LOGITS];
-  if (teacher.data.some((logit) => logit !== 0)) {
-    const { localSteps: _, ...rest } = training;
-    const digest = { ...rest, localEpochs: hyperInteger(hyper, 'digest-epochs', 1) };
-    const open = { ...shard, train: range(0, data.open.count) };
-    const workload = taughtBy(teacher, OWN);
-    const about = { ...step, workload, shard: open, training: digest, rng: rng.split('digest'), own: network };
-    network = (await localSgd(about)).own;
-  }
-  const loss: Loss = (params, { images, labels }) =>
-    tf.mean(crossEntropy(classify(params, OWN, images as tf.Tensor4D), labels as tf.Tensor2D));
-  const trained = await localSgd({ ...step, workload: { ...distillation, loss }, own: network });
+  const network = fresh ? startNetwork(kind, networkSize(hyper), rng.split('network'), OWN) : own;
+  const teacher = shared[LOGITS].data;
+  const digest = teacher.some((logit) => logit !== 0) ? hyperNumber(hyper, 'digest') : 0;
+  const loss: Loss = (params, { images, labels }, stepRng) => {
+    const revisited = tf.mean(crossEntropy(classify(params, OWN, images as tf.Tensor4D), labels as tf.Tensor2D));
+    if (digest === 0) return revisited as tf.Scalar;
+    const open = Int32Array.from({ length: images.shape[0] }, () => stepRng.below(data.open.count));
+    return tf.add(revisited, tf.mul(digest, taught(params, OWN, lesson(data, teacher, open, hyper))));
+  };
+  const trained = await localSgd({
+    // The engine's local SGD, with the network as private tensors and nothing shared.
+    ...{ ...context, phase: { ...context.phase, channels: [updateChannel([])] }, shared: {}, own: network },
+    ...{ data, workload: { ...distillation, loss } },
+  });
   const values = await logitsOn(data.open, data, trained.own, hyperNumber(hyper, 'logit-bound', 1));
   return { contribution: { values, weights: [1], metrics: trained.contribution.metrics }, network: trained.own };
 }
@@ -232,7 +243,11 @@ async function teachStudent(
   const part = range(0, data.open.count).filter((i) => i % shard.count === shard.index);
   const { localSteps: _, ...rest } = context.training;
   const training = { ...rest, localEpochs: hyperInteger(hyper, 'student-epochs', 1) };
-  const workload = taughtBy(shared[LOGITS], STUDENT);
+  const workload: Workload<DistillationData> = {
+    ...distillation,
+    batch: (_, indices) => lesson(data, shared[LOGITS].data, indices, hyper),
+    loss: (params, batch) => taught(params, STUDENT, batch),
+  };
   const { contribution } = await localSgd({
     ...{ ...context, training, shard: { ...shard, train: part } },
     ...{ workload, data, shared, own: {} },
@@ -240,24 +255,22 @@ async function teachStudent(
   return { contribution: { ...contribution, weights: contribution.weights.map(() => 1) } };
 }
 
-/**
- * The network under `prefix` learns to answer like the teacher on the public images: cross-entropy with the teacher's
- * probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1).
- */
-function taughtBy({ data: logits }: HostTensors[string], prefix: string): Workload<DistillationData> {
+/** Public images and what the teacher takes them for. */
+function lesson(data: DistillationData, teacher: Float32Array, indices: Int32Array, hyper: Hyper): Batch {
+  const rows = new Float32Array(indices.length * CLASSES);
+  for (const [i, example] of indices.entries()) {
+    rows.set(teacher.subarray(example * CLASSES, (example + 1) * CLASSES), i * CLASSES);
+  }
+  const probabilities = probabilitiesOf(rows, hyperNumber(hyper, 'logit-bound', 1));
   return {
-    ...distillation,
-    batch(data, indices, { hyper }) {
-      const bound = hyperNumber(hyper, 'logit-bound', 1);
-      const rows = Float32Array.from({ length: indices.length * CLASSES }, (_, i) => {
-        return bound * logits[indices[Math.floor(i / CLASSES)] * CLASSES + (i % CLASSES)];
-      });
-      const targets = tf.softmax(tf.tensor2d(rows, [indices.length, CLASSES]));
-      return { images: imageTensor(data.open, indices, data), targets };
-    },
-    loss: (params, { images, targets }) =>
-      tf.mean(crossEntropy(classify(params, prefix, images as tf.Tensor4D), targets as tf.Tensor2D)),
+    images: imageTensor(data.open, indices, data),
+    targets: tf.tensor2d(probabilities, [indices.length, CLASSES]),
   };
+}
+
+/** Cross-entropy with the teacher's probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1). */
+function taught(params: TensorMap, prefix: string, { images, targets }: Batch): tf.Scalar {
+  return tf.mean(crossEntropy(classify(params, prefix, images as tf.Tensor4D), targets as tf.Tensor2D));
 }
 
 /** The network's logits on all images of the set, each row less its mean, over `bound` and clamped to −1..1. */
@@ -283,6 +296,19 @@ async function logitsOn(
   } finally {
     tf.dispose(params);
   }
+}
+
+/** Softmax of each row. @param logits [rows · 10], as fractions of `bound` */
+function probabilitiesOf(logits: Float32Array, bound: number): Float32Array {
+  const out = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += CLASSES) {
+    const row = logits.subarray(start, start + CLASSES);
+    const most = Math.max(...row);
+    const powers = Float64Array.from(row, (logit) => Math.exp(bound * (logit - most)));
+    const sum = powers.reduce((a, b) => a + b, 0);
+    for (let i = 0; i < CLASSES; i++) out[start + i] = powers[i] / sum;
+  }
+  return out;
 }
 
 function networkSize(hyper: Hyper): NetworkSize {

@@ -19,11 +19,17 @@ export interface Bank {
   readonly labels: tf.Tensor2D;
 }
 
+/**
+ * Where features lie as seen from the middle of the bank: rows of length 1, [n, d]. Features that went through a ReLU all
+ * point the same way; the difference between their directions is what there is to see.
+ */
+export function embedded(features: tf.Tensor2D, bank: Pick<Bank, 'features'>): tf.Tensor2D {
+  return unitRows(tf.sub(features, tf.mean(bank.features, 0, true)));
+}
+
 /** Votes [n, classes] of the `neighbours` nearest of the bank by cosine, each weighing exp(cosine / 0.07). */
 export function neighbourVotes(features: tf.Tensor2D, bank: Bank, neighbours: number): tf.Tensor2D {
-  const mean = tf.mean(bank.features, 0, true);
-  const centred = (x: tf.Tensor2D): tf.Tensor2D => unitRows(tf.sub(x, mean));
-  const cosines = tf.matMul(centred(features), centred(bank.features), false, true);
+  const cosines = tf.matMul(embedded(features, bank), embedded(bank.features, bank), false, true);
   const nearest = tf.topk(cosines, Math.min(neighbours, bank.labels.shape[0])).values;
   const farthest = tf.min(nearest, 1, true);
   const votes = tf.exp(tf.div(tf.sub(cosines, 1), VOTE_TEMPERATURE));

@@ -11,22 +11,28 @@
  * offered for whole clients only.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { FlError } from '../../shared/errors.js';
+import type { SumMetrics } from '../../shared/metrics.js';
 import type { HostTensors } from '../../shared/params.js';
 import type { Hyper } from '../../shared/round.js';
 import { convolution, dense } from '../backends/layers.js';
 import { type ImageData, type ImageSet, loadImages, pickImages } from '../data/images.js';
+import { uploadTensors } from '../training/evaluate.js';
 import { localSgd } from '../training/local-sgd.js';
 import { type Batch, defineWorkload, type TensorMap, type TrainContext, type Workload } from '../workload.js';
 import { contrastiveLoss, sameImage, sameLabel, tripletLoss, unitRows } from './contrastive.js';
+import { memoryOf, mergedStart } from './fed-ema.js';
 import { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor, labelTensor, range } from './image-tensors.js';
 import { heLayer } from './layers.js';
 import { groupNorm } from './networks.js';
-import { linearScores, neighbourVotes } from './probes.js';
+import { embedded, linearScores, neighbourVotes } from './probes.js';
+import { mapArtefact, neighboursArtefact } from './simclr-pictures.js';
 import { viewOf } from './views.js';
 
 const CLASSES = 10;
 const NEIGHBOURS = 20;
+const CHUNK = 200;
 /** Views are made of pixels in 0..1, where darkness is 0; the encoder centres them itself. */
 const PLAIN = { mean: 0, stdDev: 1 };
 const LAYERS = ['conv1', 'conv2'] as const;
@@ -36,6 +42,7 @@ const DEMO: Hyper = {
   loss: 'nt-xent', // or supcon, triplet
   temperature: 0.2,
   filters: 16,
+  features: 64,
   projection: 64,
   'train-examples': 6000,
   'test-examples': 2000,
@@ -63,7 +70,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     maskedMetrics: (hyper) => [
       { name: 'knn', size: 1, max: 1 },
       { name: 'probe', size: 1, max: 1 },
-      { name: 'embedding', size: 4 * hyperInteger(hyper, 'filters', 1), max: 1 },
+      { name: 'embedding', size: hyperInteger(hyper, 'features', 1), max: 1 },
     ],
     scales: {
       smoke: {
@@ -73,7 +80,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
         partition: 'iid',
         training: { localEpochs: 3, batchSize: 16, clientLr: 0.2, momentum: 0.9 },
         hyper: {
-          ...{ ...DEMO, data: 'drawn', filters: 4, projection: 8, mirror: false, contrast: 0.3 },
+          ...{ ...DEMO, data: 'drawn', filters: 4, features: 16, projection: 8, mirror: false, contrast: 0.3 },
           ...{ 'crop-least': 0.9, 'erase-most': 0.2, 'image-size': 12 },
           ...{ 'train-examples': 320, 'test-examples': 100, 'bank-examples': 50 },
         },
@@ -81,9 +88,10 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
       demo: {
         clients: 10,
         cohort: 10,
-        rounds: 20,
+        rounds: 28,
         partition: 'dirichlet:0.1',
-        training: { localEpochs: 1, batchSize: 64, clientLr: 0.1, momentum: 0.9 },
+        strategy: 'fedavgm:momentum=0.7',
+        training: { localEpochs: 1, batchSize: 64, clientLr: 0.5, momentum: 0.9 },
         hyper: DEMO,
       },
       full: {
@@ -92,14 +100,14 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
         rounds: 500,
         partition: 'dirichlet:0.1',
         training: { localEpochs: 5, batchSize: 128, clientLr: 0.1, momentum: 0.9 },
-        hyper: { ...DEMO, filters: 64, projection: 128, 'train-examples': 0, 'test-examples': 0 },
+        hyper: { ...DEMO, filters: 64, features: 512, projection: 128, 'train-examples': 0, 'test-examples': 0 },
       },
     },
   },
 
   init(rng, hyper) {
     const filters = hyperInteger(hyper, 'filters', 1);
-    const features = 4 * filters;
+    const features = hyperInteger(hyper, 'features', 1);
     const side = hyper['image-size'] === undefined ? 28 : hyperInteger(hyper, 'image-size', 1);
     const shared: HostTensors = {
       ...heLayer(rng, 'conv1', [5, 5, 1, filters]),
@@ -110,7 +118,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
       ...heLayer(rng, 'projector1', [features, features]),
       ...heLayer(rng, 'projector2', [features, hyperInteger(hyper, 'projection', 1)]),
     };
-    return { shared, private: { ...projector, ...memoryOf(shared, 0) } };
+    return { shared, private: { ...projector, ...memoryOf(shared) } };
   },
 
   async load({ hyper, dataDir, rng }) {
@@ -145,14 +153,14 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
 
   async train(global, own, data, context) {
     const { hyper } = context;
-    const start = merge(global, own, hyperNumber(hyper, 'merge'));
+    const start = mergedStart(global, own, hyperNumber(hyper, 'merge'));
     const projector = Object.fromEntries(Object.entries(own).filter(([name]) => name.startsWith('projector')));
     const workload = { ...simclr, loss: lossOf(hyper) };
-    const trained = await localSgd({ ...context, workload, data, shared: start.encoder, own: projector });
+    const trained = await localSgd({ ...context, workload, data, shared: start.model, own: projector });
     const values = trained.contribution.values;
     const local: HostTensors = {};
     let offset = 0;
-    for (const [name, { shape, data: from }] of Object.entries(start.encoder)) {
+    for (const [name, { shape, data: from }] of Object.entries(start.model)) {
       local[name] = { shape, data: from.map((value, i) => value + values[offset + i]) };
       for (let i = 0; i < from.length; i++) values[offset + i] = local[name].data[i] - global[name].data[i];
       offset += from.length;
@@ -176,9 +184,23 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     return {
       knn: { sum: right(neighbourVotes(features, bank, NEIGHBOURS)), count },
       probe: { sum: right(linearScores(features, bank)), count },
-      // [4F]: its mean over a client's examples is where the client lies in the map
-      embedding: { sum: tf.sum(unitRows(features), 0), count },
+      // [features]: its mean over a client's examples is where the client lies in the map
+      embedding: { sum: tf.sum(embedded(features, bank), 0), count },
     };
+  },
+
+  async *artefacts(about) {
+    const { shared, data, hyper } = about;
+    const width = hyperInteger(hyper, 'features', 1);
+    const rowsOf = (set: ImageSet) => embeddings(shared, data, set, width);
+    const test = { set: data.test, rows: await rowsOf(data.test), width };
+    const bank = { set: data.bank, rows: await rowsOf(data.bank), width };
+    yield mapArtefact(
+      test,
+      data.classNames,
+      centresOf(() => about.perClient),
+    );
+    yield neighboursArtefact(test, bank, data.classNames);
   },
 });
 
@@ -191,6 +213,45 @@ export function featuresOf(params: TensorMap, images: tf.Tensor4D): tf.Tensor2D 
   }
   const flat = tf.reshape(maps, [maps.shape[0], maps.size / maps.shape[0]]);
   return dense(tf, flat, params['features/kernel'], params['features/bias'], 'relu');
+}
+
+/** Embeddings of all images of the set: [count · width]. */
+async function embeddings(
+  shared: HostTensors,
+  { bank }: ContrastiveData,
+  set: ImageSet,
+  width: number,
+): Promise<Float32Array> {
+  const out = new Float32Array(set.count * width);
+  const params = uploadTensors(shared);
+  const encode = (from: ImageSet, indices: Int32Array) => featuresOf(params, imageTensor(from, indices, PLAIN));
+  const middle = tf.tidy(() => encode(bank, range(0, bank.count)));
+  try {
+    for (let start = 0; start < set.count; start += CHUNK) {
+      const part = tf.tidy(() => {
+        const features = encode(set, range(start, Math.min(set.count, start + CHUNK)));
+        return embedded(features, { features: middle });
+      });
+      out.set(await part.data(), start * width);
+      part.dispose();
+    }
+    return out;
+  } finally {
+    tf.dispose([params, middle]);
+  }
+}
+
+/** Each client's mean embedding; under secure aggregation nobody knows them, and the map does without. */
+function centresOf(perClient: () => Readonly<Record<string, SumMetrics>>): Record<string, number[]> {
+  try {
+    const known = Object.entries(perClient()).filter(([, { embedding }]) => embedding?.count > 0);
+    return Object.fromEntries(
+      known.map(([client, { embedding }]) => [client, embedding.sum.map((sum) => sum / embedding.count)]),
+    );
+  } catch (thrown) {
+    if (FlError.from(thrown).code === 'failed-precondition') return {};
+    throw thrown;
+  }
 }
 
 /** The loss of a batch of images, each seen in two random views. */
@@ -212,36 +273,6 @@ export function lossOf(hyper: Hyper): (params: TensorMap, batch: Batch, rng: Tra
     const alike = sameLabel(batch.labels as tf.Tensor2D);
     return kind === 'supcon' ? contrastiveLoss(z, alike, temperature) : tripletLoss(z, alike);
   };
-}
-
-/** What a client keeps of its encoder, and of how far it was from the global one; `scale` 0: it has never trained. */
-function memoryOf(encoder: HostTensors, scale: number): HostTensors {
-  const kept = Object.entries(encoder).map(([name, tensor]) => [`previous/${name}`, tensor] as const);
-  return { ...Object.fromEntries(kept), 'previous/scale': { shape: [1], data: Float32Array.of(scale) } };
-}
-
-/**
- * Where a client's round begins: own · μ + global · (1 − μ) with μ = min(1, scale · |global − own|), the norm over the
- * whole encoder. `scale` is set in the client's second round so that μ is `weight` there (the autoscaler of section 4.2);
- * in its first round there is no encoder of its own, and the scale returned is below 0 to say that there is one next time.
- */
-function merge(global: HostTensors, own: HostTensors, weight: number): { encoder: HostTensors; scale: number } {
-  const [held] = own['previous/scale'].data;
-  if (weight === 0 || held === 0) return { encoder: global, scale: weight === 0 ? 0 : -1 };
-  let squares = 0;
-  for (const [name, { data }] of Object.entries(global)) {
-    const previous = own[`previous/${name}`].data;
-    for (let i = 0; i < data.length; i++) squares += (data[i] - previous[i]) ** 2;
-  }
-  const divergence = Math.sqrt(squares);
-  const scale = held > 0 ? held : weight / Math.max(divergence, 1e-12);
-  const share = Math.min(1, scale * divergence);
-  const encoder: HostTensors = {};
-  for (const [name, { shape, data }] of Object.entries(global)) {
-    const previous = own[`previous/${name}`].data;
-    encoder[name] = { shape, data: data.map((value, i) => value + share * (previous[i] - value)) };
-  }
-  return { encoder, scale };
 }
 
 /** The first `each` examples of every label, and all the others, both ascending. */
