@@ -293,7 +293,10 @@ export class Run {
     const names = 'cohort' in stage ? stage.cohort.names : [];
     const { work } = this.spec;
     const secure = work.secure && { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
+    const { spending } = this.#state;
+    const bound = kind === 'train' && spending?.isAdaptive ? { clippingBound: spending.clippingBound } : {};
     return {
+      ...bound,
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
       ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
