@@ -312,10 +312,9 @@ export class Participant {
 
   async #contribute(plan: RoundPlan, options: TaskOptions): Promise<PlainContribution> {
     if (plan.kind === 'evaluate') {
-      return { values: new Float32Array(0), weight: 1, metrics: await this.#tasks.evaluate(plan, options) };
+      return { values: new Float32Array(0), weights: [], metrics: await this.#tasks.evaluate(plan, options) };
     }
-    const { values, weights, metrics } = await this.#tasks.train(plan, options);
-    return { values, weight: weights[0] ?? 0, metrics };
+    return this.#tasks.train(plan, options);
   }
 
   /** A small frame through the stream; a large masked vector by an upload of its own. */
