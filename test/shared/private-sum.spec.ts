@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { updateChannel } from '../../shared/channels.js';
-import { checkPrivacySpec, costOf, epsilonAfter, privateSteps } from '../../shared/privacy-cost.js';
+import { checkPrivacySpec, costOf, epsilonAfter } from '../../shared/privacy-cost.js';
 import { adaptedBound, decodePrivately, encodePrivately, latticeFor } from '../../shared/private-sum.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { PrivacySpec, RunSpec, WorkSpec } from '../../shared/round.js';
@@ -112,12 +112,6 @@ describe('private sums', () => {
       () => latticeFor(workWith({ adaptive: true, cohortMax: 5 }), 1),
       /clipping-bound adaptive.*at least 6/,
     );
-  });
-
-  it('counts the steps of DP-SGD by the sampling rate', () => {
-    assert.equal(privateSteps({ localEpochs: 2 }, 0.05), 40);
-    assert.equal(privateSteps({ localEpochs: 1 }, 0.3), 4);
-    assert.equal(privateSteps({ localSteps: 7 }, 0.3), 7);
   });
 
   it('adds up example-level steps as the accountant does', () => {
