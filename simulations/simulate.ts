@@ -21,12 +21,13 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
+import { partition } from '../shared/partition.js';
 import { receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import type { ParticipantService } from '../shared/service.js';
-import { baselines } from './baselines.js';
+import { type BaselineInput, baselines } from './baselines.js';
 import { conclude, figuresOf, type SimulationResult } from './conclude.js';
 import { limiter } from './limit.js';
 import { memoryNetwork } from './network.js';
@@ -176,16 +177,24 @@ function coordinatorKeyOf(rng: Rng): Uint8Array {
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
-  const { spec, workload, trainer, model, onBaseline } = options;
-  if (options.baselines === 'none' || run.state.status !== 'completed') return {};
-  const data = await workload.load({ hyper: spec.work.hyper, rng: rngFromSeed(spec.work.seed).split('data') });
-  const { train } = workload.examples(data, spec.work.hyper);
-  return baselines({
-    ...{ spec, model, clients, trainer },
+  const { spec, workload, trainer, model, onBaseline, signal } = options;
+  if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
+  const rng = rngFromSeed(spec.work.seed);
+  const data = await workload.load({ hyper: spec.work.hyper, rng: rng.split('data') });
+  const examples = workload.examples(data, spec.work.hyper);
+  const scheme = spec.work.partition;
+  const shares = partition({ scheme, clients: clients.length, ...examples }, rng.split('partition'));
+  const input: BaselineInput = {
+    ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
+    trainExamples: shares.train.map(({ length }) => length),
+    admit: limiter(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    trainExamples: train.count,
-    width: 2 * options.workers,
     ...(onBaseline && { onProgress: onBaseline }),
+    ...(signal && { signal }),
+  };
+  return baselines(input).catch((thrown) => {
+    if (signal?.aborted) return {}; // the run itself has ended well: its report is written
+    throw thrown;
   });
 }
 

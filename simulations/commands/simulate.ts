@@ -52,7 +52,7 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--workers <N>', 'threads that train', integer],
   ['--transport <NAME>', 'memory or grpc'],
   ['--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu'],
-  ['--baselines <NAME>', 'none or all: also train each client alone, and all data in one place'],
+  ['--baselines <NAME>', 'none or all: also each client (at most 10) alone, and all data in one place, at equal steps'],
   ['--out <DIR>', 'the run directory (default: starling-runs/…)'],
 ];
 
