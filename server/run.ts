@@ -3,6 +3,7 @@ import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import { type LedgerHead, signHead } from '../shared/ledger/against.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
+import type { Params } from '../shared/params.js';
 import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../shared/round.js';
@@ -75,7 +76,7 @@ export class Run {
   #next: GlobalModel | undefined;
   #previousSha256: string;
   #secure: SecureCohort | undefined;
-  #securedMean: Float32Array | undefined;
+  #securedMean: Params | undefined;
   /** Of each sum of the round. */
   #proofs: readonly SecureProof[] | undefined;
   /** Of the current aggregation: makes its id one that was never used. */
@@ -293,7 +294,10 @@ export class Run {
     const names = 'cohort' in stage ? stage.cohort.names : [];
     const { work } = this.spec;
     const secure = work.secure && { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
+    const { spending } = this.#state;
+    const bound = kind === 'train' && spending?.isAdaptive ? { clippingBound: spending.clippingBound } : {};
     return {
+      ...bound,
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
       ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
@@ -312,7 +316,7 @@ export class Run {
 
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
     const { models, directory, strategy } = this.#around;
-    const mean = { layout: this.updates.layoutOf(round), values: this.#securedMean ?? this.updates.takeMean() };
+    const mean = this.#securedMean ?? this.updates.takeMean();
     this.#securedMean = undefined;
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });

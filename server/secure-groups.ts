@@ -7,6 +7,7 @@
  */
 import { FlError } from '../shared/errors.js';
 import { type SumMetrics, sumMetrics } from '../shared/metrics.js';
+import type { Params } from '../shared/params.js';
 import type { RoundPlan } from '../shared/round.js';
 import { groupPlansOf } from '../shared/secure-groups.js';
 import { type Aggregator, aggregate, parseAggregator } from './aggregators/robust.js';
@@ -15,7 +16,8 @@ import { type SecureListener, type SecureOutcome, SecureRound, type SecureRoundO
 /** The end of an aggregation in one or several sums. */
 export interface CohortOutcome {
   readonly survivors: readonly string[];
-  readonly mean: Float32Array;
+  /** Of the tensors that somebody holds; empty for an evaluation. */
+  readonly mean: Params;
   readonly pooled: SumMetrics;
   /** Of each sum, in the order of groups. */
   readonly proofs: readonly SecureOutcome['proof'][];
@@ -116,7 +118,8 @@ export class SecureCohort {
     try {
       const pooled = sumMetrics(Object.fromEntries(outcomes.map((outcome, i) => [String(i), outcome.pooled])));
       const proofs = outcomes.map(({ proof }) => proof);
-      listener.done({ survivors, mean: aggregate(this.#aggregator, outcomes), pooled, proofs });
+      const { layout } = this.#groups[0]!.round.agreement;
+      listener.done({ survivors, mean: aggregate(this.#aggregator, outcomes, layout), pooled, proofs });
     } catch (error) {
       listener.failed(`secure aggregation: ${FlError.from(error).message}`);
     }

@@ -3,6 +3,7 @@
  * frames, keeps the deadlines of the phases and, when the machine says so, takes the masks off the sum: the only numbers
  * that the coordinator ever sees in the clear.
  */
+import { reduceSums } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
@@ -29,10 +30,10 @@ import { type UnmaskJob, unmaskHere } from './unmask-pool.js';
 
 export interface SecureOutcome {
   readonly survivors: readonly string[];
-  /** Weighted mean of the survivors' values; empty for an evaluation. */
+  /** What the channels make of the survivors' values: weighted means, or sums; empty for an evaluation. */
   readonly mean: Float32Array;
-  /** Sum of the survivors' weights. */
-  readonly weight: number;
+  /** For each tensor, the sum of what multiplied the survivors' values. */
+  readonly weights: readonly number[];
   readonly pooled: SumMetrics;
   /** What the ledger states of it. */
   readonly proof: SecureProof;
@@ -160,7 +161,7 @@ export class SecureRound {
 
   /** The last thing that an aggregation does; by then its deadline has been taken away. */
   async #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): Promise<void> {
-    const { quantize, params, metrics } = this.agreement;
+    const { quantize, params, layout, metrics } = this.agreement;
     const { aggregationId, roster, included } = this.#unmasking!;
     let integers: Int32Array;
     try {
@@ -171,17 +172,23 @@ export class SecureRound {
       return;
     }
     if (this.#cancelled) return;
-    const { values, weight, metrics: measured } = dequantize(quantize, integers);
+    const { values: sums, weight, ownWeights, metrics: measured } = dequantize(quantize, integers);
     const count = output.survivorIds.length;
-    if (!(weight >= count && weight <= count * quantize.weightCap)) {
+    const isPossible = (sum: number, least: number) => sum >= least && sum <= count * quantize.weightCap;
+    if (!isPossible(weight, count) || !ownWeights.every((own) => isPossible(own, 0))) {
       // A vector cannot be looked at, but each honest weight is within these bounds, and random words are not.
-      return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${weight}`);
+      const got = [weight, ...ownWeights].join(', ');
+      return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${got}`);
     }
-    const mean = Float32Array.from(values, (value) => value / weight);
+    const own = ownWeights.values();
+    const weights = layout.map(({ weighs }) =>
+      weighs === 'own' ? own.next().value! : weighs === 'one' ? count : weight,
+    );
+    const mean = reduceSums(layout, { sums, weights });
     const pooled = unflattenMetrics(metrics, measured);
     const rosterIds = roster.members.map(({ id }) => id);
     const proof = proofOf(this.#plan, this.agreement, { ...output, aggregationId, rosterIds, included, integers });
-    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weight, pooled, proof });
+    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weights, pooled, proof });
   }
 }
 

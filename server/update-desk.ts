@@ -2,10 +2,16 @@
  * Where updates come in: what becomes of each upload, from its header alone if possible, and the running sum that the
  * engine's answers put them into. One call has one answer; the engine gives it, except where it is known already.
  */
-import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
+import {
+  contributionLayout,
+  multipliersOf,
+  type PhaseSpec,
+  phaseOfRound,
+  type SummedLayout,
+} from '../shared/channels.js';
 import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
-import type { Layout } from '../shared/params.js';
+import type { Layout, Params } from '../shared/params.js';
 import type { Receipt, RunSpec, UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate, UploadReply } from '../shared/service.js';
 import type { Prepared } from './aggregators/exact-sum.js';
@@ -46,7 +52,7 @@ export class UpdateDesk {
   #sum: { round: number; attempt: number; sum: Gathering } | undefined;
   readonly #offers = new Map<string, Offer[]>();
   /** By phase: asked for with every update. */
-  readonly #layouts = new Map<PhaseSpec, Layout>();
+  readonly #layouts = new Map<PhaseSpec, SummedLayout>();
 
   constructor(around: DeskSurroundings) {
     this.#around = around;
@@ -58,8 +64,8 @@ export class UpdateDesk {
     this.#sum = { round, attempt, sum: createGathering(this.layoutOf(round), aggregator) };
   }
 
-  /** What the updates come to; the sum is over then. */
-  takeMean(): Float32Array {
+  /** What the updates come to, of the tensors that somebody holds; the sum is over then. */
+  takeMean(): Params {
     const mean = this.#sum!.sum.mean();
     this.#sum = undefined;
     return mean;
@@ -80,7 +86,7 @@ export class UpdateDesk {
     return dropReceipt({ run: this.#around.run }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
   }
 
-  layoutOf(round: number): Layout {
+  layoutOf(round: number): SummedLayout {
     const phase = phaseOfRound(this.#around.spec.work.phases, round);
     const layout = this.#layouts.get(phase) ?? contributionLayout(phase);
     this.#layouts.set(phase, layout);
@@ -109,7 +115,7 @@ export class UpdateDesk {
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const update = this.#sum.sum.prepare(values, { weight: weights });
+    const update = this.#sum.sum.prepare(values, { weight: multipliersOf(this.layoutOf(round), weights) });
     if ('reason' in update) {
       const { detail } = update;
       return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });

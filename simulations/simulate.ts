@@ -160,6 +160,7 @@ async function enter(about: {
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
+    privacy: { noiseSecret: signingSeed },
     slice: { index, count: options.clients },
     refuse: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;

@@ -252,7 +252,7 @@ describe('a client', () => {
       ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecureStore(), rng: rngFromSeed(5) },
       ...(enrolled && { enrolled }),
       policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
-      contribute: async () => ({ values: new Float32Array(6), weight: 1, metrics: {} }),
+      contribute: async () => ({ values: new Float32Array(6), weights: [1, 1], metrics: {} }),
       send: (frame) => heard.frames.push(frame),
       ended: (refusal) => heard.ended.push(refusal),
       failed: (error) => heard.failed.push(error),
