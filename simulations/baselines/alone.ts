@@ -3,10 +3,10 @@
  * the same strategy, but without a coordinator in between. Its private tensors are kept from round to round.
  */
 import type { TaskRunner } from '../../client/training/task.js';
-import { createSum } from '../../server/aggregators/exact-sum.js';
+import { createGathering, parseAggregator } from '../../server/aggregators/robust.js';
 import { nextModel } from '../../server/model.js';
 import { parseStrategy } from '../../server/strategies/index.js';
-import { contributionLayout, phaseOfRound } from '../../shared/channels.js';
+import { contributionLayout, multipliersOf, phaseOfRound } from '../../shared/channels.js';
 import { FlError } from '../../shared/errors.js';
 import { type HostTensors, type Params, sizeOf } from '../../shared/params.js';
 import type { RunSpec } from '../../shared/round.js';
@@ -42,12 +42,12 @@ export async function trainAlone({ spec, model, trainer, client, slice, signal }
     const result = await trainer.run({ ...task, ...(slice && { slice }), ...(own && { own }) }, { signal });
     own = result.own ?? own;
     const layout = contributionLayout(phaseOfRound(work.phases, round));
-    const sum = createSum(layout);
+    const sum = createGathering(layout, parseAggregator());
     const { values, weights } = result.contribution;
-    const update = sum.prepare(values, { weight: weights });
+    const update = sum.prepare(values, { weight: multipliersOf(layout, weights) });
     if ('reason' in update) throw new FlError('failed-precondition', `round ${round}: ${update.detail}`);
     sum.addPrepared(update);
-    state = nextModel(state, { layout, values: sum.mean() }, { strategy, round });
+    state = nextModel(state, sum.mean(), { strategy, round });
   }
   return { values: inSharedMemory(state.params.values), ...(own && { own }) };
 }
