@@ -10,6 +10,7 @@ import type { Contribution, PhaseSpec } from '../shared/channels.js';
 import type { MetricSum, SumMetrics } from '../shared/metrics.js';
 import type { HostTensors, TensorSpec } from '../shared/params.js';
 import type { Examples } from '../shared/partition.js';
+import type { RowName } from '../shared/report.js';
 import type { Rng } from '../shared/rng.js';
 import type { Hyper, MaskedMetric, TrainingSpec } from '../shared/round.js';
 
@@ -48,6 +49,39 @@ export interface Manifest {
   maskedMetrics?(hyper: Hyper): readonly MaskedMetric[];
   /** The metric that a person looks at first, and which way is better. */
   readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
+  /** Figures from outside, which the workload's page shows beside ours. */
+  readonly published?: readonly Published[];
+  /** What the workload claims of itself at demo scale; its page says of each whether it holds. */
+  readonly bars?: readonly Bar[];
+}
+
+/** One published figure. */
+export interface Published {
+  readonly metric: string;
+  readonly value: number;
+  /** Paper and table. */
+  readonly source: string;
+  /** What was not as it is here: data, model, budget. */
+  readonly note?: string;
+}
+
+/**
+ * A claim: what is compared lies within `atLeast` and `atMost`. Compared is a row's metric, as the mean over seeds; with
+ * `against`, its difference from another row's, or its ratio to it.
+ */
+export interface Bar {
+  readonly metric: string;
+  readonly row: RowName;
+  /** Whose test data: those of all clients (the default), or each client's own on average. */
+  readonly on?: 'pooled' | 'own';
+  readonly against?: RowName;
+  /** Of `against`; default: `metric`. */
+  readonly againstMetric?: string;
+  readonly by?: 'difference' | 'ratio';
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  /** Why it is a bar, in a few words. */
+  readonly note?: string;
 }
 
 export interface LoadContext {

@@ -21,6 +21,9 @@ export interface MetricsReport {
   readonly perClient: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
+/** The rows that a run is compared by. `local` is the mean over clients that train alone, `local-best` the best of them. */
+export type RowName = 'local' | 'local-best' | 'federated' | 'private' | 'centralised';
+
 /** A row that the run is set beside. */
 export interface BaselineReport extends MetricsReport {
   /** Rounds of one training, and what was done in each. */

@@ -2,12 +2,10 @@
  * The rows that a run is compared by, in the order in which people read them: training alone, the federation, all data in
  * one place. The page, the terminal and the gallery show the same ones.
  */
-import type { MetricsReport, Report } from '../../shared/report.js';
+import type { MetricsReport, Report, RowName } from '../../shared/report.js';
 import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
 import { formatCount } from './format.js';
 import { clientMean, finalValue, metricValue } from './metrics.js';
-
-export type RowName = 'local' | 'local-best' | 'federated' | 'private' | 'centralised';
 
 export interface ComparisonRow {
   readonly name: RowName;
