@@ -10,9 +10,10 @@
 import { FlError, invalidArgument } from './errors.js';
 import { canonicalJson } from './identity.js';
 import { type Accountant, composedEpsilon, type PrivacyUnit, type Release, type Spend } from './privacy/index.js';
+import { dpSteps } from './privacy-steps.js';
 import { boundsOf, isClientLevel, latticeFor } from './private-sum.js';
 import type { Report } from './report.js';
-import type { PrivacySpec, RoundSummary, RunSpec, TrainingSpec, WorkSpec } from './round.js';
+import type { PrivacySpec, RoundSummary, RunSpec, WorkSpec } from './round.js';
 
 /** What one round costs a client that is invited to it, and how such costs are added. */
 export interface PrivacyCost {
@@ -37,20 +38,12 @@ export function costOf(work: WorkSpec): PrivacyCost | undefined {
     const samplingRate = samplingRateOf(privacy);
     const spend: Spend = {
       release: { mechanism: 'gaussian', noiseMultiplier, ...(samplingRate < 1 && { samplingRate }) },
-      count: privateSteps(training, samplingRate),
+      count: dpSteps(training, samplingRate),
     };
     return { unit: 'example', spend, accountant: 'pld', ...terms };
   }
   const releases = work.phases.map((_, at) => latticeFor(work, firstRoundOf(work, at)).release);
   return { unit: 'client', spend: { release: dearest(releases), count: 1 }, accountant: 'rdp', ...terms };
-}
-
-/** DP-SGD steps of a round: an epoch has as many as give each example one chance of being drawn on average. */
-export function privateSteps(
-  { localSteps, localEpochs = 1 }: Pick<TrainingSpec, 'localSteps' | 'localEpochs'>,
-  samplingRate: number,
-): number {
-  return localSteps ?? localEpochs * Math.ceil(1 / samplingRate - 1e-9);
 }
 
 /** @throws FlError invalid-argument when a run with example-level privacy does not say it */

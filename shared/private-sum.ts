@@ -12,13 +12,14 @@
  * Every client weighs 1. Weights that say how many examples a client has would be data too; a 0 or 1 for each tensor says
  * which tensors it holds, which is no secret. Dividing the noisy sum by them is post-processing.
  */
-import { contributionLayout, phaseOfRound, UPDATE_CHANNEL } from './channels.js';
+import { contributionLayout, phaseOfRound, reduceSums, type SummedLayout, UPDATE_CHANNEL } from './channels.js';
 import { FlError, invalidArgument } from './errors.js';
 import { canonicalJson } from './identity.js';
-import { type Layout, layoutOf, sizeOf } from './params.js';
+import { layoutOf, sizeOf } from './params.js';
 import {
   ADAPTIVE_CLIP_DEFAULT,
   adaptClip,
+  addCentralNoise,
   bitNoiseFor,
   type ClipGroup,
   type ClipScope,
@@ -35,8 +36,6 @@ import type { PrivacySpec, RoundPlan, WorkSpec } from './round.js';
 
 /** Name of the number that says whether the update was within the bound. */
 const WITHIN_BOUND = 'privacy/within-bound';
-/** Without secure aggregation sums travel as float32 means: whole numbers below 2^23 survive that exactly. */
-const PLAIN_RING_BITS = 24;
 
 /** A part of the vector that is clipped by itself. */
 interface Part {
@@ -57,10 +56,20 @@ export function isClientLevel(privacy: PrivacySpec | undefined): privacy is Clie
 }
 
 /** The flat layout of what a client sends for a round: its contribution and, with adaptive clipping, one number more. */
-export function vectorLayout(work: WorkSpec, round: number): Layout {
+export function vectorLayout(work: WorkSpec, round: number): SummedLayout {
   const layout = contributionLayout(phaseOfRound(work.phases, round));
   if (!work.privacy?.adaptive) return layout;
-  return layoutOf([...layout, { name: WITHIN_BOUND, shape: [1] }]);
+  return [
+    ...layout,
+    { name: WITHIN_BOUND, shape: [1], offset: sizeOf(layout), size: 1, weighs: 'one', divided: false },
+  ];
+}
+
+/** Bits of a whole number that a client sends: noise beyond 12 deviations, one draw in 10^32, is cut off. */
+export function integerBits(work: WorkSpec, round: number): number {
+  const { valueBits, place, shareVariance } = latticeFor(work, round);
+  const noise = place === 'central' ? 0 : 12 * Math.sqrt(shareVariance);
+  return 1 + Math.ceil(Math.log2(2 ** (valueBits - 1) + noise + 1));
 }
 
 const lattices = new Map<string, LatticePlan>();
@@ -86,7 +95,6 @@ export function latticeFor(work: WorkSpec, round: number): LatticePlan {
     mostSurvivors: cohortMax,
     leastSurvivors: mode === 'distributed' ? Math.min(secure!.survivorsMin, cohortMax) : 1,
     ...(mode === 'distributed' && { colludingFraction: secure!.adversaryFraction }),
-    ringBits: secure === undefined ? PLAIN_RING_BITS : 32,
   };
   return remembered(lattices, canonicalJson(options), () => planLattice(options));
 }
@@ -131,25 +139,47 @@ export function encodePrivately(
   return encodeUpdate(vector, lattice, { signs: rng.split('signs'), rng, share: shareOf(lattice) });
 }
 
-/** The coordinator's noise on a sum of integers; nothing under other modes than central. In place. */
-export function addNoiseOfCoordinator(work: WorkSpec, round: number, sum: Int32Array, rng: Rng): void {
-  const lattice = latticeFor(work, round);
-  if (lattice.place === 'central') shareOf(lattice).addTo(sum, rng.split('noise'));
+export interface PrivateSum {
+  /** One number for each of a contribution, in model units. */
+  readonly sums: Float64Array;
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound: number | undefined;
 }
 
-/** A sum of integers in model units, and with adaptive clipping the noisy sum of signs. */
+/**
+ * What the clients' whole numbers add up to. In mode central this is where the coordinator adds its noise, before anything
+ * else is done with the sum.
+ * @param rng the coordinator's secret; equal ones give equal noise
+ */
 export function decodePrivately(
   plan: Pick<RoundPlan, 'work' | 'round' | 'clippingBound'>,
-  sum: Int32Array,
-): { readonly values: Float64Array; readonly signs: number | undefined } {
+  integers: Int32Array,
+  rng: Rng,
+): PrivateSum {
   const { work, round } = plan;
-  const { granularity, length } = latticeFor(work, round);
-  if (sum.length !== length) throw invalidArgument('sum', `${length} integers`, sum.length);
+  const lattice = latticeFor(work, round);
+  const { granularity, length } = lattice;
+  if (integers.length !== length) throw invalidArgument('sum', `${length} integers`, integers.length);
+  const sum = lattice.place === 'central' ? addCentralNoise(integers, lattice, shareOf(lattice), rng) : integers;
   const parts = partsOf(plan);
-  const values = new Float64Array(parts.at(-1)!.to);
-  for (const { from, to, bound } of parts) for (let i = from; i < to; i++) values[i] = sum[i] * granularity * bound;
-  if (!work.privacy!.adaptive) return { values, signs: undefined };
-  return { values, signs: (sum[length - 1] * granularity) / signUnit(work.privacy!, parts.length) };
+  const sums = new Float64Array(parts.at(-1)!.to);
+  for (const { from, to, bound } of parts) for (let i = from; i < to; i++) sums[i] = sum[i] * granularity * bound;
+  if (!work.privacy!.adaptive) return { sums, withinBound: undefined };
+  return { sums, withinBound: (sum[length - 1] * granularity) / signUnit(work.privacy!, parts.length) };
+}
+
+/**
+ * The mean that moves the model: {@link decodePrivately}, divided as the channels declare.
+ * @param weights by tensor of {@link vectorLayout}: how many clients hold it
+ */
+export function privateMean(
+  plan: Pick<RoundPlan, 'work' | 'round' | 'clippingBound'>,
+  { integers, weights }: { readonly integers: Int32Array; readonly weights: readonly number[] },
+  rng: Rng,
+): { readonly mean: Float32Array; readonly withinBound: number | undefined } {
+  const { sums, withinBound } = decodePrivately(plan, integers, rng);
+  const layout = contributionLayout(phaseOfRound(plan.work.phases, plan.round));
+  return { mean: reduceSums(layout, { sums, weights }), withinBound };
 }
 
 /** The clipping bound of the next round. */

@@ -71,7 +71,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     identity: identityFromSeed(rng.split('coordinator').bytes(32)),
     registry,
     clock: systemClock,
-    rng: rngFromEntropy(),
+    rng: rng.split('coordinator draws'),
     log: silent,
     fatal: fail,
   });

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { updateChannel } from '../../shared/channels.js';
-import { checkPrivacySpec, costOf, epsilonAfter, privateSteps } from '../../shared/privacy-cost.js';
-import {
-  adaptedBound,
-  addNoiseOfCoordinator,
-  decodePrivately,
-  encodePrivately,
-  latticeFor,
-} from '../../shared/private-sum.js';
+import { checkPrivacySpec, costOf, epsilonAfter } from '../../shared/privacy-cost.js';
+import { adaptedBound, decodePrivately, encodePrivately, latticeFor } from '../../shared/private-sum.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { PrivacySpec, RunSpec, WorkSpec } from '../../shared/round.js';
 
@@ -42,8 +36,7 @@ function sumOf(work: WorkSpec, updates: readonly Float32Array[], clippingBound?:
       sum[i] += value;
     });
   });
-  addNoiseOfCoordinator(work, 1, sum, rng.split('coordinator'));
-  return decodePrivately(plan, sum);
+  return decodePrivately(plan, sum, rng.split('coordinator'));
 }
 
 function gaussian(size: number, norm: number, label: string): Float32Array {
@@ -58,7 +51,7 @@ describe('private sums', () => {
     it(`${mode}: the sum of clipped updates, with noise of the deviation that was stated`, () => {
       const clients = 40;
       const updates = Array.from({ length: clients }, (_, i) => gaussian(SIZE, i % 2 === 0 ? 1 : 6, `update ${i}`));
-      const { values } = sumOf(workWith({ mode }), updates);
+      const { sums: values } = sumOf(workWith({ mode }), updates);
       const clipped = updates.map((update, i) => update.map((value) => (i % 2 === 0 ? value : value / 3)));
       const noise = values.map((value, at) => value - clipped.reduce((total, update) => total + update[at], 0));
       // z C of the coordinator; z C from each; or as many shares as there are clients, each made for 20 of them
@@ -89,9 +82,9 @@ describe('private sums', () => {
     };
     const work = workWith({}, { phases: [{ name: 'train', channels: [updateChannel(MODEL), prototypes] }] });
     const update = gaussian(SIZE, 6, 'u');
-    const sums = gaussian(SIZE, 30, 'p');
-    const { values } = sumOf(work, [Float32Array.from([...update, ...sums])]);
-    const noise = values.map((value, i) => (i < SIZE ? value - update[i] / 3 : (value - sums[i - SIZE] / 3) / 5));
+    const prototype = gaussian(SIZE, 30, 'p');
+    const { sums: values } = sumOf(work, [Float32Array.from([...update, ...prototype])]);
+    const noise = values.map((value, i) => (i < SIZE ? value - update[i] / 3 : (value - prototype[i - SIZE] / 3) / 5));
     const measured = Math.sqrt(noise.reduce((squares, value) => squares + value * value, 0) / (2 * SIZE));
     assert.ok(Math.abs(measured / (0.5 * 2 * Math.SQRT2) - 1) < 5 / Math.sqrt(4 * SIZE), String(measured));
   });
@@ -108,7 +101,7 @@ describe('private sums', () => {
     for (const start of [0.1, 5]) {
       let bound = start;
       for (let round = 0; round < 60; round++) {
-        bound = adaptedBound(bound, sumOf(work, updates, bound).signs!, updates.length);
+        bound = adaptedBound(bound, sumOf(work, updates, bound).withinBound!, updates.length);
       }
       assert.ok(bound > 0.75 && bound < 1.25, `from ${start} to ${bound}, median norm 1`);
     }
@@ -119,12 +112,6 @@ describe('private sums', () => {
       () => latticeFor(workWith({ adaptive: true, cohortMax: 5 }), 1),
       /clipping-bound adaptive.*at least 6/,
     );
-  });
-
-  it('counts the steps of DP-SGD by the sampling rate', () => {
-    assert.equal(privateSteps({ localEpochs: 2 }, 0.05), 40);
-    assert.equal(privateSteps({ localEpochs: 1 }, 0.3), 4);
-    assert.equal(privateSteps({ localSteps: 7 }, 0.3), 7);
   });
 
   it('adds up example-level steps as the accountant does', () => {
