@@ -12,7 +12,7 @@ import type { HostTensors, TensorSpec } from '../shared/params.js';
 import type { Examples } from '../shared/partition.js';
 import type { RowName } from '../shared/report.js';
 import type { Rng } from '../shared/rng.js';
-import type { Hyper, MaskedMetric, TrainingSpec } from '../shared/round.js';
+import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/round.js';
 
 export type ScaleName = 'smoke' | 'demo' | 'full';
 export type Split = 'train' | 'test';
@@ -27,8 +27,21 @@ export interface Scale {
   readonly partition: string;
   readonly strategy?: string;
   readonly training: Pick<TrainingSpec, 'batchSize' | 'clientLr'> & Partial<TrainingSpec>;
+  /** How the private run of `--baselines all` differs, as `simulate` names it; default: `{ privacy: 'distributed' }`. */
+  readonly private?: PrivateSettings;
   /** The workload's own settings: sizes of the model and of the data. */
   readonly hyper: Hyper;
+}
+
+export interface PrivateSettings {
+  readonly privacy: PrivacySpec['mode'];
+  readonly 'noise-multiplier'?: number;
+  readonly 'clipping-bound'?: number | 'adaptive';
+  readonly delta?: number;
+  readonly 'sampling-rate'?: number;
+  readonly 'client-lr'?: number;
+  readonly 'server-lr'?: number;
+  readonly momentum?: number;
 }
 
 export interface Manifest {

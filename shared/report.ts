@@ -28,7 +28,7 @@ export type RowName = 'local' | 'local-best' | 'federated' | 'private' | 'centra
 export interface BaselineReport extends MetricsReport {
   /** Rounds of one training, and what was done in each. */
   readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
-  /** Trainings that diverged, by client (or `centralised`), with the reason; they are in no figure. */
+  /** Trainings that came to nothing, by client (or row), with the reason; they are in no figure. */
   readonly failures?: Readonly<Record<string, string>>;
 }
 

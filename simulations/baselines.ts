@@ -6,9 +6,10 @@ import type { Report } from '../shared/report.js';
 import { centralised } from './baselines/centralised.js';
 import type { Baseline, BaselineInput } from './baselines/input.js';
 import { localOnly } from './baselines/local.js';
+import { privateFederation } from './baselines/private.js';
 
 /** The longest first: it is one chain of rounds, beside which the others find room. */
-const ROWS: readonly Baseline[] = [centralised, localOnly];
+const ROWS: readonly Baseline[] = [centralised, privateFederation, localOnly];
 
 /** All rows, at once. Equal input gives equal bits, however wide the trainer is. @throws FlError aborted by the signal */
 export async function baselines(input: BaselineInput): Promise<Report['baselines']> {

@@ -3,6 +3,7 @@
  * loopback; only the network and the machines are pretended. Equal seeds give equal models, to the bit, whatever the
  * transport and however many workers train.
  */
+import { join } from 'node:path';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
 import { Participant, type ParticipantOptions } from '../client/participant.js';
 import { modelReader, planReader } from '../client/plan.js';
@@ -47,6 +48,8 @@ export interface SimulationOptions {
   /** Probability that a client drops out of a round. */
   readonly dropout: number;
   readonly baselines: 'none' | 'all';
+  /** With baselines: the run that is made again with privacy; absent: none is. */
+  readonly privateSpec?: RunSpec;
   /** The run directory; must not hold a run. */
   readonly directory: string;
   readonly command?: string;
@@ -190,6 +193,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     trainExamples: shares.train.map(({ length }) => length),
     admit: limiter(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
+    ...(options.privateSpec && { runPrivate: () => simulatePrivately(options, options.privateSpec!) }),
     ...(onBaseline && { onProgress: onBaseline }),
     ...(signal && { signal }),
   };
@@ -197,6 +201,12 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     if (signal?.aborted) return {}; // the run itself has ended well: its report is written
     throw thrown;
   });
+}
+
+async function simulatePrivately(options: SimulationOptions, spec: RunSpec): Promise<Report> {
+  const { onEvent: _, onBaseline: __, command: ___, privateSpec: ____, ...rest } = options;
+  const directory = join(options.directory, 'private');
+  return (await simulate({ ...rest, spec, directory, baselines: 'none' })).report;
 }
 
 function runId({ work }: RunSpec): string {

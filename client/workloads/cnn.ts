@@ -48,6 +48,7 @@ export const cnn = defineWorkload<ImageData>({
       { metric: 'test.accuracy', row: 'federated', against: 'local', atLeast: 0.1 },
       { metric: 'test.accuracy', row: 'federated', against: 'local', on: 'own', atLeast: 0 },
       { metric: 'test.accuracy', row: 'federated', against: 'centralised', atLeast: -0.05 },
+      { metric: 'test.accuracy', row: 'private', against: 'local', atLeast: 0 },
     ],
     maskedMetrics: (hyper) => [
       { name: 'accuracy', size: 1, max: 1 },
@@ -62,6 +63,7 @@ export const cnn = defineWorkload<ImageData>({
         rounds: 3,
         partition: 'iid',
         training: { localEpochs: 3, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
+        private: { privacy: 'example' },
         hyper: { ...DEMO, data: 'drawn', filters: 4, 'image-size': 12, 'train-examples': 480, 'test-examples': 100 },
       },
       demo: {
@@ -70,6 +72,8 @@ export const cnn = defineWorkload<ImageData>({
         rounds: 12,
         partition: 'dirichlet:10',
         training: { localEpochs: 1, batchSize: 20, clientLr: 0.02, momentum: 0.9 },
+        // lots of 20 among the 300 images of a client
+        private: { privacy: 'example', 'noise-multiplier': 1, 'sampling-rate': 20 / 300, 'client-lr': 0.05 },
         hyper: DEMO,
       },
       full: {

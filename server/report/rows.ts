@@ -2,9 +2,9 @@
  * The rows that a run is compared by, in the order in which people read them: training alone, the federation, all data in
  * one place. The page, the terminal and the gallery show the same ones.
  */
-import type { MetricsReport, Report, RowName } from '../../shared/report.js';
+import type { MetricsReport, PrivateReport, Report, RowName } from '../../shared/report.js';
 import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
-import { formatCount } from './format.js';
+import { formatCount, formatNumber } from './format.js';
 import { clientMean, finalValue, metricValue } from './metrics.js';
 
 export interface ComparisonRow {
@@ -31,7 +31,7 @@ export function comparisonRows(report: Report): ComparisonRow[] {
       pooled: (metric) => finalValue(report, metric),
       own: (metric) => clientMean(report.final, metric),
     },
-    ...(hidden ? [rowOf('private', PRIVATE, 'fed', hidden)] : []),
+    ...(hidden ? [rowOf('private', `${PRIVATE}${spent(hidden)}`, 'fed', hidden)] : []),
     ...(centralised ? [rowOf('centralised', CENTRAL, 'central', centralised)] : []),
   ];
 }
@@ -46,6 +46,11 @@ function picked({ baselines: { local } }: Report): string {
   const trained = Object.keys(local?.perClient ?? {}).length;
   const clients = local?.clients ?? trained;
   return trained === clients ? '' : ` (${formatCount(trained)} of ${formatCount(clients)})`;
+}
+
+/** " (ε 4.2)" */
+function spent({ privacy }: PrivateReport): string {
+  return privacy === null ? '' : ` (ε ${formatNumber(privacy.epsilon)})`;
 }
 
 function only(perClient: MetricsReport['perClient'], client: string): MetricsReport['perClient'] {

@@ -20,6 +20,8 @@ export interface BaselineInput {
   readonly figures: (sums: SumMetrics) => Record<string, number>;
   /** The metric that the best client is chosen by, as `figures` names it. */
   readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
+  /** Makes the run again with privacy; absent: that row is left out. */
+  readonly runPrivate?: () => Promise<Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>>;
   readonly onProgress?: (what: string) => void;
   readonly signal?: AbortSignal;
 }

@@ -73,7 +73,7 @@ function headlineTable({ headline: { better } }: Manifest, results: Results, met
 
 function failures({ seeds }: Results): string[] {
   return seeds.flatMap(({ seed, failures: found }) =>
-    Object.entries(found).map(([who, why]) => `\nSeed ${seed}: ${text(who)} diverged (${text(why)}).`),
+    Object.entries(found).map(([who, why]) => `\nSeed ${seed}: ${text(who)} failed (${text(why)}).`),
   );
 }
 

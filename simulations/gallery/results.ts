@@ -42,7 +42,7 @@ export interface SeedResult {
   readonly secureAggregation: boolean;
   readonly privacy: Report['privacy'];
   readonly rows: readonly RowResult[];
-  /** Trainings that diverged, and why. */
+  /** Trainings that came to nothing, and why. */
   readonly failures: Readonly<Record<string, string>>;
 }
 

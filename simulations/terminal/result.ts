@@ -45,13 +45,13 @@ function table(report: Report, { metric, better }: Headline): string[] {
   return [
     `${title.padEnd(width)}${'pooled test'.padStart(13)}${'own test'.padStart(13)}`,
     ...rows.map((row) => `${row.label.toLowerCase().padEnd(width)}${cell(row.pooled(metric))}${cell(row.own(metric))}`),
-    ...diverged(report),
+    ...failures(report),
   ];
 }
 
-function diverged({ baselines: { local, centralised } }: Report): string[] {
-  return Object.entries({ ...local?.failures, ...centralised?.failures }).map(
-    ([who, why]) => `diverged: ${plain(who)}: ${plain(why)}`,
+function failures({ baselines: { local, centralised, private: hidden } }: Report): string[] {
+  return Object.entries({ ...local?.failures, ...centralised?.failures, ...hidden?.failures }).map(
+    ([who, why]) => `failed: ${plain(who)}: ${plain(why)}`,
   );
 }
 

@@ -15,9 +15,11 @@ import { createTaskRunner, type Task, type TaskRunner } from '../../client/train
 import { defineWorkload, type Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import { meansOf } from '../../shared/metrics.js';
+import type { Report } from '../../shared/report.js';
 import type { SecureSpec } from '../../shared/round.js';
 import { evenly } from '../../simulations/baselines/local.js';
-import { baselines } from '../../simulations/baselines.js';
+import { privateFederation, privateSpecOf } from '../../simulations/baselines/private.js';
+import { type BaselineInput, baselines } from '../../simulations/baselines.js';
 import { checkConfig, resolve } from '../../simulations/config.js';
 import { type SimulationOptions, simulate } from '../../simulations/simulate.js';
 
@@ -212,5 +214,48 @@ describe('clients that train alone', () => {
     assert.deepEqual(evenly(3, 10), [0, 1, 2]);
     assert.deepEqual(evenly(100, 4), [0, 25, 50, 75]);
     assert.deepEqual(evenly(0, 10), []);
+  });
+});
+
+describe('the private row', () => {
+  const masked: Workload<Float32Array> = { ...numbers, manifest: { ...numbers.manifest, phases: undefined } };
+  const settings = (config: Record<string, unknown> = {}) =>
+    checkConfig({ workload: 'numbers', scale: 'smoke', baselines: 'all', ...config }, 'test');
+
+  it('is the run with secure aggregation and the noise that the manifest asks for', () => {
+    const { smoke } = masked.manifest.scales;
+    const how = { privacy: 'distributed', 'noise-multiplier': 0.5, 'client-lr': 0.1 } as const;
+    const scales = { ...masked.manifest.scales, smoke: { ...smoke, private: how } };
+    const made = privateSpecOf(settings(), { ...masked, manifest: { ...masked.manifest, scales } });
+    assert.ok('spec' in made, JSON.stringify(made));
+    const { engine, work } = made.spec;
+    assert.deepEqual([engine.secure, work.privacy?.mode, work.privacy?.noiseMultiplier], [true, 'distributed', 0.5]);
+    assert.equal(work.training.clientLr, 0.1);
+    assert.equal(work.training.localSteps, resolve(settings(), masked).spec.work.training.localSteps);
+  });
+
+  for (const [why, config, manifest] of [
+    ['the run itself is', { privacy: 'central' }, {}],
+    ['numbers does not declare maskedMetrics', {}, { maskedMetrics: undefined }],
+    ['cohort: expected at least 3 with secure-aggregation, got 2', { cohort: 2 }, {}],
+    ['privacy: workload numbers cannot protect one client: it is made for privacy example', {}, { privacyUnits: [] }],
+  ] as const) {
+    it(`is left out, with the reason: ${why}`, () => {
+      const workload = { ...masked, manifest: { ...masked.manifest, ...manifest } };
+      assert.deepEqual(privateSpecOf(settings(config), workload), { why });
+    });
+  }
+
+  it('has the figures and the ε of that run, or says why there are none', async () => {
+    const privacy = { mode: 'distributed', epsilon: 3, delta: 1e-5, accountant: 'pld', budget: null };
+    const final = { metrics: { 'test.error': 2 }, perClient: {} };
+    const ended = { status: 'completed', reason: null, final, rounds: [], privacy } as const;
+    const row = (report: Omit<typeof ended, 'status' | 'reason'> & Pick<Report, 'status' | 'reason'>) =>
+      privateFederation({ runPrivate: async () => report } as unknown as BaselineInput);
+    assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 } } });
+    assert.deepEqual(await row({ ...ended, status: 'failed', reason: 'too few' }), {
+      private: { metrics: {}, perClient: {}, privacy, work: { rounds: 0 }, failures: { private: 'too few' } },
+    });
+    assert.deepEqual(await privateFederation({} as BaselineInput), {});
   });
 });

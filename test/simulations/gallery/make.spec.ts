@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatNumber } from '../../../server/report/format.js';
 import { finalValue, formatMetric } from '../../../server/report/metrics.js';
 import type { Report } from '../../../shared/report.js';
 import { outcome, ROOT, withFolder } from '../../e2e/support.js';
@@ -28,10 +29,12 @@ describe('npm run gallery', function () {
         [1, 2],
       );
       const page = await readFile(join(cwd, 'pages', 'cnn.md'), 'utf8');
+      const epsilon = formatNumber(reports[0].baselines.private!.privacy!.epsilon);
       const figure = (value: number) => formatMetric('test.accuracy', value);
       for (const [label, of] of [
         ['Each client alone', (report: Report) => report.baselines.local!.metrics['test.accuracy']],
         ['**Federated**', (report: Report) => finalValue(report, 'test.accuracy')!],
+        [`Federated, private (ε ${epsilon})`, (report: Report) => report.baselines.private!.metrics['test.accuracy']],
         ['All data in one place', (report: Report) => report.baselines.centralised!.metrics['test.accuracy']],
       ] as const) {
         const [a, b] = reports.map(of);

@@ -91,13 +91,13 @@ describe("a workload's page", () => {
     assert.ok(index.includes('| gcn | Power of \\| CNNs | accuracy | – | – | – | – | not run yet |'));
   });
 
-  it('names who diverged', () => {
+  it('names whose training failed', () => {
     const [first, second] = runs();
     const { local } = first.report.baselines;
     const failures = { c3: 'loss is not finite' };
     const report = { ...first.report, baselines: { ...first.report.baselines, local: { ...local!, failures } } };
     const text = pageOf(manifest, resultsOf([{ ...first, report }, second], { pictures: [], texts: [] }));
-    assert.ok(text.includes('\nSeed 2: c3 diverged (loss is not finite).\n'));
+    assert.ok(text.includes('\nSeed 2: c3 failed (loss is not finite).\n'));
   });
 
   it('tells what the private federation spends', () => {
@@ -107,7 +107,7 @@ describe("a workload's page", () => {
       return { ...rest, report: { ...report, baselines: { ...report.baselines, private: row } } };
     });
     const text = pageOf(manifest, resultsOf(hidden, { pictures: [], texts: [] }));
-    assert.ok(text.includes('\n| Federated, private | **70.0 %** (70.0 %, 70.0 %) | – |\n'));
+    assert.ok(text.includes('\n| Federated, private (ε 4.25) | **70.0 %** (70.0 %, 70.0 %) | – |\n'));
     assert.ok(text.includes('The private federation spends ε = 4.25'));
   });
 });

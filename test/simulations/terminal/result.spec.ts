@@ -21,7 +21,7 @@ describe('result of a simulation', () => {
     ]);
   });
 
-  it('names the best client alone, how many trained alone, and who diverged', () => {
+  it('names the best client alone, how many trained alone, and whose training failed', () => {
     const report = sampleReport({ rounds: 3, clients: 2 });
     const { local } = report.baselines;
     const best = { client: 'c2', metrics: { 'test.accuracy': 0.5 } };
@@ -34,7 +34,7 @@ describe('result of a simulation', () => {
       'best client alone                 50.0 %       57.0 %',
       'federated                         92.4 %        6.5 %',
       'all data in one place             95.3 %            -',
-      'diverged: c9: loss is not finite',
+      'failed: c9: loss is not finite',
     ]);
   });
 
