@@ -15,7 +15,7 @@ import { connectGrpc } from './grpc.js';
 import { headsFile } from './heads.js';
 import { Participant } from './participant.js';
 import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
-import { openAccount } from './privacy-account.js';
+import { openAccount, type PrivacyAccount } from './privacy-account.js';
 import { fileSecureStore } from './secure-store.js';
 import { fileStore } from './store.js';
 import { createTrainerPool } from './training/pool.js';
@@ -123,7 +123,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     store: await fileStore(directory),
     keepHead: await headsFile(directory),
     trainer,
-    privacy: { noiseSecret: signingSeed, account },
+    privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
     ...(slice && { slice }),
     refuse: (plan) => {
       const isTraining = plan.kind === 'train';
@@ -143,6 +143,19 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     unlock();
   };
   return { done: participant.done.finally(close), stop: close };
+}
+
+/** The account, which says what one example has been charged whenever that grows. */
+function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge'> {
+  return {
+    async charge(plan) {
+      const before = account.epsilon;
+      await account.charge(plan);
+      if (account.epsilon === before) return;
+      const epsilon = Number(account.epsilon.toPrecision(4));
+      say(`privacy: one example here has been charged epsilon ${epsilon} at delta ${account.delta}, over all runs`);
+    },
+  };
 }
 
 /** The list that the policy names, beside the policy. */

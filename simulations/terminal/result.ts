@@ -57,9 +57,10 @@ function failures({ baselines: { local, centralised, private: hidden } }: Report
 
 function privacyLine({ privacy }: Report): string[] {
   if (privacy === null) return [];
+  const unit = privacy.mode === 'example' ? 'example of any client' : 'client';
   const budget = privacy.budget === null ? '' : ` of ${privacy.budget}`;
   return [
-    `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} (${plain(privacy.mode)})`,
+    `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} for one ${unit}; ${plain(privacy.mode)} noise`,
   ];
 }
 
