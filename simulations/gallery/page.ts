@@ -127,7 +127,8 @@ function claims({ bars = [] }: Manifest, results: Results): string[] {
     found(checked),
     checked.isMet ? 'met' : '**not met**',
   ]);
-  return ['## Claims', table(['claim, on the mean over seeds', 'required', 'found', ''], rows, [1, 2])];
+  const elsewhere = results.scale === 'demo' ? [] : ['They are made for scale `demo`.'];
+  return ['## Claims', ...elsewhere, table(['claim, on the mean over seeds', 'required', 'found', ''], rows, [1, 2])];
 }
 
 function found({ found: mean, bySeed: each, format }: CheckedBar): string {
