@@ -89,18 +89,20 @@ export function spread(metric: string, values: readonly (number | null)[]): stri
 }
 
 function privacy({ seeds }: Results): string[] {
-  const [{ privacy: spent, secureAggregation, rows }] = seeds;
-  const hidden = rows.find(({ name }) => name === 'private');
-  const lines: string[] = [];
-  if (spent !== null) {
-    lines.push(
-      `Privacy of the run: ε = ${formatNumber(spent.epsilon)} at δ = ${formatNumber(spent.delta)} (${spent.mode}).`,
-    );
+  const [{ secureAggregation, rows }] = seeds;
+  const lines = rows.flatMap(({ name, label, privacy: spent }) => {
+    if (spent === undefined) return [];
+    const { mode, epsilon, delta } = spent;
+    const unit = mode === 'example' ? 'each single example' : 'each client as a whole';
+    const masked = name === 'private' || secureAggregation ? ', under secure aggregation' : '';
+    const who = label.replace(/ \(.*\)$/, '');
+    return [
+      `${who}: ε = ${formatNumber(epsilon)} at δ = ${formatNumber(delta)} for ${unit} (\`${text(mode)}\`)${masked}.`,
+    ];
+  });
+  if (rows.some(({ name }) => name === 'private') || secureAggregation) {
+    lines.push('Under secure aggregation nobody sees the figures of one client.');
   }
-  if (hidden?.epsilon !== undefined) {
-    lines.push(`The private federation spends ε = ${formatNumber(hidden.epsilon)}, under secure aggregation.`);
-  }
-  if (secureAggregation) lines.push('Under secure aggregation nobody sees the figures of one client.');
   return lines.length === 0 ? [] : [lines.join(' ')];
 }
 

@@ -18,7 +18,7 @@ export interface RowResult {
   readonly pooled: Figures;
   /** On each client's own, the mean over clients. */
   readonly own: Figures;
-  readonly epsilon?: number;
+  readonly privacy?: NonNullable<Report['privacy']>;
 }
 
 export interface SeedResult {
@@ -40,7 +40,6 @@ export interface SeedResult {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly secureAggregation: boolean;
-  readonly privacy: Report['privacy'];
   readonly rows: readonly RowResult[];
   /** Trainings that came to nothing, and why. */
   readonly failures: Readonly<Record<string, string>>;
@@ -100,7 +99,6 @@ export function seedResult(report: Report, facts: RunFacts): SeedResult {
     bytesUp: perRound(total(report, ({ bytesUp }) => bytesUp)),
     bytesDown: perRound(total(report, ({ bytesDown }) => bytesDown)),
     secureAggregation: report.secureAggregation === true,
-    privacy: report.privacy,
     rows: rowsOf(report),
     failures: { ...local.failures, ...centralised.failures, ...report.baselines.private?.failures },
   };
@@ -108,12 +106,12 @@ export function seedResult(report: Report, facts: RunFacts): SeedResult {
 
 function rowsOf(report: Report): RowResult[] {
   const names = metricNames(report).filter((name) => !name.startsWith('train.'));
-  const epsilonOf = { federated: report.privacy, private: report.baselines.private?.privacy } as const;
+  const privacyOf = { federated: report.privacy, private: report.baselines.private?.privacy } as const;
   return comparisonRows(report).map(({ name, label, pooled, own }) => {
     const pick = (of: (metric: string) => number | null) =>
       Object.fromEntries(names.flatMap((metric) => ((value) => (value === null ? [] : [[metric, value]]))(of(metric))));
-    const privacy = name === 'federated' || name === 'private' ? epsilonOf[name] : null;
-    return { name, label, pooled: pick(pooled), own: pick(own), ...(privacy && { epsilon: privacy.epsilon }) };
+    const privacy = name === 'federated' || name === 'private' ? privacyOf[name] : null;
+    return { name, label, pooled: pick(pooled), own: pick(own), ...(privacy && { privacy }) };
   });
 }
 

@@ -108,7 +108,8 @@ describe("a workload's page", () => {
     });
     const text = pageOf(manifest, resultsOf(hidden, { pictures: [], texts: [] }));
     assert.ok(text.includes('\n| Federated, private (ε 4.25) | **70.0 %** (70.0 %, 70.0 %) | – |\n'));
-    assert.ok(text.includes('The private federation spends ε = 4.25'));
+    const spent = 'ε = 4.25 at δ = 0.00001 for each client as a whole (`distributed`), under secure aggregation.';
+    assert.ok(text.includes(`\nFederated, private: ${spent}`));
   });
 });
 
