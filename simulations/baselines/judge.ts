@@ -8,7 +8,7 @@ type Judged = Readonly<Record<string, SumMetrics>>;
 
 /**
  * Sums by client, each on its own test data as it takes it; together they are the pooled test set. Private tensors are
- * those that were trained with the model, whoever's data it is.
+ * those that were trained with the model, whichever client is tested.
  */
 export async function judge(
   { spec, clients, trainer, admit, signal }: BaselineInput,
