@@ -29,6 +29,8 @@ const HEIGHT = 420;
 const AREA = { left: 72, right: WIDTH - 24, top: 64, bottom: HEIGHT - 60 };
 const COLOURS = ['#1d4ed8', '#dc2626', '#047857', '#b45309'];
 const TICKS = 5;
+/** Part of an axis that is left free at both ends. */
+const MARGIN = 0.06;
 
 /** UTF-8 of the SVG. @throws RangeError without a point, or with one that is not finite or not above 0 on a log axis */
 export function linePlot({ title, x, y, series, rules = [] }: LinePlot): Uint8Array {
@@ -75,7 +77,9 @@ function scaleOf(axis: PlotAxis, values: readonly number[], [from, to]: readonly
   const [least, most] = axis.range ?? [Math.min(...values), Math.max(...values)];
   const [low, high] = [transform(least), transform(most)];
   const span = high - low || 1;
-  const at = (value: number) => from + ((transform(value) - low) / span) * (to - from);
+  const margin = axis.range === undefined ? MARGIN : 0; // so that no marker lies on the frame
+  const inner = (share: number) => margin + share * (1 - 2 * margin);
+  const at = (value: number) => from + inner((transform(value) - low) / span) * (to - from);
   const { format = (value: number) => String(Number(value.toPrecision(3))) } = axis;
   const even = Array.from({ length: TICKS }, (_, i) => low + (i * span) / (TICKS - 1));
   const marks = isLog ? [...new Set(values)].sort((a, b) => a - b) : even; // on a log axis the measured places

@@ -4,6 +4,7 @@ import { linePlot } from '../artefacts/line-plot.js';
 import type { Artefact } from '../workload.js';
 import { psnr } from './gradient-inversion.js';
 import type { AttackPlan, View } from './privacy-demo-attack.js';
+import type { Curve, CurvePlan } from './privacy-demo-curve.js';
 
 /** An image closer than the average image by this much tells more of it than its being an image of the set. */
 const LEAK_DB = 1;
@@ -42,21 +43,18 @@ export function attackArtefact(views: readonly View[], about: About): Artefact {
   };
 }
 
-/** One training run under DP-SGD. */
-export interface CurvePoint {
-  readonly noiseMultiplier: number;
-  readonly epsilon: number;
-  readonly accuracy: number;
-}
-
 export function curveArtefact(
-  points: readonly CurvePoint[],
-  { withoutNoise, delta, steps }: { withoutNoise: number; delta: number; steps: number },
+  { points, withoutNoise }: Curve,
+  { delta, steps, samplingRate }: Pick<CurvePlan<unknown>, 'delta' | 'steps' | 'samplingRate'>,
 ): Artefact {
   const percent = (value: number) => `${(100 * value).toFixed(1)}%`;
   const bytes = linePlot({
-    title: `Accuracy against ε: ${steps} steps of DP-SGD on all training data, δ = ${delta}`,
-    x: { label: 'ε (less is more private)', scale: 'log', format: (epsilon) => epsilon.toPrecision(2) },
+    title: `What privacy costs: accuracy against ε at δ = ${delta.toExponential()}`,
+    x: {
+      label: `ε of ${steps} steps of DP-SGD on all training data, sampling rate ${samplingRate}; less is more private`,
+      scale: 'log',
+      format: short,
+    },
     y: { label: 'test accuracy', range: [0, 1], format: (value) => `${Math.round(100 * value)}%` },
     series: [
       {
@@ -66,9 +64,7 @@ export function curveArtefact(
     ],
     rules: [{ y: withoutNoise, label: `clipped, without noise: ${percent(withoutNoise)}` }],
   });
-  const figures = points
-    .map(({ epsilon, accuracy }) => `${percent(accuracy)} at ε ${epsilon.toPrecision(2)}`)
-    .join(', ');
+  const figures = points.map(({ epsilon, accuracy }) => `${percent(accuracy)} at ε ${short(epsilon)}`).join(', ');
   return { path: 'epsilon-curve.svg', mime: 'image/svg+xml', title: `What privacy costs: ${figures}`, bytes };
 }
 
@@ -84,6 +80,10 @@ function captionOf(name: View['name'], { clients, batch, noiseMultiplier }: Abou
     case 'sum of batches':
       return `sum ${clients} x ${batch}`;
   }
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(2)));
 }
 
 function mean(values: readonly number[]): number {

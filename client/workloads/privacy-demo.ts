@@ -14,15 +14,17 @@ import { invalidArgument } from '../../shared/errors.js';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import type { Hyper } from '../../shared/round.js';
-import { convolution, dense } from '../backends/layers.js';
 import { type ImageData, type ImageSet, loadImages } from '../data/images.js';
 import { defineWorkload, type TensorMap } from '../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
-import { flatten } from './layers.js';
+import { conv, dense, flatten } from './layers.js';
 import { type AttackPlan, attack } from './privacy-demo-attack.js';
-import { attackArtefact } from './privacy-demo-pictures.js';
+import { type CurvePlan, epsilonCurve } from './privacy-demo-curve.js';
+import { attackArtefact, curveArtefact } from './privacy-demo-pictures.js';
 
 const CLASSES = 10;
+/** Below one over the number of training images. */
+const DELTA = 1e-5;
 
 const DEMO: Hyper = {
   data: 'mnist', // or fashion-mnist
@@ -35,6 +37,10 @@ const DEMO: Hyper = {
   'sum-batch': 20, // examples in the gradient of each
   'clipping-bound': 1, // of one example's gradient
   'noise-multiplier': 1, // deviation of the noise over the clipping bound
+  'curve-noise': '4 2 1 0.6', // noise multipliers of the curve
+  'curve-steps': 200,
+  'curve-rate': 0.02, // chance of an example to be in a step
+  'curve-lr': 1,
 };
 
 export const privacyDemo = defineWorkload<ImageData>({
@@ -64,8 +70,12 @@ export const privacyDemo = defineWorkload<ImageData>({
           'train-examples': 480,
           'test-examples': 100,
           victims: 1,
-          'attack-iterations': 40,
+          'attack-iterations': 20,
           'sum-batch': 2,
+          'curve-noise': '1',
+          'curve-steps': 5,
+          'curve-rate': 0.1,
+          'curve-lr': 3,
         },
       },
       demo: {
@@ -145,6 +155,8 @@ export const privacyDemo = defineWorkload<ImageData>({
   async *artefacts({ data, hyper, rng }) {
     const plan = attackPlan(data, hyper, rng.split('attack'));
     yield attackArtefact(await attack(plan), { ...plan, average: averageImage(data.train) });
+    const curve = curvePlan(data, hyper, rng.split('curve'));
+    yield curveArtefact(await epsilonCurve(curve), curve);
   },
 });
 
@@ -173,6 +185,21 @@ function attackPlan(data: ImageData, hyper: Hyper, rng: Rng): AttackPlan {
   };
 }
 
+function curvePlan(data: ImageData, hyper: Hyper, rng: Rng): CurvePlan<ImageData> {
+  const noiseMultipliers = String(hyper['curve-noise']).split(' ').map(Number);
+  if (!noiseMultipliers.every((noise) => noise > 0)) {
+    throw invalidArgument('hyper.curve-noise', 'numbers above 0', hyper['curve-noise']);
+  }
+  return {
+    ...{ workload: privacyDemo, data, hyper, rng, noiseMultipliers },
+    steps: hyperInteger(hyper, 'curve-steps', 1),
+    samplingRate: hyperNumber(hyper, 'curve-rate'),
+    clippingBound: hyperNumber(hyper, 'clipping-bound'),
+    learningRate: hyperNumber(hyper, 'curve-lr'),
+    delta: DELTA,
+  };
+}
+
 /** Kernel with stdDev 1 / √fan-in (LeCun et al. 1998, Efficient BackProp, section 4.6) and bias 0. */
 function tanhLayer(rng: Rng, name: string, shape: readonly number[]): HostTensors {
   const outputs = shape[shape.length - 1];
@@ -187,9 +214,8 @@ function tanhLayer(rng: Rng, name: string, shape: readonly number[]): HostTensor
 
 /** [batch, height, width, 1] -> [batch, 10] */
 function logitsOf(params: TensorMap, images: tf.Tensor): tf.Tensor2D {
-  const conv = (name: string, x: tf.Tensor) =>
-    tf.tanh(convolution(tf, x, params[`${name}/kernel`], params[`${name}/bias`], { stride: 2 }));
-  return dense(tf, flatten(conv('conv2', conv('conv1', images))), params['logits/kernel'], params['logits/bias']);
+  const maps = tf.tanh(conv(params, 'conv1', images as tf.Tensor4D, 2));
+  return dense(params, 'logits', flatten(tf.tanh(conv(params, 'conv2', maps, 2))));
 }
 
 /** [batch], twice differentiable. */

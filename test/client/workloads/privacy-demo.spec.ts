@@ -24,7 +24,7 @@ describe('the attack on gradients', () => {
   before(() => selectBackend('wasm'));
 
   it('rebuilds an image from its gradient, clipped or not, and nothing of it once noise is added', async () => {
-    const [{ title }] = await pictures({});
+    const [{ title }] = await pictures({ 'attack-iterations': 40 });
     const db = (view: string) => Number(new RegExp(`${view} (-?[0-9.]+)`).exec(title)?.[1]);
     // 25 dB is a root mean square error of 0.056 where white is 1.
     assert.ok(db('plain') > 25, title);
@@ -33,8 +33,17 @@ describe('the attack on gradients', () => {
     assert.ok(db('sum 10 x 2') < db('plain') - 10, title);
   });
 
+  it('gives up accuracy for a smaller ε', async () => {
+    const change = { 'attack-iterations': 1, 'curve-noise': '4 0.5', 'curve-steps': 12, 'curve-rate': 0.2 };
+    const [, { title }] = await pictures(change);
+    const [[private_, smaller], [open, larger]] = [...title.matchAll(/([\d.]+)% at ε ([\d.]+)/g)].map(
+      ([, accuracy, epsilon]) => [Number(accuracy), Number(epsilon)],
+    );
+    assert.ok(smaller < larger && private_ < open - 10, title);
+  });
+
   it('draws the same pictures for the same seed', async () => {
-    const small = { 'attack-iterations': 4 };
+    const small = { 'attack-iterations': 4, 'curve-steps': 2 };
     assert.deepEqual(await pictures(small), await pictures(small));
   });
 
