@@ -47,6 +47,7 @@ export {
   type AttackCounts,
   areaUnderCurve,
   attackEpsilon,
+  gaussianAttackEpsilon,
   type ThresholdAttack,
   thresholdAttack,
 } from './audit/membership.js';

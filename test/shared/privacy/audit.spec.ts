@@ -10,7 +10,13 @@ import {
   logBinomialMass,
   logGamma,
 } from '../../../shared/privacy/audit/binomial.js';
-import { areaUnderCurve, attackEpsilon, thresholdAttack } from '../../../shared/privacy/audit/membership.js';
+import {
+  type AttackCounts,
+  areaUnderCurve,
+  attackEpsilon,
+  gaussianAttackEpsilon,
+  thresholdAttack,
+} from '../../../shared/privacy/audit/membership.js';
 import { oneRunBound, oneRunEpsilon, oneRunPValue } from '../../../shared/privacy/audit/one-run.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 
@@ -179,13 +185,27 @@ describe('membership inference', () => {
     }
   });
 
+  it("comes close to a Gaussian's ε if it may assume one, and stays below", () => {
+    const rng = rngFromSeed(5);
+    const judge = (counts: AttackCounts) => gaussianAttackEpsilon(counts, { delta: 1e-5, confidence: 0.95 });
+    for (const noise of [0.5, 2]) {
+      const draw = (mean: number) => Float64Array.from({ length: 4000 }, () => mean + noise * rng.normal());
+      const { epsilon } = thresholdAttack(draw(1), draw(0), judge);
+      const truth = gaussianEpsilon({ noiseMultiplier: noise, delta: 1e-5 });
+      assert.ok(epsilon <= truth && epsilon > 0.6 * truth, `${epsilon} of ${truth}`);
+    }
+    // TPR = FPR leaves nothing to refute.
+    assert.equal(judge({ truePositives: 50, positives: 100, falsePositives: 50, negatives: 100 }), 0);
+  });
+
   it('chooses its threshold on one half of the scores and judges it on the other', () => {
     const members = Array.from({ length: 400 }, (_, i) => 10 + (i % 7));
     const others = Array.from({ length: 400 }, (_, i) => i % 7);
-    const { threshold, epsilon, ...counts } = thresholdAttack(members, others, { delta: 0, confidence: 0.95 });
+    const judge = (counts: AttackCounts) => attackEpsilon(counts, { delta: 0, confidence: 0.95 });
+    const { threshold, epsilon, ...counts } = thresholdAttack(members, others, judge);
     assert.equal(threshold, 10);
     assert.deepEqual(counts, { truePositives: 200, positives: 200, falsePositives: 0, negatives: 200 });
     assert.ok(epsilon > 3.9); // ln(0.025^(1/200) / (1 - 0.025^(1/200))) = 3.98
-    assert.equal(thresholdAttack(others, others, { delta: 0, confidence: 0.95 }).epsilon, 0);
+    assert.equal(thresholdAttack(others, others, judge).epsilon, 0);
   });
 });
