@@ -26,7 +26,7 @@ import {
   addLatticeNoise,
   type GaussianPlan,
   planGaussianNoise,
-  roundedGaussianTable,
+  roundedGaussianNoise,
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { dpSteps } from '../../shared/privacy-steps.js';
@@ -130,18 +130,18 @@ function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, plan: Pla
     noiseMultiplier,
     dimension: plan.start.length,
   });
-  return { samplingRate, lattice, table: tableOf(lattice.latticeStdDev) };
+  return { samplingRate, lattice, table: noiseTable(lattice.latticeStdDev) };
 }
 
-/** The latest tables of this thread: they take up to a second to make, and the clients of a run all use the same one. */
-const tables = new Map<number, NoiseTable>();
-const TABLES_KEPT = 2;
+/** The latest of this thread: tables take a tenth of a second to make, and the clients of a run all use the same ones. */
+const noises = new Map<number, NoiseTable>();
+const NOISES_KEPT = 2;
 
-function tableOf(stdDev: number): NoiseTable {
-  const table = tables.get(stdDev) ?? roundedGaussianTable(stdDev);
-  tables.delete(stdDev);
-  tables.set(stdDev, table);
-  for (const oldest of tables.keys()) if (tables.size > TABLES_KEPT) tables.delete(oldest);
+function noiseTable(stdDev: number): NoiseTable {
+  const table = noises.get(stdDev) ?? roundedGaussianNoise(stdDev);
+  noises.delete(stdDev);
+  noises.set(stdDev, table);
+  for (const oldest of noises.keys()) if (noises.size > NOISES_KEPT) noises.delete(oldest);
   return table;
 }
 

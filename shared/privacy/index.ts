@@ -124,6 +124,6 @@ export {
   addLatticeNoise,
   type GaussianPlan,
   planGaussianNoise,
-  roundedGaussianTable,
+  roundedGaussianNoise,
 } from './noise/rounded-gaussian.js';
 export { deltaWithSamplerError, discreteGaussianTable, type NoiseTable, skellamTable } from './noise/table.js';

@@ -24,7 +24,7 @@ export const PRECISION = 256n;
 export const ONE = 1n << PRECISION;
 /** Random words are taken from the generator this many at a time. */
 const BLOCK_WORDS = 4096;
-/** A guide of 256 KiB stays in a second-level cache; a word then needs two or three steps from where it leads. */
+/** A guide of 256 KiB stays in a second-level cache; from where it leads a word needs a step or two, or none. */
 const MAX_GUIDE_BITS = 16;
 /** Entries between two prefixes from which bisection is faster than walking. */
 const LONG_RANGE = 16;
@@ -102,7 +102,7 @@ export function tableFromHalf(half: readonly bigint[], variance: number): NoiseT
     high[i] = Number(threshold >> 64n);
     low[i] = threshold & 0xffff_ffff_ffff_ffffn;
   }
-  const guideBits = Math.min(MAX_GUIDE_BITS, 4 + Math.ceil(Math.log2(size)));
+  const guideBits = Math.min(MAX_GUIDE_BITS, Math.ceil(Math.log2(size)));
   const draw = drawFrom({ high, low, guide: guideOf(high, guideBits), guideBits }, reach);
   return {
     // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
