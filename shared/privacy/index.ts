@@ -121,8 +121,9 @@ export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanism
 export { sampleDiscreteGaussian, sampleDiscreteLaplace, samplePoisson, sampleSkellam } from './noise/exact.js';
 export { type Coins, coinsFromRng, type Rational, rational, rationalFromNumber } from './noise/rational.js';
 export {
-  addLatticeNoise,
   type GaussianPlan,
+  type LatticeNoise,
+  noisyMean,
   planGaussianNoise,
   roundedGaussianNoise,
 } from './noise/rounded-gaussian.js';

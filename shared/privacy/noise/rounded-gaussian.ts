@@ -159,14 +159,25 @@ export function planGaussianNoise(options: {
   return { granularity, latticeStdDev, inflation: latticeStdDev / (latticeStdDev - rounding) };
 }
 
-/** Puts `sum` on the plan's lattice and adds noise of the plan's deviation. Returns a new vector. */
-export function addLatticeNoise(sum: Float64Array, plan: GaussianPlan, table: NoiseTable, rng: Rng): Float64Array {
+/** Where a noisy vector comes from. */
+export interface LatticeNoise {
+  readonly plan: GaussianPlan;
+  /** Of the plan's deviation: `roundedGaussianNoise(plan.latticeStdDev)`. */
+  readonly table: NoiseTable;
+}
+
+/**
+ * Puts `sum` on the plan's lattice, adds noise and divides by `divisor`, which must not depend on the data beyond what is
+ * public. A new vector.
+ */
+export function noisyMean(sum: Float64Array, { plan, table }: LatticeNoise, divisor: number, rng: Rng): Float32Array {
   const noise = new Int32Array(sum.length);
   table.fill(noise, rng);
   const { granularity } = plan;
-  const out = new Float64Array(sum.length);
+  const out = new Float32Array(sum.length);
   for (let i = 0; i < out.length; i++) {
-    out[i] = (Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number)) * granularity;
+    const point = Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number);
+    out[i] = (point * granularity) / divisor;
   }
   return out;
 }

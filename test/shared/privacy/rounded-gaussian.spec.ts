@@ -1,7 +1,7 @@
 /** Rounded Gaussian noise: its distribution against published values and by moments, and the lattice that it is added on. */
 import assert from 'node:assert/strict';
 import {
-  addLatticeNoise,
+  noisyMean,
   planGaussianNoise,
   roundedGaussianNoise,
   roundedGaussianTable,
@@ -155,9 +155,13 @@ describe('noise on a lattice', () => {
   it('is the nearest lattice point plus whole steps, whatever the vector', () => {
     const plan = { granularity: 0.25, latticeStdDev: 300, inflation: 1 };
     const table = roundedGaussianTable(300);
-    const add = (...sum: number[]) => addLatticeNoise(Float64Array.from(sum), plan, table, rngFromSeed(3));
+    const add = (...sum: number[]) => noisyMean(Float64Array.from(sum), { plan, table }, 1, rngFromSeed(3));
     const noise = add(0, 0, 0, 0);
     assert.ok(noise.every((value) => Number.isInteger(value / 0.25) && value !== 0));
+    assert.deepEqual(
+      noisyMean(new Float64Array(4), { plan, table }, 8, rngFromSeed(3)),
+      noise.map((value) => value / 8),
+    );
     // 0.1 -> 0, 0.13 -> 0.25, -7.3 -> -7.25
     assert.deepEqual(
       add(0.1, 0.13, -7.3, 1000),
