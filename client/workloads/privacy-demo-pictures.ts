@@ -29,7 +29,7 @@ export function attackArtefact(views: readonly View[], about: About): Artefact {
       return { pixels: guess, caption: captionOf(name, about), ...seen };
     }),
   ]);
-  const title = 'images rebuilt from gradients of the first model, where attacks are strongest';
+  const title = 'images rebuilt from gradients of an untrained model, where attacks are strongest';
   const scale = Math.max(1, Math.round(140 / width));
   const bytes = galleryPicture(title, images, { height, width, columns: views.length + 1, scale });
   const figures = views
