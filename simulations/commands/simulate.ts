@@ -53,6 +53,8 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--delta <D>', 'with it: of (epsilon, delta)', number],
   ['--epsilon-budget <E>', 'with it: the run ends before the round that would cross it', number],
   ['--sampling-rate <Q>', 'with example: chance of an example to be in a step', number],
+  ['--noise <NAME>', 'with central: independent in each round, or a tree over all of them (DP-FTRL)'],
+  ['--separation <N>', 'with a tree: rounds from one to the next of the same client, at least', integer],
   ['--dropout <P>', 'probability that a client drops out of a round', number],
   ['--seed <N>', 'of everything that is drawn', integer],
   ['--workers <N>', 'threads that train', integer],
