@@ -7,9 +7,8 @@
  * is *given* all labels, and it may keep, for each image it is after, the best of what it found. So where it fails, that is
  * not for want of help.
  *
- * The model should be an untrained one. On one that classifies its images well this search finds nothing (9 dB after three
- * epochs on 2,000 images, where the untrained model gave 83 to 100): their gradients are small and its layers saturated.
- * That is a limit of the search and protects nobody.
+ * The model should be an untrained one. On one that had seen 2,000 images three times this search found nothing (9 dB, where
+ * the untrained one gave 83 to 100; three seeds). That is a limit of the search and protects nobody.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { type HostTensors, layoutOf, type Params } from '../../shared/params.js';
