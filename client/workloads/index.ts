@@ -14,6 +14,7 @@ const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
   simclr: async () => (await import('./simclr.js')).simclr,
   distillation: async () => (await import('./distillation.js')).distillation,
+  'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };
 
 /** Names of the built-in workloads, in the order of the course. */
