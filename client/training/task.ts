@@ -14,6 +14,7 @@ import { type Partition, partition } from '../../shared/partition.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Hyper, WorkSpec } from '../../shared/round.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
+import { complete, updateOnly } from './contribute.js';
 import { evaluate } from './evaluate.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
 
@@ -171,8 +172,15 @@ async function train({
     round,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
   };
+  const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
-    return localSgd({ ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress });
+    const input = { ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress };
+    if (workload.contribute === undefined) return localSgd(input);
+    const trained = await localSgd({ ...input, phase: updateOnly(phase) });
+    const addition = { data, shared, own: trained.own, hyper, shard, split: 'train' as const, rng: rng.split('add') };
+    const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
+    checkContribution(workload.manifest.name, context, contribution);
+    return { contribution, own: trained.own };
   }
   const result = await workload.train(shared, own, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
