@@ -12,6 +12,7 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
+  mtan: async () => (await import('./mtan.js')).mtan,
   'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };
 
