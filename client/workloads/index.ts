@@ -12,6 +12,7 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
+  transformer: async () => (await import('./transformer.js')).transformer,
 };
 
 /** Names of the built-in workloads, in the order of the course. */
