@@ -31,7 +31,7 @@ import {
   taskOf,
 } from './session.js';
 import type { ClientStore } from './store.js';
-import { type Tasks, tasksOf } from './tasks.js';
+import { type PrivacySite, type Tasks, tasksOf } from './tasks.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
 import { backoffMs, Transfers } from './transfers.js';
 
@@ -53,6 +53,8 @@ export interface ParticipantOptions {
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecureSite;
   readonly trainer: TaskRunner;
+  /** Absent: plans with differential privacy fail here. */
+  readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
@@ -310,10 +312,9 @@ export class Participant {
 
   async #contribute(plan: RoundPlan, options: TaskOptions): Promise<PlainContribution> {
     if (plan.kind === 'evaluate') {
-      return { values: new Float32Array(0), weight: 1, metrics: await this.#tasks.evaluate(plan, options) };
+      return { values: new Float32Array(0), weights: [], metrics: await this.#tasks.evaluate(plan, options) };
     }
-    const { values, weights, metrics } = await this.#tasks.train(plan, options);
-    return { values, weight: weights[0] ?? 0, metrics };
+    return this.#tasks.train(plan, options);
   }
 
   /** A small frame through the stream; a large masked vector by an upload of its own. */

@@ -30,7 +30,8 @@ import type { SecureStore } from './secure-store.js';
 /** What goes into the vector: values of the contribution, and what weighs and judges them. */
 export interface PlainContribution {
   readonly values: Float32Array;
-  readonly weight: number;
+  /** One for each tensor. */
+  readonly weights: readonly number[];
   readonly metrics: SumMetrics;
 }
 
@@ -188,13 +189,27 @@ export class SecureTask {
   }
 
   async #quantized(): Promise<Int32Array> {
-    const { values, weight, metrics } = await this.#options.contribute();
+    const { values, weights, metrics } = await this.#options.contribute();
     // By round and not by attempt, under the client's own secret: a round that is repeated rounds to the same integers.
     const { run, kind, round } = this.task;
     const rng = rngFromKey(this.#options.signingSeed, `quantize/${run}/${kind}/${round}`);
-    const flat = { values, weight: Math.max(1, Math.round(weight)), metrics: flattenMetrics(this.#agreement, metrics) };
+    const flat = {
+      values,
+      ...wholeWeights(this.#agreement, weights),
+      metrics: flattenMetrics(this.#agreement, metrics),
+    };
     return quantize({ kernel, suite: nodeSuite, rng }, this.#agreement.quantize, flat);
   }
+}
+
+/** The client's weight, 1 if no tensor takes it, and those of tensors that have their own: whole, and 0 only if they were. */
+function wholeWeights({ layout }: SecureAgreement, weights: readonly number[]) {
+  const shared = weights[layout.findIndex(({ weighs }) => weighs === 'client')] ?? 1;
+  const own = weights.filter((_, tensor) => layout[tensor].weighs === 'own');
+  return {
+    weight: Math.max(1, Math.round(shared)),
+    ownWeights: own.map((weight) => (weight > 0 ? Math.max(1, Math.round(weight)) : 0)),
+  };
 }
 
 /** The sums of two aggregations of one round, over cohorts that differ by a client, differ by its update. */

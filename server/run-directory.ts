@@ -9,6 +9,7 @@ import { decode, encode } from '../shared/codecs/safetensors.js';
 import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { layoutOf } from '../shared/params.js';
+import { checkPrivacySpec } from '../shared/privacy-cost.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
@@ -20,6 +21,7 @@ import { openModels } from './journal/models.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { restore } from './restore.js';
+import { spendingOf } from './round-privacy.js';
 import { initialState, type RunRecord, type RunState } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
 import { parseStrategy } from './strategies/index.js';
@@ -61,6 +63,7 @@ export async function createRun(
   checkRunSpec(spec);
   checkSecureSpec(spec);
   checkAggregator(spec);
+  checkPrivacySpec(spec);
   const layout = layoutOf(spec.work.model);
   const { params } = decode(modelFile, { expect: layout });
   const modelSha256 = sha256Of(params);
@@ -80,7 +83,7 @@ export async function createRun(
   const ledger = await openLedger(directory, { records: [created], identity: around.identity });
   const strategy = parseStrategy(spec.engine.strategy);
   const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
-  const state = initialState(id, spec.engine, modelSha256);
+  const state = initialState(id, spec.engine, modelSha256, spendingOf(spec.work));
   const history = new History([created]);
   return new Run(
     { ...around, journal, ledger, models, directory, strategy },

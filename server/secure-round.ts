@@ -3,11 +3,13 @@
  * frames, keeps the deadlines of the phases and, when the machine says so, takes the masks off the sum: the only numbers
  * that the coordinator ever sees in the clear.
  */
+import { reduceSums } from '../shared/channels.js';
 import type { Clock } from '../shared/clock.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
 import { proofOf } from '../shared/ledger/secure.js';
 import type { SumMetrics } from '../shared/metrics.js';
+import { isClientLevel, privateMean } from '../shared/private-sum.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
 import {
@@ -29,10 +31,12 @@ import { type UnmaskJob, unmaskHere } from './unmask-pool.js';
 
 export interface SecureOutcome {
   readonly survivors: readonly string[];
-  /** Weighted mean of the survivors' values; empty for an evaluation. */
+  /** What the channels make of the survivors' values: weighted means, or sums; empty for an evaluation. */
   readonly mean: Float32Array;
-  /** Sum of the survivors' weights. */
-  readonly weight: number;
+  /** For each tensor, the sum of what multiplied the survivors' values. */
+  readonly weights: readonly number[];
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound: number | undefined;
   readonly pooled: SumMetrics;
   /** What the ledger states of it. */
   readonly proof: SecureProof;
@@ -48,6 +52,8 @@ export interface SecureListener {
 export interface SecureRoundOptions {
   readonly clock: Clock;
   readonly rng: Rng;
+  /** For the coordinator's noise: equal ones give equal noise. */
+  readonly noise: Rng;
   readonly listener: SecureListener;
   /** Time for the phase in which clients train. */
   readonly deadlineMs: number;
@@ -64,6 +70,7 @@ export class SecureRound {
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
   readonly #unmaskSum: NonNullable<SecureRoundOptions['unmask']>;
   readonly #plan: RoundPlan;
+  readonly #noise: Rng;
   #cancelled = false;
   #state: ServerState;
   /** The last state that says who shared: gone from the one that ends the aggregation. */
@@ -75,7 +82,7 @@ export class SecureRound {
    * an evaluation ends to which too few clients are there.
    * @throws FlError invalid-argument: a plan whose encoding cannot be correct for any cohort
    */
-  constructor(plan: RoundPlan, { clock, rng, listener, deadlineMs, unmask }: SecureRoundOptions) {
+  constructor(plan: RoundPlan, { clock, rng, noise, listener, deadlineMs, unmask }: SecureRoundOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.#plan = plan;
@@ -85,6 +92,7 @@ export class SecureRound {
     const { params, aggregation } = this.agreement;
     const enrolment = createEnrolment(nodeSuite, keys);
     this.#context = { suite: nodeSuite, params, aggregation, enrolment, sum: createKernel(), rng };
+    this.#noise = noise;
     this.#listener = listener;
     this.#clock = clock;
     this.#unmaskSum = unmask ?? (async (job) => unmaskHere(job));
@@ -160,7 +168,7 @@ export class SecureRound {
 
   /** The last thing that an aggregation does; by then its deadline has been taken away. */
   async #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): Promise<void> {
-    const { quantize, params, metrics } = this.agreement;
+    const { quantize, params, layout, metrics } = this.agreement;
     const { aggregationId, roster, included } = this.#unmasking!;
     let integers: Int32Array;
     try {
@@ -171,17 +179,26 @@ export class SecureRound {
       return;
     }
     if (this.#cancelled) return;
-    const { values, weight, metrics: measured } = dequantize(quantize, integers);
+    const { values: sums, weight, ownWeights, metrics: measured } = dequantize(quantize, integers);
     const count = output.survivorIds.length;
-    if (!(weight >= count && weight <= count * quantize.weightCap)) {
+    const isPossible = (sum: number, least: number) => sum >= least && sum <= count * quantize.weightCap;
+    if (!isPossible(weight, count) || !ownWeights.every((own) => isPossible(own, 0))) {
       // A vector cannot be looked at, but each honest weight is within these bounds, and random words are not.
-      return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${weight}`);
+      const got = [weight, ...ownWeights].join(', ');
+      return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${got}`);
     }
-    const mean = Float32Array.from(values, (value) => value / weight);
+    const own = ownWeights.values();
+    const weights = layout.map(({ weighs }) =>
+      weighs === 'own' ? own.next().value! : weighs === 'one' ? count : weight,
+    );
+    const isPrivate = this.task.kind === 'train' && isClientLevel(this.#plan.work.privacy);
+    const { mean, withinBound } = isPrivate
+      ? privateMean(this.#plan, { integers: integers.slice(0, sums.length), weights }, this.#noise)
+      : { mean: reduceSums(layout, { sums, weights }), withinBound: undefined };
     const pooled = unflattenMetrics(metrics, measured);
     const rosterIds = roster.members.map(({ id }) => id);
     const proof = proofOf(this.#plan, this.agreement, { ...output, aggregationId, rosterIds, included, integers });
-    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weight, pooled, proof });
+    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weights, withinBound, pooled, proof });
   }
 }
 

@@ -2,11 +2,20 @@
  * Where updates come in: what becomes of each upload, from its header alone if possible, and the running sum that the
  * engine's answers put them into. One call has one answer; the engine gives it, except where it is known already.
  */
-import { contributionLayout, type PhaseSpec, phaseOfRound } from '../shared/channels.js';
+import {
+  contributionLayout,
+  heldOnly,
+  multipliersOf,
+  type PhaseSpec,
+  phaseOfRound,
+  type SummedLayout,
+} from '../shared/channels.js';
 import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
-import type { Layout } from '../shared/params.js';
-import type { Receipt, RunSpec, UpdateHeader } from '../shared/round.js';
+import type { Layout, Params } from '../shared/params.js';
+import { isClientLevel, privateMean, vectorLayout } from '../shared/private-sum.js';
+import type { Rng } from '../shared/rng.js';
+import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate, UploadReply } from '../shared/service.js';
 import type { Prepared } from './aggregators/exact-sum.js';
 import { createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
@@ -46,7 +55,7 @@ export class UpdateDesk {
   #sum: { round: number; attempt: number; sum: Gathering } | undefined;
   readonly #offers = new Map<string, Offer[]>();
   /** By phase: asked for with every update. */
-  readonly #layouts = new Map<PhaseSpec, Layout>();
+  readonly #layouts = new Map<PhaseSpec, SummedLayout>();
 
   constructor(around: DeskSurroundings) {
     this.#around = around;
@@ -58,11 +67,21 @@ export class UpdateDesk {
     this.#sum = { round, attempt, sum: createGathering(this.layoutOf(round), aggregator) };
   }
 
-  /** What the updates come to; the sum is over then. */
-  takeMean(): Float32Array {
+  /** What the updates come to, of the tensors that somebody holds; the sum is over then. */
+  takeMean(): Params {
     const mean = this.#sum!.sum.mean();
     this.#sum = undefined;
     return mean;
+  }
+
+  /** The same under client-level privacy, where updates are whole numbers: clipped, noised, and of weight 1. */
+  takePrivateMean(plan: RoundPlan, noise: Rng): { mean: Params; withinBound: number | undefined } {
+    const { sums, weights } = this.#sum!.sum.sums();
+    this.#sum = undefined;
+    const integers = Int32Array.from(sums, Math.round);
+    const { mean, withinBound } = privateMean(plan, { integers, weights }, noise);
+    const layout = contributionLayout(phaseOfRound(plan.work.phases, plan.round));
+    return { mean: heldOnly(layout, mean, weights), withinBound };
   }
 
   /** A client came back with updates that it keeps: tells it which of them it may forget. */
@@ -80,9 +99,9 @@ export class UpdateDesk {
     return dropReceipt({ run: this.#around.run }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
   }
 
-  layoutOf(round: number): Layout {
+  layoutOf(round: number): SummedLayout {
     const phase = phaseOfRound(this.#around.spec.work.phases, round);
-    const layout = this.#layouts.get(phase) ?? contributionLayout(phase);
+    const layout = this.#layouts.get(phase) ?? vectorLayout(this.#around.spec.work, round);
     this.#layouts.set(phase, layout);
     return layout;
   }
@@ -93,7 +112,8 @@ export class UpdateDesk {
     const settled = this.#settled(client, header);
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256 } = header;
-    const detail = faultOfHeader(header, this.layoutOf(round));
+    const { privacy } = this.#around.spec.work;
+    const detail = faultOfHeader(header, this.layoutOf(round), isClientLevel(privacy) ? 1 : Number.POSITIVE_INFINITY);
     if (detail === undefined) return undefined;
     return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
   }
@@ -109,7 +129,7 @@ export class UpdateDesk {
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const update = this.#sum.sum.prepare(values, { weight: weights });
+    const update = this.#sum.sum.prepare(values, { weight: multipliersOf(this.layoutOf(round), weights) });
     if ('reason' in update) {
       const { detail } = update;
       return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
@@ -179,11 +199,13 @@ export class UpdateDesk {
   }
 }
 
-function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
+function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout, weightMax: number): string | undefined {
   const last = layout.at(-1);
   const expected = last === undefined ? 0 : 4 * (last.offset + last.size);
   if (sizeBytes !== expected) return `sizeBytes: expected ${expected}, got ${sizeBytes}`;
   if (weights.length !== layout.length) return `weights: expected ${layout.length}, got ${weights.length}`;
   const bad = weights.find((weight) => !(weight >= 0 && Number.isFinite(weight)));
-  return bad === undefined ? undefined : `weights: expected finite numbers >= 0, got ${bad}`;
+  if (bad !== undefined) return `weights: expected finite numbers >= 0, got ${bad}`;
+  const heavy = weights.find((weight) => weight > weightMax);
+  return heavy === undefined ? undefined : `weights: expected at most ${weightMax} with this privacy, got ${heavy}`;
 }

@@ -2,15 +2,17 @@
  * What coordinator and client must compute alike for one secure aggregation of a round: parameters, encoding, id. All of
  * it follows from the signed plan.
  *
- * The vector is the contribution's values, the weight, and each metric's sums and count (Bonawitz et al. 2017; Bell et al.
- * 2020): a single client's example count and metrics are masked like its update.
+ * The vector is the contribution's values, the weight, a weight for each tensor that has its own, and each metric's sums
+ * and count (Bonawitz et al. 2017; Bell et al. 2020): a single client's example count, what it holds and its metrics are
+ * masked like its update.
  */
-import { contributionLayout, phaseOfRound } from './channels.js';
-import { FlError, invalidArgument } from './errors.js';
+import type { SummedLayout } from './channels.js';
+import { invalidArgument } from './errors.js';
 import { canonicalJson, sha256Hex } from './identity.js';
 import type { SumMetrics } from './metrics.js';
-import { type Layout, sizeOf } from './params.js';
-import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec, WorkSpec } from './round.js';
+import { sizeOf } from './params.js';
+import { integerBits, isClientLevel, vectorLayout } from './private-sum.js';
+import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './round.js';
 import { HEADER_BYTES } from './secagg/frames.js';
 import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from './secagg/index.js';
 import { packedBytes } from './secagg/ring.js';
@@ -27,7 +29,7 @@ export interface SecureAgreement {
   readonly quantize: QuantizeSpec;
   readonly aggregation: AggregationContext;
   /** Of the contribution's values; empty for an evaluation. */
-  readonly layout: Layout;
+  readonly layout: SummedLayout;
   readonly metrics: readonly MaskedMetric[];
   /** Largest count of examples behind a client's metrics. */
   readonly countCap: number;
@@ -38,12 +40,11 @@ export interface SecureAgreement {
 /** The part of a plan that the agreement follows from. */
 export type SecurePlan = Pick<
   RoundPlan,
-  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure'
+  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound'
 >;
 
 /**
- * @throws FlError invalid-argument: the run is not secure, its phase needs a weight for each tensor, or cohort and weight
- *   cap leave fewer than 8 bits for a value
+ * @throws FlError invalid-argument: the run is not secure, or cohort and weight cap leave fewer than 8 bits for a value
  */
 export function agree(plan: SecurePlan): SecureAgreement {
   const { work, kind, round, attempt, cohort } = plan;
@@ -51,15 +52,18 @@ export function agree(plan: SecurePlan): SecureAgreement {
   if (secure === undefined || plan.secure === undefined) {
     throw invalidArgument('plan.secure', 'secure aggregation', 'none');
   }
-  const layout = kind === 'train' ? trainLayout(work, round) : [];
+  const layout = kind === 'train' ? vectorLayout(work, round) : [];
   const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
   const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
   const weightCap = kind === 'train' ? secure.weightCap : 1;
   const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
+  const wholeBits = kind === 'train' && isClientLevel(work.privacy) ? integerBits(work, round) : undefined;
   const quantize: QuantizeSpec = {
-    clippingBound: valueRange,
-    quantizeBits: quantizeBitsFor(cohort, weightCap),
+    // whole numbers, which differential privacy has made, go through as they are
+    clippingBound: wholeBits === undefined ? valueRange : 2 ** (wholeBits - 1) - 1,
+    quantizeBits: wholeBits ?? quantizeBitsFor(cohort, weightCap),
     weightCap,
+    parts: layout,
     metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
   };
   const params: SecaggParams = {
@@ -67,7 +71,8 @@ export function agree(plan: SecurePlan): SecureAgreement {
     ...{ adversaryFraction, dropFraction, elements: elementsOf(quantize, sizeOf(layout)) },
     ring: ringFor(quantize, cohort),
   };
-  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce }));
+  const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
+  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
   const aggregation = {
     ...{ taskId: plan.run, round },
     ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },
@@ -95,13 +100,6 @@ export function checkSecureSpec({ work, engine }: RunSpec): void {
     if (phase.rounds === undefined) return;
     round += phase.rounds;
   }
-}
-
-function trainLayout(work: WorkSpec, round: number): Layout {
-  const phase = phaseOfRound(work.phases, round);
-  const channel = phase.channels.find(({ weight }) => weight === 'per-tensor');
-  if (channel === undefined) return contributionLayout(phase);
-  throw new FlError('invalid-argument', `secure-aggregation: channel "${channel.name}" weighs each tensor by itself`);
 }
 
 /** The finest grid on which the sum over a cohort of the heaviest clients does not wrap. */

@@ -11,6 +11,7 @@ import { readRun } from '../server/run-directory.js';
 import { FlError } from '../shared/errors.js';
 import { meansOf, type SumMetrics } from '../shared/metrics.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/params.js';
+import { privacyReport } from '../shared/privacy-cost.js';
 import type { Report } from '../shared/report.js';
 import { rngFromSeed } from '../shared/rng.js';
 
@@ -52,7 +53,7 @@ export async function conclude(options: ConcludeOptions, run: EndedRun): Promise
     baselines: options.baselines ?? {},
     artefacts: await writeArtefacts(options, run),
     modelSha256: state.modelSha256,
-    privacy: null,
+    privacy: privacyReport(spec.work, history.summaries),
     secureAggregation: spec.work.secure !== undefined,
   });
   const { headline } = workload.manifest;

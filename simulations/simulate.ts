@@ -70,7 +70,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     identity: identityFromSeed(rng.split('coordinator').bytes(32)),
     registry,
     clock: systemClock,
-    rng: rngFromEntropy(),
+    rng: rng.split('coordinator draws'),
     log: silent,
     fatal: fail,
   });
@@ -159,6 +159,7 @@ async function enter(about: {
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
+    privacy: { noiseSecret: signingSeed },
     slice: { index, count: options.clients },
     refuse: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;

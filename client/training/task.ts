@@ -14,6 +14,7 @@ import { type Partition, partition } from '../../shared/partition.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Hyper, WorkSpec } from '../../shared/round.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
+import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
 import { evaluate } from './evaluate.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
 
@@ -34,6 +35,8 @@ interface ClientTask {
 
 export interface TrainTask extends ClientTask {
   readonly kind: 'train';
+  /** 32 secret bytes from which example-level privacy draws its lots and its noise; needed for nothing else. */
+  readonly noiseKey?: Uint8Array;
 }
 
 export interface EvaluateTask extends ClientTask {
@@ -171,12 +174,21 @@ async function train({
     round,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
   };
+  if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
   if (workload.train === undefined) {
-    return localSgd({ ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress });
+    const input = { ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress };
+    if (work.privacy?.mode !== 'example') return localSgd(input);
+    return dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) });
   }
   const result = await workload.train(shared, own, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
   return { contribution: result.contribution, own: result.private ?? own };
+}
+
+function noiseKeyOf({ noiseKey }: TrainTask): Uint8Array {
+  if (noiseKey?.length === 32) return noiseKey;
+  const got = noiseKey === undefined ? 'none' : `${noiseKey.length} bytes`;
+  throw new FlError('failed-precondition', `noiseKey: expected 32 secret bytes for example-level privacy, got ${got}`);
 }
 
 /** A workload's own procedure is checked here, once: what leaves this function is what was declared. */

@@ -154,12 +154,12 @@ function initMcMahan(rng: Rng, side: number): HostTensors {
 function logitsOf(params: TensorMap, images: tf.Tensor): tf.Tensor2D {
   const x = images as tf.Tensor4D;
   if (params['hidden/kernel'] === undefined) {
-    const maps = tf.relu(conv(params, 'conv2', tf.relu(conv(params, 'conv1', x, 2)), 2));
+    const maps = conv(params, 'conv2', conv(params, 'conv1', x, 2, 'relu'), 2, 'relu');
     return dense(params, 'logits', flatten(maps));
   }
-  const pooled = tf.maxPool(tf.relu(conv(params, 'conv1', x)), 2, 2, 'same');
-  const maps = tf.maxPool(tf.relu(conv(params, 'conv2', pooled)), 2, 2, 'same');
-  return dense(params, 'logits', tf.relu(dense(params, 'hidden', flatten(maps))));
+  const pooled = tf.maxPool(conv(params, 'conv1', x, 1, 'relu'), 2, 2, 'same');
+  const maps = tf.maxPool(conv(params, 'conv2', pooled, 1, 'relu'), 2, 2, 'same');
+  return dense(params, 'logits', dense(params, 'hidden', flatten(maps), 'relu'));
 }
 
 /** One-hot [batch, 10] of the largest logit. */

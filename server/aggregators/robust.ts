@@ -6,8 +6,9 @@
  * `mean` weighs by examples. `median` and `trimmed-mean:B` (B of the values cut off at each end, at least one) give every
  * update the same say: a weight is something that a liar chooses too.
  */
+import { heldOnly, reduceSums, type SummedLayout } from '../../shared/channels.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { type Layout, sizeOf } from '../../shared/params.js';
+import { type Params, sizeOf } from '../../shared/params.js';
 import type { RunSpec } from '../../shared/round.js';
 import { trimmedMean } from '../../shared/secagg/index.js';
 import { createSum, type ExactSum } from './exact-sum.js';
@@ -53,7 +54,12 @@ export function checkAggregator({ work, engine }: RunSpec): void {
     const why = 'order statistics need single updates, which secure aggregation hides; use secure-groups';
     throw new FlError('invalid-argument', `aggregator: ${name} cannot go with secure aggregation: ${why}`);
   }
-  const perTensor = work.phases.flatMap(({ channels }) => channels).find(({ weight }) => weight === 'per-tensor');
+  const channels = work.phases.flatMap((phase) => phase.channels);
+  const summed = channels.find(({ reduce }) => reduce === 'sum');
+  if (summed !== undefined) {
+    throw new FlError('invalid-argument', `aggregator: ${name} is no sum, which channel "${summed.name}" asks for`);
+  }
+  const perTensor = channels.find(({ weight }) => weight === 'per-tensor');
   if (perTensor !== undefined) {
     const why = `channel "${perTensor.name}" has clients that do not hold every tensor`;
     throw new FlError('invalid-argument', `aggregator: ${name} needs a value of every client: ${why}`);
@@ -77,45 +83,64 @@ function checkMemory(model: RunSpec['work']['model'], vectors: number): void {
   );
 }
 
+/** What a channel makes of one client's or one group's values, and by tensor what multiplied them. */
+interface Part {
+  readonly mean: Float32Array;
+  readonly weights: readonly number[];
+}
+
 /**
  * One vector of several. An order statistic does not depend on their order; a mean of groups is taken in the given one.
  * @throws FlError failed-precondition: too few for an order statistic
  */
-export function aggregate(
-  { name, trimOf }: Aggregator,
-  parts: readonly { readonly mean: Float32Array; readonly weight: number }[],
-): Float32Array {
-  if (trimOf === undefined) return weightedMean(parts);
+export function aggregate({ name, trimOf }: Aggregator, parts: readonly Part[], layout: SummedLayout): Params {
+  if (trimOf === undefined) return weightedMean(parts, layout);
   if (parts.length < LEAST_VALUES) {
     throw new FlError('failed-precondition', `${name} over ${parts.length}: at least ${LEAST_VALUES} are needed`);
   }
   const means = parts.map(({ mean }) => mean);
-  return Float32Array.from(trimmedMean(means, trimOf(parts.length)));
+  return { layout, values: Float32Array.from(trimmedMean(means, trimOf(parts.length))) };
 }
 
-function weightedMean(parts: readonly { readonly mean: Float32Array; readonly weight: number }[]): Float32Array {
-  const sum = new Float64Array(parts[0]?.mean.length ?? 0);
-  let weights = 0;
-  for (const { mean, weight } of parts) {
-    for (let i = 0; i < sum.length; i++) sum[i] += weight * mean[i];
-    weights += weight;
-  }
-  return Float32Array.from(sum, (value) => value / weights);
+function weightedMean(parts: readonly Part[], layout: SummedLayout): Params {
+  const sums = new Float64Array(sizeOf(layout));
+  const weights = layout.map((_, tensor) => parts.reduce((sum, part) => sum + part.weights[tensor], 0));
+  layout.forEach(({ offset, size, divided }, tensor) => {
+    for (const part of parts) {
+      const factor = divided ? part.weights[tensor] : 1;
+      for (let i = offset; i < offset + size; i++) sums[i] += factor * part.mean[i];
+    }
+  });
+  return heldOnly(layout, reduceSums(layout, { sums, weights }), weights);
 }
 
 /** Where updates go as they arrive. */
-export type Gathering = Pick<ExactSum, 'prepare' | 'addPrepared' | 'mean'>;
+export type Gathering = Pick<ExactSum, 'prepare' | 'addPrepared'> & {
+  /** Of the tensors that somebody holds. */
+  mean(): Params;
+  /** Undivided, and by tensor the sum of what multiplied; no order statistic has them. */
+  sums(): { readonly sums: Float64Array; readonly weights: readonly number[] };
+};
 
 /** The running sum, or with an order statistic all updates themselves: 4 bytes an element and client. */
-export function createGathering(layout: Layout, aggregator: Aggregator): Gathering {
-  if (aggregator.trimOf === undefined) return createSum(layout);
-  const checks = createSum(layout);
-  const kept: { mean: Float32Array; weight: number }[] = [];
+export function createGathering(layout: SummedLayout, aggregator: Aggregator): Gathering {
+  const sum = createSum(layout);
+  const kept: Part[] = [];
+  const keep: Gathering['addPrepared'] = ({ values, weights }) => {
+    kept.push({ mean: Float32Array.from(values), weights });
+  };
+  const isMean = aggregator.trimOf === undefined;
   return {
-    prepare: (values, options) => checks.prepare(values, options),
-    addPrepared: ({ values, weights }) => {
-      kept.push({ mean: Float32Array.from(values), weight: weights[0] ?? 0 });
+    prepare: (values, options) => sum.prepare(values, options),
+    addPrepared: isMean ? (update) => sum.addPrepared(update) : keep,
+    mean: () => {
+      if (isMean || sizeOf(layout) === 0) return heldOnly(layout, sum.mean(layout), sum.weightSums);
+      return aggregate(aggregator, kept, layout);
     },
-    mean: () => (sizeOf(layout) === 0 ? new Float32Array(0) : aggregate(aggregator, kept)),
+    sums: () => {
+      const { coarse, fine } = sum.lanes;
+      const sums = coarse === undefined ? fine : fine.map((value, i) => value + coarse[i]);
+      return { sums, weights: sum.weightSums };
+    },
   };
 }

@@ -17,8 +17,6 @@ export interface BuildInput {
   readonly reason: string | null;
   readonly backend: string | null;
   readonly rounds: readonly RoundSummary[];
-  /** ε spent up to and with each round. */
-  readonly epsilonByRound?: ReadonlyMap<number, number>;
   readonly final: MetricsReport;
   readonly baselines: Report['baselines'];
   /** Paths below artefacts/, with or without that folder's name in front. */
@@ -46,7 +44,7 @@ export function buildReport(input: BuildInput): Report {
     backend: input.backend,
     status: input.status,
     reason: input.reason,
-    rounds: rounds.map((round) => roundReport(round, input.epsilonByRound?.get(round.round) ?? null)),
+    rounds: rounds.map(roundReport),
     final: finiteReport(input.final),
     baselines: {
       ...(local && { local: finiteReport(local) }),
@@ -84,7 +82,7 @@ export async function writeReport(
   return paths;
 }
 
-function roundReport(round: RoundSummary, epsilon: number | null): RoundReport {
+function roundReport(round: RoundSummary): RoundReport {
   const { cohort, survivors, dropped, durationMs, overheadMs, bytesUp, bytesDown } = round;
   const metrics = finiteMetrics(round.metrics);
   return {
@@ -93,7 +91,7 @@ function roundReport(round: RoundSummary, epsilon: number | null): RoundReport {
     survivors,
     dropped,
     metrics,
-    epsilon,
+    epsilon: round.epsilon ?? null,
     durationMs,
     overheadMs,
     bytesUp,

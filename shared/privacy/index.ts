@@ -102,4 +102,10 @@ export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanism
 // Noise: exact samplers, and tables that are fast and say how far from exact they are
 export { sampleDiscreteGaussian, sampleDiscreteLaplace, samplePoisson, sampleSkellam } from './noise/exact.js';
 export { type Coins, coinsFromRng, type Rational, rational, rationalFromNumber } from './noise/rational.js';
+export {
+  addLatticeNoise,
+  type GaussianPlan,
+  planGaussianNoise,
+  roundedGaussianTable,
+} from './noise/rounded-gaussian.js';
 export { deltaWithSamplerError, discreteGaussianTable, type NoiseTable, skellamTable } from './noise/table.js';

@@ -1,8 +1,8 @@
 /**
  * From floats to the integers that are summed, and back. A value is clamped to the clipping bound C and written as
  * round(v / C * (2^(b-1) - 1)), rounded up or down at random so that its mean is exact; random bits come from the suite's
- * keystream under a fresh key, never from a plain generator. The weight is one more element, and metrics follow it: the
- * coordinator learns sums of all three and none of any single client's.
+ * keystream under a fresh key, never from a plain generator. The weight is one more element, weights of single parts and
+ * metrics follow it: the coordinator learns sums of all of them and none of any single client's.
  *
  * Variance of the rounding: at most (C / (2^(b-1) - 1))^2 / 4 per value and client.
  */
@@ -20,6 +20,8 @@ export interface QuantizeSpec {
   readonly quantizeBits: number;
   /** Largest weight, a whole number from 1; a client's weight is clamped to it. */
   readonly weightCap: number;
+  /** What multiplies the values, part after part: the weight, 1, or a weight of the part's own. Absent: the weight, all. */
+  readonly parts?: readonly { readonly size: number; readonly weighs: 'client' | 'one' | 'own' }[];
   /** Largest magnitude of each metric: metrics are fixed-point with the same number of steps, and not multiplied by the weight. */
   readonly metricBounds: readonly number[];
 }
@@ -28,22 +30,29 @@ export interface Contribution {
   readonly values: Float32Array;
   /** A whole number from 1; 1 for all under client-level DP, where it must not change the sensitivity. */
   readonly weight: number;
+  /** Whole numbers from 0, one for each part that has its own. */
+  readonly ownWeights?: readonly number[];
   readonly metrics: readonly number[];
 }
 
 /** What survivors sent, decoded: sums over them. */
 export interface WeightedSum {
-  /** sum of weight * value. */
+  /** sum of weight * value, with the weight of the value's part. */
   readonly values: Float64Array;
   readonly weight: number;
+  /** One for each part that has its own. */
+  readonly ownWeights: readonly number[];
   readonly metrics: readonly number[];
 }
 
 /** Steps of one value: 2^(b-1) - 1. */
 export const stepsOf = (spec: QuantizeSpec): number => 2 ** (spec.quantizeBits - 1) - 1;
 
-/** Elements of the vector for `values` values: the values, one weight, the metrics. */
-export const elementsOf = (spec: QuantizeSpec, values: number): number => values + 1 + spec.metricBounds.length;
+const ownPartsOf = ({ parts = [] }: QuantizeSpec): number => parts.filter(({ weighs }) => weighs === 'own').length;
+
+/** Elements of the vector for `values` values: the values, one weight, weights of parts that have their own, the metrics. */
+export const elementsOf = (spec: QuantizeSpec, values: number): number =>
+  values + 1 + ownPartsOf(spec) + spec.metricBounds.length;
 
 /**
  * The ring for these bounds and the largest cohort.
@@ -73,35 +82,59 @@ export function ringFor(
 export function quantize(
   { kernel, suite, rng }: { kernel: Kernel; suite: CryptoSuite; rng: Rng },
   spec: QuantizeSpec,
-  { values, weight, metrics }: Contribution,
+  { values, weight, ownWeights = [], metrics }: Contribution,
 ): Int32Array {
   if (metrics.length !== spec.metricBounds.length) {
     throw invalidArgument('metrics', `${spec.metricBounds.length} numbers`, metrics.length);
   }
   if (!Number.isInteger(weight) || weight < 1) throw invalidArgument('weight', 'a whole number from 1', weight);
+  if (ownWeights.length !== ownPartsOf(spec) || ownWeights.some((own) => !(Number.isInteger(own) && own >= 0))) {
+    throw invalidArgument('ownWeights', `${ownPartsOf(spec)} whole numbers from 0`, ownWeights.join());
+  }
   const max = stepsOf(spec);
   const counted = Math.min(weight, spec.weightCap);
   const scale = max / spec.clippingBound;
-  const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: counted });
+  const owned = ownWeights.map((own) => Math.min(own, spec.weightCap));
+  const isWhole = (spec.parts ?? []).every(({ weighs }) => weighs === 'client');
+  const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: isWhole ? counted : 1 });
   // Metrics are scaled to +-1 first, so that one pass of the same rounding serves bounds of any size.
   const unit = Float32Array.from(metrics, (metric, i) => metric / spec.metricBounds[i]!);
   const roundedMetrics = kernel.quantize(suite, rng.bytes(32), { values: unit, scale: max, max, weight: 1 });
   if (rounded === undefined) throw invalidArgument('values', 'finite numbers', 'NaN or an infinity');
   if (roundedMetrics === undefined) throw invalidArgument('metrics', 'finite numbers', 'NaN or an infinity');
   const out = new Int32Array(elementsOf(spec, values.length));
-  out.set(rounded);
-  out[values.length] = counted;
-  out.set(roundedMetrics, values.length + 1);
+  out.set(isWhole ? rounded : weighed(spec, rounded, [counted, owned]));
+  out.set([counted, ...owned], values.length);
+  out.set(roundedMetrics, values.length + 1 + owned.length);
   return out;
+}
+
+/** Multiplies each part in place. */
+function weighed(
+  { parts = [] }: QuantizeSpec,
+  values: Int32Array,
+  [weight, owned]: readonly [number, readonly number[]],
+): Int32Array {
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  if (values.length !== size) throw invalidArgument('values', `${size} of all parts`, values.length);
+  const own = owned.values();
+  let at = 0;
+  for (const { size, weighs } of parts) {
+    const factor = weighs === 'own' ? own.next().value! : weighs === 'one' ? 1 : weight;
+    for (const end = at + size; at < end; at++) values[at] *= factor;
+  }
+  return values;
 }
 
 /** The sums behind an unmasked, centred vector. */
 export function dequantize(spec: QuantizeSpec, sum: Int32Array): WeightedSum {
   const valueCount = sum.length - elementsOf(spec, 0);
+  const metricsAt = valueCount + 1 + ownPartsOf(spec);
   const step = spec.clippingBound / stepsOf(spec);
   return {
     values: Float64Array.from(sum.subarray(0, valueCount), (count) => count * step),
     weight: sum[valueCount]!,
-    metrics: spec.metricBounds.map((bound, i) => (sum[valueCount + 1 + i]! * bound) / stepsOf(spec)),
+    ownWeights: [...sum.subarray(valueCount + 1, metricsAt)],
+    metrics: spec.metricBounds.map((bound, i) => (sum[metricsAt + i]! * bound) / stepsOf(spec)),
   };
 }

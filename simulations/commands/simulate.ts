@@ -47,6 +47,12 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--weight-cap <N>', 'with it: examples of a client beyond N do not count', integer],
   ['--adversary-fraction <P>', 'with it: fraction of a cohort that may collude', number],
   ['--drop-fraction <P>', 'with it: fraction of a cohort that may drop out', number],
+  ['--privacy <MODE>', 'none, central, distributed, local (one client) or example (one example)'],
+  ['--noise-multiplier <Z>', 'with it: deviation of the noise / clipping bound', number],
+  ['--clipping-bound <C>', 'with it: norm of an update, or of the gradient of an example; or adaptive', boundOf],
+  ['--delta <D>', 'with it: of (epsilon, delta)', number],
+  ['--epsilon-budget <E>', 'with it: the run ends before the round that would cross it', number],
+  ['--sampling-rate <Q>', 'with example: chance of an example to be in a step', number],
   ['--dropout <P>', 'probability that a client drops out of a round', number],
   ['--seed <N>', 'of everything that is drawn', integer],
   ['--workers <N>', 'threads that train', integer],
@@ -55,6 +61,10 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--baselines <NAME>', 'none or all: also train each client alone, and all data in one place'],
   ['--out <DIR>', 'the run directory (default: starling-runs/…)'],
 ];
+
+function boundOf(text: string): number | 'adaptive' {
+  return text === 'adaptive' ? text : number(text);
+}
 
 export function simulateCommand(): Command {
   const example = 'starling simulate --workload cnn --clients 10 --rounds 12 --partition shards:2 --baselines all';

@@ -71,9 +71,10 @@ function baseline(name: string, part: MetricsReport | undefined, metric: string)
 
 function privacyLine({ privacy }: Report): string[] {
   if (privacy === null) return [];
+  const unit = privacy.mode === 'example' ? 'example of any client' : 'client';
   const budget = privacy.budget === null ? '' : ` of ${privacy.budget}`;
   return [
-    `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} (${plain(privacy.mode)})`,
+    `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} for one ${unit}; ${plain(privacy.mode)} noise`,
   ];
 }
 

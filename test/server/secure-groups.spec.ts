@@ -161,7 +161,14 @@ describe('a cohort of groups', () => {
     const dropped: string[] = [];
     const failures: string[] = [];
     const cohort = new SecureCohort(planOf(NAMES), {
-      ...{ clock, rng: rngFromSeed(1), deadlineMs: 1000, minSurvivors: 3, aggregator: parseAggregator('median') },
+      ...{
+        clock,
+        rng: rngFromSeed(1),
+        noise: rngFromSeed(1),
+        deadlineMs: 1000,
+        minSurvivors: 3,
+        aggregator: parseAggregator('median'),
+      },
       listener: {
         send: () => assert.fail('nobody has said anything'),
         dropped: (client, reason) => dropped.push(`${client} ${reason}`),
@@ -252,7 +259,7 @@ describe('a client', () => {
       ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecureStore(), rng: rngFromSeed(5) },
       ...(enrolled && { enrolled }),
       policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
-      contribute: async () => ({ values: new Float32Array(6), weight: 1, metrics: {} }),
+      contribute: async () => ({ values: new Float32Array(6), weights: [1, 1], metrics: {} }),
       send: (frame) => heard.frames.push(frame),
       ended: (refusal) => heard.ended.push(refusal),
       failed: (error) => heard.failed.push(error),

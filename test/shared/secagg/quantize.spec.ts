@@ -18,7 +18,29 @@ describe('secagg quantization', () => {
     const contribution = { values: Float32Array.of(2, -2, 5, 0), weight: 3, metrics: [100] };
     const vector = quantize(tools, spec, contribution);
     assert.deepEqual([...vector], [381, -381, 381, 0, 3, 127]);
-    assert.deepEqual(dequantize(spec, vector), { values: Float64Array.of(6, -6, 6, 0), weight: 3, metrics: [100] });
+    const sums = { values: Float64Array.of(6, -6, 6, 0), weight: 3, ownWeights: [], metrics: [100] };
+    assert.deepEqual(dequantize(spec, vector), sums);
+  });
+
+  it('multiplies each part by the weight, by one or by its own weight, which is capped and masked like the rest', () => {
+    // 127 steps for a value of 2: times 1, times 3, times own weights of 2, 0 and (capped) 4.
+    const weighs = ['one', 'client', 'own', 'own', 'own'] as const;
+    const parted = { ...spec, parts: weighs.map((how) => ({ size: 1, weighs: how })) };
+    const values = new Float32Array(5).fill(2);
+    const vector = quantize(tools, parted, { values, weight: 3, ownWeights: [2, 0, 9], metrics: [100] });
+    assert.deepEqual([...vector], [127, 381, 254, 0, 508, 3, 2, 0, 4, 127]);
+    assert.equal(elementsOf(parted, 5), vector.length);
+    const sums = { values: Float64Array.of(2, 6, 4, 0, 8), weight: 3, ownWeights: [2, 0, 4], metrics: [100] };
+    assert.deepEqual(dequantize(parted, vector), sums);
+    for (const ownWeights of [
+      [1, 1],
+      [1, 1, 0.5],
+      [1, 1, -1],
+    ]) {
+      assert.throws(() => quantize(tools, parted, { values, weight: 3, ownWeights, metrics: [100] }), isInvalid);
+    }
+    const short = { values: values.subarray(1), weight: 3, ownWeights: [2, 0, 9], metrics: [100] };
+    assert.throws(() => quantize(tools, parted, short), isInvalid);
   });
 
   it('clamps the weight, accepts no values at all, and refuses what is not finite', () => {

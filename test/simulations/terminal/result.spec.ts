@@ -15,7 +15,7 @@ describe('result of a simulation', () => {
       'each client alone           21.3 %       53.5 %',
       'all data in one place       95.3 %            -',
       '',
-      'privacy  epsilon 4.2 of 8 at delta 0.00001 (distributed)',
+      'privacy  epsilon 4.2 of 8 at delta 0.00001 for one client; distributed noise',
       `model    ${'ab'.repeat(32)}`,
       'report   runs/1/report.html',
     ]);
