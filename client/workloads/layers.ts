@@ -79,17 +79,6 @@ function standardised(x: tf.Tensor, axes: number[]): tf.Tensor {
   return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, EPSILON)));
 }
 
-/** Rows of `name/table` [entries, width] for whole numbers `ids` of any shape -> [...ids, width]. */
-export function embedding(params: TensorMap, name: string, ids: tf.Tensor): tf.Tensor {
-  return tf.gather(params[`${name}/table`], ids as tf.Tensor1D);
-}
-
-/** x / √(mean x² + 1e-5) · `name/gain`, over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467). */
-export function rmsNorm(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor {
-  const meanSquare = tf.mean(tf.square(x), -1, true);
-  return tf.mul(tf.mul(x, tf.rsqrt(tf.add(meanSquare, 1e-5))), params[`${name}/gain`]);
-}
-
 /** [batch, ...] -> [batch, all the rest] */
 export function flatten(x: tf.Tensor): tf.Tensor2D {
   return tf.reshape(x, [x.shape[0], x.size / x.shape[0]]);

@@ -8,9 +8,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import { dense, gelu } from '../backends/layers.js';
+import { gelu, dense as product } from '../backends/layers.js';
 import type { TensorMap } from '../workload.js';
-import { embedding, rmsNorm } from './layers.js';
+import { dense, embedding, rmsNorm } from './layers.js';
 
 export interface TransformerSize {
   readonly vocabulary: number;
@@ -86,23 +86,21 @@ export interface Surroundings {
   readonly mask: tf.Tensor;
 }
 
-/** sin and cos of position / 10000^(2i / width): Vaswani et al. 2017, section 3.5, the sines first. */
-export function sinusoids(time: number, width: number): tf.Tensor2D {
+/** sin and cos of position / 10000^(2i / width), the sines first (Vaswani et al. 2017, section 3.5): [time · width]. */
+export function sinusoids(time: number, width: number): Float32Array {
   const half = width / 2;
-  const values = Float32Array.from({ length: time * width }, (_, at) => {
+  return Float32Array.from({ length: time * width }, (_, at) => {
     const [position, i] = [Math.floor(at / width), at % width];
     const angle = position / 10_000 ** ((i % half) / half);
     return i < half ? Math.sin(angle) : Math.cos(angle);
   });
-  return tf.tensor2d(values, [time, width]);
 }
 
-/** Nobody looks ahead: [heads, time, time], equal for all heads. */
-export function causalMask(heads: number, time: number): tf.Tensor3D {
-  const values = Float32Array.from({ length: heads * time * time }, (_, at) =>
+/** Nobody looks ahead: [heads · time · time], equal for all heads. */
+export function causalMask(heads: number, time: number): Float32Array {
+  return Float32Array.from({ length: heads * time * time }, (_, at) =>
     at % time > Math.floor(at / time) % time ? MASKED : 0,
   );
-  return tf.tensor3d(values, [heads, time, time]);
 }
 
 /**
@@ -149,10 +147,9 @@ function attention(
 
 /** x · kernel + bias, and where there are low-rank factors, + alpha / rank · x · A · B. */
 function linear(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor2D {
-  const plain = dense(tf, x, params[`${name}/kernel`], params[`${name}/bias`]);
+  const plain = dense(params, name, x as tf.Tensor2D);
   const [first, second] = [params[`${name}/lora-a`], params[`${name}/lora-b`]];
   if (first === undefined || second === undefined) return plain;
-  const [rank, outputs] = second.shape;
-  const reduced = dense(tf, x, first, tf.zeros([rank]));
-  return tf.add(plain, tf.mul(dense(tf, reduced, second, tf.zeros([outputs])), LORA_ALPHA / rank));
+  const correction = product(tf, product(tf, x, first), second);
+  return tf.add(plain, tf.mul(correction, LORA_ALPHA / second.shape[0]));
 }

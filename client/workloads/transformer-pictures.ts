@@ -9,7 +9,7 @@ import { type Surroundings, transformerLogits } from './transformer-model.js';
 
 export interface WriterContext {
   readonly shared: HostTensors;
-  readonly data: TextData;
+  readonly text: TextData;
   /** Made inside a tidy, for windows of the data's context. */
   readonly surroundings: () => Surroundings;
 }
@@ -22,9 +22,9 @@ const LINE = 32;
 
 /** One text for each temperature, all begun by the first characters of the first test window. */
 export async function writingArtefact(about: WriterContext, rng: Rng): Promise<Artefact> {
-  const { data } = about;
-  const start = data.test.starts[0];
-  const prompt = data.codes.subarray(start, start + Math.min(LINE, data.context));
+  const { text } = about;
+  const start = text.test.starts[0];
+  const prompt = text.codes.subarray(start, start + Math.min(LINE, text.context));
   const texts = await write(about, prompt, rng);
   const parts = texts.map((codes, i) => {
     const written = decodeText(codes.slice(prompt.length));
@@ -35,7 +35,7 @@ export async function writingArtefact(about: WriterContext, rng: Rng): Promise<A
 }
 
 async function write(about: WriterContext, prompt: Uint8Array, rng: Rng): Promise<number[][]> {
-  const { context } = about.data;
+  const { context } = about.text;
   const texts = TEMPERATURES.map(() => Array.from(prompt));
   const params = upload(about.shared);
   try {
@@ -75,13 +75,13 @@ function draw(logits: ArrayLike<number>, temperature: number, rng: Rng): number 
 }
 
 /** The first characters of the middle test window, seen by every head of every layer. */
-export async function attentionArtefact({ shared, data, surroundings }: WriterContext): Promise<Artefact> {
-  const { context } = data;
-  const start = data.test.starts[Math.floor(data.test.count / 2)];
+export async function attentionArtefact({ shared, text, surroundings }: WriterContext): Promise<Artefact> {
+  const { context } = text;
+  const start = text.test.starts[Math.floor(text.test.count / 2)];
   const line = Math.min(LINE, context);
   const layers = tf.tidy(() => {
     const weights: tf.Tensor[] = [];
-    const codes = Int32Array.from(data.codes.subarray(start, start + context));
+    const codes = Int32Array.from(text.codes.subarray(start, start + context));
     const characters = tf.tensor2d(codes, [1, context], 'int32');
     transformerLogits(upload(shared), characters, surroundings(), (layer) => weights.push(layer));
     return weights.map((layer) => tf.slice(layer, [0, 0, 0, 0], [1, layer.shape[1] as number, line, line]));
@@ -100,8 +100,8 @@ export async function attentionArtefact({ shared, data, surroundings }: WriterCo
     }
   }
   tf.dispose(layers);
-  const text = decodeText(data.codes.subarray(start, start + line)).replaceAll('\n', ' ');
-  const bytes = attentionPicture('where each character looks (row: reader, column: read)', text, heads, columns);
+  const seen = decodeText(text.codes.subarray(start, start + line)).replaceAll('\n', ' ');
+  const bytes = attentionPicture('where each character looks (row: reader, column: read)', seen, heads, columns);
   return { path: 'attention.png', mime: 'image/png', title: 'Attention on a held-out line', bytes };
 }
 

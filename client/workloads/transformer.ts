@@ -14,7 +14,14 @@ import { ALPHABET, loadText, type TextData, type TextSplit } from '../data/text.
 import { defineWorkload, type TensorMap } from '../workload.js';
 import { hyperChoice, hyperInteger } from './hyper.js';
 import { crossEntropy } from './layers.js';
-import { causalMask, initTransformer, isLoraFactor, sinusoids, transformerLogits } from './transformer-model.js';
+import {
+  causalMask,
+  initTransformer,
+  isLoraFactor,
+  type Surroundings,
+  sinusoids,
+  transformerLogits,
+} from './transformer-model.js';
 import { attentionArtefact, writingArtefact } from './transformer-pictures.js';
 
 const VOCABULARY = ALPHABET.length;
@@ -32,7 +39,14 @@ const DEMO: Hyper = {
   'lora-after': 0,
 };
 
-export const transformer = defineWorkload<TextData>({
+/** The text, and what the model needs beside it: constants, computed once. */
+interface TransformerData {
+  readonly text: TextData;
+  readonly positions: Float32Array;
+  readonly mask: Float32Array;
+}
+
+export const transformer = defineWorkload<TransformerData>({
   manifest: {
     name: 'transformer',
     topic: 'Attention and transformers',
@@ -92,36 +106,39 @@ export const transformer = defineWorkload<TextData>({
     return { shared: initTransformer(rng, { vocabulary: VOCABULARY, ...size, loraRank: hyperInteger(hyper, 'lora') }) };
   },
 
-  load({ hyper, dataDir, rng }) {
-    return loadText({
+  async load({ hyper, dataDir, rng }) {
+    const context = hyperInteger(hyper, 'context', 2);
+    const text = await loadText({
       name: hyperChoice(hyper, 'data', ['shakespeare', 'sotu', 'drawn']),
-      context: hyperInteger(hyper, 'context', 2),
+      context,
       minCharacters: hyperInteger(hyper, 'min-characters'),
       maxCharacters: hyperInteger(hyper, 'max-characters'),
       maxTestWindows: hyperInteger(hyper, 'max-test-windows'),
       rng,
       ...(dataDir !== undefined && { dataDir }),
     });
+    const [width, heads] = [hyperInteger(hyper, 'width', 2), hyperInteger(hyper, 'heads', 1)];
+    return { text, positions: sinusoids(context, width), mask: causalMask(heads, context) };
   },
 
-  examples(data) {
+  examples({ text }) {
     const of = ({ count, speakers }: TextSplit) => ({ count, groups: speakers });
-    return { train: of(data.train), test: of(data.test) };
+    return { train: of(text.train), test: of(text.test) };
   },
 
-  batch(data, indices, { hyper, split }) {
-    const { codes, context } = data;
+  batch(data, indices, { split }) {
+    const { codes, context } = data.text;
     const inputs = new Int32Array(indices.length * context);
     const targets = new Int32Array(indices.length * context);
     for (const [i, index] of indices.entries()) {
-      const start = data[split].starts[index];
+      const start = data.text[split].starts[index];
       inputs.set(codes.subarray(start, start + context), i * context);
       targets.set(codes.subarray(start + 1, start + context + 1), i * context);
     }
     return {
       inputs: tf.tensor2d(inputs, [indices.length, context], 'int32'),
       targets: tf.tensor2d(targets, [indices.length, context], 'int32'),
-      ...surroundings(hyper, context),
+      ...surroundings(data),
     };
   },
 
@@ -149,17 +166,20 @@ export const transformer = defineWorkload<TextData>({
     return { perplexity: Math.exp(nats), 'bits-per-character': nats / Math.LN2 };
   },
 
-  async *artefacts({ shared, data, hyper, rng }) {
-    const about = { shared, data, surroundings: () => surroundings(hyper, data.context) };
+  async *artefacts({ shared, data, rng }) {
+    const about = { shared, text: data.text, surroundings: () => surroundings(data) };
     yield await writingArtefact(about, rng.split('writing'));
     yield await attentionArtefact(about);
   },
 });
 
-/** Width and heads, which the tensors of the model do not tell, and nobody trains. */
-function surroundings(hyper: Hyper, context: number): { positions: tf.Tensor2D; mask: tf.Tensor3D } {
-  const [width, heads] = [hyperInteger(hyper, 'width', 2), hyperInteger(hyper, 'heads', 1)];
-  return { positions: sinusoids(context, width), mask: causalMask(heads, context) };
+/** Width and heads show in these and not in the tensors of the model; nobody trains them. */
+function surroundings({ text: { context }, positions, mask }: TransformerData): Surroundings {
+  const [width, heads] = [positions.length / context, mask.length / context ** 2];
+  return {
+    positions: tf.tensor2d(positions, [context, width]),
+    mask: tf.tensor3d(mask, [heads, context, context]),
+  };
 }
 
 /** [batch · context, vocabulary] */
