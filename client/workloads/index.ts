@@ -14,6 +14,7 @@ const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
   mtan: async () => (await import('./mtan.js')).mtan,
   'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
+  transformer: async () => (await import('./transformer.js')).transformer,
 };
 
 /** Names of the built-in workloads, in the order of the course. */
