@@ -127,7 +127,11 @@ export interface TrainContext {
   readonly training: TrainingSpec;
   readonly shard: Shard;
   readonly round: number;
+  /** Rounds of the whole run. */
+  readonly rounds: number;
   readonly rng: Rng;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (stepsDone: number, stepsTotal: number) => void;
 }
 
 /** What a client is asked beside its update, when its training is done. */

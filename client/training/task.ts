@@ -173,12 +173,15 @@ async function train({
     training: work.training,
     shard,
     round,
+    rounds: work.rounds,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
   };
   if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
   const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
-    const input = { ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress };
+    const input = { ...context, workload, data, shared, own };
     // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
     const trained =
       work.privacy?.mode === 'example'
