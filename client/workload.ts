@@ -134,6 +134,24 @@ export interface TrainContext {
   readonly onProgress?: (stepsDone: number, stepsTotal: number) => void;
 }
 
+/** What a client is asked beside its update, when its training is done. */
+export interface AdditionContext<Data> extends BatchContext {
+  /** The model that the round began with. */
+  readonly shared: HostTensors;
+  /** The private tensors as training left them. */
+  readonly own: HostTensors;
+  readonly data: Data;
+  readonly rng: Rng;
+}
+
+/** Named `channel/tensor`, as in the layout of the phase. */
+export interface Addition {
+  /** All tensors of all channels but the update. */
+  readonly tensors?: HostTensors;
+  /** Weights that are not the number of the client's training examples; 0: the client does not hold this tensor. */
+  readonly weights?: Readonly<Record<string, number>>;
+}
+
 export interface Artefact {
   /** File name below artefacts/. */
   readonly path: string;
@@ -166,6 +184,8 @@ export interface Workload<Data = unknown> {
     data: Data,
     ctx: TrainContext,
   ): Promise<{ contribution: Contribution; private?: HostTensors }>;
+  /** Beside `loss`: what a client sends in the phase's other channels, and how it weighs tensors of its own weight. */
+  contribute?(ctx: AdditionContext<Data>): Promise<Addition>;
   /** Per-example loss [batch]; present means that example-level DP-SGD is offered. */
   perExampleLoss?(params: TensorMap, batch: Batch): tf.Tensor1D;
   /** Sums over one batch: 1-D tensors with a count. */

@@ -12,7 +12,9 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
+  transformer: async () => (await import('./transformer.js')).transformer,
   simclr: async () => (await import('./simclr.js')).simclr,
+  mtan: async () => (await import('./mtan.js')).mtan,
   distillation: async () => (await import('./distillation.js')).distillation,
   'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };
