@@ -182,10 +182,6 @@ async function train({
   const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
     const input = { ...context, workload, data, shared, own };
-<<<<<<< HEAD
-    if (work.privacy?.mode !== 'example') return localSgd(input);
-    return dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) });
-=======
     // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
     const trained =
       work.privacy?.mode === 'example'
@@ -196,7 +192,6 @@ async function train({
     const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
     checkContribution(workload.manifest.name, context, contribution);
     return { contribution, own: trained.own };
->>>>>>> main
   }
   const result = await workload.train(shared, own, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
