@@ -13,6 +13,7 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
   mtan: async () => (await import('./mtan.js')).mtan,
+  misa: async () => (await import('./misa.js')).misa,
 };
 
 /** Names of the built-in workloads, in the order of the course. */

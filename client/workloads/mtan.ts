@@ -40,19 +40,19 @@ const OWNED: readonly (readonly Task[])[] = [
 /** Losses travel in units of this, so that they lie within a masked value's range. */
 const LOSS_UNIT = 16;
 /** Training scenes by which a client measures the losses that it sends. */
-const MEASURED = 48;
+const MEASURED = 16;
 const NO_EXAMPLES = new Int32Array(0);
 
 const DEMO: Hyper = {
   network: 'shared', // or single: a network of its own for each task
   weighting: 'dwa', // or equal
   temperature: 2,
-  'image-size': 32, // a multiple of 4
-  'train-scenes': 360, // of all sites together
+  'image-size': 24, // a multiple of 4
+  'train-scenes': 72, // of all sites together
   'test-scenes': 240,
   sites: 6,
-  'width-0': 12,
-  'width-1': 24,
+  'width-0': 8,
+  'width-1': 16,
   'width-2': 32,
 };
 
@@ -87,18 +87,25 @@ export const mtan = defineWorkload<MtanData>({
         cohort: 6,
         rounds: 3,
         partition: 'natural',
-        training: { localEpochs: 2, batchSize: 8, clientLr: 0.05, momentum: 0.9 },
+        training: { localEpochs: 2, batchSize: 8, clientLr: 0.1, momentum: 0.9, gradientClipNorm: 1 },
         hyper: {
           ...DEMO,
-          ...{ 'image-size': 8, 'train-scenes': 48, 'test-scenes': 24, 'width-0': 4, 'width-1': 4, 'width-2': 4 },
+          ...{ 'image-size': 8, 'train-scenes': 24, 'test-scenes': 12, 'width-0': 3, 'width-1': 3, 'width-2': 3 },
         },
       },
       demo: {
         clients: 6,
         cohort: 6,
-        rounds: 20,
+        rounds: 30,
         partition: 'natural',
-        training: { localEpochs: 1, batchSize: 10, clientLr: 0.05, momentum: 0.9 },
+        training: {
+          localEpochs: 4,
+          batchSize: 4,
+          clientLr: 0.1,
+          momentum: 0.9,
+          gradientClipNorm: 1,
+          lrSchedule: 'cosine',
+        },
         hyper: DEMO,
       },
       full: {
@@ -191,7 +198,7 @@ function batchOf(data: MtanData, indices: Int32Array, { split, hyper }: BatchCon
     tf.tensor4d(rows(values, indices, size * size * width), [indices.length, size, size, width]);
   const owned = TASKS.map((task) => Float32Array.from(indices, (i) => (owns(scenes.sites[i], task) ? 1 : 0)));
   return {
-    images: tf.sub(take(scenes.images, 3), 0.4),
+    images: tf.concat([tf.sub(take(scenes.images, 3), 0.5), positions(indices.length, size)], 3),
     classes: tf.cast(tf.oneHot(tf.cast(tf.squeeze(take(scenes.classes, 1), [3]), 'int32'), CLASSES), 'float32'),
     depth: take(scenes.depths, 1),
     normals: take(scenes.normals, 3),
@@ -244,6 +251,16 @@ async function measureLosses(
   const values = await Promise.all(sums.map((sum) => sum.data()));
   tf.dispose(sums);
   return values.map(([value]) => value);
+}
+
+/** Where a pixel is: x to the right and y down, -0.5..0.5, [batch, size, size, 2] (CoordConv, Liu et al. 2018). */
+function positions(batch: number, size: number): tf.Tensor4D {
+  const line = tf.sub(tf.div(tf.range(0, size), size - 1), 0.5);
+  const plane = tf.stack(
+    [tf.tile(tf.reshape(line, [1, size]), [size, 1]), tf.tile(tf.reshape(line, [size, 1]), [1, size])],
+    2,
+  );
+  return tf.tile(tf.expandDims(plane, 0) as tf.Tensor4D, [batch, 1, 1, 1]);
 }
 
 function ownedIn(batch: Batch): readonly Task[] {
