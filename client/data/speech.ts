@@ -87,13 +87,14 @@ export function logMel(samples: Float32Array, { frames, bands }: { frames: numbe
   const re = new Float64Array(WINDOW);
   const im = new Float64Array(WINDOW);
   const room = Math.max(0, samples.length - WINDOW);
+  const loudness = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length) + 1e-6;
   for (let frame = 0; frame < frames; frame++) {
     const start = Math.round((room * frame) / Math.max(1, frames - 1));
-    for (let i = 0; i < WINDOW; i++) re[i] = (samples[start + i] ?? 0) * HANN[i];
+    for (let i = 0; i < WINDOW; i++) re[i] = ((samples[start + i] ?? 0) / loudness) * HANN[i];
     im.fill(0);
     transform(re, im);
     for (const [band, weights] of filters.entries()) {
-      let energy = 1e-6;
+      let energy = 1e-4;
       for (const [bin, weight] of weights) energy += weight * (re[bin] * re[bin] + im[bin] * im[bin]);
       out[frame * bands + band] = Math.log(energy);
     }
