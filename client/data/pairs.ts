@@ -41,7 +41,7 @@ export interface PairRequest {
   readonly side: number;
   readonly imageNoise: number;
   readonly snrDb: number;
-  /** Of the speakers that take part. */
+  /** Who train. All are in the test. */
   readonly speakers: readonly number[];
   /** A speaker who is left out of training, and whose clips are then the whole test set. */
   readonly heldOut?: number;
@@ -69,14 +69,16 @@ export async function loadPairs(request: PairRequest): Promise<PairData> {
       clip.speaker !== heldOut
     );
   });
-  const testClips = of((clip) =>
-    heldOut === undefined ? isTest(clip) && speakers.includes(clip.speaker) : clip.speaker === heldOut,
-  );
+  const testClips = of((clip) => (heldOut === undefined ? isTest(clip) : clip.speaker === heldOut));
   if (trainClips.length === 0) throw invalidArgument('speakers', 'at least one that trains', speakers.join());
-  const tested = Array.from({ length: heldOut === undefined ? testRepeats : 1 }, () => testClips).flat();
   return {
-    train: pair(trainClips, images.train, request, rng.split('train')),
-    test: pair(tested, images.test, request, rng.split('test')),
+    train: pair(trainClips, images.train, { ...request, repeats: 1 }, rng.split('train')),
+    test: pair(
+      testClips,
+      images.test,
+      { ...request, repeats: heldOut === undefined ? testRepeats : 1 },
+      rng.split('test'),
+    ),
     side,
     speakerNames: spoken.speakers,
   };
@@ -87,29 +89,29 @@ function toneSet(rng: Rng, trainTakes: number): SpokenDigits {
   return makeTones(rng.split('tones'), { speakers: PLAIN_SPEAKERS, takes });
 }
 
+/** A pair depends on the clip and on the how manieth of its pairs it is, and not on who else takes part. */
 function pair(
   clips: readonly Clip[],
   images: ImageSet,
-  { side, imageNoise, snrDb }: Pick<PairRequest, 'side' | 'imageNoise' | 'snrDb'>,
+  { side, imageNoise, snrDb, repeats }: Pick<PairRequest, 'side' | 'imageNoise' | 'snrDb'> & { repeats: number },
   rng: Rng,
 ): PairSet {
   const [pixels, sound] = [side * side, FRAMES * BANDS];
+  const all = Array.from({ length: repeats }, (_, repeat) => clips.map((clip) => ({ clip, repeat }))).flat();
   const set: PairSet = {
-    count: clips.length,
-    images: new Float32Array(clips.length * pixels),
-    sounds: new Float32Array(clips.length * sound),
-    labels: Uint8Array.from(clips, ({ digit }) => digit),
-    speakers: Uint8Array.from(clips, ({ speaker }) => speaker),
+    count: all.length,
+    images: new Float32Array(all.length * pixels),
+    sounds: new Float32Array(all.length * sound),
+    labels: Uint8Array.from(all, ({ clip }) => clip.digit),
+    speakers: Uint8Array.from(all, ({ clip }) => clip.speaker),
   };
   const byDigit = Array.from({ length: 10 }, (_, digit) => {
-    const members = Array.from(images.labels.keys()).filter((i) => images.labels[i] === digit);
-    return rng.split(`digit/${digit}`).shuffle(members);
+    return Array.from(images.labels.keys()).filter((i) => images.labels[i] === digit);
   });
-  const taken = new Array<number>(10).fill(0);
-  for (const [i, clip] of clips.entries()) {
-    const own = rng.split(`pair/${i}`);
+  for (const [i, { clip, repeat }] of all.entries()) {
+    const own = rng.split(`pair/${clip.speaker}/${clip.digit}/${clip.take}/${repeat}`);
     const members = byDigit[clip.digit];
-    const image = members[taken[clip.digit]++ % members.length];
+    const image = members[own.below(members.length)];
     set.images.set(degraded(images, image, { side, imageNoise, rng: own.split('image') }), i * pixels);
     set.sounds.set(logMel(withNoise(clip, snrDb, own.split('sound')), { frames: FRAMES, bands: BANDS }), i * sound);
   }

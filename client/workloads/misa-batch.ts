@@ -9,7 +9,7 @@ import { hyperChoice, hyperNumber } from './hyper.js';
 import { DIGITS, MODALITIES, type Modality, type Presence, SIDE_LOSSES } from './misa-model.js';
 
 /** What speaker s has is entry s modulo 6. */
-const HELD: readonly (readonly Modality[])[] = [
+export const HELD: readonly (readonly Modality[])[] = [
   ['image', 'audio'],
   ['image', 'audio'],
   ['image'],
@@ -19,18 +19,23 @@ const HELD: readonly (readonly Modality[])[] = [
 ];
 const FEDERATIONS = ['all', 'image', 'audio', 'audio-only'] as const;
 
-/** What a speaker has and the federation uses. */
+/** What a speaker has and the federation uses; nothing: the speaker does not take part. */
 export function heldBy(speaker: number, hyper: Hyper): readonly Modality[] {
   const held = HELD[speaker % HELD.length];
+  const used = usedIn(hyper);
+  if (hyper.federation === 'audio-only' && held.length > 1) return [];
+  return held.filter((m) => used.includes(m));
+}
+
+function usedIn(hyper: Hyper): readonly Modality[] {
   const federation = hyperChoice(hyper, 'federation', FEDERATIONS);
-  if (federation === 'all') return held;
-  if (federation === 'audio-only') return held.length === 1 ? held.filter((m) => m === 'audio') : [];
-  return held.filter((m) => m === federation);
+  return federation === 'all' ? MODALITIES : [federation === 'image' ? 'image' : 'audio'];
 }
 
 /**
- * `image` and `audio` [batch, ...], `has/MODALITY` [batch, 1], `labels` [batch, 10] and the weights of the losses. A modality
- * that nobody in a training batch has is absent; test examples have both, whatever their client has.
+ * `image` and `audio` [batch, ...], `has/MODALITY` [batch, 1], `labels` [batch, 10], `speakers` [batch, 6] and the weights of the losses. A modality
+ * that nobody in a training batch has is absent. Test examples have both, and of speakers who do not take part what the
+ * federation uses counts.
  */
 export function batchOf(data: PairData, indices: Int32Array, { hyper, split }: BatchContext): Batch {
   const set = data[split];
@@ -40,7 +45,11 @@ export function batchOf(data: PairData, indices: Int32Array, { hyper, split }: B
     for (const [row, i] of indices.entries()) out.set(values.subarray(i * size, (i + 1) * size), row * size);
     return tf.tensor4d(out, [indices.length, height, width, 1]);
   };
-  const has = (m: Modality) => Array.from(indices, (i) => (heldBy(set.speakers[i], hyper).includes(m) ? 1 : 0));
+  const has = (m: Modality) =>
+    Array.from(indices, (i) => {
+      const held = heldBy(set.speakers[i], hyper);
+      return (held.length > 0 ? held : usedIn(hyper)).includes(m) ? 1 : 0;
+    });
   const marks = MODALITIES.map((m) => [m, has(m)] as const).filter(([, mark]) => mark.includes(1));
   const isThere = (m: Modality) => split === 'test' || marks.some(([held]) => held === m);
   const labels = tf.oneHot(
@@ -51,7 +60,15 @@ export function batchOf(data: PairData, indices: Int32Array, { hyper, split }: B
     DIGITS,
   );
   const weights = SIDE_LOSSES.filter((name) => hyperNumber(hyper, name) > 0);
+  const speakers = tf.oneHot(
+    tf.tensor1d(
+      Array.from(indices, (i) => set.speakers[i]),
+      'int32',
+    ),
+    HELD.length,
+  );
   return {
+    speakers: tf.cast(speakers, 'float32'),
     labels: tf.cast(labels, 'float32'),
     ...(isThere('image') && { image: take(set.images, data.side, data.side) }),
     ...(isThere('audio') && { audio: take(set.sounds, FRAMES, BANDS) }),

@@ -14,7 +14,7 @@ import { loadPairs, type PairData, type PairSet } from '../data/pairs.js';
 import { defineWorkload } from '../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { crossEntropy } from './layers.js';
-import { batchOf, heldBy, presenceIn } from './misa-batch.js';
+import { batchOf, HELD, heldBy, presenceIn } from './misa-batch.js';
 import {
   answer,
   DIGITS,
@@ -38,7 +38,7 @@ const DEMO: Hyper = {
   'train-takes': 30,
   'test-repeats': 4,
   'image-size': 14,
-  'image-noise': 0.5,
+  'image-noise': 0.35,
   'snr-db': 0,
   filters: 8,
   hidden: 64,
@@ -73,6 +73,7 @@ export const misa = defineWorkload<PairData>({
     },
     maskedMetrics: () => [
       { name: 'loss', size: 1, max: 16 },
+      { name: 'speakers', size: 2 * HELD.length, max: 1 },
       ...['accuracy', 'fusion.accuracy', 'image.accuracy', 'audio.accuracy'].map((name) => ({ name, size: 1, max: 1 })),
     ],
     scales: {
@@ -169,17 +170,28 @@ export const misa = defineWorkload<PairData>({
     const encodings = encode(params, batch);
     const right = (presence: Presence) => {
       const said = tf.oneHot(tf.argMax(answer(params, encodings, presence), 1), DIGITS);
-      return { sum: tf.sum(tf.mul(labels, tf.cast(said, 'float32'))), count };
+      return tf.sum(tf.mul(labels, tf.cast(said, 'float32')), 1); // [batch]
     };
     const all = tf.ones([count, 1]);
     const own = presenceIn(batch);
+    const bySpeaker = tf.matMul(tf.stack([right(own), tf.ones([count])]) as tf.Tensor2D, batch.speakers as tf.Tensor2D);
     return {
       loss: { sum: tf.sum(crossEntropy(answer(params, encodings, own), labels)), count },
-      accuracy: right(own),
-      'fusion.accuracy': right({ image: all, audio: all }),
-      'image.accuracy': right({ image: all }),
-      'audio.accuracy': right({ audio: all }),
+      accuracy: { sum: tf.sum(right(own)), count },
+      'fusion.accuracy': { sum: tf.sum(right({ image: all, audio: all })), count },
+      'image.accuracy': { sum: tf.sum(right({ image: all })), count },
+      'audio.accuracy': { sum: tf.sum(right({ audio: all })), count },
+      // [right answers, examples] of each speaker, from what the speaker has
+      speakers: { sum: tf.reshape(bySpeaker, [2 * HELD.length]), count },
     };
+  },
+
+  finish({ speakers }) {
+    const figures = HELD.map((_, speaker) => {
+      const [right, tested] = [speakers.sum[speaker], speakers.sum[HELD.length + speaker]];
+      return tested < 0.5 ? [] : [[`accuracy.speaker-${speaker}`, right / tested] as const]; // zero up to the grid
+    });
+    return Object.fromEntries(figures.flat());
   },
 
   async *artefacts({ shared, data, hyper }) {
