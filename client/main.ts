@@ -14,10 +14,14 @@ import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc.js';
 import { headsFile } from './heads.js';
 import { Participant } from './participant.js';
-import { allowAll, type Policy, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
+import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
+import { openAccount, type PrivacyAccount } from './privacy-account.js';
 import { fileSecureStore } from './secure-store.js';
 import { fileStore } from './store.js';
 import { createTrainerPool } from './training/pool.js';
+
+/** Of a site whose policy names none. */
+const DEFAULT_DELTA = 1e-5;
 
 /** What `join` leaves in a client's directory, beside its key. */
 export interface Membership {
@@ -104,10 +108,12 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
   const signingSeed = await readFile(join(directory, 'identity.key'));
+  const identity = identityFromSeed(signingSeed);
+  const account = await openAccount(directory, { identity, delta: policy.delta ?? DEFAULT_DELTA });
   const participant = await Participant.start({
     service,
     client: membership.client,
-    identity: identityFromSeed(signingSeed),
+    identity,
     secure: {
       ...{ signingSeed, policy: securePolicyOf(policy), rng: rngFromEntropy() },
       ...(enrolled !== undefined && { enrolled }),
@@ -117,9 +123,12 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     store: await fileStore(directory),
     keepHead: await headsFile(directory),
     trainer,
+    privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
     ...(slice && { slice }),
     refuse: (plan) => {
-      const detail = refusalOf(policy, plan);
+      const isTraining = plan.kind === 'train';
+      const detail =
+        refusalOf(policy, plan) ?? (isTraining ? budgetRefusalOf(policy, () => account.epsilonAfter(plan)) : undefined);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     clock: systemClock,
@@ -134,6 +143,19 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     unlock();
   };
   return { done: participant.done.finally(close), stop: close };
+}
+
+/** The account, which says what one example has been charged whenever that grows. */
+function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge'> {
+  return {
+    async charge(plan) {
+      const before = account.epsilon;
+      await account.charge(plan);
+      if (account.epsilon === before) return;
+      const epsilon = Number(account.epsilon.toPrecision(4));
+      say(`privacy: one example here has been charged epsilon ${epsilon} at delta ${account.delta}, over all runs`);
+    },
+  };
 }
 
 /** The list that the policy names, beside the policy. */

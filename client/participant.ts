@@ -31,7 +31,7 @@ import {
   taskOf,
 } from './session.js';
 import type { ClientStore } from './store.js';
-import { type Tasks, tasksOf } from './tasks.js';
+import { type PrivacySite, type Tasks, tasksOf } from './tasks.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
 import { backoffMs, Transfers } from './transfers.js';
 
@@ -53,6 +53,8 @@ export interface ParticipantOptions {
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecureSite;
   readonly trainer: TaskRunner;
+  /** Absent: plans with differential privacy fail here. */
+  readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */

@@ -5,7 +5,7 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { FlError } from '../shared/errors.js';
-import type { RoundPlan } from '../shared/round.js';
+import type { PrivacySpec, RoundPlan } from '../shared/round.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../shared/secagg/index.js';
 import { leastSumOf } from '../shared/secure-groups.js';
 
@@ -20,6 +20,16 @@ const schema = z.strictObject({
   'max-model-bytes': z.int().min(1).optional(),
   /** Whether a plan without secure aggregation is declined. */
   'require-secure-aggregation': z.boolean().optional(),
+  /** Which kinds of differential privacy are good enough; absent: any, and none. */
+  'require-privacy': z
+    .array(z.enum(['central', 'distributed', 'local', 'example']))
+    .min(1)
+    .optional(),
+  /** Least noise, as a multiple of the clipping bound. */
+  'min-noise-multiplier': z.number().positive().optional(),
+  /** Most that one example of this site may be charged over all runs and coordinators, at `delta`. */
+  'max-epsilon': z.number().positive().optional(),
+  delta: z.number().gt(0).lt(1).optional(),
   /** Fewest clients in a secure sum. */
   'min-survivors': z.int().min(2).optional(),
   /** A file with this site's own list of who is enrolled: what `starling token enrolled` prints, come by another way. */
@@ -59,12 +69,28 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
     return 'policy: require-secure-aggregation: expected secure aggregation, got none';
   }
   return (
+    privacyRefusal(policy, plan.work.privacy) ??
     atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
     atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
     atMost('max-rounds', policy['max-rounds'], rounds) ??
     atMost('max-model-bytes', policy['max-model-bytes'], plan.modelSizeBytes)
   );
+}
+
+function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
+  const modes = policy['require-privacy'];
+  const mode = privacy?.mode ?? 'none';
+  if (modes?.includes(mode as (typeof modes)[number]) === false) {
+    return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${mode}`;
+  }
+  return atLeast('min-noise-multiplier', policy['min-noise-multiplier'], privacy?.noiseMultiplier ?? 0);
+}
+
+/** Why a round that would take the site's own account to `epsilonAfter` is not taken part in. */
+export function budgetRefusalOf(policy: Policy, epsilonAfter: () => number): string | undefined {
+  const limit = policy['max-epsilon'];
+  return limit === undefined ? undefined : atMost('max-epsilon', limit, Number(epsilonAfter().toPrecision(6)));
 }
 
 /** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */

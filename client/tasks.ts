@@ -4,11 +4,24 @@ import { FlError } from '../shared/errors.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import { sizeOf } from '../shared/params.js';
 import type { RoundPlan } from '../shared/round.js';
+import type { PrivacyAccount } from './privacy-account.js';
+import { noiseKeyOf, released } from './release.js';
 import type { ClientStore } from './store.js';
 import type { TaskOptions, TaskRunner } from './training/task.js';
 
+/** What differential privacy needs of a site. */
+export interface PrivacySite {
+  /** At least 16 bytes, the same after a restart: what noise is drawn from. */
+  readonly noiseSecret: Uint8Array;
+  /** What this site's examples were charged; absent: nobody counts here. */
+  readonly account?: Pick<PrivacyAccount, 'charge'>;
+}
+
 export interface Tasks {
-  /** Trains; private tensors are on disk when it resolves, before anything that depends on them. */
+  /**
+   * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential
+   * privacy the site's account is charged, before anything that depends on them.
+   */
   train(plan: RoundPlan, options: TaskOptions): Promise<Contribution>;
   evaluate(plan: RoundPlan, options: TaskOptions): Promise<SumMetrics>;
 }
@@ -19,11 +32,12 @@ export function tasksOf(
     readonly store: ClientStore;
     readonly trainer: TaskRunner;
     readonly client: string;
+    readonly privacy?: PrivacySite;
     readonly slice?: { readonly index: number; readonly count: number };
   },
   modelOf: (plan: RoundPlan, signal?: AbortSignal) => Promise<Float32Array>,
 ): Tasks {
-  const { store, trainer, client, slice } = about;
+  const { store, trainer, client, slice, privacy } = about;
 
   async function taskFor(plan: RoundPlan, ownBefore: number, options: TaskOptions) {
     const { work, round, modelSha256 } = plan;
@@ -34,17 +48,29 @@ export function tasksOf(
 
   return {
     async train(plan, options) {
-      const task = { kind: 'train' as const, ...(await taskFor(plan, plan.round, options)) };
+      const isPrivate = plan.work.privacy !== undefined;
+      if (isPrivate && privacy === undefined) throw noPrivacy();
+      const task = {
+        kind: 'train' as const,
+        ...(await taskFor(plan, plan.round, options)),
+        ...(isPrivate && { noiseKey: noiseKeyOf(plan, privacy!.noiseSecret) }),
+      };
       const { contribution, own } = await trainer.run(task, options);
       checkSize(plan, contribution.values);
       if (own !== undefined) await store.keepOwn(plan.run, plan.round, own);
-      return contribution;
+      if (!isPrivate) return contribution;
+      await privacy!.account?.charge(plan);
+      return released(plan, contribution, privacy!.noiseSecret);
     },
     async evaluate(plan, options) {
       const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
       return (await trainer.run(task, options)).metrics;
     },
   };
+}
+
+function noPrivacy(): FlError {
+  return new FlError('failed-precondition', 'privacy: expected a secret for noise at this client, got none');
 }
 
 function checkSize(plan: RoundPlan, values: Float32Array): void {

@@ -144,7 +144,7 @@ function firstLine({ run, spec, modelSha256, atMs }: Created, identity: Identity
 }
 
 function nextLine(tip: Tip, record: Committed, identity: Identity): [string, Tip] {
-  const { round, attempt, modelSha256, survivors, draft, atMs, secure = [] } = record;
+  const { round, attempt, modelSha256, survivors, draft, atMs, secure = [], privacy = null } = record;
   if (round !== tip.rounds + 1)
     throw new FlError('internal', `${LEDGER_FILE}: expected round ${tip.rounds + 1}, got ${round}`);
   const entry: RoundEntry = {
@@ -156,7 +156,7 @@ function nextLine(tip: Tip, record: Committed, identity: Identity): [string, Tip
     })),
     dropped: droppedOf(draft.dropped),
     secure: secure.map((proof) => signProof(proof, identity)),
-    privacy: null,
+    privacy,
   };
   const line = signLine(entry, identity);
   return [line, { run: tip.run, rounds: round, modelSha256, lineSha256: lineSha256(line) }];

@@ -1,5 +1,6 @@
 /** The report of a run as the coordinator knows it: no workload code, so the means of the pooled sums and no artefacts. */
 import { meansOf } from '../shared/metrics.js';
+import { privacyReport } from '../shared/privacy-cost.js';
 import type { Report } from '../shared/report.js';
 import { buildReport } from './report/build.js';
 import type { Run } from './run.js';
@@ -17,7 +18,7 @@ export function reportOf({ history, spec, state }: Pick<Run, 'history' | 'spec' 
     baselines: {},
     artefacts: [],
     modelSha256: state.modelSha256,
-    privacy: null,
+    privacy: privacyReport(spec.work, history.summaries),
     secureAggregation: spec.work.secure !== undefined,
   });
 }

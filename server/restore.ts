@@ -3,7 +3,9 @@
  * and no harm: every client keeps its update until the receipt and is asked for it again.
  */
 import { FlError } from '../shared/errors.js';
-import { advance, openCommitted, openTraining, resumed } from './round.js';
+import { advance, openCommitted, openTraining } from './round.js';
+import { resumed } from './round-end.js';
+import { adapted, charge, spendingOf } from './round-privacy.js';
 import { type Effect, initialState, newCohort, type RunRecord, type RunState } from './round-state.js';
 
 /** @throws FlError corrupt when the first record is not `created`. */
@@ -11,7 +13,7 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
   const [first, ...rest] = records;
   if (first?.kind !== 'created') throw new FlError('corrupt', `journal: expected "created" first, got ${first?.kind}`);
   const out: Effect[] = [];
-  let state = initialState(first.run, first.spec.engine, first.modelSha256);
+  let state = initialState(first.run, first.spec.engine, first.modelSha256, spendingOf(first.spec.work));
   let open: RunRecord = first;
   for (const record of rest) {
     state = applyRecord(state, record);
@@ -37,12 +39,18 @@ function applyRecord(state: RunState, record: RunRecord): RunState {
   switch (record.kind) {
     case 'created':
       throw new FlError('corrupt', 'journal: a second "created" record');
-    case 'round-started':
-      return { ...state, round: record.round, attempt: record.attempt };
+    case 'round-started': {
+      const spending = state.spending && charge(state.spending, record.round, record.cohort);
+      return { ...state, round: record.round, attempt: record.attempt, ...(spending && { spending }) };
+    }
     case 'round-aborted':
       return { ...state, attempt: record.attempt + 1 };
     case 'committed':
-      return { ...state, modelSha256: record.modelSha256, round: record.round, attempt: record.attempt };
+      return {
+        ...state,
+        ...{ modelSha256: record.modelSha256, round: record.round, attempt: record.attempt },
+        ...(state.spending && { spending: adapted(state.spending, record.nextClippingBound) }),
+      };
     case 'round-ended': {
       const last = record.summary.round >= state.spec.rounds;
       return {

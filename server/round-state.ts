@@ -5,6 +5,7 @@
 import type { DropReason } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
+import type { RoundPrivacy } from '../shared/ledger/privacy.js';
 import type { SumMetrics } from '../shared/metrics.js';
 import type {
   Dropped,
@@ -17,6 +18,7 @@ import type {
   TaskKind,
 } from '../shared/round.js';
 import type { DeclineReason } from '../shared/service.js';
+import { isRested, type Spending } from './round-privacy.js';
 
 export type Member =
   | { readonly status: 'invited' }
@@ -75,6 +77,8 @@ export interface RunState {
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
+  /** Absent: a run without differential privacy. */
+  readonly spending?: Spending;
 }
 
 export type RoundEvent = {
@@ -127,7 +131,14 @@ export type RoundEvent = {
   /** Secure aggregation gave up; nothing was unmasked. */
   | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }
   /** The shell has summed, applied the strategy and made the new model durable. */
-  | { readonly kind: 'stored'; readonly round: number; readonly attempt: number; readonly modelSha256: string }
+  | {
+      readonly kind: 'stored';
+      readonly round: number;
+      readonly attempt: number;
+      readonly modelSha256: string;
+      /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+      readonly withinBound?: number;
+    }
   | { readonly kind: 'timer'; readonly id: string }
   | { readonly kind: 'stop'; readonly status: RunStatus; readonly reason: string }
   | { readonly kind: 'resume' }
@@ -205,6 +216,9 @@ export type RunRecord = { readonly atMs: number } & (
       readonly draft: Draft;
       /** What the ledger says of the secure aggregation behind it; the shell adds it. */
       readonly secure?: readonly SecureProof[];
+      readonly privacy?: RoundPrivacy;
+      /** With adaptive clipping: the bound of the next round. */
+      readonly nextClippingBound?: number;
     }
   | {
       readonly kind: 'round-ended';
@@ -219,8 +233,9 @@ export type RunRecord = { readonly atMs: number } & (
 );
 
 /** A run before its first event. */
-export function initialState(run: string, spec: EngineSpec, modelSha256: string): RunState {
+export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
   return {
+    ...(spending && { spending }),
     run,
     spec,
     status: 'running',
@@ -298,9 +313,10 @@ export function openingOf({ run, spec, round, attempt }: RunState, kind: TaskKin
   return { kind: 'open-secure', task: { run, kind, round, attempt }, cohort: cohort.names };
 }
 
-/** Who may be drawn: connected, and not of a site that has refused this run. */
-export function eligible({ online, refused }: RunState): readonly string[] {
-  return online.filter((name) => positionOf(refused, name) < 0);
+/** Who may be drawn: connected, not of a site that has refused this run, and not again too soon for its privacy. */
+export function eligible({ online, refused, spending, round }: RunState): readonly string[] {
+  const willing = online.filter((name) => positionOf(refused, name) < 0);
+  return spending === undefined ? willing : willing.filter((name) => isRested(spending, name, round));
 }
 
 /** Names a wait; a timer of an older wait has another name and is ignored. */

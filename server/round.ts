@@ -15,9 +15,11 @@
 import type { DropReason } from '../shared/errors.js';
 import { meansOf, type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import { rngFromSeed } from '../shared/rng.js';
-import type { RunStatus, TaskKind } from '../shared/round.js';
+import type { TaskKind } from '../shared/round.js';
 import { faultOfMetrics } from './metrics-fault.js';
+import { end, resumed } from './round-end.js';
 import { evaluationMoved, onEvaluated, startEvaluation } from './round-evaluation.js';
+import { charge, epsilonOf, overBudget, settle } from './round-privacy.js';
 import { onSecureDropped, onSecured, onUnsecured } from './round-secure.js';
 import {
   arrivals,
@@ -120,10 +122,14 @@ function startTraining(state: RunState, candidates: readonly string[], atMs: num
   const { round, attempt, spec } = state;
   const rng = rngFromSeed(spec.seed).split(`cohort/${round}/${attempt}`);
   const invited = sampleUniform(candidates, Math.ceil(spec.cohort * (1 + spec.overSelection)), rng);
+  const refusal = state.spending && overBudget(state.spending, round, invited);
+  if (refusal !== undefined) return end(state, 'budget-exhausted', refusal, atMs, out);
   const deadlineAtMs = atMs + waitMs(spec);
   const cohort = newCohort(invited);
   out.push({ kind: 'record', record: { kind: 'round-started', atMs, round, attempt, cohort: cohort.names } });
-  return openTraining(state, cohort, { startedAtMs: atMs, deadlineAtMs }, out);
+  const spending = state.spending && charge(state.spending, round, invited);
+  const next = spending === undefined ? state : { ...state, spending };
+  return openTraining(next, cohort, { startedAtMs: atMs, deadlineAtMs }, out);
 }
 
 /** Plans for everyone who is here; also the way back into a round that a crash interrupted. */
@@ -295,13 +301,22 @@ function onStored(state: RunState, event: EventOf<'stored'>, out: Effect[]): Run
     metrics: meansOf(stage.pooled ?? sumMetrics(metricsByClient(stage.cohort)), 'train'),
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
+    ...(state.spending && { epsilon: epsilonOf(state.spending) }),
   };
-  out.push({ kind: 'record', record: { kind: 'committed', atMs, round, attempt, modelSha256, survivors, draft } });
+  const [spending, privacy] = settle(state, stage.cohort, event.withinBound);
+  const record = { kind: 'committed', atMs, round, attempt, modelSha256, survivors, draft, ...privacy } as const;
+  out.push({ kind: 'record', record });
   for (const { client, updateSha256 } of state.spec.secure ? [] : survivors) {
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
     out.push({ kind: 'receipt', receipt });
   }
-  return openCommitted({ ...state, modelSha256 }, draft, atMs + spec.deadlineMs, atMs, out);
+  return openCommitted(
+    { ...state, modelSha256, ...(spending && { spending }) },
+    draft,
+    atMs + spec.deadlineMs,
+    atMs,
+    out,
+  );
 }
 
 /** A committed round: evaluate it if it is its turn; also the way back after a crash between the two. */
@@ -370,28 +385,9 @@ function onStop(state: RunState, event: EventOf<'stop'>, out: Effect[]): RunStat
   return next.stage.kind === 'ended' ? next : end(next, event.status, event.reason, atMs, out);
 }
 
-function end(state: RunState, status: RunStatus, reason: string, atMs: number, out: Effect[]): RunState {
-  out.push({ kind: 'record', record: { kind: 'ended', atMs, status, reason } });
-  out.push({ kind: 'emit', event: { kind: 'ended', atMs, status, reason } });
-  return { ...state, status, reason, stage: { kind: 'ended' } };
-}
-
 /** Goes on after a stop or a failure; the interrupted round starts over as a new attempt. */
 function onResume(state: RunState, atMs: number, out: Effect[]): RunState {
   if (state.stage.kind !== 'ended' || state.status === 'completed') return state;
   out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
   return proceed(resumed(state), atMs, out);
-}
-
-/** The state that a run goes on from after `resumed`. */
-export function resumed(state: RunState): RunState {
-  return {
-    ...state,
-    status: 'running',
-    reason: '',
-    refused: [],
-    attempt: state.attempt + 1,
-    firstAttempt: state.attempt + 1,
-    stage: { kind: 'waiting' },
-  };
 }

@@ -3,12 +3,14 @@
  */
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sha256Of } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
 import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { layoutOf } from '../shared/params.js';
+import { checkPrivacySpec } from '../shared/privacy-cost.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
@@ -20,6 +22,7 @@ import { openModels } from './journal/models.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { restore } from './restore.js';
+import { spendingOf } from './round-privacy.js';
 import { initialState, type RunRecord, type RunState } from './round-state.js';
 import { Run, type RunSurroundings } from './run.js';
 import { parseStrategy } from './strategies/index.js';
@@ -61,6 +64,7 @@ export async function createRun(
   checkRunSpec(spec);
   checkSecureSpec(spec);
   checkAggregator(spec);
+  checkPrivacySpec(spec);
   const layout = layoutOf(spec.work.model);
   const { params } = decode(modelFile, { expect: layout });
   const modelSha256 = sha256Of(params);
@@ -70,7 +74,8 @@ export async function createRun(
   }
   const models = await openModels(join(directory, 'models'));
   await models.put(encode(params), modelSha256);
-  const about = { run: id, version, node: process.version, createdAtMs: around.clock.nowMs(), spec };
+  const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
+  const about = { run: id, version, node: process.version, machine, createdAtMs: around.clock.nowMs(), spec };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));
@@ -80,7 +85,7 @@ export async function createRun(
   const ledger = await openLedger(directory, { records: [created], identity: around.identity });
   const strategy = parseStrategy(spec.engine.strategy);
   const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
-  const state = initialState(id, spec.engine, modelSha256);
+  const state = initialState(id, spec.engine, modelSha256, spendingOf(spec.work));
   const history = new History([created]);
   return new Run(
     { ...around, journal, ledger, models, directory, strategy },

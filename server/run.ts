@@ -4,10 +4,12 @@ import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js
 import { type LedgerHead, signHead } from '../shared/ledger/against.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
 import type { Params } from '../shared/params.js';
+import { isClientLevel } from '../shared/private-sum.js';
 import { signReceipts } from '../shared/receipts.js';
-import type { Rng } from '../shared/rng.js';
+import { type Rng, rngFromKey } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../shared/round.js';
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../shared/service.js';
+import { describeActivity } from './activity.js';
 import { parseAggregator } from './aggregators/robust.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
@@ -18,7 +20,6 @@ import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 import { step } from './round.js';
 import {
   type Effect,
-  eligible,
   isCurrent,
   memberOf,
   type RoundEvent,
@@ -34,6 +35,12 @@ import { UpdateDesk } from './update-desk.js';
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 /** Receipts that one step makes are signed together. */
 type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
+/** What a cohort's contributions come to. */
+export interface Aggregate {
+  readonly mean: Params;
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound: number | undefined;
+}
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 export interface RunSurroundings {
@@ -76,7 +83,7 @@ export class Run {
   #next: GlobalModel | undefined;
   #previousSha256: string;
   #secure: SecureCohort | undefined;
-  #securedMean: Params | undefined;
+  #secured: Aggregate | undefined;
   /** Of each sum of the round. */
   #proofs: readonly SecureProof[] | undefined;
   /** Of the current aggregation: makes its id one that was never used. */
@@ -208,11 +215,19 @@ export class Run {
     this.#secure?.cancel();
     this.#secure = undefined;
     const { clock, rng, send, unmasking } = this.#around;
-    this.#nonce = Buffer.from(rng.bytes(16)).toString('hex');
+    // named, not the next of a stream that others draw from: a simulation gives the same nonces again
+    const nonce = rng.split(`nonce/${this.id}/${task.kind}/${task.round}/${task.attempt}`).bytes(16);
+    this.#nonce = Buffer.from(nonce).toString('hex');
     const { deadlineMs, minSurvivors, aggregator } = this.spec.engine;
     const plan = this.#planOf(task.kind, deadlineMs);
     const options = {
-      ...{ clock, rng: rng.split(`secure/${this.#nonce}`), deadlineMs, aggregator: parseAggregator(aggregator) },
+      ...{
+        clock,
+        rng: rng.split(`secure/${this.#nonce}`),
+        noise: this.#noise(task.kind),
+        deadlineMs,
+        aggregator: parseAggregator(aggregator),
+      },
       minSurvivors: task.kind === 'train' ? minSurvivors : 0,
       unmask: (job: UnmaskJob) => unmasking.unmask(job),
       listener: {
@@ -223,8 +238,8 @@ export class Run {
         dropped: (client: string, reason: DropReason, detail: string) =>
           this.post({ kind: 'secure-dropped', client, task, reason, detail }),
         failed: (detail: string) => this.post({ kind: 'unsecured', task, detail }),
-        done: ({ survivors, mean, pooled, proofs }: CohortOutcome) => {
-          this.#securedMean = mean;
+        done: ({ survivors, mean, withinBound, pooled, proofs }: CohortOutcome) => {
+          this.#secured = { mean, withinBound };
           if (task.kind === 'train') this.#proofs = proofs;
           this.post({ kind: 'secured', task, survivors, pooled });
         },
@@ -294,7 +309,10 @@ export class Run {
     const names = 'cohort' in stage ? stage.cohort.names : [];
     const { work } = this.spec;
     const secure = work.secure && { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
+    const { spending } = this.#state;
+    const bound = kind === 'train' && spending?.isAdaptive ? { clippingBound: spending.clippingBound } : {};
     return {
+      ...bound,
       ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
       ...{ cohort: names.length, work, ...(secure && { secure }) },
     };
@@ -311,10 +329,27 @@ export class Run {
     }
   }
 
+  /** What the updates come to; under client-level privacy, after the coordinator's noise. */
+  #takeMean(): Aggregate {
+    if (!isClientLevel(this.spec.work.privacy)) return { mean: this.updates.takeMean(), withinBound: undefined };
+    return this.updates.takePrivateMean(this.#planOf('train', 0), this.#noise('train'));
+  }
+
+  /**
+   * Of this round's noise; equal after a crash, fresh for each attempt. A tree's spans the run. A signature that is shown to nobody is as secret as
+   * the key that it takes to make it.
+   */
+  #noise(kind: TaskKind): Rng {
+    const { round, attempt, modelSha256 } = this.#state;
+    const isTree = this.spec.work.privacy?.tree !== undefined;
+    const label = isTree ? { run: this.id, kind } : { run: this.id, kind, round, attempt, modelSha256 };
+    return rngFromKey(this.#around.identity.sign(signedBytes('noise', label)), 'coordinator noise');
+  }
+
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
     const { models, directory, strategy } = this.#around;
-    const mean = this.#securedMean ?? this.updates.takeMean();
-    this.#securedMean = undefined;
+    const { mean, withinBound } = this.#secured ?? this.#takeMean();
+    this.#secured = undefined;
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
     } catch (error) {
@@ -322,7 +357,8 @@ export class Run {
       if (code !== 'aborted') throw error;
       return this.post({ kind: 'stop', status: 'failed', reason: message }); // this run diverged; the others go on
     }
-    this.post({ kind: 'stored', round, attempt, modelSha256: this.#next.sha256 });
+    const bound = withinBound === undefined ? {} : { withinBound };
+    this.post({ kind: 'stored', round, attempt, modelSha256: this.#next.sha256, ...bound });
   }
 
   async #roundEnded({ draft, evaluation }: EffectOf<'round-ended'>): Promise<void> {
@@ -362,19 +398,4 @@ function together(effects: readonly Effect[]): Deed[] {
     receipts.push(effect.receipt);
   }
   return deeds;
-}
-
-function describeActivity(state: RunState): string {
-  const { stage, spec } = state;
-  switch (stage.kind) {
-    case 'waiting':
-      return `waiting for clients: ${eligible(state).length} of ${spec.minClients}`;
-    case 'training':
-    case 'evaluating': {
-      const { names, counts } = stage.cohort;
-      return `${stage.kind}: ${names.length - counts.invited} of ${names.length} clients done`;
-    }
-    default:
-      return stage.kind;
-  }
 }

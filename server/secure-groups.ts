@@ -5,6 +5,7 @@
  * A group that fails takes its members with it, and nobody else: the round goes on with the groups that are left, as long as
  * there are survivors enough in all, and groups enough for the order statistic.
  */
+import { contributionLayout, phaseOfRound, type SummedLayout } from '../shared/channels.js';
 import { FlError } from '../shared/errors.js';
 import { type SumMetrics, sumMetrics } from '../shared/metrics.js';
 import type { Params } from '../shared/params.js';
@@ -18,6 +19,8 @@ export interface CohortOutcome {
   readonly survivors: readonly string[];
   /** Of the tensors that somebody holds; empty for an evaluation. */
   readonly mean: Params;
+  /** With adaptive clipping: the noisy sum over all groups; see {@link SecureOutcome.withinBound}. */
+  readonly withinBound: number | undefined;
   readonly pooled: SumMetrics;
   /** Of each sum, in the order of groups. */
   readonly proofs: readonly SecureOutcome['proof'][];
@@ -44,6 +47,7 @@ interface Group {
 export class SecureCohort {
   readonly #options: SecureCohortOptions;
   readonly #aggregator: Aggregator;
+  readonly #layout: SummedLayout;
   readonly #groups: readonly Group[];
   readonly #groupOf = new Map<string, Group>();
 
@@ -51,6 +55,7 @@ export class SecureCohort {
   constructor(plan: RoundPlan, options: SecureCohortOptions) {
     this.#options = options;
     this.#aggregator = plan.kind === 'train' ? options.aggregator : parseAggregator('mean');
+    this.#layout = plan.kind === 'train' ? contributionLayout(phaseOfRound(plan.work.phases, plan.round)) : [];
     this.#groups = groupPlansOf(plan).map((own, index) => this.#open(own, index));
     for (const group of this.#groups) for (const member of group.members) this.#groupOf.set(member, group);
   }
@@ -81,10 +86,16 @@ export class SecureCohort {
   }
 
   #open(plan: RoundPlan, index: number): Group {
-    const { clock, rng, deadlineMs, unmask, listener } = this.#options;
+    const { clock, rng, noise, deadlineMs, unmask, listener } = this.#options;
     const end = (how: NonNullable<Group['end']>) => this.#ended(index, how);
     const round = new SecureRound(plan, {
-      ...{ clock, rng: rng.split(`group/${index}`), deadlineMs, ...(unmask && { unmask }) },
+      ...{
+        clock,
+        rng: rng.split(`group/${index}`),
+        noise: noise.split(`group/${index}`),
+        deadlineMs,
+        ...(unmask && { unmask }),
+      },
       listener: {
         send: listener.send,
         dropped: listener.dropped,
@@ -118,8 +129,12 @@ export class SecureCohort {
     try {
       const pooled = sumMetrics(Object.fromEntries(outcomes.map((outcome, i) => [String(i), outcome.pooled])));
       const proofs = outcomes.map(({ proof }) => proof);
-      const { layout } = this.#groups[0]!.round.agreement;
-      listener.done({ survivors, mean: aggregate(this.#aggregator, outcomes, layout), pooled, proofs });
+      const mean = aggregate(this.#aggregator, outcomes, this.#layout);
+      const withinBound = outcomes.reduce<number | undefined>(
+        (sum, outcome) => (outcome.withinBound === undefined ? sum : (sum ?? 0) + outcome.withinBound),
+        undefined,
+      );
+      listener.done({ survivors, mean, withinBound, pooled, proofs });
     } catch (error) {
       listener.failed(`secure aggregation: ${FlError.from(error).message}`);
     }

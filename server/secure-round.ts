@@ -9,6 +9,7 @@ import { type DropReason, FlError } from '../shared/errors.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
 import { proofOf } from '../shared/ledger/secure.js';
 import type { SumMetrics } from '../shared/metrics.js';
+import { isClientLevel, privateMean } from '../shared/private-sum.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId } from '../shared/round.js';
 import {
@@ -34,6 +35,8 @@ export interface SecureOutcome {
   readonly mean: Float32Array;
   /** For each tensor, the sum of what multiplied the survivors' values. */
   readonly weights: readonly number[];
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound: number | undefined;
   readonly pooled: SumMetrics;
   /** What the ledger states of it. */
   readonly proof: SecureProof;
@@ -49,6 +52,8 @@ export interface SecureListener {
 export interface SecureRoundOptions {
   readonly clock: Clock;
   readonly rng: Rng;
+  /** For the coordinator's noise: equal ones give equal noise. */
+  readonly noise: Rng;
   readonly listener: SecureListener;
   /** Time for the phase in which clients train. */
   readonly deadlineMs: number;
@@ -65,6 +70,7 @@ export class SecureRound {
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
   readonly #unmaskSum: NonNullable<SecureRoundOptions['unmask']>;
   readonly #plan: RoundPlan;
+  readonly #noise: Rng;
   #cancelled = false;
   #state: ServerState;
   /** The last state that says who shared: gone from the one that ends the aggregation. */
@@ -76,7 +82,7 @@ export class SecureRound {
    * an evaluation ends to which too few clients are there.
    * @throws FlError invalid-argument: a plan whose encoding cannot be correct for any cohort
    */
-  constructor(plan: RoundPlan, { clock, rng, listener, deadlineMs, unmask }: SecureRoundOptions) {
+  constructor(plan: RoundPlan, { clock, rng, noise, listener, deadlineMs, unmask }: SecureRoundOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.#plan = plan;
@@ -86,6 +92,7 @@ export class SecureRound {
     const { params, aggregation } = this.agreement;
     const enrolment = createEnrolment(nodeSuite, keys);
     this.#context = { suite: nodeSuite, params, aggregation, enrolment, sum: createKernel(), rng };
+    this.#noise = noise;
     this.#listener = listener;
     this.#clock = clock;
     this.#unmaskSum = unmask ?? (async (job) => unmaskHere(job));
@@ -184,11 +191,14 @@ export class SecureRound {
     const weights = layout.map(({ weighs }) =>
       weighs === 'own' ? own.next().value! : weighs === 'one' ? count : weight,
     );
-    const mean = reduceSums(layout, { sums, weights });
+    const isPrivate = this.task.kind === 'train' && isClientLevel(this.#plan.work.privacy);
+    const { mean, withinBound } = isPrivate
+      ? privateMean(this.#plan, { integers: integers.slice(0, sums.length), weights }, this.#noise)
+      : { mean: reduceSums(layout, { sums, weights }), withinBound: undefined };
     const pooled = unflattenMetrics(metrics, measured);
     const rosterIds = roster.members.map(({ id }) => id);
     const proof = proofOf(this.#plan, this.agreement, { ...output, aggregationId, rosterIds, included, integers });
-    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weights, pooled, proof });
+    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weights, withinBound, pooled, proof });
   }
 }
 

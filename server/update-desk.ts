@@ -4,6 +4,7 @@
  */
 import {
   contributionLayout,
+  heldOnly,
   multipliersOf,
   type PhaseSpec,
   phaseOfRound,
@@ -12,7 +13,9 @@ import {
 import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
 import type { Layout, Params } from '../shared/params.js';
-import type { Receipt, RunSpec, UpdateHeader } from '../shared/round.js';
+import { isClientLevel, privateMean, vectorLayout } from '../shared/private-sum.js';
+import type { Rng } from '../shared/rng.js';
+import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate, UploadReply } from '../shared/service.js';
 import type { Prepared } from './aggregators/exact-sum.js';
 import { createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
@@ -71,6 +74,16 @@ export class UpdateDesk {
     return mean;
   }
 
+  /** The same under client-level privacy, where updates are whole numbers: clipped, noised, and of weight 1. */
+  takePrivateMean(plan: RoundPlan, noise: Rng): { mean: Params; withinBound: number | undefined } {
+    const { sums, weights } = this.#sum!.sum.sums();
+    this.#sum = undefined;
+    const integers = Int32Array.from(sums, Math.round);
+    const { mean, withinBound } = privateMean(plan, { integers, weights }, noise);
+    const layout = contributionLayout(phaseOfRound(plan.work.phases, plan.round));
+    return { mean: heldOnly(layout, mean, weights), withinBound };
+  }
+
   /** A client came back with updates that it keeps: tells it which of them it may forget. */
   settle(client: string, pending: readonly PendingUpdate[]): void {
     const receipts = pending.flatMap((update) => {
@@ -88,7 +101,7 @@ export class UpdateDesk {
 
   layoutOf(round: number): SummedLayout {
     const phase = phaseOfRound(this.#around.spec.work.phases, round);
-    const layout = this.#layouts.get(phase) ?? contributionLayout(phase);
+    const layout = this.#layouts.get(phase) ?? vectorLayout(this.#around.spec.work, round);
     this.#layouts.set(phase, layout);
     return layout;
   }
@@ -99,7 +112,8 @@ export class UpdateDesk {
     const settled = this.#settled(client, header);
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256 } = header;
-    const detail = faultOfHeader(header, this.layoutOf(round));
+    const { privacy } = this.#around.spec.work;
+    const detail = faultOfHeader(header, this.layoutOf(round), isClientLevel(privacy) ? 1 : Number.POSITIVE_INFINITY);
     if (detail === undefined) return undefined;
     return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
   }
@@ -185,11 +199,13 @@ export class UpdateDesk {
   }
 }
 
-function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout): string | undefined {
+function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout, weightMax: number): string | undefined {
   const last = layout.at(-1);
   const expected = last === undefined ? 0 : 4 * (last.offset + last.size);
   if (sizeBytes !== expected) return `sizeBytes: expected ${expected}, got ${sizeBytes}`;
   if (weights.length !== layout.length) return `weights: expected ${layout.length}, got ${weights.length}`;
   const bad = weights.find((weight) => !(weight >= 0 && Number.isFinite(weight)));
-  return bad === undefined ? undefined : `weights: expected finite numbers >= 0, got ${bad}`;
+  if (bad !== undefined) return `weights: expected finite numbers >= 0, got ${bad}`;
+  const heavy = weights.find((weight) => weight > weightMax);
+  return heavy === undefined ? undefined : `weights: expected at most ${weightMax} with this privacy, got ${heavy}`;
 }

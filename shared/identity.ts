@@ -19,6 +19,7 @@ const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 export type SignedKind =
   | 'plan'
+  | 'noise'
   | 'receipt'
   | 'receipts'
   | 'update'

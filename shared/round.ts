@@ -69,8 +69,15 @@ export interface PrivacySpec {
   readonly delta: number;
   /** The run ends before the round after which a unit's epsilon would lie above this. */
   readonly epsilonBudget?: number;
-  /** The bound follows the median norm of updates (Andrew et al. 2021); client-level modes only. */
+  /** Client-level modes: most clients in a sum, which is what the integers are sized for. */
+  readonly cohortMax?: number;
+  /** Client-level modes: the bound follows the median norm of updates (Andrew et al. 2021). */
   readonly adaptive?: boolean;
+  /**
+   * `central` only: noise that is correlated over rounds (DP-FTRL, Kairouz et al. 2021), which pays where a client takes part
+   * seldom. Two rounds of one client are at least `separation` apart.
+   */
+  readonly tree?: { readonly separation: number };
   /** `example` only: chance of each example to be in a step (Poisson sampling), equal on all clients. */
   readonly samplingRate?: number;
 }
@@ -139,6 +146,8 @@ export interface RoundPlan {
   readonly deadlineMs: number;
   readonly cohort: number;
   readonly work: WorkSpec;
+  /** With adaptive clipping: the clipping bound of this round. */
+  readonly clippingBound?: number;
   /** With secure aggregation: what makes this aggregation's id unique, and who is enrolled (Ed25519, hex, by name). */
   readonly secure?: { readonly nonce: string; readonly enrolled: Readonly<Record<string, string>> };
 }
@@ -196,6 +205,8 @@ export interface RoundSummary {
   readonly overheadMs: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** With differential privacy: what the run has cost the client that took part most often, this round included. */
+  readonly epsilon?: number;
 }
 
 export type RunStatus = 'running' | 'completed' | 'stopped' | 'budget-exhausted' | 'failed';

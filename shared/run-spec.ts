@@ -50,6 +50,8 @@ const privacy = z.strictObject({
   noiseMultiplier: z.number().positive(),
   delta: z.number().gt(0).lt(1),
   epsilonBudget: z.number().positive().optional(),
+  cohortMax: count.optional(),
+  tree: z.strictObject({ separation: count }).optional(),
   adaptive: z.boolean().optional(),
   samplingRate: z.number().gt(0).max(1).optional(),
 });
@@ -97,6 +99,7 @@ const plan = z.object({
   deadlineMs: z.int().min(0),
   cohort: count,
   work: work.loose(),
+  clippingBound: z.number().positive().optional(),
   secure: z
     .strictObject({
       nonce: z.string().regex(/^[0-9a-f]{32}$/),

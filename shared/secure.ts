@@ -6,11 +6,12 @@
  * and count (Bonawitz et al. 2017; Bell et al. 2020): a single client's example count, what it holds and its metrics are
  * masked like its update.
  */
-import { contributionLayout, phaseOfRound, type SummedLayout } from './channels.js';
+import type { SummedLayout } from './channels.js';
 import { invalidArgument } from './errors.js';
 import { canonicalJson, sha256Hex } from './identity.js';
 import type { SumMetrics } from './metrics.js';
 import { sizeOf } from './params.js';
+import { integerBits, isClientLevel, vectorLayout } from './private-sum.js';
 import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './round.js';
 import { HEADER_BYTES } from './secagg/frames.js';
 import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from './secagg/index.js';
@@ -39,7 +40,7 @@ export interface SecureAgreement {
 /** The part of a plan that the agreement follows from. */
 export type SecurePlan = Pick<
   RoundPlan,
-  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure'
+  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound'
 >;
 
 /**
@@ -51,14 +52,16 @@ export function agree(plan: SecurePlan): SecureAgreement {
   if (secure === undefined || plan.secure === undefined) {
     throw invalidArgument('plan.secure', 'secure aggregation', 'none');
   }
-  const layout = kind === 'train' ? contributionLayout(phaseOfRound(work.phases, round)) : [];
+  const layout = kind === 'train' ? vectorLayout(work, round) : [];
   const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
   const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
   const weightCap = kind === 'train' ? secure.weightCap : 1;
   const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
+  const wholeBits = kind === 'train' && isClientLevel(work.privacy) ? integerBits(work, round) : undefined;
   const quantize: QuantizeSpec = {
-    clippingBound: valueRange,
-    quantizeBits: quantizeBitsFor(cohort, weightCap),
+    // whole numbers, which differential privacy has made, go through as they are
+    clippingBound: wholeBits === undefined ? valueRange : 2 ** (wholeBits - 1) - 1,
+    quantizeBits: wholeBits ?? quantizeBitsFor(cohort, weightCap),
     weightCap,
     parts: layout,
     metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
@@ -68,7 +71,8 @@ export function agree(plan: SecurePlan): SecureAgreement {
     ...{ adversaryFraction, dropFraction, elements: elementsOf(quantize, sizeOf(layout)) },
     ring: ringFor(quantize, cohort),
   };
-  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce }));
+  const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
+  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
   const aggregation = {
     ...{ taskId: plan.run, round },
     ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },

@@ -11,6 +11,7 @@ import { readRun } from '../server/run-directory.js';
 import { FlError } from '../shared/errors.js';
 import { meansOf, type SumMetrics } from '../shared/metrics.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/params.js';
+import { privacyReport } from '../shared/privacy-cost.js';
 import type { Report } from '../shared/report.js';
 import { rngFromSeed } from '../shared/rng.js';
 
@@ -52,11 +53,12 @@ export async function conclude(options: ConcludeOptions, run: EndedRun): Promise
     baselines: options.baselines ?? {},
     artefacts: await writeArtefacts(options, run),
     modelSha256: state.modelSha256,
-    privacy: null,
+    privacy: privacyReport(spec.work, history.summaries),
     secureAggregation: spec.work.secure !== undefined,
+    ...(command !== undefined && { command }),
   });
   const { headline } = workload.manifest;
-  const facts = { headline, clients, plannedRounds: spec.engine.rounds, ...(command !== undefined && { command }) };
+  const facts = { headline, clients, plannedRounds: spec.engine.rounds };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
 }

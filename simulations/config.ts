@@ -11,8 +11,10 @@ import { updateChannel } from '../shared/channels.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { type Params, packTensors } from '../shared/params.js';
 import { parseScheme } from '../shared/partition.js';
+import { checkPrivacySpec } from '../shared/privacy-cost.js';
 import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
+import { privacyOf } from './privacy-config.js';
 import { checkYaml } from './yaml.js';
 
 const count = z.int().min(1);
@@ -51,6 +53,14 @@ export const configSchema = z.strictObject({
   'adversary-fraction': z.number().min(0).lt(1).optional(),
   'drop-fraction': z.number().min(0).lt(1).optional(),
   dropout: z.number().min(0).max(1).default(0),
+  privacy: z.enum(['none', 'central', 'distributed', 'local', 'example']).default('none'),
+  'noise-multiplier': z.number().positive().optional(),
+  'clipping-bound': z.union([z.number().positive(), z.literal('adaptive')]).optional(),
+  delta: z.number().gt(0).lt(1).optional(),
+  'epsilon-budget': z.number().positive().optional(),
+  'sampling-rate': z.number().gt(0).max(1).optional(),
+  noise: z.enum(['independent', 'tree']).optional(),
+  separation: count.optional(),
   seed: z.int().default(1),
   workers: count.optional(),
   transport: z.enum(['memory', 'grpc']).default('memory'),
@@ -102,6 +112,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
     throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
   }
   const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
+  const privacy = privacyOf(config, workload, Math.ceil(cohort * (1 + (config['over-selection'] ?? 0))));
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -114,6 +125,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
       phases,
       model: tensors,
       ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
+      ...(privacy && { privacy }),
     },
     engine: {
       rounds,
@@ -133,6 +145,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
   };
   checkRunSpec(spec);
   checkAggregator(spec);
+  checkPrivacySpec(spec);
   return { spec, model, clients };
 }
 
@@ -152,16 +165,18 @@ function secureOf(
     );
   }
   const groupSize = config['secure-groups'];
+  const clientLevel = config.privacy !== 'none' && config.privacy !== 'example';
   // A group may lose as large a part of itself as the cohort.
   const survivorsMin =
     groupSize === undefined ? minSurvivors : Math.max(2, Math.ceil((groupSize * minSurvivors) / cohort));
   return {
-    ...{ valueRange: config['value-range'], weightCap: config['weight-cap'], survivorsMin },
+    // as a whole, a client weighs 1; with examples behind it, as many as it has
+    ...{ valueRange: config['value-range'], weightCap: clientLevel ? 1 : config['weight-cap'], survivorsMin },
     ...(groupSize !== undefined && { groupSize }),
     adversaryFraction: config['adversary-fraction'] ?? 0.05,
     dropFraction: config['drop-fraction'] ?? 0.05,
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
-    trainMetrics: [{ name: 'loss', size: 1, max: 16 }],
+    trainMetrics: config.privacy === 'none' ? [{ name: 'loss', size: 1, max: 16 }] : [],
     testMetrics: [...testMetrics],
   };
 }

@@ -9,7 +9,7 @@ import type { Workload } from '../client/workload.js';
 import { encode } from '../shared/codecs/safetensors.js';
 import type { RunEvent } from '../shared/events.js';
 import type { Params } from '../shared/params.js';
-import type { RunSpec } from '../shared/round.js';
+import type { RunSpec, WorkSpec } from '../shared/round.js';
 import { aborted, type Child, startChild } from './child.js';
 import { openAdmin } from './commands/admin.js';
 import { concludeDirectory, type SimulationResult } from './conclude.js';
@@ -67,16 +67,29 @@ export async function runFederation(options: FederationOptions): Promise<Simulat
 
 /** What each lab of this federation insists on: exactly what it has been promised. */
 function policyFor({ work, engine }: RunSpec): string {
-  if (work.secure === undefined) return `workloads: [${work.workload}]\n`;
+  const common = [`workloads: [${work.workload}]`, ...privacyPolicyFor(work)];
+  if (work.secure === undefined) return `${common.join('\n')}\n`;
   const { survivorsMin, adversaryFraction } = work.secure;
   return [
-    `workloads: [${work.workload}]`,
+    ...common,
     'require-secure-aggregation: true',
     `min-cohort: ${Math.min(engine.cohort, Math.max(3, survivorsMin))}`,
     `min-survivors: ${survivorsMin}`,
     `adversary-fraction: ${adversaryFraction}`,
     '',
   ].join('\n');
+}
+
+function privacyPolicyFor({ privacy }: WorkSpec): string[] {
+  if (privacy === undefined) return [];
+  const { mode, delta, noiseMultiplier, epsilonBudget } = privacy;
+  return [
+    `require-privacy: [${mode}]`,
+    `min-noise-multiplier: ${noiseMultiplier}`,
+    `delta: ${delta}`,
+    // a lab adds up by another accountant, and to a little more (docs/privacy.md)
+    ...(epsilonBudget === undefined ? [] : [`max-epsilon: ${1.25 * epsilonBudget}`]),
+  ];
 }
 
 /** Starts the run and follows it to its end; resolves with its id. */

@@ -17,3 +17,5 @@ export const SPREAD = 'starling.Spread';
 export const GELU = 'starling.Gelu';
 /** {dy, x} -> dy times the derivative of it */
 export const GELU_GRAD = 'starling.GeluGrad';
+/** {x, dy}, attributes of Conv2DBackpropFilter -> the filter's gradient for each example, [batch, ...filterShape] */
+export const EXAMPLE_FILTER_GRADIENTS = 'starling.ExampleFilterGradients';

@@ -27,10 +27,6 @@ export interface LocalSgdInput<Data> extends TrainContext {
   readonly shared: HostTensors;
   /** The private tensors of this client; trained with the shared ones and never part of the contribution. */
   readonly own: HostTensors;
-  /** Rounds of the whole run, for the learning-rate schedule. */
-  readonly rounds: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: Progress;
 }
 
 export type Progress = (stepsDone: number, stepsTotal: number) => void;
@@ -49,6 +45,9 @@ export interface LocalResult {
 export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalResult> {
   const { training, shard, rng } = input;
   checkTraining(training);
+  if (input.workload.loss === undefined) {
+    throw invalidArgument('workload', 'a loss for local SGD', input.workload.manifest.name);
+  }
   const plan = planOf(input);
   const learningRate = training.clientLr * scheduleFactor(training.lrSchedule, input.round, input.rounds);
   const steps = countSteps(training, shard.train.length);
@@ -68,7 +67,7 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
       input.onProgress?.(step, steps);
       await setImmediate(); // the client answers its coordinator between steps
     }
-    return await finish(input, plan, state, { sum: [lossSum], count: examples });
+    return await finish(input, plan, state, { loss: { sum: [lossSum], count: examples } });
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }
@@ -91,7 +90,7 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
 }
 
 /** What is trained: first the shared tensors of the update channel, then the private ones, back to back in `start`. */
-interface Plan {
+export interface Plan {
   readonly layout: Layout;
   /** How many tensors and how many elements of them are shared. */
   readonly sharedTensors: number;
@@ -100,8 +99,7 @@ interface Plan {
   readonly frozen: readonly (readonly [string, HostTensors[string]])[];
 }
 
-function planOf<Data>({ workload, phase, shared, own }: LocalSgdInput<Data>): Plan {
-  if (workload.loss === undefined) throw invalidArgument('workload', 'a loss for local SGD', workload.manifest.name);
+export function planOf<Data>({ phase, shared, own }: LocalSgdInput<Data>): Plan {
   const channel = phase.channels.find(({ name }) => name === UPDATE_CHANNEL);
   if (channel === undefined || phase.channels.length > 1) {
     throw invalidArgument(
@@ -125,7 +123,7 @@ function planOf<Data>({ workload, phase, shared, own }: LocalSgdInput<Data>): Pl
   return { layout, sharedTensors, sharedSize, start, frozen };
 }
 
-function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
+export function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
   if ((localEpochs === undefined) === (localSteps === undefined)) {
     throw invalidArgument('training', 'one of localEpochs and localSteps', JSON.stringify({ localEpochs, localSteps }));
   }
@@ -141,13 +139,13 @@ function* batches(examples: Int32Array, batchSize: number, rng: Rng): Generator<
 }
 
 /** Tensors in the order of the plan's layout. `velocity` and `anchor` (w0) are empty when nothing asks for them. */
-interface State {
+export interface State {
   params: tf.Tensor[];
   velocity: tf.Tensor[];
   anchor: tf.Tensor[];
 }
 
-function startState({ layout, start, sharedTensors }: Plan, { momentum, proximalMu }: TrainingSpec): State {
+export function startState({ layout, start, sharedTensors }: Plan, { momentum, proximalMu }: TrainingSpec): State {
   const upload = (entries: Layout): tf.Tensor[] =>
     entries.map(({ shape, offset, size }) => tf.tensor(start.subarray(offset, offset + size), [...shape]));
   return {
@@ -160,30 +158,51 @@ function startState({ layout, start, sharedTensors }: Plan, { momentum, proximal
 /** One step: moves `state` and returns the mean loss that the batch had before. */
 async function descend<Data>(
   { workload, data, hyper, shard, training }: LocalSgdInput<Data>,
-  { layout, frozen }: Plan,
+  plan: Plan,
   state: State,
   { indices, learningRate, rng }: { indices: Int32Array; learningRate: number; rng: Rng },
 ): Promise<number> {
   const context: BatchContext = { hyper, shard, split: 'train' };
   const [loss, params, velocity] = tf.tidy(() => {
-    const named: Record<string, tf.Tensor> = {};
-    for (const [name, { shape, data: values }] of frozen) named[name] = tf.tensor(values, [...shape]);
-    for (const [i, { name }] of layout.entries()) named[name] = state.params[i];
+    const named = namedParams(plan, state);
     const batch = workload.batch(data, indices, context);
     const { value, grads } = tf.engine().gradients(() => scalarLoss(workload, named, batch, rng), state.params);
-    const directions = directionsOf(state, training, grads);
-    const moved = state.velocity.map((v, i) => tf.add(tf.mul(v, training.momentum), directions[i]));
-    const steps = moved.length > 0 ? moved : directions;
-    return [value, state.params.map((w, i) => tf.sub(w, tf.mul(steps[i], learningRate))), moved] as const;
+    return [value, ...moved(state, training, grads, learningRate)] as const;
   });
-  tf.dispose([state.params, state.velocity]);
-  state.params = params;
-  state.velocity = velocity;
+  advance(state, params, velocity);
   try {
     return (await loss.data())[0]; // asynchronously, because GPU back ends can do no other
   } finally {
     loss.dispose();
   }
+}
+
+/** All tensors by name, those that are not trained among them; for the caller's tidy. */
+export function namedParams({ layout, frozen }: Plan, { params }: State): Record<string, tf.Tensor> {
+  const named: Record<string, tf.Tensor> = {};
+  for (const [name, { shape, data: values }] of frozen) named[name] = tf.tensor(values, [...shape]);
+  for (const [i, { name }] of layout.entries()) named[name] = params[i];
+  return named;
+}
+
+/** The parameters and velocities after a step along these gradients; for the caller's tidy, then for {@link advance}. */
+export function moved(
+  state: State,
+  training: TrainingSpec,
+  grads: readonly (tf.Tensor | undefined)[],
+  learningRate: number,
+): [params: tf.Tensor[], velocity: tf.Tensor[]] {
+  const directions = directionsOf(state, training, grads);
+  const velocity = state.velocity.map((v, i) => tf.add(tf.mul(v, training.momentum), directions[i]));
+  const steps = velocity.length > 0 ? velocity : directions;
+  return [state.params.map((w, i) => tf.sub(w, tf.mul(steps[i], learningRate))), velocity];
+}
+
+/** Puts new parameters and velocities into the state and frees the old ones. */
+export function advance(state: State, params: tf.Tensor[], velocity: tf.Tensor[]): void {
+  tf.dispose([state.params, state.velocity]);
+  state.params = params;
+  state.velocity = velocity;
 }
 
 /** d of the header, for each tensor. A tensor that the loss does not touch has no gradient: `undefined`, meant as 0. */
@@ -213,11 +232,11 @@ function scalarLoss<Data>(workload: Workload<Data>, params: TensorMap, batch: Te
   return loss as tf.Scalar;
 }
 
-async function finish<Data>(
+export async function finish<Data>(
   { own, round, shard }: LocalSgdInput<Data>,
   { layout, start, sharedTensors, sharedSize }: Plan,
   { params }: State,
-  loss: Contribution['metrics'][string],
+  metrics: Contribution['metrics'],
 ): Promise<LocalResult> {
   const local = await Promise.all(params.map((tensor) => tensor.data<'float32'>()));
   if (local.some((values) => firstNonFinite(values) >= 0)) {
@@ -230,7 +249,7 @@ async function finish<Data>(
     else subtract(local[i], start.subarray(offset, offset + size), values.subarray(offset, offset + size));
   }
   const weights = new Array<number>(sharedTensors).fill(shard.train.length);
-  return { contribution: { values, weights, metrics: { loss } }, own: kept };
+  return { contribution: { values, weights, metrics }, own: kept };
 }
 
 /** a − b into `difference`. On its own, so that the loop only ever sees three vectors: a third of the time. */

@@ -15,6 +15,7 @@ import { rngFromSeed } from '../../shared/rng.js';
 import type { Hyper, WorkSpec } from '../../shared/round.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
+import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
 import { evaluate } from './evaluate.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
 
@@ -35,6 +36,8 @@ interface ClientTask {
 
 export interface TrainTask extends ClientTask {
   readonly kind: 'train';
+  /** 32 secret bytes from which example-level privacy draws its lots and its noise; needed for nothing else. */
+  readonly noiseKey?: Uint8Array;
 }
 
 export interface EvaluateTask extends ClientTask {
@@ -170,13 +173,21 @@ async function train({
     training: work.training,
     shard,
     round,
+    rounds: work.rounds,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
   };
+  if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
   const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
-    const input = { ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress };
-    if (workload.contribute === undefined) return localSgd(input);
-    const trained = await localSgd({ ...input, phase: updateOnly(phase) });
+    const input = { ...context, workload, data, shared, own };
+    // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
+    const trained =
+      work.privacy?.mode === 'example'
+        ? await dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) })
+        : await localSgd(workload.contribute === undefined ? input : { ...input, phase: updateOnly(phase) });
+    if (workload.contribute === undefined) return trained;
     const addition = { data, shared, own: trained.own, hyper, shard, split: 'train' as const, rng: rng.split('add') };
     const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
     checkContribution(workload.manifest.name, context, contribution);
@@ -185,6 +196,12 @@ async function train({
   const result = await workload.train(shared, own, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
   return { contribution: result.contribution, own: result.private ?? own };
+}
+
+function noiseKeyOf({ noiseKey }: TrainTask): Uint8Array {
+  if (noiseKey?.length === 32) return noiseKey;
+  const got = noiseKey === undefined ? 'none' : `${noiseKey.length} bytes`;
+  throw new FlError('failed-precondition', `noiseKey: expected 32 secret bytes for example-level privacy, got ${got}`);
 }
 
 /** A workload's own procedure is checked here, once: what leaves this function is what was declared. */

@@ -12,8 +12,12 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
+  transformer: async () => (await import('./transformer.js')).transformer,
+  simclr: async () => (await import('./simclr.js')).simclr,
   mtan: async () => (await import('./mtan.js')).mtan,
   misa: async () => (await import('./misa.js')).misa,
+  distillation: async () => (await import('./distillation.js')).distillation,
+  'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };
 
 /** Names of the built-in workloads, in the order of the course. */

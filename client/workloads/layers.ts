@@ -5,7 +5,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
+import * as kernels from '../backends/layers.js';
 import type { TensorMap } from '../workload.js';
+
+type Activation = kernels.Activation;
+
+/** What keeps a norm from dividing by zero. */
+const EPSILON = 1e-5;
 
 /**
  * Kernel and bias of one layer. Kernel: normal with stdDev √(2 / fan-in) (He et al. 2015, arXiv:1502.01852, eq. 10), for
@@ -25,15 +31,52 @@ export function heLayer(rng: Rng, name: string, shape: readonly number[]): HostT
   };
 }
 
-/** [batch, height, width, in] -> [batch, height / stride, width / stride, out], zero-padded ('same'). */
-export function conv(params: TensorMap, name: string, x: tf.Tensor4D, stride = 1): tf.Tensor4D {
-  const kernel = params[`${name}/kernel`] as tf.Tensor4D;
-  return tf.add(tf.conv2d(x, kernel, stride, 'same'), params[`${name}/bias`]);
+/** [batch, height, width, in] -> [batch, height / stride, width / stride, out], zero-padded ('same'), through `activation`. */
+export function conv(
+  params: TensorMap,
+  name: string,
+  x: tf.Tensor4D,
+  stride = 1,
+  activation: Activation = 'linear',
+): tf.Tensor4D {
+  return kernels.convolution(tf, x, params[`${name}/kernel`], params[`${name}/bias`], { stride, activation });
 }
 
-/** [batch, in] -> [batch, out] */
-export function dense(params: TensorMap, name: string, x: tf.Tensor2D): tf.Tensor2D {
-  return tf.add(tf.matMul(x, params[`${name}/kernel`] as tf.Tensor2D), params[`${name}/bias`]);
+/** [batch, in] -> [batch, out], through `activation` */
+export function dense(params: TensorMap, name: string, x: tf.Tensor2D, activation: Activation = 'linear'): tf.Tensor2D {
+  return kernels.dense(tf, x, params[`${name}/kernel`], params[`${name}/bias`], activation);
+}
+
+/** Rows of `name/table` [entries, width] for whole numbers `ids` [batch, ...] -> [batch, ..., width]. */
+export function embedding(params: TensorMap, name: string, ids: tf.Tensor): tf.Tensor {
+  return kernels.embedding(tf, params[`${name}/table`], ids);
+}
+
+/** x / √(mean x² + 1e-5) · `name/gain`, over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467). */
+export function rmsNorm(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor {
+  const meanSquare = tf.mean(tf.square(x), -1, true);
+  return kernels.scaled(tf, tf.mul(x, tf.rsqrt(tf.add(meanSquare, EPSILON))), params[`${name}/gain`]);
+}
+
+/** (x − mean) / √(variance + 1e-5) · `name/gain` + `name/shift`, over the last axis (Ba et al. 2016, arXiv:1607.06450). */
+export function layerNorm(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor {
+  return kernels.scaled(tf, standardised(x, [x.rank - 1]), params[`${name}/gain`], params[`${name}/shift`]);
+}
+
+/**
+ * The same for each example over height, width and the channels of each group: x [batch, height, width, channels]
+ * (Wu and He 2018, arXiv:1803.08494).
+ */
+export function groupNorm(params: TensorMap, name: string, x: tf.Tensor4D, groups: number): tf.Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  const grouped = standardised(tf.reshape(x, [batch, height * width, groups, channels / groups]), [1, 3]);
+  const gain = params[`${name}/gain`];
+  return kernels.scaled(tf, tf.reshape(grouped, x.shape), gain, params[`${name}/shift`]) as tf.Tensor4D;
+}
+
+function standardised(x: tf.Tensor, axes: number[]): tf.Tensor {
+  const { mean, variance } = tf.moments(x, axes, true);
+  return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, EPSILON)));
 }
 
 /** [batch, ...] -> [batch, all the rest] */

@@ -118,6 +118,8 @@ function weightedMean(parts: readonly Part[], layout: SummedLayout): Params {
 export type Gathering = Pick<ExactSum, 'prepare' | 'addPrepared'> & {
   /** Of the tensors that somebody holds. */
   mean(): Params;
+  /** Undivided, and by tensor the sum of what multiplied; no order statistic has them. */
+  sums(): { readonly sums: Float64Array; readonly weights: readonly number[] };
 };
 
 /** The running sum, or with an order statistic all updates themselves: 4 bytes an element and client. */
@@ -134,6 +136,11 @@ export function createGathering(layout: SummedLayout, aggregator: Aggregator): G
     mean: () => {
       if (isMean || sizeOf(layout) === 0) return heldOnly(layout, sum.mean(layout), sum.weightSums);
       return aggregate(aggregator, kept, layout);
+    },
+    sums: () => {
+      const { coarse, fine } = sum.lanes;
+      const sums = coarse === undefined ? fine : fine.map((value, i) => value + coarse[i]);
+      return { sums, weights: sum.weightSums };
     },
   };
 }

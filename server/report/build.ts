@@ -4,7 +4,7 @@
 import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { MetricsReport, Report, RoundReport } from '../../shared/report.js';
+import type { LocalReport, MetricsReport, Report, RoundReport } from '../../shared/report.js';
 import type { RoundSummary, RunStatus, WorkSpec } from '../../shared/round.js';
 import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from './artefacts.js';
 import type { ReportFacts } from './facts.js';
@@ -17,8 +17,6 @@ export interface BuildInput {
   readonly reason: string | null;
   readonly backend: string | null;
   readonly rounds: readonly RoundSummary[];
-  /** ε spent up to and with each round. */
-  readonly epsilonByRound?: ReadonlyMap<number, number>;
   readonly final: MetricsReport;
   readonly baselines: Report['baselines'];
   /** Paths below artefacts/, with or without that folder's name in front. */
@@ -26,6 +24,7 @@ export interface BuildInput {
   readonly secureAggregation?: boolean;
   readonly modelSha256: string;
   readonly privacy: Report['privacy'];
+  readonly command?: string;
 }
 
 /**
@@ -36,7 +35,6 @@ export interface BuildInput {
 export function buildReport(input: BuildInput): Report {
   const byRound = new Map(input.rounds.toSorted((a, b) => a.attempt - b.attempt).map((round) => [round.round, round]));
   const rounds = [...byRound.values()].sort((a, b) => a.round - b.round);
-  const { local, centralised } = input.baselines;
   return {
     schema: 'starling.report/1',
     run: input.run,
@@ -46,16 +44,14 @@ export function buildReport(input: BuildInput): Report {
     backend: input.backend,
     status: input.status,
     reason: input.reason,
-    rounds: rounds.map((round) => roundReport(round, input.epsilonByRound?.get(round.round) ?? null)),
+    rounds: rounds.map(roundReport),
     final: finiteReport(input.final),
-    baselines: {
-      ...(local && { local: finiteReport(local) }),
-      ...(centralised && { centralised: finiteReport(centralised) }),
-    },
+    baselines: finiteBaselines(input.baselines),
     privacy: input.privacy,
     ...(input.secureAggregation && { secureAggregation: true }),
     modelSha256: input.modelSha256,
     artefacts: input.artefacts.map(({ path, mime, title }) => ({ path: artefactPath(path), mime, title })),
+    ...(input.command !== undefined && { command: input.command }),
   };
 }
 
@@ -84,7 +80,7 @@ export async function writeReport(
   return paths;
 }
 
-function roundReport(round: RoundSummary, epsilon: number | null): RoundReport {
+function roundReport(round: RoundSummary): RoundReport {
   const { cohort, survivors, dropped, durationMs, overheadMs, bytesUp, bytesDown } = round;
   const metrics = finiteMetrics(round.metrics);
   return {
@@ -93,7 +89,7 @@ function roundReport(round: RoundSummary, epsilon: number | null): RoundReport {
     survivors,
     dropped,
     metrics,
-    epsilon,
+    epsilon: round.epsilon ?? null,
     durationMs,
     overheadMs,
     bytesUp,
@@ -101,9 +97,30 @@ function roundReport(round: RoundSummary, epsilon: number | null): RoundReport {
   };
 }
 
-function finiteReport({ metrics, perClient }: MetricsReport): MetricsReport {
+function finiteBaselines({ local, centralised, private: hidden }: Report['baselines']): Report['baselines'] {
+  return {
+    ...(local && { local: finiteLocal(local) }),
+    ...(centralised && { centralised: finiteReport(centralised) }),
+    ...(hidden && { private: finiteReport(hidden) }),
+  };
+}
+
+function finiteLocal(local: LocalReport): LocalReport {
+  const { pooled, best } = local;
+  return {
+    ...finiteReport(local),
+    ...(pooled && { pooled: finiteClients(pooled) }),
+    ...(best && { best: { ...best, metrics: finiteMetrics(best.metrics) } }),
+  };
+}
+
+function finiteReport<Part extends MetricsReport>(part: Part): Part {
+  return { ...part, metrics: finiteMetrics(part.metrics), perClient: finiteClients(part.perClient) };
+}
+
+function finiteClients(perClient: MetricsReport['perClient']): MetricsReport['perClient'] {
   const clients = Object.entries(perClient).map(([client, own]) => [client, finiteMetrics(own)] as const);
-  return { metrics: finiteMetrics(metrics), perClient: Object.fromEntries(clients) };
+  return Object.fromEntries(clients);
 }
 
 function finiteMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {

@@ -11,6 +11,7 @@ const MODES: Readonly<Record<string, string>> = {
   central: 'The coordinator adds the noise to the sum of the updates of a round.',
   distributed:
     'Each client adds its part of the noise before its update leaves it, so the sum of a round is noised from the start.',
+  local: 'Each client adds all of the noise to its own update before it leaves it, so nobody need be trusted.',
   example: 'Each client adds noise to every training step, so that each single example is protected.',
 };
 

@@ -10,8 +10,8 @@
 import { z } from 'zod';
 import { type DropReason, FlError } from '../errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../identity.js';
-import type { RoundSpend } from '../privacy/index.js';
 import type { Dropped, RunSpec } from '../round.js';
+import type { RoundPrivacy } from './privacy.js';
 
 /** The first line: which run this is, and whose key signs it. */
 export interface OpenedEntry {
@@ -68,8 +68,8 @@ export interface RoundEntry {
   readonly dropped: readonly { readonly client: string; readonly reason: DropReason }[];
   /** One for each secure aggregation of the round; none when the coordinator sees each update. */
   readonly secure: readonly SecureReceipt[];
-  /** What the round cost; null in a run without differential privacy. */
-  readonly privacy: RoundSpend | null;
+  /** Null in a run without differential privacy. */
+  readonly privacy: RoundPrivacy | null;
   readonly atMs: number;
 }
 
@@ -158,6 +158,27 @@ const secure = z.strictObject({
   signatures: z.array(z.strictObject({ client: name, signature: hexOf(64) })),
   coordinatorSignature: hexOf(64),
 });
+const privacy = z.strictObject({
+  unit: z.enum(['client', 'example']),
+  clippingBound: z.number().positive(),
+  spend: z.strictObject({
+    release: z.discriminatedUnion('mechanism', [
+      z.strictObject({
+        mechanism: z.literal('gaussian'),
+        noiseMultiplier: z.number().positive(),
+        samplingRate: z.number().gt(0).max(1).optional(),
+      }),
+      z.strictObject({ mechanism: z.literal('zcdp'), rho: z.number().positive() }),
+    ]),
+    count,
+  }),
+  tree: z.strictObject({ rounds: count, separation: count }).optional(),
+  delta: z.number().gt(0).lt(1),
+  accountant: z.enum(['pld', 'rdp']),
+  chargedElsewhere: z.array(name),
+  mostRounds: count,
+  epsilon: z.number().min(0),
+});
 const round = z.strictObject({
   ...common,
   kind: z.literal('round'),
@@ -169,7 +190,7 @@ const round = z.strictObject({
   survivors: z.array(z.strictObject({ client: name, updateSha256: hash.optional() })),
   dropped: z.array(z.strictObject({ client: name, reason: name })),
   secure: z.array(secure),
-  privacy: z.record(z.string(), z.unknown()).nullable(),
+  privacy: privacy.nullable(),
 });
 const line = z.strictObject({ entry: z.discriminatedUnion('kind', [opened, round]), signature: hexOf(64) });
 

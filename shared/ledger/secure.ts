@@ -110,7 +110,8 @@ function checkAggregation(entry: RoundEntry, receipt: SecureReceipt, { work }: R
   const { run, round, attempt, modelBefore: modelSha256 } = entry;
   const { cohort, nonce } = receipt;
   const plan = { run, kind: 'train' as const, round, attempt, modelSha256, cohort, work };
-  const { params, aggregation } = agree({ ...plan, secure: { nonce, enrolled: {} } });
+  const bound = work.privacy?.adaptive && entry.privacy ? { clippingBound: entry.privacy.clippingBound } : {};
+  const { params, aggregation } = agree({ ...plan, ...bound, secure: { nonce, enrolled: {} } });
   const paramsHash = hex(nodeSuite.hash(encodeParams(params)));
   if (paramsHash !== receipt.paramsHash) throw corrupt('paramsHash', paramsHash, receipt.paramsHash);
   const id = hex(aggregationIdOf(nodeSuite, params, aggregation));

@@ -9,6 +9,7 @@ import { FlError } from '../errors.js';
 import { sha256Hex } from '../identity.js';
 import type { RunSpec } from '../round.js';
 import { bytes, isSignedBy, lineSha256, type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
+import { checkPrivacy, type PrivacyTally } from './privacy.js';
 import { checkSecure } from './secure.js';
 
 /** What the verifier knows from elsewhere; whatever is left out is taken from the ledger's own word. */
@@ -65,6 +66,7 @@ class Checker {
   readonly #rounds: RoundEntry[] = [];
   readonly #hashes: string[] = [];
   readonly #keys = new Map<string, string>();
+  readonly #tally: PrivacyTally = { charged: new Map() };
   #opened: OpenedEntry | undefined;
 
   constructor(trust: LedgerTrust) {
@@ -110,6 +112,7 @@ class Checker {
     expect('cohort', names.length, entry.cohort);
     if (new Set(names).size !== names.length) throw corrupt('cohort', 'each client once', 'a name twice');
     this.#checkAggregations(entry, opened);
+    checkPrivacy(this.#tally, entry.privacy, { cohort: names, spec: this.#trust.spec });
   }
 
   #checkAggregations(entry: RoundEntry, { coordinatorKey }: OpenedEntry): void {

@@ -162,6 +162,7 @@ function roundEnded(state: ProgressState, { summary }: Extract<RunEvent, { kind:
     `cohort ${formatNumber(summary.cohort)}`,
     `survivors ${formatNumber(summary.survivors)}`,
     ...(found === null ? [] : [`${shorten(plain(found.name), 60)} ${formatValue(found.value)}`]),
+    ...(summary.epsilon === undefined ? [] : [`ε ${formatValue(summary.epsilon)}`]),
     formatDuration(summary.durationMs),
     ...(left === null ? [] : [`~${formatDuration(left)} left`]),
   ].join('  ');

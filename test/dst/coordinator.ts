@@ -57,7 +57,7 @@ export class SimulatedCoordinator {
     this.#world = world;
     this.#ledger = ledger;
     this.#subject = subject;
-    const spec = { engine: scenario.spec } as RunSpec;
+    const spec = { work: {}, engine: scenario.spec } as unknown as RunSpec;
     this.#journal = [{ kind: 'created', atMs: 0, run: RUN, spec, modelSha256: FIRST_MODEL }];
     this.#state = initialState(RUN, scenario.spec, FIRST_MODEL);
     this.#history = new History(this.#journal);

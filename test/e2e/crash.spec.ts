@@ -6,16 +6,20 @@
  * before, in and after training, uploads, commits and evaluations alike.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GrpcAdmin } from '../../client/admin-grpc.js';
+import { ACCOUNT_FILE } from '../../client/privacy-account.js';
 import { loadWorkload } from '../../client/workloads/index.js';
 import { encode } from '../../shared/codecs/safetensors.js';
 import type { RunEvent } from '../../shared/events.js';
+import { decodeLedger } from '../../shared/privacy/index.js';
+import { costOf, epsilonAfter } from '../../shared/privacy-cost.js';
 import type { Report } from '../../shared/report.js';
 import { rngFromSeed } from '../../shared/rng.js';
+import type { WorkSpec } from '../../shared/round.js';
 import { type Child, startChild } from '../../simulations/child.js';
 import { openAdmin } from '../../simulations/commands/admin.js';
 import { checkConfig, resolve } from '../../simulations/config.js';
@@ -96,6 +100,40 @@ describe('kill -9', function () {
     });
   }
 
+  it('at moments around the end of a budget does not change what is spent, here or on the clients', async () => {
+    const rng = rngFromSeed(1).split('budget');
+    const runs = 6;
+    for (let kill = 0; kill < runs; kill++) {
+      const admin = await openAdmin({ dataDir: dataDir() });
+      const run = await start(admin, PRIVATE);
+      // the first is undisturbed; the others are struck between the second round and the end
+      if (kill > 0) await moment(admin, run, { events: CLIENTS + 2 + rng.below(2 * CLIENTS + 4), ms: rng.below(40) });
+      admin.close();
+      if (kill > 0 && kill % 2 === 0) {
+        const victim = rng.below(CLIENTS);
+        await clients[victim].kill();
+        startClient(victim);
+      } else if (kill > 0) {
+        await coordinator.kill();
+        await startCoordinator();
+      }
+      const again = await openAdmin({ dataDir: dataDir() });
+      const report = await finish(again, run);
+      again.close();
+      assert.equal(report.status, 'budget-exhausted', report.reason ?? '');
+      const cost = costOf(await workOf(PRIVATE))!;
+      assert.deepEqual(
+        report.rounds.map(({ epsilon }) => epsilon),
+        [1, 2, 3].map((rounds) => epsilonAfter(cost, rounds)),
+      );
+    }
+    for (const [i] of clients.entries()) {
+      const records = decodeLedger(await readFile(await accountOf(join(directory, `lab-${i}`))));
+      assert.equal(records.length, 3 * runs, `records of lab ${i + 1}`);
+      assert.equal(new Set(records.map(({ entry }) => entry.runId)).size, 3 * runs);
+    }
+  });
+
   async function assertSameModel(run: string): Promise<void> {
     const admin = await openAdmin({ dataDir: dataDir() });
     const report = await finish(admin, run);
@@ -109,13 +147,30 @@ describe('kill -9', function () {
   }
 });
 
-async function start(admin: GrpcAdmin): Promise<string> {
-  const config = checkConfig(
-    { workload: 'cnn', scale: 'smoke', clients: CLIENTS, cohort: CLIENTS, rounds: 5, seed: 3 },
-    'test',
-  );
-  const { spec, model } = resolve(config, await loadWorkload('cnn'));
+/** A budget for three rounds and not for four. */
+const PRIVATE = {
+  ...{ privacy: 'example', 'noise-multiplier': 2, 'sampling-rate': 0.25, 'local-steps': 4 },
+  'epsilon-budget': 2.4,
+};
+
+async function resolved(more: object) {
+  const common = { workload: 'cnn', scale: 'smoke', clients: CLIENTS, cohort: CLIENTS, rounds: 5, seed: 3 };
+  return resolve(checkConfig({ ...common, ...more }, 'test'), await loadWorkload('cnn'));
+}
+
+async function start(admin: GrpcAdmin, more: object = {}): Promise<string> {
+  const { spec, model } = await resolved(more);
   return admin.startRun(spec, encode(model));
+}
+
+async function workOf(more: object): Promise<WorkSpec> {
+  return (await resolved(more)).spec.work;
+}
+
+/** The account of the only client that a home folder has. */
+async function accountOf(home: string): Promise<string> {
+  const found = await readdir(home, { recursive: true });
+  return join(home, found.find((name) => name.endsWith(ACCOUNT_FILE))!);
 }
 
 /** Resolves `ms` after the `events`-th event of the run. */

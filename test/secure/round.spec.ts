@@ -275,7 +275,13 @@ describe('a secure aggregation that cannot be', () => {
       secure: { nonce: '0'.repeat(32), enrolled },
     };
     const clock = new FakeClock();
-    const round = new SecureRound(plan, { clock, rng: rngFromSeed(1), listener, deadlineMs: 1000 });
+    const round = new SecureRound(plan, {
+      clock,
+      rng: rngFromSeed(1),
+      noise: rngFromSeed(1),
+      listener,
+      deadlineMs: 1000,
+    });
     return { round, clock, failures };
   }
 

@@ -238,7 +238,13 @@ describe('a coordinator in a secure round', () => {
       done: () => void outcome.done++,
       failed: (detail: string) => void outcome.failed.push(detail),
     };
-    const round = new SecureRound(plan, { clock: new FakeClock(), rng: rngFromSeed(1), listener, deadlineMs: 1000 });
+    const round = new SecureRound(plan, {
+      clock: new FakeClock(),
+      rng: rngFromSeed(1),
+      noise: rngFromSeed(1),
+      listener,
+      deadlineMs: 1000,
+    });
     const states = new Map<string, ClientState>();
     const kernel = createKernel();
     const contextOf = (name: string) => ({

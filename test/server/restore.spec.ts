@@ -85,7 +85,7 @@ describe('the state of a run', () => {
     kind: 'created',
     atMs: 0,
     run: 'r',
-    spec: { engine: { ...SPEC, evaluateEvery: 1 } } as RunSpec,
+    spec: { work: {}, engine: { ...SPEC, evaluateEvery: 1 } } as unknown as RunSpec,
     modelSha256: 'm0',
   };
 

@@ -161,7 +161,14 @@ describe('a cohort of groups', () => {
     const dropped: string[] = [];
     const failures: string[] = [];
     const cohort = new SecureCohort(planOf(NAMES), {
-      ...{ clock, rng: rngFromSeed(1), deadlineMs: 1000, minSurvivors: 3, aggregator: parseAggregator('median') },
+      ...{
+        clock,
+        rng: rngFromSeed(1),
+        noise: rngFromSeed(1),
+        deadlineMs: 1000,
+        minSurvivors: 3,
+        aggregator: parseAggregator('median'),
+      },
       listener: {
         send: () => assert.fail('nobody has said anything'),
         dropped: (client, reason) => dropped.push(`${client} ${reason}`),

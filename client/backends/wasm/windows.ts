@@ -65,7 +65,11 @@ export function gridTable(heap: Heap, outer: GridAxis, middle: GridAxis, inner: 
 }
 
 /** Row r is the window of output pixel r of [batch, outHeight, outWidth]; its terms are the filter's rows, one by one. */
-export function windowsOf(heap: Heap, x: number, info: ConvInfo): { base: number; rows: Rows; terms: Terms } {
+export function windowsOf(
+  heap: Heap,
+  x: number,
+  info: ConvInfo,
+): { base: number; imageBytes: number; rows: Rows; terms: Terms } {
   const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, filterHeight, filterWidth, padInfo } = info;
   const image = padImages(heap, x, {
     ...{ batch: batchSize, height: inHeight, width: inWidth, channels: inChannels },
@@ -81,6 +85,7 @@ export function windowsOf(heap: Heap, x: number, info: ConvInfo): { base: number
   );
   return {
     base: image.base,
+    imageBytes: image.imageBytes,
     rows: { table, count: batchSize * outHeight * outWidth },
     terms: { segments: filterHeight, length: filterWidth * inChannels, stride: image.rowBytes },
   };

@@ -20,14 +20,16 @@ export interface NoiseTable {
 }
 
 /** Fixed-point bits: products of 2^20 factors keep 2^-220. */
-const PRECISION = 256n;
-const ONE = 1n << PRECISION;
+export const PRECISION = 256n;
+export const ONE = 1n << PRECISION;
 /** Random words are taken from the generator this many at a time. */
 const BLOCK_WORDS = 4096;
+/** A guide of 256 KiB stays in a second-level cache. */
+const MAX_GUIDE_BITS = 16;
 /** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
 export const MAX_STD_DEV = 65_536;
 /** ln 2^98: what lies beyond this many nats weighs less than one threshold's rounding. */
-const TAIL_NATS = 98 * Math.LN2;
+export const TAIL_NATS = 98 * Math.LN2;
 
 /** Table of P(x) ∝ exp(-x²/(2 noiseStdDev²)); the exact value of the double `noiseStdDev` is used. */
 export function discreteGaussianTable(noiseStdDev: number): NoiseTable {
@@ -83,7 +85,7 @@ export function deltaWithSamplerError(options: {
 }
 
 /** `half` holds unnormalized weights of 0, 1, 2, ...; negative values mirror them. */
-function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
+export function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
   const reach = half.length - 1;
   const size = 2 * reach + 1;
   let total = half[0] as bigint;
@@ -98,61 +100,92 @@ function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
     high[i] = Number(threshold >> 64n);
     low[i] = threshold & 0xffff_ffff_ffff_ffffn;
   }
-  const guideBits = Math.min(20, 4 + Math.ceil(Math.log2(size)));
-  const lookUp = lookUpIn({ high, low, guide: guideOf(high, guideBits), guideBits });
-  const forEach = (count: number, rng: Rng, use: (i: number, value: number) => void) => {
-    for (let from = 0; from < count; from += BLOCK_WORDS) {
-      const words = new Uint32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, count - from)).buffer);
-      for (let i = 0; i < words.length; i++) use(from + i, lookUp(words[i] as number, rng) - reach);
-    }
-  };
+  const guideBits = Math.min(MAX_GUIDE_BITS, Math.ceil(Math.log2(size)));
+  const draw = drawFrom({ high, low, guide: guideOf(high, guideBits), guideBits }, reach);
   return {
     // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
     // plus the cut tails (2^-97 at most) and the last threshold's -1
     statisticalError: (size / 2 + 2) * 2 ** -96,
     variance,
     fill(out, rng) {
-      forEach(out.length, rng, (i, value) => {
-        out[i] = value;
-      });
+      out.fill(0);
+      draw(out, rng);
     },
-    addTo(out, rng) {
-      forEach(out.length, rng, (i, value) => {
-        out[i] = (out[i] as number) + value;
-      });
-    },
+    addTo: draw,
   };
 }
 
-/** For each prefix of `bits` bits the first entry whose threshold is not below all words with that prefix. */
+/** For each prefix of `bits` bits the first entry whose threshold is not below all words with that prefix; then the last entry. */
 function guideOf(high: Uint32Array, bits: number): Uint32Array {
-  const guide = new Uint32Array(1 << bits);
+  const guide = new Uint32Array((1 << bits) + 1);
   let entry = 0;
-  for (let prefix = 0; prefix < guide.length; prefix++) {
+  for (let prefix = 0; prefix < 1 << bits; prefix++) {
     const smallest = prefix * 2 ** (32 - bits);
     while ((high[entry] as number) < smallest) entry++;
     guide[prefix] = entry;
   }
+  guide[1 << bits] = high.length - 1;
   return guide;
 }
 
-/** Finds the first i with random word < threshold[i]; the other 64 bits are drawn only if the high ones are equal. */
-function lookUpIn(table: { high: Uint32Array; low: BigUint64Array; guide: Uint32Array; guideBits: number }) {
-  const { high, low, guide, guideBits } = table;
+interface Thresholds {
+  readonly high: Uint32Array;
+  readonly low: BigUint64Array;
+  readonly guide: Uint32Array;
+  readonly guideBits: number;
+}
+
+/**
+ * Adds to each element of `out` (first i with random word < threshold[i]) − reach. Where the guide leads is mostly the entry
+ * or the one before it, which a comparison without a jump tells: a jump would be mispredicted too often.
+ */
+function drawFrom(table: Thresholds, reach: number): (out: Int32Array, rng: Rng) => void {
+  const { guide, guideBits } = table;
   const shift = 32 - guideBits;
-  const last = high.length - 1;
-  return (word: number, rng: Rng): number => {
-    let i = guide[word >>> shift] as number;
-    while ((high[i] as number) < word) i++;
-    if ((high[i] as number) > word) return i;
-    const rest = (BigInt(rng.u32()) << 32n) | BigInt(rng.u32());
-    while (i < last && high[i] === word && (low[i] as bigint) <= rest) i++;
-    return i;
+  const high = Int32Array.from(table.high, (threshold) => threshold ^ SIGN); // signed numbers in the same order compare faster
+  return (out, rng) => {
+    for (let from = 0; from < out.length; from += BLOCK_WORDS) {
+      const words = new Int32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, out.length - from)).buffer);
+      for (let k = 0; k < words.length; k++) {
+        const bits = words[k] as number;
+        const word = bits ^ SIGN;
+        const prefix = bits >>> shift;
+        let i = guide[prefix] as number;
+        i += (((high[i] as number) < word) as unknown as number) | 0; // `Number()` and `? 1 : 0` compile to jumps
+        if ((high[i] as number) <= word) {
+          if ((high[i] as number) < word) i = firstNotBelow(high, word, i, guide[prefix + 1] as number);
+          if (high[i] === word) i = breakTie(table, bits >>> 0, i, rng);
+        }
+        out[from + k] = (out[from + k] as number) + i - reach;
+      }
+    }
   };
 }
 
+const SIGN = 0x80000000 | 0;
+
+/** The first entry in start .. end that is not below the word; that of `end` is not. */
+function firstNotBelow(high: Int32Array, word: number, start: number, end: number): number {
+  let [low, top] = [start, end];
+  while (low < top) {
+    const middle = (low + top) >>> 1;
+    if ((high[middle] as number) < word) low = middle + 1;
+    else top = middle;
+  }
+  return low;
+}
+
+/** The other 64 bits of the random word are drawn only if the high ones are those of a threshold. */
+function breakTie({ high, low }: Thresholds, word: number, first: number, rng: Rng): number {
+  const last = high.length - 1;
+  const rest = (BigInt(rng.u32()) << 32n) | BigInt(rng.u32());
+  let i = first;
+  while (i < last && high[i] === word && (low[i] as bigint) <= rest) i++;
+  return i;
+}
+
 /** e^(-numerator/denominator) in fixed point, for an argument in [0, 64]; Taylor on the argument halved to below 2^-8. */
-function fixedExpNegative(numerator: bigint, denominator: bigint): bigint {
+export function fixedExpNegative(numerator: bigint, denominator: bigint): bigint {
   let halvings = 0n;
   while (numerator << 8n > denominator << halvings) halvings++;
   const x = (numerator << (PRECISION + 32n)) / (denominator << halvings);

@@ -18,6 +18,7 @@ const summary = (round: number, attempt = 1): RoundSummary => ({
   overheadMs: 1,
   bytesUp: 3,
   bytesDown: 4,
+  ...(round === 1 && { epsilon: 0.8 }),
 });
 
 const input: BuildInput = {
@@ -27,7 +28,6 @@ const input: BuildInput = {
   reason: null,
   backend: 'wasm',
   rounds: [summary(2), summary(1), summary(2, 3)],
-  epsilonByRound: new Map([[1, 0.8]]),
   final: {
     metrics: { 'test.accuracy': 0.93, bad: Number.POSITIVE_INFINITY },
     perClient: { c1: { x: Number.NaN, y: 1 } },

@@ -4,6 +4,7 @@
  * formats go to the kernels that TensorFlow.js brings.
  */
 import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
+import { EXAMPLE_FILTER_GRADIENTS } from '../../kernel-names.js';
 import type { Heap } from '../heap.js';
 import { type Context, type Kernel, type KernelTable, product } from '../kernel.js';
 import { type Epilogue, linearTable, planRows, planTransposed } from '../matmul.js';
@@ -42,6 +43,26 @@ const filterGradient: Kernel = (context, inputs, attrs) => {
   return out;
 };
 
+/** The filter's gradient of each example by itself: the same product, over one image at a time. */
+const exampleFilterGradients: Kernel = (context, inputs, attrs) => {
+  const { heap } = context;
+  const { x, dy } = inputs;
+  const { filterShape } = attrs as { filterShape: number[] };
+  const info = convInfo(context, x.shape, filterShape, attrs);
+  const out = heap.output([x.shape[0], ...filterShape]);
+  if (!info) {
+    heap.floats(heap.address(out), product(out.shape)).fill(0); // no pixel to sum over: nothing else is asked for here
+    return out;
+  }
+  const { base, imageBytes, rows, terms } = windowsOf(heap, heap.address(x), info);
+  const windows = { table: rows.table, count: info.outHeight * info.outWidth }; // of the first image
+  const multiply = planTransposed(heap, windows, terms, plainRight(heap, info.outChannels));
+  const [dyBytes, outBytes] = [4 * windows.count * info.outChannels, 4 * product(filterShape)];
+  const [from, to] = [heap.address(dy), heap.address(out)];
+  for (let i = 0; i < info.batchSize; i++) multiply(base + i * imageBytes, from + i * dyBytes, to + i * outBytes);
+  return out;
+};
+
 const inputGradient: Kernel = (context, inputs, attrs) => {
   const { heap } = context;
   const { inputShape } = attrs as { inputShape: number[] };
@@ -58,6 +79,7 @@ export const convKernels: KernelTable = {
   FusedConv2D: fusedConv2d,
   Conv2DBackpropFilter: filterGradient,
   Conv2DBackpropInput: inputGradient,
+  [EXAMPLE_FILTER_GRADIENTS]: exampleFilterGradients,
 };
 
 /** The geometry; undefined for what is not ours. */

@@ -1,0 +1,183 @@
+/**
+ * Gaussian noise without floating-point noise (Mironov 2012, "On significance of the least significant bits for differential
+ * privacy"): a vector is put on a lattice of spacing g, and an integer multiple of g is added whose distribution is that of
+ * a continuous normal variable rounded to the lattice.
+ *
+ * For x on the lattice, round(x + N) = x + round(N): what is released is the continuous Gaussian mechanism on the rounded
+ * vector, and then a rounding that looks at nothing else. So every accountant of the continuous mechanism holds as it is;
+ * no accountant of discrete noise is needed. The price is sensitivity: putting two neighbouring vectors of d entries on the
+ * lattice moves them apart by at most g·√d (g/2 per entry and vector). {@link planGaussianNoise} pays it with more noise.
+ */
+import { invalidArgument } from '../../errors.js';
+import type { Rng } from '../../rng.js';
+import { rationalFromNumber } from './rational.js';
+import {
+  discreteGaussianTable,
+  fixedExpNegative,
+  MAX_STD_DEV,
+  type NoiseTable,
+  ONE,
+  PRECISION,
+  TAIL_NATS,
+  tableFromHalf,
+} from './table.js';
+
+/** The least deviation of a table: below it the series of a cell converges too slowly. */
+const MIN_STD_DEV = 1;
+
+/**
+ * Table of round(N), N normal with deviation `noiseStdDev` (the exact value of the double): P(k) is the normal mass of
+ * [k − 1/2, k + 1/2]. Its error is counted as for the other tables; the weights themselves are off by less than 2^-120.
+ */
+export function roundedGaussianTable(noiseStdDev: number): NoiseTable {
+  if (!(noiseStdDev >= MIN_STD_DEV && noiseStdDev <= MAX_STD_DEV)) {
+    throw invalidArgument('noiseStdDev', `a deviation in ${MIN_STD_DEV} .. ${MAX_STD_DEV}`, noiseStdDev);
+  }
+  const reach = Math.ceil(noiseStdDev * Math.sqrt(2 * TAIL_NATS)) + 1;
+  const { numerator: n, denominator: d } = rationalFromNumber(noiseStdDev);
+  const base = fixedExpNegative(d * d, 2n * n * n); // e^(-1/(2σ²))
+  const baseSquared = (base * base) >> PRECISION;
+  const coefficients = cellCoefficients({ numerator: d * d, denominator: n * n });
+  const weights = new Array<bigint>(reach + 1);
+  let density = ONE; // e^(-k²/(2σ²)), by the ratio of neighbours as in discreteGaussianTable
+  let ratio = base;
+  for (let k = 0; k <= reach; k++) {
+    weights[k] = (density * horner(coefficients, BigInt(k) * BigInt(k))) >> PRECISION;
+    density = (density * ratio) >> PRECISION;
+    ratio = (ratio * baseSquared) >> PRECISION;
+  }
+  return tableFromHalf(weights, noiseStdDev * noiseStdDev + 1 / 12); // Sheppard: exact to e^(-2π²σ²)
+}
+
+/**
+ * The mass of a cell over the density at its centre, with h = 1/σ²:
+ *
+ *     ∫ from −1/2 to 1/2 of e^(-k u h) e^(-u² h / 2) du = Σ_i C_i (k²)^i,
+ *     C_i = h^(2i) / ((2i)! 4^i) · Σ_r (−1)^r h^r / (r! 8^r (2i + 2r + 1))
+ *
+ * since odd powers of u vanish. Fixed point, lowest power first; a coefficient that is 0 there contributes less than 2^-110
+ * at the ends of the table, where the density is another 2^-98.
+ */
+function cellCoefficients(h: { numerator: bigint; denominator: bigint }): bigint[] {
+  const times = (x: bigint) => (x * h.numerator) / h.denominator;
+  const coefficients: bigint[] = [];
+  let power = ONE; // h^(2i) / ((2i)! 4^i)
+  for (let i = 0n; power > 0n; i++) {
+    let sum = 0n;
+    let term = power; // (−1)^r h^r / (r! 8^r)
+    for (let r = 0n; term !== 0n; r++) {
+      sum += term / (2n * (i + r) + 1n);
+      term = -times(term) / (8n * (r + 1n));
+    }
+    coefficients.push(sum);
+    power = times(times(power)) / (4n * (2n * i + 1n) * (2n * i + 2n));
+  }
+  return coefficients;
+}
+
+function horner(coefficients: readonly bigint[], x: bigint): bigint {
+  let sum = 0n;
+  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + (coefficients[i] as bigint);
+  return sum;
+}
+
+/** Above this deviation two small tables are faster than one that no cache holds, and are made sooner. */
+const ONE_TABLE_UP_TO = 1024;
+/** Deviation of the fine part over the step of the coarse one. */
+const FINE_OVER_STEP = 2.5;
+/** What 12 deviations reach stays within 32 bits. */
+const MAX_NOISE_STD_DEV = 2 ** 26;
+
+/**
+ * The same distribution for any deviation up to 2^26: one table, or k·A + B with A a discrete Gaussian of deviation a, B a
+ * rounded one of deviation b = 2.5 k, and k²a² + b² = noiseStdDev². For the normal density φ,
+ *
+ *     Σ_i φ(i / a) φ((x − k i) / b) = φ(x / noiseStdDev) · Σ_i φ((i − c_x) / τ),   1/τ² = 1/a² + k²/b²
+ *
+ * and the last sum, over a lattice that is fine for τ, is constant up to a relative 2 e^(-2π²τ²) (Poisson summation): with
+ * a > 20, less than 2^-170. So B's cell gets the mass that the whole normal variable has there.
+ */
+export function roundedGaussianNoise(noiseStdDev: number): NoiseTable {
+  if (!(noiseStdDev >= MIN_STD_DEV && noiseStdDev <= MAX_NOISE_STD_DEV)) {
+    throw invalidArgument('noiseStdDev', `a deviation in ${MIN_STD_DEV} .. ${MAX_NOISE_STD_DEV}`, noiseStdDev);
+  }
+  if (noiseStdDev <= ONE_TABLE_UP_TO) return roundedGaussianTable(noiseStdDev);
+  const step = Math.round(Math.sqrt(noiseStdDev / FINE_OVER_STEP)); // both tables about equally large
+  const fineStdDev = FINE_OVER_STEP * step;
+  const coarse = discreteGaussianTable(Math.sqrt(noiseStdDev ** 2 - fineStdDev ** 2) / step);
+  const fine = roundedGaussianTable(fineStdDev);
+  const addTo: NoiseTable['addTo'] = (out, rng) => {
+    const part = new Int32Array(out.length);
+    coarse.fill(part, rng);
+    for (let i = 0; i < part.length; i++) out[i] = (out[i] as number) + step * (part[i] as number);
+    fine.addTo(out, rng);
+  };
+  return {
+    statisticalError: coarse.statisticalError + fine.statisticalError + 2 ** -160,
+    variance: noiseStdDev * noiseStdDev + 1 / 12,
+    addTo,
+    fill(out, rng) {
+      out.fill(0);
+      addTo(out, rng);
+    },
+  };
+}
+
+/** How a vector is put on a lattice and noised. */
+export interface GaussianPlan {
+  /** g: released values are integer multiples of it. */
+  readonly granularity: number;
+  /** Deviation of the noise in units of g; in those of the vector it is this times `granularity`. */
+  readonly latticeStdDev: number;
+  /** By how much larger the noise is than noiseMultiplier × sensitivity, for the sake of the lattice. */
+  readonly inflation: number;
+}
+
+/** The lattice is made so fine that it costs this much more noise. */
+const INFLATION = 0.001;
+
+/**
+ * The lattice for vectors of `dimension` entries that move by at most `sensitivity` (L2) between neighbours, such that the
+ * noise has deviation noiseMultiplier × (sensitivity + g·√dimension).
+ */
+export function planGaussianNoise(options: {
+  readonly sensitivity: number;
+  readonly noiseMultiplier: number;
+  readonly dimension: number;
+}): GaussianPlan {
+  const { sensitivity, noiseMultiplier, dimension } = options;
+  if (!(sensitivity > 0 && Number.isFinite(sensitivity)))
+    throw invalidArgument('sensitivity', 'a number > 0', sensitivity);
+  const rounding = noiseMultiplier * Math.sqrt(dimension);
+  const latticeStdDev = Math.max(ONE_TABLE_UP_TO, Math.ceil(rounding * (1 + 1 / INFLATION)));
+  if (!(noiseMultiplier > 0 && latticeStdDev <= MAX_NOISE_STD_DEV)) {
+    const most = MAX_NOISE_STD_DEV / (1 + 1 / INFLATION) / Math.sqrt(dimension);
+    throw invalidArgument('noiseMultiplier', `a number > 0 and <= ${most.toPrecision(3)}`, noiseMultiplier);
+  }
+  // s g = z (S + g √d)  =>  g = z S / (s − z √d), and the noise is larger by s / (s − z √d)
+  const granularity = (noiseMultiplier * sensitivity) / (latticeStdDev - rounding);
+  return { granularity, latticeStdDev, inflation: latticeStdDev / (latticeStdDev - rounding) };
+}
+
+/** Where a noisy vector comes from. */
+export interface LatticeNoise {
+  readonly plan: GaussianPlan;
+  /** Of the plan's deviation: `roundedGaussianNoise(plan.latticeStdDev)`. */
+  readonly table: NoiseTable;
+}
+
+/**
+ * Puts `sum` on the plan's lattice, adds noise and divides by `divisor`, which must not depend on the data beyond what is
+ * public. A new vector.
+ */
+export function noisyMean(sum: Float64Array, { plan, table }: LatticeNoise, divisor: number, rng: Rng): Float32Array {
+  const noise = new Int32Array(sum.length);
+  table.fill(noise, rng);
+  const { granularity } = plan;
+  const out = new Float32Array(sum.length);
+  for (let i = 0; i < out.length; i++) {
+    const point = Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number);
+    out[i] = (point * granularity) / divisor;
+  }
+  return out;
+}
