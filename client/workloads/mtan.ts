@@ -45,7 +45,7 @@ const NO_EXAMPLES = new Int32Array(0);
 
 const DEMO: Hyper = {
   network: 'shared', // or single: a network of its own for each task
-  weighting: 'dwa', // or equal
+  weighting: 'dwa', // or equal: then there is no channel of losses
   temperature: 2,
   'image-size': 24, // a multiple of 4
   'train-scenes': 72, // of all sites together
@@ -64,18 +64,12 @@ export const mtan = defineWorkload<MtanData>({
     data: 'scenes that are ray traced on the spot, with exact ground truth',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.score', better: 'higher' },
-    phases: (_, shared) => {
+    phases: (hyper, shared) => {
       const isUpdate = ({ name }: { name: string }) => !name.startsWith('losses/');
-      const losses = TASKS.map((task) => ({ name: task, shape: [2] }));
-      return [
-        {
-          name: 'train',
-          channels: [
-            { name: 'update', tensors: shared.filter(isUpdate), reduce: 'mean', weight: 'per-tensor' },
-            { name: 'losses', tensors: losses, reduce: 'mean', weight: 'per-tensor' },
-          ],
-        },
-      ];
+      const how = { reduce: 'mean', weight: 'per-tensor' } as const;
+      const update = { name: 'update', tensors: shared.filter(isUpdate), ...how };
+      const losses = { name: 'losses', tensors: TASKS.map((task) => ({ name: task, shape: [2] })), ...how };
+      return [{ name: 'train', channels: isDynamic(hyper) ? [update, losses] : [update] }];
     },
     maskedMetrics: () => [
       { name: 'loss', size: 1, max: 16 },
@@ -125,7 +119,8 @@ export const mtan = defineWorkload<MtanData>({
 
   init(rng, hyper) {
     const widths = [0, 1, 2].map((level) => hyperInteger(hyper, `width-${level}`, 1));
-    const losses = TASKS.map((task) => [`losses/${task}`, { shape: [2], data: new Float32Array(2) }]);
+    const weighed = isDynamic(hyper) ? TASKS : [];
+    const losses = weighed.map((task) => [`losses/${task}`, { shape: [2], data: new Float32Array(2) }]);
     const network = initMtan(rng, widths, hyperChoice(hyper, 'network', ['shared', 'single']));
     return { shared: { ...network, ...Object.fromEntries(losses) } };
   },
@@ -160,6 +155,7 @@ export const mtan = defineWorkload<MtanData>({
       const k = TASKS.findIndex((task) => name.startsWith(`${task}/`) || name === `losses/${task}`);
       if (k >= 0) weights[isLoss ? name : `update/${name}`] = counts[k];
     }
+    if (!isDynamic(hyper)) return { weights };
     const losses = await measureLosses(shared, data, shard.train.slice(0, MEASURED), { hyper, shard, split: 'train' });
     const tensors = TASKS.map((task, k) => {
       const [last] = shared[`losses/${task}`].data;
@@ -207,7 +203,6 @@ function batchOf(data: MtanData, indices: Int32Array, { split, hyper }: BatchCon
       TASKS.flatMap((task, k) => (owned[k].includes(1) ? [[`owns/${task}`, tf.tensor1d(owned[k])]] : [])),
     ),
     temperature: tf.scalar(hyperNumber(hyper, 'temperature')),
-    ...(hyperChoice(hyper, 'weighting', ['dwa', 'equal']) === 'dwa' && { dynamic: tf.scalar(1) }),
   };
 }
 
@@ -224,8 +219,8 @@ function perExample(params: TensorMap, batch: Batch): tf.Tensor1D {
 }
 
 /** lambda [3] of the header; L(t - 1) and L(t - 2) are what `losses/TASK` holds, 0 while there is none. */
-function lossWeights(params: TensorMap, { dynamic, temperature }: Batch): tf.Tensor {
-  if (dynamic === undefined) return tf.ones([TASKS.length]);
+function lossWeights(params: TensorMap, { temperature }: Batch): tf.Tensor {
+  if (params[`losses/${TASKS[0]}`] === undefined) return tf.ones([TASKS.length]);
   const history = tf.stack(TASKS.map((task) => params[`losses/${task}`])); // [3, 2]
   const [last, before] = tf.unstack(history, 1);
   const ratio = tf.where(tf.greater(before, 0), tf.div(last, tf.maximum(before, 1e-6)), tf.onesLike(last));
@@ -265,6 +260,10 @@ function positions(batch: number, size: number): tf.Tensor4D {
 
 function ownedIn(batch: Batch): readonly Task[] {
   return TASKS.filter((task) => batch[`owns/${task}`] !== undefined);
+}
+
+function isDynamic(hyper: Hyper): boolean {
+  return hyperChoice(hyper, 'weighting', ['dwa', 'equal']) === 'dwa';
 }
 
 function owns(site: number, task: Task): boolean {
