@@ -13,6 +13,7 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
   transformer: async () => (await import('./transformer.js')).transformer,
+  meta: async () => (await import('./meta.js')).meta,
 };
 
 /** Names of the built-in workloads, in the order of the course. */

@@ -82,11 +82,11 @@ export const transformer = defineWorkload<TransformerData>({
       },
       demo: {
         clients: 99,
-        cohort: 10,
-        rounds: 30,
+        cohort: 5,
+        rounds: 60,
         partition: 'natural',
-        strategy: 'fedadam:lr=0.01',
-        training: { localSteps: 10, batchSize: 8, clientLr: 0.5, gradientClipNorm: 1 },
+        strategy: 'fedavgm:momentum=0.5',
+        training: { localEpochs: 1, batchSize: 8, clientLr: 0.5, momentum: 0.9, gradientClipNorm: 1 },
         hyper: DEMO,
       },
       full: {
