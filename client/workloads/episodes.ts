@@ -75,19 +75,14 @@ export function drawingsOf(
   return out;
 }
 
-/** The image turned by quarters against the clock, 0..1. */
+/** The image turned by quarters against the clock, 0..1: where it begins to read, and how far rows and columns are apart. */
 function turn(ink: Uint8Array, side: number, turns: number, out: Float32Array): void {
   const last = side - 1;
+  const first = [0, last, side * side - 1, last * side][turns];
+  const down = [side, -1, -side, 1][turns];
+  const right = [1, side, -1, -side][turns];
   for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) {
-      const [fromY, fromX] = [
-        [y, x],
-        [x, last - y],
-        [last - y, last - x],
-        [last - x, y],
-      ][turns];
-      out[y * side + x] = ink[fromY * side + fromX] / 255;
-    }
+    for (let x = 0; x < side; x++) out[y * side + x] = ink[first + y * down + x * right] / 255;
   }
 }
 

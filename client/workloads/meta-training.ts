@@ -59,7 +59,7 @@ export interface MetaResult {
 /** Equal input gives equal bits on one back end; leaves no tensor behind. @throws FlError failed-precondition: diverged */
 export async function metaRound(round: MetaRound): Promise<MetaResult> {
   const { shared, settings, training, rng } = round;
-  const steps = checkTraining(training);
+  const steps = checkTraining(training, settings.algorithm);
   let params: TensorMap = Object.fromEntries(
     Object.entries(shared).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
   );
@@ -164,8 +164,16 @@ function* miniBatches(count: number, batchSize: number, steps: number, rng: Rng)
 }
 
 /** Steps of one task. What a task's few steps have no use for is refused rather than ignored. */
-function checkTraining({ localSteps, momentum, weightDecay, gradientClipNorm, proximalMu }: TrainingSpec): number {
+function checkTraining(training: TrainingSpec, algorithm: Algorithm): number {
+  const { localSteps, momentum, weightDecay, gradientClipNorm, proximalMu } = training;
   if (localSteps === undefined) throw invalidArgument('local-steps', 'the steps of one task', 'none');
+  if (algorithm === 'reptile' && localSteps < 2) {
+    throw invalidArgument(
+      'local-steps',
+      'at least 2 with reptile, as the first moves nothing but the head',
+      localSteps,
+    );
+  }
   for (const [name, value] of Object.entries({ momentum, weightDecay, gradientClipNorm, proximalMu })) {
     if (value !== 0) throw invalidArgument(name, '0 with meta-learning', value);
   }

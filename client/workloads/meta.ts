@@ -26,8 +26,8 @@ const DEMO: Hyper = {
   ways: 20, // of a training task
   shots: 1,
   queries: 3,
-  tasks: 15, // of a client in a round
-  'meta-lr': 0.3,
+  tasks: 25, // of a client in a round
+  'meta-lr': 1,
   'image-size': 28,
   blocks: 4,
   filters: 32,
@@ -72,17 +72,18 @@ export const meta = defineWorkload<MetaData>({
       demo: {
         clients: 6,
         cohort: 6,
-        rounds: 20,
+        rounds: 16,
         partition: 'natural',
-        training: { localSteps: 2, batchSize: 20, clientLr: 0.2 },
+        // the one step moves the head alone, which starts at 0 and takes a rate that the rest would not bear
+        training: { localSteps: 1, batchSize: 20, clientLr: 3 },
         hyper: DEMO,
       },
       full: {
         clients: 6,
         cohort: 6,
-        rounds: 2000,
+        rounds: 400,
         partition: 'natural',
-        training: { localSteps: 2, batchSize: 20, clientLr: 0.2 },
+        training: { localSteps: 1, batchSize: 20, clientLr: 3 },
         hyper: { ...DEMO, filters: 64, 'test-tasks': 500 },
       },
     },
@@ -158,22 +159,22 @@ export const meta = defineWorkload<MetaData>({
   },
 
   metrics(params, { support, query, rates }) {
-    const [count] = support.shape;
-    const rows = Array.from({ length: count }, (_, task) =>
+    const tasks = support.shape[0];
+    const rows = Array.from({ length: tasks }, (_, task) =>
       tf.tidy(() => {
         const queries = imagesOf(query, task, QUERIES);
         const one = learn(params, { images: imagesOf(support, task, 1), queries, rates });
         const five = learn(params, { images: imagesOf(support, task, SHOTS), queries, rates });
-        return { one: one.accuracies, five: five.accuracies, loss: one.loss };
+        return { one: one.right, five: five.right, loss: one.loss };
       }),
     );
-    const sumOf = (tensors: tf.Tensor[]) => tf.addN(tensors);
-    const [one, five] = [sumOf(rows.map((row) => row.one)), sumOf(rows.map((row) => row.five))];
+    const count = tasks * WAYS * QUERIES;
+    const [one, five] = [tf.addN(rows.map((row) => row.one)), tf.addN(rows.map((row) => row.five))];
     const last = (curve: tf.Tensor) => tf.slice(curve, [rates.size], [1]);
     return {
       accuracy: { sum: last(one), count },
       'accuracy.five-shot': { sum: last(five), count },
-      loss: { sum: sumOf(rows.map(({ loss }) => loss)), count },
+      loss: { sum: tf.addN(rows.map(({ loss }) => loss)), count },
       'curve.one-shot': { sum: one, count },
       'curve.five-shot': { sum: five, count },
     };
@@ -203,15 +204,15 @@ interface Lesson {
   readonly rates: tf.Tensor;
 }
 
-/** Accuracy on the queries before and after each step [steps + 1], and the loss after the last. */
-function learn(params: TensorMap, { images, queries, rates }: Lesson): { accuracies: tf.Tensor; loss: tf.Tensor } {
+/** Queries answered rightly before and after each step [steps + 1], and the sum of their losses after the last. */
+function learn(params: TensorMap, { images, queries, rates }: Lesson): { right: tf.Tensor; loss: tf.Tensor } {
   const truth = classesInOrder(WAYS, queries.shape[0] / WAYS);
-  const accuracies: tf.Tensor[] = [];
+  const right: tf.Tensor[] = [];
   let logits: tf.Tensor2D | undefined;
   for (const current of adapted(params, images, classesInOrder(WAYS, images.shape[0] / WAYS), rates)) {
     logits = metaLogits(current, queries);
     const said = tf.oneHot(tf.argMax(logits, 1) as tf.Tensor1D, WAYS);
-    accuracies.push(tf.div(tf.sum(tf.mul(truth, tf.cast(said, 'float32'))), queries.shape[0]));
+    right.push(tf.sum(tf.mul(truth, tf.cast(said, 'float32'))));
   }
-  return { accuracies: tf.stack(accuracies), loss: tf.mean(crossEntropy(logits as tf.Tensor2D, truth)) };
+  return { right: tf.stack(right), loss: tf.sum(crossEntropy(logits as tf.Tensor2D, truth)) };
 }

@@ -102,6 +102,13 @@ describe('a round of meta-learning', () => {
 
   it('refuses settings that it would not follow', async () => {
     await assert.rejects(contribution('reptile', 1, { momentum: 0.9 }), /momentum: expected 0 with meta-learning/);
-    await assert.rejects(contribution('reptile', 1, { localSteps: undefined }), /local-steps/);
+    await assert.rejects(
+      contribution('reptile', 1, { localSteps: undefined }),
+      /local-steps: expected the steps of one/,
+    );
+    await assert.rejects(
+      contribution('reptile', 1, { localSteps: 1 }),
+      /local-steps: expected at least 2 with reptile/,
+    );
   });
 });
