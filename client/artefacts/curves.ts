@@ -15,6 +15,7 @@ const COLOURS: readonly Colour[] = [
 const MARGIN = 26;
 const HEIGHT = 300;
 const STEP = 90;
+const LINE = 22;
 const LEFT = MARGIN + 58;
 const TOP = MARGIN + 48;
 
@@ -41,11 +42,27 @@ export function curvesPicture(title: string, xName: string, curves: readonly Cur
     canvas.text(String(step), LEFT + step * STEP, TOP + HEIGHT + 20, { colour: FAINT, scale: 2, align: 'centre' });
   }
   canvas.text(xName, (LEFT + right) / 2, TOP + HEIGHT + 48, { colour: FAINT, scale: 2, align: 'centre' });
-  for (const [i, curve] of curves.entries()) drawCurve(canvas, curve, COLOURS[i % COLOURS.length]);
+  for (const [i, { shares }] of curves.entries()) drawCurve(canvas, shares, COLOURS[i % COLOURS.length]);
+  drawNames(canvas, curves);
   return canvas.png();
 }
 
-function drawCurve(canvas: Canvas, { name, shares }: Curve, colour: Colour): void {
+/** Each name at the height of its curve's end, or as far below the one above it as a line needs. */
+function drawNames(canvas: Canvas, curves: readonly Curve[]): void {
+  const ends = curves.map(({ name, shares }, i) => {
+    const last = shares[shares.length - 1] ?? 0;
+    const x = LEFT + Math.max(0, shares.length - 1) * STEP + 14;
+    return { text: `${name} ${Math.round(100 * last)}%`, x, y: heightOf(last), colour: COLOURS[i % COLOURS.length] };
+  });
+  let free = Number.NEGATIVE_INFINITY;
+  for (const { text, x, y, colour } of ends.sort((a, b) => a.y - b.y)) {
+    const at = Math.max(y, free);
+    canvas.text(text, x, at, { colour, scale: 2 });
+    free = at + LINE;
+  }
+}
+
+function drawCurve(canvas: Canvas, shares: readonly number[], colour: Colour): void {
   for (let step = 0; step < shares.length; step++) {
     const [x, y] = [LEFT + step * STEP, heightOf(shares[step])];
     canvas.rect(x - 4, y - 4, 9, 9, colour);
@@ -56,9 +73,6 @@ function drawCurve(canvas: Canvas, { name, shares }: Curve, colour: Colour): voi
       canvas.rect(x - STEP + along, between - 1, 2, 3, colour);
     }
   }
-  const last = shares[shares.length - 1] ?? 0;
-  const x = LEFT + (shares.length - 1) * STEP + 14;
-  canvas.text(`${name} ${Math.round(100 * last)}%`, x, heightOf(last), { colour, scale: 2 });
 }
 
 function heightOf(share: number): number {

@@ -55,7 +55,9 @@ export async function taskArtefact(
     const [row, truth] = [Math.floor(cell / ways), cell % ways]; // a column is a class
     const at = truth * ASKED + row;
     const pixels = image(query, at);
-    return said[at] === truth ? { pixels, caption: 'right' } : { pixels, caption: '', alert: `said ${said[at] + 1}` };
+    return said[at] === truth
+      ? { pixels, caption: 'right' }
+      : { pixels, caption: 'wrong', alert: `said ${said[at] + 1}` };
   });
   const right = asked.filter(({ caption }) => caption === 'right').length;
   const alphabet = test.alphabets[task[0].character];
