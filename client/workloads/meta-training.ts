@@ -1,14 +1,14 @@
 /**
- * What a client does in a round of meta-learning, task after task, beginning with the global model:
+ * What a client does in a round of meta-learning, beginning with the global model. A local step is a task:
  *
- *     reptile   k steps of gradient descent on the task's drawings, then go metaLr of the way there (Nichol et al. 2018,
- *               arXiv:1803.02999, Algorithm 1)
- *     fomaml    k steps, then one step of metaLr along the gradient that the adapted model has on other drawings of the
- *               task, taken from where the task began: first-order Per-FedAvg (Fallah et al. 2020, arXiv:2002.07948)
- *     fedavg    no tasks: as many steps of the usual classifier over all training characters
+ *     reptile   inner steps of gradient descent on the task's drawings, then go clientLr of the way there (Nichol et al.
+ *               2018, arXiv:1803.02999, Algorithm 1)
+ *     fomaml    inner steps, then clientLr along the gradient that the adapted model has on other drawings of the task,
+ *               taken from where the task began: first-order Per-FedAvg (Fallah et al. 2020, arXiv:2002.07948)
+ *     fedavg    no tasks: a step of the usual classifier over all training characters
  *     scratch   nothing: the model stays as it was drawn
  *
- * One task, k steps and a server learning rate below 1 are Reptile's outer step to the letter.
+ * Reptile with one local step, clientLr 1 and a server learning rate below 1 is its outer step to the letter.
  */
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
@@ -35,8 +35,8 @@ export interface MetaSettings {
   readonly shots: number;
   /** Further drawings of each that the adapted model is judged on (fomaml). */
   readonly queries: number;
-  readonly tasks: number;
-  readonly metaLr: number;
+  readonly innerSteps: number;
+  readonly innerLr: number;
 }
 
 export interface MetaRound {
@@ -58,41 +58,40 @@ export interface MetaResult {
 
 /** Equal input gives equal bits on one back end; leaves no tensor behind. @throws FlError failed-precondition: diverged */
 export async function metaRound(round: MetaRound): Promise<MetaResult> {
-  const { shared, settings, training, rng } = round;
-  const steps = checkTraining(training, settings.algorithm);
+  const { shared, rng } = round;
+  const steps = checkTraining(round);
   let params: TensorMap = Object.fromEntries(
     Object.entries(shared).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
   );
   let lossSum = 0;
   try {
-    for (let task = 0; task < settings.tasks; task++) {
-      const source = rng.split(`task ${task}`);
-      const [next, loss] = tf.tidy(() => onTask(params, round, steps, source));
+    for (let step = 1; step <= steps; step++) {
+      const [next, loss] = tf.tidy(() => stepped(params, round, rng.split(`step ${step}`)));
       tf.dispose(params);
       params = next;
       const [value] = await loss.data();
       loss.dispose();
       if (!Number.isFinite(value)) throw diverged();
       lossSum += value;
-      await setImmediate(); // the client answers its coordinator between tasks
+      await setImmediate(); // the client answers its coordinator between steps
     }
     const tensors = await Promise.all(Object.keys(shared).map((name) => params[name].data<'float32'>()));
     if (tensors.some((values) => firstNonFinite(values) >= 0)) throw diverged();
-    return { tensors: tensors.map((values) => values.slice()), loss: { sum: [lossSum], count: settings.tasks } };
+    return { tensors: tensors.map((values) => values.slice()), loss: { sum: [lossSum], count: steps } };
   } finally {
     tf.dispose(params);
   }
 }
 
 /** The next model, and the loss when the task has been learned. */
-function onTask(params: TensorMap, round: MetaRound, steps: number, rng: Rng): [TensorMap, tf.Scalar] {
+function stepped(params: TensorMap, round: MetaRound, rng: Rng): [TensorMap, tf.Scalar] {
   const { algorithm } = round.settings;
   switch (algorithm) {
     case 'reptile':
     case 'fomaml':
-      return afterTask(params, round, steps, rng);
+      return afterTask(params, round, rng);
     case 'fedavg':
-      return classified(params, round, steps, rng);
+      return classified(params, round, rng);
     case 'scratch':
       return [descended(params, params, 0), tf.scalar(Math.log(round.settings.ways))];
   }
@@ -100,58 +99,50 @@ function onTask(params: TensorMap, round: MetaRound, steps: number, rng: Rng): [
 
 function afterTask(
   params: TensorMap,
-  { data: { train, side }, characters, settings, training }: MetaRound,
-  steps: number,
+  { data: { train, side }, characters, settings, training: { batchSize, clientLr } }: MetaRound,
   rng: Rng,
 ): [TensorMap, tf.Scalar] {
-  const { shots, queries, metaLr, algorithm } = settings;
+  const { shots, queries, algorithm, innerSteps, innerLr } = settings;
   const episode = drawEpisode(train, characters, { ways: settings.ways, turned: true }, rng);
   const ways = episode.length;
   const images = imageTensor(drawingsOf(train, side, [episode], [0, shots]), side);
   const classes = classesInOrder(ways, shots);
   let current = withHead(params, side, ways);
   let last: tf.Scalar | undefined;
-  for (const batch of miniBatches(ways * shots, training.batchSize, steps, rng)) {
+  for (const batch of miniBatches(ways * shots, batchSize, innerSteps, rng)) {
     const at = tf.tensor1d(batch, 'int32');
     const [x, y] = [tf.gather(images, at), tf.gather(classes, at)];
     const [loss, gradient] = differentiate(current, (point) => metaLoss(point, x, y));
     last = loss;
-    current = descended(current, gradient, training.clientLr);
+    current = descended(current, gradient, innerLr);
   }
   if (algorithm === 'fomaml') {
     const others = imageTensor(drawingsOf(train, side, [episode], [shots, shots + queries]), side);
     const asked = classesInOrder(ways, queries);
     const [loss, gradient] = differentiate(current, (point) => metaLoss(point, others, asked));
-    return [descended(params, gradient, metaLr), loss];
+    return [descended(params, gradient, clientLr), loss];
   }
   const pull = Object.fromEntries(Object.entries(params).map(([name, at]) => [name, tf.sub(at, current[name])]));
-  return [descended(params, pull, metaLr), last as tf.Scalar];
+  return [descended(params, pull, clientLr), last as tf.Scalar];
 }
 
-/** Steps on drawings of any of the client's characters, each turn of a character a class of the catalogue. */
+/** A step on drawings of any of the client's characters, each turn of a character a class of the catalogue. */
 function classified(
   params: TensorMap,
-  { data, characters, training }: MetaRound,
-  steps: number,
+  { data: { train, side }, characters, training: { batchSize, clientLr } }: MetaRound,
   rng: Rng,
 ): [TensorMap, tf.Scalar] {
+  const drawn = Array.from({ length: batchSize }, () => ({
+    character: characters[rng.below(characters.length)],
+    turns: rng.below(TURNS),
+    order: [rng.below(DRAWINGS)],
+  }));
+  const images = imageTensor(drawingsOf(train, side, [drawn], [0, 1]), side);
+  const labels = drawn.map(({ character, turns }) => TURNS * character + turns);
   const classes = params[`${CATALOGUE}/bias`].size;
-  let current = params;
-  let last: tf.Scalar | undefined;
-  for (let step = 0; step < steps; step++) {
-    const drawn = Array.from({ length: training.batchSize }, () => ({
-      character: characters[rng.below(characters.length)],
-      turns: rng.below(TURNS),
-      order: [rng.below(DRAWINGS)],
-    }));
-    const images = imageTensor(drawingsOf(data.train, data.side, [drawn], [0, 1]), data.side);
-    const labels = drawn.map(({ character, turns }) => TURNS * character + turns);
-    const oneHot = tf.cast(tf.oneHot(tf.tensor1d(labels, 'int32'), classes), 'float32') as tf.Tensor2D;
-    const [loss, gradient] = differentiate(current, (point) => metaLoss(point, images, oneHot, CATALOGUE));
-    last = loss;
-    current = descended(current, gradient, training.clientLr);
-  }
-  return [current, last as tf.Scalar];
+  const oneHot = tf.cast(tf.oneHot(tf.tensor1d(labels, 'int32'), classes), 'float32') as tf.Tensor2D;
+  const [loss, gradient] = differentiate(params, (point) => metaLoss(point, images, oneHot, CATALOGUE));
+  return [descended(params, gradient, clientLr), loss];
 }
 
 /** `steps` batches of positions, round after round through all of them, each round in a fresh order. */
@@ -163,19 +154,17 @@ function* miniBatches(count: number, batchSize: number, steps: number, rng: Rng)
   }
 }
 
-/** Steps of one task. What a task's few steps have no use for is refused rather than ignored. */
-function checkTraining(training: TrainingSpec, algorithm: Algorithm): number {
-  const { localSteps, momentum, weightDecay, gradientClipNorm, proximalMu } = training;
-  if (localSteps === undefined) throw invalidArgument('local-steps', 'the steps of one task', 'none');
-  if (algorithm === 'reptile' && localSteps < 2) {
-    throw invalidArgument(
-      'local-steps',
-      'at least 2 with reptile, as the first moves nothing but the head',
-      localSteps,
-    );
-  }
+/** Local steps of a round. What tasks have no use for is refused rather than ignored. */
+function checkTraining({ training, settings }: MetaRound): number {
+  const { localSteps, momentum, weightDecay, gradientClipNorm, proximalMu, lrSchedule } = training;
+  if (localSteps === undefined) throw invalidArgument('local-steps', 'the tasks of a round', 'none');
   for (const [name, value] of Object.entries({ momentum, weightDecay, gradientClipNorm, proximalMu })) {
     if (value !== 0) throw invalidArgument(name, '0 with meta-learning', value);
+  }
+  if (lrSchedule !== 'constant') throw invalidArgument('lr-schedule', 'constant with meta-learning', lrSchedule);
+  if (settings.algorithm === 'reptile' && settings.innerSteps < 2) {
+    const expected = 'at least 2 with reptile, as the first moves nothing but the head';
+    throw invalidArgument('hyper.inner-steps', expected, settings.innerSteps);
   }
   return localSteps;
 }

@@ -26,8 +26,9 @@ const DEMO: Hyper = {
   ways: 20, // of a training task
   shots: 1,
   queries: 3,
-  tasks: 25, // of a client in a round
-  'meta-lr': 1,
+  'inner-steps': 1,
+  // the first step moves the head alone, which starts at 0 and takes a rate that the rest would not bear
+  'inner-lr': 3,
   'image-size': 28,
   blocks: 4,
   filters: 32,
@@ -62,10 +63,10 @@ export const meta = defineWorkload<MetaData>({
         cohort: 4,
         rounds: 4,
         partition: 'natural',
-        training: { localSteps: 2, batchSize: 5, clientLr: 0.3 },
+        training: { localSteps: 4, batchSize: 5, clientLr: 1 },
         hyper: {
           ...DEMO,
-          ...{ data: 'drawn', ways: 5, queries: 2, tasks: 4, 'image-size': 12, blocks: 3, filters: 4 },
+          ...{ data: 'drawn', ways: 5, queries: 2, 'image-size': 12, blocks: 3, filters: 4 },
           ...{ 'test-tasks': 4, 'test-steps': 2 },
         },
       },
@@ -74,8 +75,7 @@ export const meta = defineWorkload<MetaData>({
         cohort: 6,
         rounds: 16,
         partition: 'natural',
-        // the one step moves the head alone, which starts at 0 and takes a rate that the rest would not bear
-        training: { localSteps: 1, batchSize: 20, clientLr: 3 },
+        training: { localSteps: 25, batchSize: 20, clientLr: 1 },
         hyper: DEMO,
       },
       full: {
@@ -83,7 +83,7 @@ export const meta = defineWorkload<MetaData>({
         cohort: 6,
         rounds: 400,
         partition: 'natural',
-        training: { localSteps: 1, batchSize: 20, clientLr: 3 },
+        training: { localSteps: 25, batchSize: 20, clientLr: 1 },
         hyper: { ...DEMO, filters: 64, 'test-tasks': 500 },
       },
     },
@@ -147,8 +147,8 @@ export const meta = defineWorkload<MetaData>({
         ways: hyperInteger(hyper, 'ways', 2),
         shots: hyperInteger(hyper, 'shots', 1),
         queries: hyperInteger(hyper, 'queries', 1),
-        tasks: hyperInteger(hyper, 'tasks', 1),
-        metaLr: hyperNumber(hyper, 'meta-lr'),
+        innerSteps: hyperInteger(hyper, 'inner-steps', 1),
+        innerLr: hyperNumber(hyper, 'inner-lr'),
       },
     });
     const before = Object.values(shared);

@@ -60,17 +60,17 @@ describe('a round of meta-learning', () => {
   before(() => selectBackend('cpu'));
 
   const training = {
-    ...{ localSteps: 3, batchSize: 4, clientLr: 0.3, momentum: 0, weightDecay: 0, gradientClipNorm: 0, proximalMu: 0 },
+    ...{ localSteps: 1, batchSize: 4, momentum: 0, weightDecay: 0, gradientClipNorm: 0, proximalMu: 0 },
     lrSchedule: 'constant',
   } as const;
-  const contribution = async (algorithm: Algorithm, metaLr: number, overrides: object = {}) => {
+  const contribution = async (algorithm: Algorithm, clientLr: number, overrides: object = {}, innerSteps = 3) => {
     const data = await loaded();
     const catalogue = algorithm === 'fedavg' ? 4 * data.train.alphabets.length : 0;
     const shared = initMeta(rngFromSeed(5), { side: SIDE, blocks: 2, filters: 4, catalogue });
     const { tensors } = await metaRound({
       ...{ shared, data, characters: Int32Array.of(0, 1, 2, 3), rng: rngFromSeed(6) },
-      training: { ...training, ...overrides },
-      settings: { algorithm, ways: 3, shots: 2, queries: 2, tasks: 1, metaLr },
+      training: { ...training, clientLr, ...overrides },
+      settings: { algorithm, ways: 3, shots: 2, queries: 2, innerSteps, innerLr: 0.3 },
     });
     const start = packTensors(shared).values;
     return tensors.flatMap((values) => [...values]).map((value, i) => value - start[i]);
@@ -91,9 +91,10 @@ describe('a round of meta-learning', () => {
     assert.notDeepEqual(one, await contribution('reptile', 0.1));
   });
 
-  it('by plain federated averaging trains the classifier of all characters, without tasks', async () => {
-    assert.deepEqual(await contribution('fedavg', 0.1), await contribution('fedavg', 0.9));
-    assert.ok((await contribution('fedavg', 0.1)).some((value) => Math.abs(value) > 1e-3));
+  it('by plain federated averaging trains the classifier of all characters, whatever a task would be', async () => {
+    const once = await contribution('fedavg', 0.1);
+    assert.deepEqual(await contribution('fedavg', 0.1, {}, 7), once);
+    assert.ok(once.some((value) => Math.abs(value) > 1e-3));
   });
 
   it('from scratch is none', async () => {
@@ -101,14 +102,12 @@ describe('a round of meta-learning', () => {
   });
 
   it('refuses settings that it would not follow', async () => {
-    await assert.rejects(contribution('reptile', 1, { momentum: 0.9 }), /momentum: expected 0 with meta-learning/);
-    await assert.rejects(
-      contribution('reptile', 1, { localSteps: undefined }),
-      /local-steps: expected the steps of one/,
-    );
-    await assert.rejects(
-      contribution('reptile', 1, { localSteps: 1 }),
-      /local-steps: expected at least 2 with reptile/,
-    );
+    const cases: [object, RegExp][] = [
+      [{ momentum: 0.9 }, /momentum: expected 0 with meta-learning/],
+      [{ lrSchedule: 'cosine' }, /lr-schedule: expected constant/],
+      [{ localSteps: undefined }, /local-steps: expected the tasks of a round/],
+    ];
+    for (const [overrides, message] of cases) await assert.rejects(contribution('reptile', 1, overrides), message);
+    await assert.rejects(contribution('reptile', 1, {}, 1), /hyper\.inner-steps: expected at least 2 with reptile/);
   });
 });
