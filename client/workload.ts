@@ -10,8 +10,9 @@ import type { Contribution, PhaseSpec } from '../shared/channels.js';
 import type { MetricSum, SumMetrics } from '../shared/metrics.js';
 import type { HostTensors, TensorSpec } from '../shared/params.js';
 import type { Examples } from '../shared/partition.js';
+import type { RowName } from '../shared/report.js';
 import type { Rng } from '../shared/rng.js';
-import type { Hyper, MaskedMetric, TrainingSpec } from '../shared/round.js';
+import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/round.js';
 
 export type ScaleName = 'smoke' | 'demo' | 'full';
 export type Split = 'train' | 'test';
@@ -26,8 +27,21 @@ export interface Scale {
   readonly partition: string;
   readonly strategy?: string;
   readonly training: Pick<TrainingSpec, 'batchSize' | 'clientLr'> & Partial<TrainingSpec>;
+  /** How the private run of `--baselines all` differs, as `simulate` names it; default: `{ privacy: 'distributed' }`. */
+  readonly private?: PrivateSettings;
   /** The workload's own settings: sizes of the model and of the data. */
   readonly hyper: Hyper;
+}
+
+export interface PrivateSettings {
+  readonly privacy: PrivacySpec['mode'];
+  readonly 'noise-multiplier'?: number;
+  readonly 'clipping-bound'?: number | 'adaptive';
+  readonly delta?: number;
+  readonly 'sampling-rate'?: number;
+  readonly 'client-lr'?: number;
+  readonly 'server-lr'?: number;
+  readonly momentum?: number;
 }
 
 export interface Manifest {
@@ -48,6 +62,39 @@ export interface Manifest {
   maskedMetrics?(hyper: Hyper): readonly MaskedMetric[];
   /** The metric that a person looks at first, and which way is better. */
   readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
+  /** Figures from outside, which the workload's page shows beside ours. */
+  readonly published?: readonly Published[];
+  /** What the workload claims of itself at demo scale; its page says of each whether it holds. */
+  readonly bars?: readonly Bar[];
+}
+
+/** One published figure. */
+export interface Published {
+  readonly metric: string;
+  readonly value: number;
+  /** Paper and table. */
+  readonly source: string;
+  /** What was not as it is here: data, model, budget. */
+  readonly note?: string;
+}
+
+/**
+ * A claim: what is compared lies within `atLeast` and `atMost`. Compared is a row's metric, as the mean over seeds; with
+ * `against`, its difference from another row's, or its ratio to it.
+ */
+export interface Bar {
+  readonly metric: string;
+  readonly row: RowName;
+  /** Whose test data: those of all clients (the default), or each client's own on average. */
+  readonly on?: 'pooled' | 'own';
+  readonly against?: RowName;
+  /** Of `against`; default: `metric`. */
+  readonly againstMetric?: string;
+  readonly by?: 'difference' | 'ratio';
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  /** Why it is a bar, in a few words. */
+  readonly note?: string;
 }
 
 export interface LoadContext {
@@ -80,7 +127,29 @@ export interface TrainContext {
   readonly training: TrainingSpec;
   readonly shard: Shard;
   readonly round: number;
+  /** Rounds of the whole run. */
+  readonly rounds: number;
   readonly rng: Rng;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (stepsDone: number, stepsTotal: number) => void;
+}
+
+/** What a client is asked beside its update, when its training is done. */
+export interface AdditionContext<Data> extends BatchContext {
+  /** The model that the round began with. */
+  readonly shared: HostTensors;
+  /** The private tensors as training left them. */
+  readonly own: HostTensors;
+  readonly data: Data;
+  readonly rng: Rng;
+}
+
+/** Named `channel/tensor`, as in the layout of the phase. */
+export interface Addition {
+  /** All tensors of all channels but the update. */
+  readonly tensors?: HostTensors;
+  /** Weights that are not the number of the client's training examples; 0: the client does not hold this tensor. */
+  readonly weights?: Readonly<Record<string, number>>;
 }
 
 export interface Artefact {
@@ -115,6 +184,8 @@ export interface Workload<Data = unknown> {
     data: Data,
     ctx: TrainContext,
   ): Promise<{ contribution: Contribution; private?: HostTensors }>;
+  /** Beside `loss`: what a client sends in the phase's other channels, and how it weighs tensors of its own weight. */
+  contribute?(ctx: AdditionContext<Data>): Promise<Addition>;
   /** Per-example loss [batch]; present means that example-level DP-SGD is offered. */
   perExampleLoss?(params: TensorMap, batch: Batch): tf.Tensor1D;
   /** Sums over one batch: 1-D tensors with a count. */

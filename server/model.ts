@@ -37,8 +37,7 @@ export async function openModel(
 }
 
 /**
- * One round: the mean contribution becomes the next model. The update channel goes through the strategy; every other
- * channel replaces the model tensors that carry its name. Durable when it resolves.
+ * One round: the mean contribution becomes the next model. Durable when it resolves.
  * @throws FlError aborted when the result is not finite.
  */
 export async function advanceModel(
@@ -46,7 +45,25 @@ export async function advanceModel(
   mean: Params,
   surroundings: { models: ModelStore; directory: string; strategy: Strategy; round: number },
 ): Promise<GlobalModel> {
-  const { models, directory, strategy, round } = surroundings;
+  const { models, directory, ...how } = surroundings;
+  const { params, strategyState } = nextModel(model, mean, how);
+  const sha256 = sha256Of(params);
+  const file = encode(params);
+  await storeState(directory, sha256, strategyState);
+  await models.put(file, sha256);
+  return { sha256, params, file, strategyState };
+}
+
+/**
+ * The arithmetic of {@link advanceModel}; pure. The update channel goes through the strategy; every other channel replaces
+ * the model tensors that carry its name.
+ * @throws FlError aborted when the result is not finite.
+ */
+export function nextModel(
+  model: Pick<GlobalModel, 'params' | 'strategyState'>,
+  mean: Params,
+  { strategy, round }: { readonly strategy: Strategy; readonly round: number },
+): Pick<GlobalModel, 'params' | 'strategyState'> {
   const { layout } = model.params;
   const update = new Float32Array(sizeOf(layout));
   const replaced: [number, Float32Array][] = [];
@@ -63,12 +80,7 @@ export async function advanceModel(
   for (const [offset, tensor] of replaced) values.set(tensor, offset);
   const bad = firstNonFinite(values);
   if (bad >= 0) throw new FlError('aborted', `round ${round}: the new model is not finite at element ${bad}`);
-  const params = { layout, values };
-  const sha256 = sha256Of(params);
-  const file = encode(params);
-  await storeState(directory, sha256, strategyState);
-  await models.put(file, sha256);
-  return { sha256, params, file, strategyState };
+  return { params: { layout, values }, strategyState };
 }
 
 /** Forgets all models but those of `keep`. */

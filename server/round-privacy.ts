@@ -18,6 +18,8 @@ export interface Spending {
   readonly isAdaptive: boolean;
   /** Rounds that each client was charged for. */
   readonly charged: Readonly<Record<string, number>>;
+  /** The last round that each client was charged for. */
+  readonly lastRound: Readonly<Record<string, number>>;
   /** Who is charged for `round` already, sorted; nobody yet in a later round. */
   readonly round: number;
   readonly inRound: readonly string[];
@@ -28,7 +30,7 @@ export function spendingOf(work: WorkSpec): Spending | undefined {
   const cost = costOf(work);
   if (cost === undefined) return undefined;
   const { clippingBound, adaptive: isAdaptive = false } = work.privacy!;
-  return { cost, clippingBound, isAdaptive, charged: {}, round: 0, inRound: [] };
+  return { cost, clippingBound, isAdaptive, charged: {}, lastRound: {}, round: 0, inRound: [] };
 }
 
 /** Charges `clients` for `round`; those that were charged for it before are not charged again. */
@@ -36,7 +38,14 @@ export function charge(spending: Spending, round: number, clients: readonly stri
   const before = new Set(spending.round === round ? spending.inRound : []);
   const charged = { ...spending.charged };
   for (const client of clients) if (!before.has(client)) charged[client] = (charged[client] ?? 0) + 1;
-  return { ...spending, charged, round, inRound: [...new Set([...before, ...clients])].sort() };
+  const lastRound = { ...spending.lastRound, ...Object.fromEntries(clients.map((client) => [client, round])) };
+  return { ...spending, charged, lastRound, round, inRound: [...new Set([...before, ...clients])].sort() };
+}
+
+/** Whether the last round of this client, if not `round` itself, lies far enough back. */
+export function isRested({ cost, lastRound }: Spending, client: string, round: number): boolean {
+  const last = lastRound[client];
+  return cost.tree === undefined || last === undefined || last === round || round - last >= cost.tree.separation;
 }
 
 /** Rounds of the client that was charged most often. */
@@ -66,9 +75,9 @@ export function settle(
 ): [Spending | undefined, { readonly privacy?: RoundPrivacy; readonly nextClippingBound?: number }] {
   if (spending === undefined) return [undefined, {}];
   const { cost, clippingBound, inRound } = spending;
-  const { unit, spend, delta, accountant } = cost;
+  const { unit, spend, tree, delta, accountant } = cost;
   const privacy: RoundPrivacy = {
-    ...{ unit, clippingBound, spend, delta, accountant },
+    ...{ unit, clippingBound, spend, ...(tree && { tree }), delta, accountant },
     chargedElsewhere: inRound.filter((client) => !cohort.names.includes(client)),
     ...{ mostRounds: mostCharged(spending), epsilon: epsilonOf(spending) },
   };

@@ -18,7 +18,7 @@ import type {
   TaskKind,
 } from '../shared/round.js';
 import type { DeclineReason } from '../shared/service.js';
-import type { Spending } from './round-privacy.js';
+import { isRested, type Spending } from './round-privacy.js';
 
 export type Member =
   | { readonly status: 'invited' }
@@ -313,9 +313,10 @@ export function openingOf({ run, spec, round, attempt }: RunState, kind: TaskKin
   return { kind: 'open-secure', task: { run, kind, round, attempt }, cohort: cohort.names };
 }
 
-/** Who may be drawn: connected, and not of a site that has refused this run. */
-export function eligible({ online, refused }: RunState): readonly string[] {
-  return online.filter((name) => positionOf(refused, name) < 0);
+/** Who may be drawn: connected, not of a site that has refused this run, and not again too soon for its privacy. */
+export function eligible({ online, refused, spending, round }: RunState): readonly string[] {
+  const willing = online.filter((name) => positionOf(refused, name) < 0);
+  return spending === undefined ? willing : willing.filter((name) => isRested(spending, name, round));
 }
 
 /** Names a wait; a timer of an older wait has another name and is ignored. */

@@ -3,6 +3,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sha256Of } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
@@ -73,7 +74,8 @@ export async function createRun(
   }
   const models = await openModels(join(directory, 'models'));
   await models.put(encode(params), modelSha256);
-  const about = { run: id, version, node: process.version, createdAtMs: around.clock.nowMs(), spec };
+  const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
+  const about = { run: id, version, node: process.version, machine, createdAtMs: around.clock.nowMs(), spec };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));

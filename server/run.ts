@@ -215,9 +215,9 @@ export class Run {
     this.#secure?.cancel();
     this.#secure = undefined;
     const { clock, rng, send, unmasking } = this.#around;
-    // named, and not the next of a stream that others draw from: a simulation gives the same nonces again
-    const name = `nonce/${this.id}/${task.kind}/${task.round}/${task.attempt}`;
-    this.#nonce = Buffer.from(rng.split(name).bytes(16)).toString('hex');
+    // named, not the next of a stream that others draw from: a simulation gives the same nonces again
+    const nonce = rng.split(`nonce/${this.id}/${task.kind}/${task.round}/${task.attempt}`).bytes(16);
+    this.#nonce = Buffer.from(nonce).toString('hex');
     const { deadlineMs, minSurvivors, aggregator } = this.spec.engine;
     const plan = this.#planOf(task.kind, deadlineMs);
     const options = {
@@ -336,12 +336,13 @@ export class Run {
   }
 
   /**
-   * Of this round's noise; equal after a crash, fresh for each attempt. A signature that is shown to nobody is as secret as
+   * Of this round's noise; equal after a crash, fresh for each attempt. A tree's spans the run. A signature that is shown to nobody is as secret as
    * the key that it takes to make it.
    */
   #noise(kind: TaskKind): Rng {
     const { round, attempt, modelSha256 } = this.#state;
-    const label = { run: this.id, kind, round, attempt, modelSha256 };
+    const isTree = this.spec.work.privacy?.tree !== undefined;
+    const label = isTree ? { run: this.id, kind } : { run: this.id, kind, round, attempt, modelSha256 };
     return rngFromKey(this.#around.identity.sign(signedBytes('noise', label)), 'coordinator noise');
   }
 

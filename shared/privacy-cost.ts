@@ -9,7 +9,14 @@
  */
 import { FlError, invalidArgument } from './errors.js';
 import { canonicalJson } from './identity.js';
-import { type Accountant, composedEpsilon, type PrivacyUnit, type Release, type Spend } from './privacy/index.js';
+import {
+  type Accountant,
+  composedEpsilon,
+  type PrivacyUnit,
+  type Release,
+  type Spend,
+  treeSpend,
+} from './privacy/index.js';
 import { dpSteps } from './privacy-steps.js';
 import { boundsOf, isClientLevel, latticeFor } from './private-sum.js';
 import type { Report } from './report.js';
@@ -19,6 +26,8 @@ import type { PrivacySpec, RoundSummary, RunSpec, WorkSpec } from './round.js';
 export interface PrivacyCost {
   readonly unit: PrivacyUnit;
   readonly spend: Spend;
+  /** Rounds are no releases by themselves, but nodes of a tree over this many; `spend` is what one node costs. */
+  readonly tree?: { readonly rounds: number; readonly separation: number };
   readonly delta: number;
   readonly accountant: Extract<Accountant, 'pld' | 'rdp'>;
   readonly epsilonBudget?: number;
@@ -43,7 +52,14 @@ export function costOf(work: WorkSpec): PrivacyCost | undefined {
     return { unit: 'example', spend, accountant: 'pld', ...terms };
   }
   const releases = work.phases.map((_, at) => latticeFor(work, firstRoundOf(work, at)).release);
-  return { unit: 'client', spend: { release: dearest(releases), count: 1 }, accountant: 'rdp', ...terms };
+  const tree = privacy.tree && { rounds: work.rounds, separation: privacy.tree.separation };
+  return {
+    unit: 'client',
+    spend: { release: dearest(releases), count: 1 },
+    ...(tree && { tree }),
+    accountant: 'rdp',
+    ...terms,
+  };
 }
 
 /** @throws FlError invalid-argument when a run with example-level privacy does not say it */
@@ -56,18 +72,27 @@ const known = new Map<string, number>();
 const MAX_KNOWN = 10_000;
 
 /** ε of a client that was charged for so many rounds. */
-export function epsilonAfter({ spend, delta, accountant }: PrivacyCost, rounds: number): number {
+export function epsilonAfter(cost: PrivacyCost, rounds: number): number {
+  const { delta, accountant } = cost;
   if (rounds === 0) return 0;
-  const key = canonicalJson({ spend, delta, accountant, rounds });
+  const spends = spendsOf(cost, rounds);
+  const key = canonicalJson({ spends, delta, accountant });
   let epsilon = known.get(key);
   if (epsilon === undefined) {
-    const { release, count } = spend;
-    const spends = [{ release, count: count * rounds }];
     epsilon = composedEpsilon(spends, delta, { accountant, relativeError: RELATIVE_ERROR });
     if (known.size >= MAX_KNOWN) known.clear();
     known.set(key, epsilon);
   }
   return epsilon;
+}
+
+/** What so many rounds cost a client. */
+function spendsOf({ spend: { release, count }, tree }: PrivacyCost, rounds: number): Spend[] {
+  if (tree === undefined) return [{ release, count: count * rounds }];
+  const noiseMultiplier = 1 / Math.sqrt(2 * rhoOf(release));
+  return [
+    treeSpend({ steps: tree.rounds, noiseMultiplier, participation: { most: rounds, separation: tree.separation } }),
+  ];
 }
 
 /** Whether a client may be charged for so many rounds; reaching the budget exactly is allowed. */
@@ -77,8 +102,11 @@ export function isWithinBudget(cost: PrivacyCost, rounds: number): boolean {
 
 /** Phases differ in their numbers' count, and by a hair in what a round costs: each is charged as the dearest. */
 function dearest(releases: readonly Release[]): Release {
-  const rhoOf = (release: Release) => (release.mechanism === 'zcdp' ? release.rho : Number.POSITIVE_INFINITY);
   return releases.reduce((most, release) => (rhoOf(release) > rhoOf(most) ? release : most));
+}
+
+function rhoOf(release: Release): number {
+  return release.mechanism === 'zcdp' ? release.rho : Number.POSITIVE_INFINITY;
 }
 
 /** A round of the phase at this index. */
@@ -99,6 +127,7 @@ export function checkPrivacySpec({ work, engine }: RunSpec): void {
     if (privacy.cohortMax! < cohortMax)
       throw invalidArgument('privacy.cohortMax', `at least ${cohortMax}`, privacy.cohortMax);
     work.phases.forEach((_, at) => void boundsOf({ work, round: firstRoundOf(work, at) }));
+    checkTree(work);
     if ((engine.aggregator ?? 'mean') !== 'mean') {
       throw invalidArgument(
         'aggregator',
@@ -114,6 +143,14 @@ export function checkPrivacySpec({ work, engine }: RunSpec): void {
     `at least ${epsilon}, which one round costs at this noise`,
     cost.epsilonBudget,
   );
+}
+
+/** The nodes of a tree are sums of equal units over all rounds. */
+function checkTree({ privacy, phases }: WorkSpec): void {
+  if (privacy?.tree === undefined) return;
+  if (privacy.mode !== 'central') throw invalidArgument('noise tree', 'privacy central', privacy.mode);
+  if (privacy.adaptive) throw invalidArgument('noise tree', 'a fixed clipping bound', 'adaptive');
+  if (phases.length > 1) throw invalidArgument('noise tree', 'a workload with one phase', phases.length);
 }
 
 /** What a report says of the privacy of a run after these rounds; null for a run without. */

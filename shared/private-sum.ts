@@ -30,6 +30,7 @@ import {
   noiseShare,
   planLattice,
   splitNoise,
+  treePrefixNoise,
 } from './privacy/index.js';
 import type { Rng } from './rng.js';
 import type { PrivacySpec, RoundPlan, WorkSpec } from './round.js';
@@ -149,7 +150,7 @@ export interface PrivateSum {
 /**
  * What the clients' whole numbers add up to. In mode central this is where the coordinator adds its noise, before anything
  * else is done with the sum.
- * @param rng the coordinator's secret; equal ones give equal noise
+ * @param rng the coordinator's secret; equal ones give equal noise. Of this round, or with a tree of the run
  */
 export function decodePrivately(
   plan: Pick<RoundPlan, 'work' | 'round' | 'clippingBound'>,
@@ -160,12 +161,21 @@ export function decodePrivately(
   const lattice = latticeFor(work, round);
   const { granularity, length } = lattice;
   if (integers.length !== length) throw invalidArgument('sum', `${length} integers`, integers.length);
-  const sum = lattice.place === 'central' ? addCentralNoise(integers, lattice, shareOf(lattice), rng) : integers;
+  const sum = lattice.place === 'central' ? withCentralNoise(plan, integers, rng) : integers;
   const parts = partsOf(plan);
   const sums = new Float64Array(parts.at(-1)!.to);
   for (const { from, to, bound } of parts) for (let i = from; i < to; i++) sums[i] = sum[i] * granularity * bound;
   if (!work.privacy!.adaptive) return { sums, withinBound: undefined };
   return { sums, withinBound: (sum[length - 1] * granularity) / signUnit(work.privacy!, parts.length) };
+}
+
+/** With a tree, the noise of a round is what the noise of the sum over all rounds so far grows by. */
+function withCentralNoise({ work, round }: Pick<RoundPlan, 'work' | 'round'>, integers: Int32Array, rng: Rng) {
+  const lattice = latticeFor(work, round);
+  const node = shareOf(lattice);
+  if (work.privacy!.tree === undefined) return addCentralNoise(integers, lattice, node, rng);
+  const [now, before] = [round, round - 1].map((step) => treePrefixNoise({ step, length: lattice.length, node, rng }));
+  return integers.map((value, i) => value + now[i] - before[i]);
 }
 
 /**

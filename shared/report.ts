@@ -21,6 +21,32 @@ export interface MetricsReport {
   readonly perClient: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
+/** The rows that a run is compared by. `local` is the mean over clients that train alone, `local-best` the best of them. */
+export type RowName = 'local' | 'local-best' | 'federated' | 'private' | 'centralised';
+
+/** A row that the run is set beside. */
+export interface BaselineReport extends MetricsReport {
+  /** Rounds of one training, and what was done in each. */
+  readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
+  /** Trainings that came to nothing, by client (or row), with the reason; they are in no figure. */
+  readonly failures?: Readonly<Record<string, string>>;
+}
+
+/** Each client alone: `metrics` is the mean over their models on the pooled test set, `perClient` each on its own. */
+export interface LocalReport extends BaselineReport {
+  /** Each client's model on the pooled test set. */
+  readonly pooled?: MetricsReport['perClient'];
+  /** The client whose model is the best there by the workload's headline, and its figures there. */
+  readonly best?: { readonly client: string; readonly metrics: MetricsReport['metrics'] };
+  /** Clients of the federation; where they are many, only some trained alone. */
+  readonly clients?: number;
+}
+
+/** The run again with differential privacy and secure aggregation. */
+export interface PrivateReport extends BaselineReport {
+  readonly privacy: Report['privacy'];
+}
+
 export interface Report {
   readonly schema: 'starling.report/1';
   readonly run: string;
@@ -32,8 +58,12 @@ export interface Report {
   readonly reason: string | null;
   readonly rounds: readonly RoundReport[];
   readonly final: MetricsReport;
-  /** `local.metrics` is the mean over clients of a model trained alone, judged on the pooled test set. */
-  readonly baselines: { readonly local?: MetricsReport; readonly centralised?: MetricsReport };
+  /** At equal total gradient steps. */
+  readonly baselines: {
+    readonly local?: LocalReport;
+    readonly centralised?: BaselineReport;
+    readonly private?: PrivateReport;
+  };
   readonly privacy: null | {
     readonly mode: string;
     readonly epsilon: number;
@@ -45,4 +75,6 @@ export interface Report {
   readonly secureAggregation?: true;
   readonly modelSha256: string;
   readonly artefacts: readonly { readonly path: string; readonly mime: string; readonly title: string }[];
+  /** The command that does the run again, where one is known. */
+  readonly command?: string;
 }

@@ -73,6 +73,11 @@ export interface PrivacySpec {
   readonly cohortMax?: number;
   /** Client-level modes: the bound follows the median norm of updates (Andrew et al. 2021). */
   readonly adaptive?: boolean;
+  /**
+   * `central` only: noise that is correlated over rounds (DP-FTRL, Kairouz et al. 2021), which pays where a client takes part
+   * seldom. Two rounds of one client are at least `separation` apart.
+   */
+  readonly tree?: { readonly separation: number };
   /** `example` only: chance of each example to be in a step (Poisson sampling), equal on all clients. */
   readonly samplingRate?: number;
 }

@@ -51,6 +51,7 @@ const privacy = z.strictObject({
   delta: z.number().gt(0).lt(1),
   epsilonBudget: z.number().positive().optional(),
   cohortMax: count.optional(),
+  tree: z.strictObject({ separation: count }).optional(),
   adaptive: z.boolean().optional(),
   samplingRate: z.number().gt(0).max(1).optional(),
 });

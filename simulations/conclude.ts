@@ -55,9 +55,10 @@ export async function conclude(options: ConcludeOptions, run: EndedRun): Promise
     modelSha256: state.modelSha256,
     privacy: privacyReport(spec.work, history.summaries),
     secureAggregation: spec.work.secure !== undefined,
+    ...(command !== undefined && { command }),
   });
   const { headline } = workload.manifest;
-  const facts = { headline, clients, plannedRounds: spec.engine.rounds, ...(command !== undefined && { command }) };
+  const facts = { headline, clients, plannedRounds: spec.engine.rounds };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
 }

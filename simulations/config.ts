@@ -59,6 +59,8 @@ export const configSchema = z.strictObject({
   delta: z.number().gt(0).lt(1).optional(),
   'epsilon-budget': z.number().positive().optional(),
   'sampling-rate': z.number().gt(0).max(1).optional(),
+  noise: z.enum(['independent', 'tree']).optional(),
+  separation: count.optional(),
   seed: z.int().default(1),
   workers: count.optional(),
   transport: z.enum(['memory', 'grpc']).default('memory'),

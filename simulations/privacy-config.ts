@@ -5,7 +5,15 @@ import { ADAPTIVE_CLIP_DEFAULT } from '../shared/privacy/index.js';
 import type { PrivacySpec } from '../shared/round.js';
 import type { Config } from './config.js';
 
-const KEYS = ['noise-multiplier', 'clipping-bound', 'delta', 'epsilon-budget', 'sampling-rate'] as const;
+const KEYS = [
+  'noise-multiplier',
+  'clipping-bound',
+  'delta',
+  'epsilon-budget',
+  'sampling-rate',
+  'noise',
+  'separation',
+] as const;
 const DEFAULTS = { noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, samplingRate: 0.05 };
 
 /**
@@ -42,7 +50,19 @@ export function privacyOf(config: Config, { manifest }: Workload, cohortMax: num
       'privacy distributed: expected secure-aggregation, which hides each share of the noise; or privacy local',
     );
   }
-  return { ...common, cohortMax, ...(isAdaptive && { adaptive: true }) };
+  return { ...common, cohortMax, ...(isAdaptive && { adaptive: true }), ...treeOf(config) };
+}
+
+function treeOf(config: Config): Pick<PrivacySpec, 'tree'> {
+  const { noise = 'independent', separation = 1, cohort = 0, clients } = config;
+  if (noise !== 'tree') {
+    if (config.separation === undefined) return {};
+    throw invalidArgument('separation', 'noise tree', noise);
+  }
+  if (clients !== undefined && cohort * separation > clients) {
+    throw invalidArgument('separation', `at most clients / cohort (${clients} / ${cohort})`, separation);
+  }
+  return { tree: { separation } };
 }
 
 function unitError(workload: string, unit: 'client' | 'example'): FlError {

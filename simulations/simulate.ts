@@ -3,6 +3,7 @@
  * loopback; only the network and the machines are pretended. Equal seeds give equal models, to the bit, whatever the
  * transport and however many workers train.
  */
+import { join } from 'node:path';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
 import { Participant, type ParticipantOptions } from '../client/participant.js';
 import { modelReader, planReader } from '../client/plan.js';
@@ -21,12 +22,13 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
+import { partition } from '../shared/partition.js';
 import { receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import type { ParticipantService } from '../shared/service.js';
-import { baselines } from './baselines.js';
+import { type BaselineInput, baselines } from './baselines.js';
 import { conclude, figuresOf, type SimulationResult } from './conclude.js';
 import { limiter } from './limit.js';
 import { memoryNetwork } from './network.js';
@@ -46,6 +48,8 @@ export interface SimulationOptions {
   /** Probability that a client drops out of a round. */
   readonly dropout: number;
   readonly baselines: 'none' | 'all';
+  /** With baselines: the run that is made again with privacy; absent: none is. */
+  readonly privateSpec?: RunSpec;
   /** The run directory; must not hold a run. */
   readonly directory: string;
   readonly command?: string;
@@ -177,17 +181,32 @@ function coordinatorKeyOf(rng: Rng): Uint8Array {
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
-  const { spec, workload, trainer, model, onBaseline } = options;
-  if (options.baselines === 'none' || run.state.status !== 'completed') return {};
-  const data = await workload.load({ hyper: spec.work.hyper, rng: rngFromSeed(spec.work.seed).split('data') });
-  const { train } = workload.examples(data, spec.work.hyper);
-  return baselines({
-    ...{ spec, model, clients, trainer },
+  const { spec, workload, trainer, model, onBaseline, signal } = options;
+  if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
+  const rng = rngFromSeed(spec.work.seed);
+  const data = await workload.load({ hyper: spec.work.hyper, rng: rng.split('data') });
+  const examples = workload.examples(data, spec.work.hyper);
+  const scheme = spec.work.partition;
+  const shares = partition({ scheme, clients: clients.length, ...examples }, rng.split('partition'));
+  const input: BaselineInput = {
+    ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
+    trainExamples: shares.train.map(({ length }) => length),
+    admit: limiter(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    trainExamples: train.count,
-    width: 2 * options.workers,
+    ...(options.privateSpec && { runPrivate: () => simulatePrivately(options, options.privateSpec!) }),
     ...(onBaseline && { onProgress: onBaseline }),
+    ...(signal && { signal }),
+  };
+  return baselines(input).catch((thrown) => {
+    if (signal?.aborted) return {}; // the run itself has ended well: its report is written
+    throw thrown;
   });
+}
+
+async function simulatePrivately(options: SimulationOptions, spec: RunSpec): Promise<Report> {
+  const { onEvent: _, onBaseline: __, command: ___, privateSpec: ____, ...rest } = options;
+  const directory = join(options.directory, 'private');
+  return (await simulate({ ...rest, spec, directory, baselines: 'none' })).report;
 }
 
 function runId({ work }: RunSpec): string {

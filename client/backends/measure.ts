@@ -15,7 +15,8 @@ export interface StepTime {
   readonly evaluationMs: number;
 }
 
-interface Network {
+/** A classifier of ten classes. */
+export interface Network {
   readonly model: string;
   readonly inputShape: readonly number[];
   /** Weights and biases in turn. */
@@ -23,7 +24,7 @@ interface Network {
   logits(tf: Tf, x: Tensor, params: readonly Tensor[]): Tensor;
 }
 
-const NETWORKS: readonly Network[] = [
+export const NETWORKS: readonly Network[] = [
   {
     model: 'MLP 784-200-200-10',
     inputShape: [784],
@@ -65,28 +66,42 @@ export async function measureSteps(tf: Tf, { batchSize = 32, repeats = 20 } = {}
 }
 
 async function measure(tf: Tf, network: Network, batchSize: number, repeats: number): Promise<StepTime> {
+  const { params, x, labels } = drawNetwork(tf, network, batchSize);
+  const variables = params.map((param) => tf.variable(param));
+  const many = tf.tidy(() => tf.tile(x, [Math.ceil(EVALUATION_SIZE / batchSize), ...network.inputShape.map(() => 1)]));
+  const evaluated = tf.slice(many, 0, EVALUATION_SIZE);
+  const loss = (): Scalar => tf.mean(lossOf(tf, network, { x, labels, params: variables }));
+  const stepMs = await median(repeats, () => step(tf, variables, loss));
+  const evaluationMs = await median(repeats, () => tf.tidy(() => tf.sum(network.logits(tf, evaluated, variables))));
+  tf.dispose([...params, variables, x, many, evaluated, labels]);
+  return { model: network.model, batchSize, stepMs, evaluationMs };
+}
+
+export interface DrawnNetwork {
+  readonly params: readonly Tensor[];
+  /** [batch, ...inputShape] */
+  readonly x: Tensor;
+  /** One-hot [batch, 10]. */
+  readonly labels: Tensor;
+}
+
+/** Parameters and a batch, drawn; the caller owns them. */
+export function drawNetwork(tf: Tf, { shapes, inputShape }: Network, batchSize: number): DrawnNetwork {
   const rng = rngFromSeed(1);
   const draw = (shape: readonly number[], scale: number) => {
     const size = shape.reduce((all, n) => all * n, 1);
     const values = Float32Array.from({ length: size }, () => scale * rng.normal());
     return tf.tensor(values, shape as number[]);
   };
-  const params = network.shapes.map((shape) => {
-    const inputs = shape.slice(0, -1).reduce((all, n) => all * n, 1);
-    return tf.tidy(() => tf.variable(draw(shape, Math.sqrt(2 / inputs))));
-  });
-  const x = draw([batchSize, ...network.inputShape], 1);
-  const many = draw([EVALUATION_SIZE, ...network.inputShape], 1);
-  const ids = tf.tensor1d(
-    Array.from({ length: batchSize }, (_, index) => index % 10),
-    'int32',
-  );
-  const labels = tf.tidy(() => tf.cast(tf.oneHot(ids, 10), 'float32'));
-  const loss = (): Scalar => tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(network.logits(tf, x, params)), labels), -1)));
-  const stepMs = await median(repeats, () => step(tf, params, loss));
-  const evaluationMs = await median(repeats, () => tf.tidy(() => tf.sum(network.logits(tf, many, params))));
-  tf.dispose([params, x, many, ids, labels]);
-  return { model: network.model, batchSize, stepMs, evaluationMs };
+  const params = shapes.map((shape) => draw(shape, Math.sqrt(2 / shape.slice(0, -1).reduce((all, n) => all * n, 1))));
+  const ids = Array.from({ length: batchSize }, (_, index) => index % 10);
+  const labels = tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(ids, 'int32'), 10), 'float32'));
+  return { params, x: draw([batchSize, ...inputShape], 1), labels };
+}
+
+/** Cross-entropy of each example, [batch]. */
+export function lossOf(tf: Tf, network: Network, { x, labels, params }: DrawnNetwork): Tensor {
+  return tf.neg(tf.sum(tf.mul(tf.logSoftmax(network.logits(tf, x, params)), labels), -1));
 }
 
 const LEARNING_RATE = 0.01;

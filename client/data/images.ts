@@ -78,15 +78,22 @@ async function fromIdx(
 function spread(set: ImageSet, examples: number, prefix: string): ImageSet {
   const count = examples === 0 ? set.count : examples;
   if (count > set.count) throw invalidArgument(`examples of ${prefix}`, `at most ${set.count}`, count);
+  return pickImages(
+    set,
+    Int32Array.from({ length: count }, (_, i) => Math.floor((i * set.count) / count)),
+  );
+}
+
+/** The images of `set` at `indices`, in that order: a copy. */
+export function pickImages(set: ImageSet, indices: Int32Array): ImageSet {
   const size = set.height * set.width;
-  const pixels = new Uint8Array(count * size);
-  const labels = new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
-    const from = Math.floor((i * set.count) / count);
+  const pixels = new Uint8Array(indices.length * size);
+  const labels = new Uint8Array(indices.length);
+  for (const [i, from] of indices.entries()) {
     pixels.set(set.pixels.subarray(from * size, (from + 1) * size), i * size);
     labels[i] = set.labels[from];
   }
-  return { ...set, count, pixels, labels };
+  return { ...set, count: indices.length, pixels, labels };
 }
 
 /** Digits of our own bitmap font at a random place, in a random ink, over noise: learnable in a second. */

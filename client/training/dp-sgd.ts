@@ -23,10 +23,10 @@ import { FlError, invalidArgument } from '../../shared/errors.js';
 import { canonicalJson, sha256Hex } from '../../shared/identity.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
 import {
-  addLatticeNoise,
-  type GaussianPlan,
+  type LatticeNoise,
+  noisyMean,
   planGaussianNoise,
-  roundedGaussianTable,
+  roundedGaussianNoise,
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { dpSteps } from '../../shared/privacy-steps.js';
@@ -91,8 +91,8 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
     for (let step = 1; step <= steps; step++) {
       const lot = lotOf(input, rng.split(`lot/${step}`));
       const sum = await sumOverLot(input, plan, state, { clipping, method, lot });
-      const noisy = addLatticeNoise(sum, noise.lattice, noise.table, rng.split(`noise/${step}`));
-      descend(input, plan, state, { noisy, learningRate });
+      const gradient = noisyMean(sum, noise, noise.samplingRate * shard.train.length, rng.split(`noise/${step}`));
+      descend(input, plan, state, { gradient, learningRate });
       input.onProgress?.(step, steps);
     }
     return await finish(input, plan, state, {});
@@ -110,10 +110,8 @@ export function floatAllowance(chunk: number, expectedLot: number): number {
   return 2 ** -10 + Math.min(chunk, expectedLot) * expectedLot * 2 ** -23;
 }
 
-interface Noise {
+interface Noise extends LatticeNoise {
   readonly samplingRate: number;
-  readonly lattice: GaussianPlan;
-  readonly table: NoiseTable;
 }
 
 function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, plan: Plan): Noise {
@@ -130,18 +128,18 @@ function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, plan: Pla
     noiseMultiplier,
     dimension: plan.start.length,
   });
-  return { samplingRate, lattice, table: tableOf(lattice.latticeStdDev) };
+  return { samplingRate, plan: lattice, table: noiseTable(lattice.latticeStdDev) };
 }
 
-/** The latest tables of this thread: they take up to a second to make, and the clients of a run all use the same one. */
-const tables = new Map<number, NoiseTable>();
-const TABLES_KEPT = 2;
+/** The latest of this thread: tables take a tenth of a second to make, and the clients of a run all use the same ones. */
+const noises = new Map<number, NoiseTable>();
+const NOISES_KEPT = 2;
 
-function tableOf(stdDev: number): NoiseTable {
-  const table = tables.get(stdDev) ?? roundedGaussianTable(stdDev);
-  tables.delete(stdDev);
-  tables.set(stdDev, table);
-  for (const oldest of tables.keys()) if (tables.size > TABLES_KEPT) tables.delete(oldest);
+function noiseTable(stdDev: number): NoiseTable {
+  const table = noises.get(stdDev) ?? roundedGaussianNoise(stdDev);
+  noises.delete(stdDev);
+  noises.set(stdDev, table);
+  for (const oldest of noises.keys()) if (noises.size > NOISES_KEPT) noises.delete(oldest);
   return table;
 }
 
@@ -161,17 +159,16 @@ function lotOf<Data>({ shard, privacy }: DpSgdInput<Data>, rng: Rng): Int32Array
   return Int32Array.from(poissonBatch({ population: shard.train.length, samplingRate, rng }), (i) => shard.train[i]);
 }
 
-/** One step along the noisy sum: moves `state`. */
+/** One step along the noisy gradient: moves `state`. */
 function descend<Data>(
-  { training, privacy, shard }: DpSgdInput<Data>,
+  { training }: DpSgdInput<Data>,
   { layout }: Plan,
   state: State,
-  { noisy, learningRate }: { noisy: Float64Array; learningRate: number },
+  { gradient, learningRate }: { gradient: Float32Array; learningRate: number },
 ): void {
-  const expectedLot = (privacy.samplingRate ?? 0) * shard.train.length;
-  const mean = Float32Array.from(noisy, (value) => value / expectedLot);
   const [params, velocity] = tf.tidy(() => {
-    const grads = layout.map(({ shape, offset, size }) => tf.tensor(mean.subarray(offset, offset + size), [...shape]));
+    const parts = layout.map(({ offset, size }) => gradient.subarray(offset, offset + size));
+    const grads = layout.map(({ shape }, i) => tf.tensor(parts[i], [...shape]));
     return moved(state, training, grads, learningRate);
   });
   advance(state, params, velocity);

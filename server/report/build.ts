@@ -4,7 +4,7 @@
 import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { MetricsReport, Report, RoundReport } from '../../shared/report.js';
+import type { LocalReport, MetricsReport, Report, RoundReport } from '../../shared/report.js';
 import type { RoundSummary, RunStatus, WorkSpec } from '../../shared/round.js';
 import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from './artefacts.js';
 import type { ReportFacts } from './facts.js';
@@ -24,6 +24,7 @@ export interface BuildInput {
   readonly secureAggregation?: boolean;
   readonly modelSha256: string;
   readonly privacy: Report['privacy'];
+  readonly command?: string;
 }
 
 /**
@@ -34,7 +35,6 @@ export interface BuildInput {
 export function buildReport(input: BuildInput): Report {
   const byRound = new Map(input.rounds.toSorted((a, b) => a.attempt - b.attempt).map((round) => [round.round, round]));
   const rounds = [...byRound.values()].sort((a, b) => a.round - b.round);
-  const { local, centralised } = input.baselines;
   return {
     schema: 'starling.report/1',
     run: input.run,
@@ -46,14 +46,12 @@ export function buildReport(input: BuildInput): Report {
     reason: input.reason,
     rounds: rounds.map(roundReport),
     final: finiteReport(input.final),
-    baselines: {
-      ...(local && { local: finiteReport(local) }),
-      ...(centralised && { centralised: finiteReport(centralised) }),
-    },
+    baselines: finiteBaselines(input.baselines),
     privacy: input.privacy,
     ...(input.secureAggregation && { secureAggregation: true }),
     modelSha256: input.modelSha256,
     artefacts: input.artefacts.map(({ path, mime, title }) => ({ path: artefactPath(path), mime, title })),
+    ...(input.command !== undefined && { command: input.command }),
   };
 }
 
@@ -99,9 +97,30 @@ function roundReport(round: RoundSummary): RoundReport {
   };
 }
 
-function finiteReport({ metrics, perClient }: MetricsReport): MetricsReport {
+function finiteBaselines({ local, centralised, private: hidden }: Report['baselines']): Report['baselines'] {
+  return {
+    ...(local && { local: finiteLocal(local) }),
+    ...(centralised && { centralised: finiteReport(centralised) }),
+    ...(hidden && { private: finiteReport(hidden) }),
+  };
+}
+
+function finiteLocal(local: LocalReport): LocalReport {
+  const { pooled, best } = local;
+  return {
+    ...finiteReport(local),
+    ...(pooled && { pooled: finiteClients(pooled) }),
+    ...(best && { best: { ...best, metrics: finiteMetrics(best.metrics) } }),
+  };
+}
+
+function finiteReport<Part extends MetricsReport>(part: Part): Part {
+  return { ...part, metrics: finiteMetrics(part.metrics), perClient: finiteClients(part.perClient) };
+}
+
+function finiteClients(perClient: MetricsReport['perClient']): MetricsReport['perClient'] {
   const clients = Object.entries(perClient).map(([client, own]) => [client, finiteMetrics(own)] as const);
-  return { metrics: finiteMetrics(metrics), perClient: Object.fromEntries(clients) };
+  return Object.fromEntries(clients);
 }
 
 function finiteMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {

@@ -16,7 +16,9 @@ export interface ReportFacts {
 }
 
 export const FED = 'Federated';
+export const PRIVATE = 'Federated, private';
 export const ALONE = 'Each client alone';
+export const BEST = 'Best client alone';
 export const CENTRAL = 'All data in one place';
 
 /** How many clients the report knows of: told, evaluated, dropped, or at least the largest cohort. */

@@ -4,10 +4,11 @@
  */
 import type { Report } from '../../shared/report.js';
 import type { RunStatus } from '../../shared/round.js';
-import { ALONE, awaited, CENTRAL, clientCount, FED, largestCohort, type ReportFacts, total } from './facts.js';
+import { awaited, clientCount, largestCohort, type ReportFacts, total } from './facts.js';
 import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { type Html, html, shorten } from './markup.js';
 import { finalValue, formatMetric, type Headline, isFraction, metricValue, readable } from './metrics.js';
+import { comparisonRows } from './rows.js';
 
 const STATUS: Readonly<Record<RunStatus, string>> = {
   running: 'still running',
@@ -68,20 +69,22 @@ export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Three bars: alone, federated, all data in one place. Left out where there is nothing to compare with. */
+/** A bar for each row, and what it is on each client's own test data. Left out where there is nothing to compare with. */
 function comparison(report: Report, { metric, better }: Headline): Html | null {
-  const rows = [
-    { label: ALONE, tone: 'alone', value: metricValue(report.baselines.local?.metrics, metric) },
-    { label: FED, tone: 'fed', value: finalValue(report, metric) },
-    { label: CENTRAL, tone: 'central', value: metricValue(report.baselines.centralised?.metrics, metric) },
-  ].flatMap((row) => (row.value === null ? [] : [{ ...row, value: row.value }]));
+  const rows = comparisonRows(report).flatMap((row) => {
+    const pooled = row.pooled(metric);
+    return pooled === null ? [] : [{ ...row, pooled, own: row.own(metric) }];
+  });
   if (rows.length < 2) return null;
-  const full = isFraction(metric) ? 1 : Math.max(...rows.map((row) => row.value));
-  return html`<table class="versus"><caption>${capital(shorten(readable(metric), 80))} on the test data of all clients${better === 'lower' && '; less is better'}</caption>
-${rows.map(
-  ({ label, tone, value }) =>
-    html`<tr><th scope="row">${label}</th><td class="wide">${bar(value / full, tone)}</td><td class="number ${tone}">${formatMetric(metric, value)}</td></tr>`,
-)}</table>`;
+  const full = isFraction(metric) ? 1 : Math.max(...rows.map((row) => row.pooled));
+  const hasOwn = rows.some(({ own }) => own !== null);
+  const figure = (value: number | null) => (value === null ? '–' : formatMetric(metric, value));
+  return html`<table class="versus"><caption>${capital(shorten(readable(metric), 80))} on the test data of all clients${hasOwn && ' (bar), and on their own on average'}${better === 'lower' && '; less is better'}</caption>
+${hasOwn && html`<thead><tr><th scope="col">Trained by</th><th scope="col" class="wide"></th><th scope="col" class="number">All clients’ data</th><th scope="col" class="number">Own data</th></tr></thead>`}
+<tbody>${rows.map(
+    ({ label, tone, pooled, own }) =>
+      html`<tr><th scope="row">${label}</th><td class="wide">${bar(pooled / full, tone)}</td><td class="number ${tone}">${figure(pooled)}</td>${hasOwn && html`<td class="number own">${figure(own)}</td>`}</tr>`,
+  )}</tbody></table>`;
 }
 
 /** A bar that is `share` of its cell long; decoration beside a figure. */

@@ -42,7 +42,9 @@ td.fed,.legend .fed,.up{color:var(--fed)}td.alone,.legend .alone{color:var(--alo
 .versus caption{padding-top:12px;caption-side:top}
 .versus tr>*{border:0!important;padding-top:5px;padding-bottom:5px}
 .versus th{white-space:nowrap;width:1%}
-.versus td.number{font-weight:650;width:1%}
+.versus td.number{font-weight:650;width:1%;padding-left:12px}
+.versus td.own{font-weight:400}
+.versus .wide{width:100%}.versus th.number{width:1%;padding-left:12px}
 .versus .meter{height:18px}
 .meter{display:block;width:100%;height:7px;border-radius:4px;margin:2px 0}
 .track{fill:var(--track)}

@@ -172,6 +172,7 @@ const privacy = z.strictObject({
     ]),
     count,
   }),
+  tree: z.strictObject({ rounds: count, separation: count }).optional(),
   delta: z.number().gt(0).lt(1),
   accountant: z.enum(['pld', 'rdp']),
   chargedElsewhere: z.array(name),

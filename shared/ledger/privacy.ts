@@ -15,6 +15,7 @@ export interface RoundPrivacy {
   readonly clippingBound: number;
   /** What one round costs a client that is invited to it. */
   readonly spend: Spend;
+  readonly tree?: PrivacyCost['tree'];
   readonly delta: number;
   readonly accountant: PrivacyCost['accountant'];
   /** Clients charged for an attempt at this round that failed, and not in the cohort of the one that did not; sorted. */
@@ -44,10 +45,11 @@ export function checkPrivacy(
     throw corrupt('privacy', cost === undefined ? 'none' : 'an account', stated === null ? 'none' : 'an account');
   }
   if (stated === null) return;
-  const { unit, spend, delta, accountant } = stated;
+  const { unit, spend, tree, delta, accountant } = stated;
+  const said = { unit, spend, ...(tree && { tree }), delta, accountant };
   if (cost !== undefined) {
     const { epsilonBudget: _, ...terms } = cost;
-    same('privacy', terms, { unit, spend, delta, accountant });
+    same('privacy', terms, said);
     const { clippingBound, adaptive } = spec!.work.privacy!;
     if (!adaptive) same('privacy.clippingBound', clippingBound, stated.clippingBound);
   }
@@ -56,7 +58,7 @@ export function checkPrivacy(
   }
   const mostRounds = [...tally.charged.values()].reduce((most, rounds) => Math.max(most, rounds), 0);
   same('privacy.mostRounds', mostRounds, stated.mostRounds);
-  const epsilon = epsilonAfter({ unit, spend, delta, accountant }, mostRounds);
+  const epsilon = epsilonAfter(said, mostRounds);
   // another machine's exp and log may differ in the last place
   if (Math.abs(epsilon - stated.epsilon) <= 1e-9 * epsilon) return;
   throw corrupt('privacy.epsilon', String(epsilon), String(stated.epsilon));

@@ -41,6 +41,24 @@ export {
   rdpOf,
   type Spend,
 } from './accounting/releases.js';
+// The audit: what a run is seen to leak, as a lower bound beside the accountants' upper one
+export { clopperPearson, type Interval } from './audit/binomial.js';
+export {
+  type AttackCounts,
+  areaUnderCurve,
+  attackEpsilon,
+  gaussianAttackEpsilon,
+  type ThresholdAttack,
+  thresholdAttack,
+} from './audit/membership.js';
+export {
+  type Guesses,
+  type OneRunBound,
+  oneRunBound,
+  oneRunEpsilon,
+  oneRunPValue,
+  type ScoredCanaries,
+} from './audit/one-run.js';
 // The ledger: what was spent, signed, and whether the next round still fits
 export {
   type Budget,
@@ -103,9 +121,10 @@ export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanism
 export { sampleDiscreteGaussian, sampleDiscreteLaplace, samplePoisson, sampleSkellam } from './noise/exact.js';
 export { type Coins, coinsFromRng, type Rational, rational, rationalFromNumber } from './noise/rational.js';
 export {
-  addLatticeNoise,
   type GaussianPlan,
+  type LatticeNoise,
+  noisyMean,
   planGaussianNoise,
-  roundedGaussianTable,
+  roundedGaussianNoise,
 } from './noise/rounded-gaussian.js';
 export { deltaWithSamplerError, discreteGaussianTable, type NoiseTable, skellamTable } from './noise/table.js';

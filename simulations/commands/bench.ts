@@ -8,7 +8,12 @@ import { command, print, printJson } from './options.js';
 interface Bench {
   /** What trains, where something does. */
   readonly backend?: string;
-  readonly run: () => Promise<readonly object[]>;
+  readonly run: (options: BenchOptions) => Promise<readonly object[]>;
+}
+
+interface BenchOptions {
+  readonly json?: boolean;
+  readonly dp?: boolean;
 }
 
 const BENCHES: Readonly<Record<string, Bench>> = {
@@ -20,6 +25,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   transport: { run: async () => (await import('../bench/transport.js')).benchTransport() },
   'round-overhead': { run: async () => (await import('../bench/round-overhead.js')).benchRoundOverhead() },
   'idle-clients': { run: async () => [await (await import('../bench/transport.js')).benchIdle()] },
+  backends: {
+    run: async ({ dp }) => {
+      const bench = await import('../bench/backends.js');
+      return dp ? bench.benchPrivateSteps() : bench.benchBackends();
+    },
+  },
   simulation: { backend: 'wasm', run: async () => (await import('../bench/simulation.js')).benchSimulation() },
 };
 
@@ -27,11 +38,13 @@ export function benchCommand(): Command {
   return command('bench', `measure: ${Object.keys(BENCHES).join(', ')}`, 'starling bench round-overhead')
     .argument('NAME')
     .option('--json', 'print JSON')
-    .action(async (name: string, given: { json?: boolean }) => {
+    .option('--dp', 'backends: what clipping the gradient of each example and adding noise cost')
+    .action(async (name: string, given: BenchOptions) => {
       const bench = BENCHES[name];
       if (bench === undefined) throw invalidArgument('bench', `one of ${Object.keys(BENCHES).join(', ')}`, name);
+      if (given.dp && name !== 'backends') throw invalidArgument('--dp', 'bench backends', name);
       const load = loadavg()[0];
-      const rows = (await bench.run()) as readonly Record<string, unknown>[];
+      const rows = (await bench.run(given)) as readonly Record<string, unknown>[];
       if (given.json) return printJson(rows);
       print(machineLine(bench, load));
       for (const line of table(rows)) print(line);

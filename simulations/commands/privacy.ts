@@ -1,7 +1,8 @@
-/** `starling privacy epsilon` and `starling privacy noise`: what a noise costs, and what noise a budget needs. */
+/** `starling privacy`: what a noise costs, what noise a budget needs, and what attacks prove (privacy-audit.ts). */
 import { type Command, Option } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
 import { command, integer, number, print, printJson } from './options.js';
+import { privacyAuditCommand } from './privacy-audit.js';
 
 interface Given {
   readonly noiseMultiplier: number;
@@ -28,7 +29,8 @@ export function privacyCommand(): Command {
     .action(noiseAction);
   return command('privacy', 'what a run costs in (epsilon, delta)', NOISE_EXAMPLE)
     .addCommand(epsilon)
-    .addCommand(noise);
+    .addCommand(noise)
+    .addCommand(privacyAuditCommand());
 }
 
 function run(name: string, description: string, example: string): Command {

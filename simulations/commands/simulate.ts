@@ -53,12 +53,14 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--delta <D>', 'with it: of (epsilon, delta)', number],
   ['--epsilon-budget <E>', 'with it: the run ends before the round that would cross it', number],
   ['--sampling-rate <Q>', 'with example: chance of an example to be in a step', number],
+  ['--noise <NAME>', 'with central: independent in each round, or a tree over all of them (DP-FTRL)'],
+  ['--separation <N>', 'with a tree: rounds from one to the next of the same client, at least', integer],
   ['--dropout <P>', 'probability that a client drops out of a round', number],
   ['--seed <N>', 'of everything that is drawn', integer],
   ['--workers <N>', 'threads that train', integer],
   ['--transport <NAME>', 'memory or grpc'],
   ['--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu'],
-  ['--baselines <NAME>', 'none or all: also train each client alone, and all data in one place'],
+  ['--baselines <NAME>', 'none or all: also each client (at most 10) alone, and all data in one place, at equal steps'],
   ['--out <DIR>', 'the run directory (default: starling-runs/…)'],
 ];
 
@@ -87,12 +89,11 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
   const { simulate } = await import('../simulate.js');
+  const { privateSpecOf } = await import('../baselines/private.js');
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
-  const resolved = resolve(
-    { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config },
-    workload,
-  );
+  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
+  const resolved = resolve(settings, workload);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
@@ -105,6 +106,8 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     quiet: json === '-',
   });
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
+  const again = config.baselines === 'all' ? privateSpecOf(settings, workload) : { why: '' };
+  if ('why' in again && again.why !== '') show.line(`no private run beside it: ${again.why}`);
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
   try {
@@ -112,6 +115,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       ...resolved,
       ...{ workload, trainer, backend: trainer.backend.name, workers, signal: abort.signal },
       ...{ transport: config.transport, dropout: config.dropout, baselines: config.baselines },
+      ...('spec' in again && { privateSpec: again.spec }),
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,
       onEvent: show.event,

@@ -5,26 +5,14 @@
 
 import { formatDuration, plural } from '../../server/report/format.js';
 import { printable, shorten } from '../../server/report/markup.js';
-import {
-  clientMean,
-  finalValue,
-  formatMetric,
-  type Headline,
-  headlineOf,
-  metricValue,
-} from '../../server/report/metrics.js';
-import type { MetricsReport, Report } from '../../shared/report.js';
+import { formatMetric, type Headline, headlineOf } from '../../server/report/metrics.js';
+import { comparisonRows } from '../../server/report/rows.js';
+import type { Report } from '../../shared/report.js';
 
 export interface ResultOptions {
   readonly headline?: Headline;
   /** As the user can open it. */
   readonly reportPath?: string;
-}
-
-interface Row {
-  readonly name: string;
-  readonly pooled: number | null;
-  readonly own: number | null;
 }
 
 /**
@@ -50,23 +38,21 @@ function outcome(report: Report): string {
 }
 
 function table(report: Report, { metric, better }: Headline): string[] {
-  const { local, centralised } = report.baselines;
-  const rows: Row[] = [
-    { name: 'federated', pooled: finalValue(report, metric), own: clientMean(report.final, metric) },
-    ...baseline('each client alone', local, metric),
-    ...baseline('all data in one place', centralised, metric),
-  ];
+  const rows = comparisonRows(report);
   const cell = (value: number | null) => (value === null ? '-' : formatMetric(metric, value)).padStart(13);
   const title = `${shorten(plain(metric), 40)}${better === 'lower' ? ' (less is better)' : ''}`;
-  const width = Math.max(title.length, ...rows.map((row) => row.name.length));
+  const width = Math.max(title.length, ...rows.map(({ label }) => label.length));
   return [
     `${title.padEnd(width)}${'pooled test'.padStart(13)}${'own test'.padStart(13)}`,
-    ...rows.map((row) => `${row.name.padEnd(width)}${cell(row.pooled)}${cell(row.own)}`),
+    ...rows.map((row) => `${row.label.toLowerCase().padEnd(width)}${cell(row.pooled(metric))}${cell(row.own(metric))}`),
+    ...failures(report),
   ];
 }
 
-function baseline(name: string, part: MetricsReport | undefined, metric: string): Row[] {
-  return part === undefined ? [] : [{ name, pooled: metricValue(part.metrics, metric), own: clientMean(part, metric) }];
+function failures({ baselines: { local, centralised, private: hidden } }: Report): string[] {
+  return Object.entries({ ...local?.failures, ...centralised?.failures, ...hidden?.failures }).map(
+    ([who, why]) => `failed: ${plain(who)}: ${plain(why)}`,
+  );
 }
 
 function privacyLine({ privacy }: Report): string[] {

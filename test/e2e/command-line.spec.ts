@@ -157,7 +157,7 @@ describe('a simulation on the command line', function () {
 
   it("prints with --json - the report and nothing else, with the contract's fields", async () => {
     const report = JSON.parse(stdout) as Report;
-    assert.deepEqual(Object.keys(report), REPORT_KEYS);
+    assert.deepEqual(Object.keys(report), [...REPORT_KEYS, 'command']);
     for (const round of report.rounds) assert.deepEqual(Object.keys(round), ROUND_KEYS);
     const { schema, workload, scale, seed, status, reason, privacy } = report;
     assert.deepEqual(

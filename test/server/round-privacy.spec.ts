@@ -6,7 +6,7 @@ import { type Effect, initialState, type RunRecord, type RunState } from '../../
 import { updateChannel } from '../../shared/channels.js';
 import { costOf, epsilonAfter } from '../../shared/privacy-cost.js';
 import type { RunSpec, WorkSpec } from '../../shared/round.js';
-import { arrived, of, online, play, recordsOf, SPEC, stored, timer } from '../support/rounds.js';
+import { arrived, evaluated, of, online, play, recordsOf, SPEC, stored, task, timer } from '../support/rounds.js';
 
 const MODEL = [{ name: 'w', shape: [4] }];
 const ENGINE = { ...SPEC, rounds: 5, maxAttempts: 3 };
@@ -48,7 +48,12 @@ function playOn(state: RunState, effects: readonly Effect[]): [RunState, RunReco
       records.push({ kind: 'round-ended', atMs: 0, summary, pooled: {}, perClient: {} });
     } else if (effect.kind === 'commit') [state, more] = play(state, stored(effect.round, effect.attempt));
     else if (effect.kind === 'plan') {
-      [state, more] = play(state, arrived(effect.client, { round: effect.round, attempt: effect.attempt }));
+      const { client, round, attempt } = effect;
+      const isTraining = effect.task === 'train';
+      const answer = isTraining
+        ? arrived(client, { round, attempt })
+        : evaluated(client, task('evaluate', round, attempt));
+      [state, more] = play(state, answer);
     }
     pending = [...pending, ...more];
   }
@@ -103,6 +108,23 @@ describe('the privacy of a run', () => {
       everyone.filter((client) => !cohorts[1].includes(client)),
     );
     assert.ok(done.round > 1);
+  });
+
+  it('does not draw a client again before its rounds are far enough apart', () => {
+    const spec = work();
+    const tree = { ...spec, privacy: { ...spec.privacy!, tree: { separation: 2 } } };
+    const engine = { ...ENGINE, cohort: 2, minClients: 2, rounds: 4 };
+    const state = initialState('r', engine, 'm0', spendingOf({ ...tree, rounds: 4 }));
+    const [end, records] = playOn(...play(state, ...online('a', 'b', 'c', 'd')));
+    assert.equal(end.status, 'completed');
+    const cohorts = records.flatMap((record) => (record.kind === 'round-started' ? [record.cohort] : []));
+    assert.equal(cohorts.length, 4);
+    for (const [i, cohort] of cohorts.slice(1).entries()) {
+      assert.ok(
+        cohort.every((client) => !cohorts[i].includes(client)),
+        `rounds ${i + 1} and ${i + 2}`,
+      );
+    }
   });
 
   it('states the client that was charged most often', () => {

@@ -63,6 +63,37 @@ describe('private sums', () => {
     });
   }
 
+  it('has noise on the sum of all rounds that a tree keeps small (Kairouz et al. 2021)', () => {
+    const work = workWith({ tree: { separation: 1 } }, { rounds: 8 });
+    const rng = rngFromSeed(5);
+    const zeros = new Int32Array(latticeFor(work, 1).length);
+    const total = new Float64Array(SIZE);
+    const deviations = Array.from({ length: 8 }, (_, i) => {
+      const { sums } = decodePrivately({ work, round: i + 1 }, zeros, rng);
+      for (let at = 0; at < SIZE; at++) total[at] += sums[at];
+      return Math.hypot(...total) / Math.sqrt(SIZE);
+    });
+    // after t rounds as many nodes as t has ones in binary, each of deviation z C = 1
+    const nodes = [1, 1, 2, 1, 2, 2, 3, 1];
+    for (const [i, deviation] of deviations.entries()) {
+      assert.ok(
+        Math.abs(deviation / Math.sqrt(nodes[i]) - 1) < 5 / Math.sqrt(2 * SIZE),
+        `round ${i + 1}: ${deviation}`,
+      );
+    }
+  });
+
+  it('costs a client by how often it took part in a tree: one node a level for each round', () => {
+    const cost = costOf(workWith({ tree: { separation: 4 }, noiseMultiplier: 4 }, { rounds: 8 }))!;
+    const rhoOf = (rounds: number) => ({ spend: { release: { mechanism: 'zcdp', rho: rounds } as const, count: 1 } });
+    // 4 levels over 8 rounds; spans of 8 hold two rounds that are 4 apart, shorter ones hold one
+    const expected = [1 * 4, 2 * (1 + 1 + 1 + 2)].map((squared) => squared / (2 * 4 ** 2));
+    for (const [i, rho] of expected.entries()) {
+      const plain = { ...cost, tree: undefined, ...rhoOf(rho) };
+      assert.ok(Math.abs(epsilonAfter(cost, i + 1) - epsilonAfter(plain, 1)) < 1e-9);
+    }
+  });
+
   it('costs what the Gaussian mechanism of this noise costs, and more for local noise', () => {
     const rhoOf = (mode: 'central' | 'distributed' | 'local') => {
       const { release } = costOf(workWith({ mode, noiseMultiplier: 2 }))!.spend;
@@ -125,6 +156,9 @@ describe('private sums', () => {
   it('refuses what could not be carried out', () => {
     const engine = { cohort: 40, overSelection: 0, aggregator: 'median' } as RunSpec['engine'];
     assert.throws(() => checkPrivacySpec({ work: workWith({}), engine }), /aggregator: expected mean/);
+    const tree = { tree: { separation: 1 } };
+    assert.throws(() => checkPrivacySpec({ work: workWith({ ...tree, mode: 'local' }), engine }), /tree.*central/);
+    assert.throws(() => checkPrivacySpec({ work: workWith({ ...tree, adaptive: true }), engine }), /tree.*fixed/);
     const work = workWith({ epsilonBudget: 0.5 });
     assert.throws(
       () => checkPrivacySpec({ work, engine: { ...engine, aggregator: 'mean' } }),

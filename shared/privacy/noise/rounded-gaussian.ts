@@ -8,10 +8,19 @@
  * no accountant of discrete noise is needed. The price is sensitivity: putting two neighbouring vectors of d entries on the
  * lattice moves them apart by at most g·√d (g/2 per entry and vector). {@link planGaussianNoise} pays it with more noise.
  */
-import { FlError, invalidArgument } from '../../errors.js';
+import { invalidArgument } from '../../errors.js';
 import type { Rng } from '../../rng.js';
 import { rationalFromNumber } from './rational.js';
-import { fixedExpNegative, MAX_STD_DEV, type NoiseTable, ONE, PRECISION, TAIL_NATS, tableFromHalf } from './table.js';
+import {
+  discreteGaussianTable,
+  fixedExpNegative,
+  MAX_STD_DEV,
+  type NoiseTable,
+  ONE,
+  PRECISION,
+  TAIL_NATS,
+  tableFromHalf,
+} from './table.js';
 
 /** The least deviation of a table: below it the series of a cell converges too slowly. */
 const MIN_STD_DEV = 1;
@@ -72,6 +81,48 @@ function horner(coefficients: readonly bigint[], x: bigint): bigint {
   return sum;
 }
 
+/** Above this deviation two small tables are faster than one that no cache holds, and are made sooner. */
+const ONE_TABLE_UP_TO = 1024;
+/** Deviation of the fine part over the step of the coarse one. */
+const FINE_OVER_STEP = 2.5;
+/** What 12 deviations reach stays within 32 bits. */
+const MAX_NOISE_STD_DEV = 2 ** 26;
+
+/**
+ * The same distribution for any deviation up to 2^26: one table, or k·A + B with A a discrete Gaussian of deviation a, B a
+ * rounded one of deviation b = 2.5 k, and k²a² + b² = noiseStdDev². For the normal density φ,
+ *
+ *     Σ_i φ(i / a) φ((x − k i) / b) = φ(x / noiseStdDev) · Σ_i φ((i − c_x) / τ),   1/τ² = 1/a² + k²/b²
+ *
+ * and the last sum, over a lattice that is fine for τ, is constant up to a relative 2 e^(-2π²τ²) (Poisson summation): with
+ * a > 20, less than 2^-170. So B's cell gets the mass that the whole normal variable has there.
+ */
+export function roundedGaussianNoise(noiseStdDev: number): NoiseTable {
+  if (!(noiseStdDev >= MIN_STD_DEV && noiseStdDev <= MAX_NOISE_STD_DEV)) {
+    throw invalidArgument('noiseStdDev', `a deviation in ${MIN_STD_DEV} .. ${MAX_NOISE_STD_DEV}`, noiseStdDev);
+  }
+  if (noiseStdDev <= ONE_TABLE_UP_TO) return roundedGaussianTable(noiseStdDev);
+  const step = Math.round(Math.sqrt(noiseStdDev / FINE_OVER_STEP)); // both tables about equally large
+  const fineStdDev = FINE_OVER_STEP * step;
+  const coarse = discreteGaussianTable(Math.sqrt(noiseStdDev ** 2 - fineStdDev ** 2) / step);
+  const fine = roundedGaussianTable(fineStdDev);
+  const addTo: NoiseTable['addTo'] = (out, rng) => {
+    const part = new Int32Array(out.length);
+    coarse.fill(part, rng);
+    for (let i = 0; i < part.length; i++) out[i] = (out[i] as number) + step * (part[i] as number);
+    fine.addTo(out, rng);
+  };
+  return {
+    statisticalError: coarse.statisticalError + fine.statisticalError + 2 ** -160,
+    variance: noiseStdDev * noiseStdDev + 1 / 12,
+    addTo,
+    fill(out, rng) {
+      out.fill(0);
+      addTo(out, rng);
+    },
+  };
+}
+
 /** How a vector is put on a lattice and noised. */
 export interface GaussianPlan {
   /** g: released values are integer multiples of it. */
@@ -82,15 +133,12 @@ export interface GaussianPlan {
   readonly inflation: number;
 }
 
-/** The lattice is made so fine that it costs at most this much more noise, if a table of that size is allowed. */
-const INFLATION = 0.01;
-/** A coarser lattice would save nothing: its table is built in milliseconds. */
-const LEAST_STD_DEV = 256;
+/** The lattice is made so fine that it costs this much more noise. */
+const INFLATION = 0.001;
 
 /**
  * The lattice for vectors of `dimension` entries that move by at most `sensitivity` (L2) between neighbours, such that the
  * noise has deviation noiseMultiplier × (sensitivity + g·√dimension).
- * @throws FlError failed-precondition: dimension and noise are so large that the lattice would cost twice the noise
  */
 export function planGaussianNoise(options: {
   readonly sensitivity: number;
@@ -100,30 +148,36 @@ export function planGaussianNoise(options: {
   const { sensitivity, noiseMultiplier, dimension } = options;
   if (!(sensitivity > 0 && Number.isFinite(sensitivity)))
     throw invalidArgument('sensitivity', 'a number > 0', sensitivity);
-  if (!(noiseMultiplier > 0 && Number.isFinite(noiseMultiplier))) {
-    throw invalidArgument('noiseMultiplier', 'a number > 0', noiseMultiplier);
+  const rounding = noiseMultiplier * Math.sqrt(dimension);
+  const latticeStdDev = Math.max(ONE_TABLE_UP_TO, Math.ceil(rounding * (1 + 1 / INFLATION)));
+  if (!(noiseMultiplier > 0 && latticeStdDev <= MAX_NOISE_STD_DEV)) {
+    const most = MAX_NOISE_STD_DEV / (1 + 1 / INFLATION) / Math.sqrt(dimension);
+    throw invalidArgument('noiseMultiplier', `a number > 0 and <= ${most.toPrecision(3)}`, noiseMultiplier);
   }
   // s g = z (S + g √d)  =>  g = z S / (s − z √d), and the noise is larger by s / (s − z √d)
-  const rounding = noiseMultiplier * Math.sqrt(dimension);
-  const wanted = Math.ceil(rounding * (1 + 1 / INFLATION));
-  const latticeStdDev = Math.min(MAX_STD_DEV, Math.max(LEAST_STD_DEV, wanted));
-  if (latticeStdDev < 2 * rounding) {
-    const most = Math.floor((MAX_STD_DEV / 2 / noiseMultiplier) ** 2);
-    const message = `noise: expected at most ${most} trained numbers at noise multiplier ${noiseMultiplier}, got ${dimension}`;
-    throw new FlError('failed-precondition', message);
-  }
   const granularity = (noiseMultiplier * sensitivity) / (latticeStdDev - rounding);
   return { granularity, latticeStdDev, inflation: latticeStdDev / (latticeStdDev - rounding) };
 }
 
-/** Puts `sum` on the plan's lattice and adds noise from `table`, that of the plan's deviation. Returns a new vector. */
-export function addLatticeNoise(sum: Float64Array, plan: GaussianPlan, table: NoiseTable, rng: Rng): Float64Array {
+/** Where a noisy vector comes from. */
+export interface LatticeNoise {
+  readonly plan: GaussianPlan;
+  /** Of the plan's deviation: `roundedGaussianNoise(plan.latticeStdDev)`. */
+  readonly table: NoiseTable;
+}
+
+/**
+ * Puts `sum` on the plan's lattice, adds noise and divides by `divisor`, which must not depend on the data beyond what is
+ * public. A new vector.
+ */
+export function noisyMean(sum: Float64Array, { plan, table }: LatticeNoise, divisor: number, rng: Rng): Float32Array {
   const noise = new Int32Array(sum.length);
   table.fill(noise, rng);
   const { granularity } = plan;
-  const out = new Float64Array(sum.length);
+  const out = new Float32Array(sum.length);
   for (let i = 0; i < out.length; i++) {
-    out[i] = (Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number)) * granularity;
+    const point = Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number);
+    out[i] = (point * granularity) / divisor;
   }
   return out;
 }

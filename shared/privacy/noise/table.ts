@@ -24,10 +24,8 @@ export const PRECISION = 256n;
 export const ONE = 1n << PRECISION;
 /** Random words are taken from the generator this many at a time. */
 const BLOCK_WORDS = 4096;
-/** A guide of 256 KiB stays in a second-level cache; a word then needs two or three steps from where it leads. */
+/** A guide of 256 KiB stays in a second-level cache. */
 const MAX_GUIDE_BITS = 16;
-/** Entries between two prefixes from which bisection is faster than walking. */
-const LONG_RANGE = 16;
 /** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
 export const MAX_STD_DEV = 65_536;
 /** ln 2^98: what lies beyond this many nats weighs less than one threshold's rounding. */
@@ -102,7 +100,7 @@ export function tableFromHalf(half: readonly bigint[], variance: number): NoiseT
     high[i] = Number(threshold >> 64n);
     low[i] = threshold & 0xffff_ffff_ffff_ffffn;
   }
-  const guideBits = Math.min(MAX_GUIDE_BITS, 4 + Math.ceil(Math.log2(size)));
+  const guideBits = Math.min(MAX_GUIDE_BITS, Math.ceil(Math.log2(size)));
   const draw = drawFrom({ high, low, guide: guideOf(high, guideBits), guideBits }, reach);
   return {
     // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
@@ -138,33 +136,36 @@ interface Thresholds {
 }
 
 /**
- * Adds to each element of `out` (first i with random word < threshold[i]) − reach. One loop without calls but for the rare
- * long range, in the tails, and the rarer tie.
+ * Adds to each element of `out` (first i with random word < threshold[i]) − reach. Where the guide leads is mostly the entry
+ * or the one before it, which a comparison without a jump tells: a jump would be mispredicted too often.
  */
 function drawFrom(table: Thresholds, reach: number): (out: Int32Array, rng: Rng) => void {
-  const { high, guide, guideBits } = table;
+  const { guide, guideBits } = table;
   const shift = 32 - guideBits;
+  const high = Int32Array.from(table.high, (threshold) => threshold ^ SIGN); // signed numbers in the same order compare faster
   return (out, rng) => {
     for (let from = 0; from < out.length; from += BLOCK_WORDS) {
-      const words = new Uint32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, out.length - from)).buffer);
+      const words = new Int32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, out.length - from)).buffer);
       for (let k = 0; k < words.length; k++) {
-        const word = words[k] as number;
-        const prefix = word >>> shift;
+        const bits = words[k] as number;
+        const word = bits ^ SIGN;
+        const prefix = bits >>> shift;
         let i = guide[prefix] as number;
-        if ((high[i] as number) < word) {
-          const end = guide[prefix + 1] as number;
-          if (end - i > LONG_RANGE) i = firstNotBelow(high, word, i, end);
-          else while ((high[i] as number) < word) i++;
+        i += (((high[i] as number) < word) as unknown as number) | 0; // `Number()` and `? 1 : 0` compile to jumps
+        if ((high[i] as number) <= word) {
+          if ((high[i] as number) < word) i = firstNotBelow(high, word, i, guide[prefix + 1] as number);
+          if (high[i] === word) i = breakTie(table, bits >>> 0, i, rng);
         }
-        if (high[i] === word) i = breakTie(table, word, i, rng);
         out[from + k] = (out[from + k] as number) + i - reach;
       }
     }
   };
 }
 
-/** The first entry in start .. end whose threshold is not below the word; that of `end` is not. */
-function firstNotBelow(high: Uint32Array, word: number, start: number, end: number): number {
+const SIGN = 0x80000000 | 0;
+
+/** The first entry in start .. end that is not below the word; that of `end` is not. */
+function firstNotBelow(high: Int32Array, word: number, start: number, end: number): number {
   let [low, top] = [start, end];
   while (low < top) {
     const middle = (low + top) >>> 1;

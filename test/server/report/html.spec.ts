@@ -201,6 +201,22 @@ describe('report page at its limits', () => {
     assert.match(scanHtml(renderReport(report, [])).text, /66\.7 %1 of 3 missing/);
   });
 
+  it('judges each row on the test data of all clients and on their own', () => {
+    const report = sampleReport({ rounds: 3, clients: 2 });
+    const best = { client: 'c2', metrics: { 'test.accuracy': 0.5 } };
+    const baselines = { ...report.baselines, local: { ...report.baselines.local!, best, clients: 30 } };
+    const { text } = scanHtml(renderReport({ ...report, baselines }, []));
+    // Own data: c1 0.50 and c2 0.57 alone, 0.03 and 0.10 federated (sample.ts).
+    for (const row of [
+      /Each client alone \(2 of 30\)\s*21\.3 %\s*53\.5 %/,
+      /Best client alone\s*50\.0 %\s*57\.0 %/,
+      /Federated\s*92\.4 %\s*6\.5 %/,
+      /All data in one place\s*95\.3 %\s*–/,
+    ]) {
+      assert.match(text, row);
+    }
+  });
+
   it('leaves out what a run does not have', () => {
     const bare = {
       ...sampleReport({ rounds: 2, clients: 2 }),

@@ -11,13 +11,30 @@ describe('result of a simulation', () => {
       'cnn completed  3 rounds  2.7 s  wasm',
       '',
       'test.accuracy          pooled test     own test',
-      'federated                   92.4 %        6.5 %',
       'each client alone           21.3 %       53.5 %',
+      'federated                   92.4 %        6.5 %',
       'all data in one place       95.3 %            -',
       '',
       'privacy  epsilon 4.2 of 8 at delta 0.00001 for one client; distributed noise',
       `model    ${'ab'.repeat(32)}`,
       'report   runs/1/report.html',
+    ]);
+  });
+
+  it('names the best client alone, how many trained alone, and whose training failed', () => {
+    const report = sampleReport({ rounds: 3, clients: 2 });
+    const { local } = report.baselines;
+    const best = { client: 'c2', metrics: { 'test.accuracy': 0.5 } };
+    const failures = { c9: 'loss is not finite' };
+    const baselines = { ...report.baselines, local: { ...local!, best, clients: 30, failures } };
+    const lines = resultLines({ ...report, baselines });
+    assert.deepEqual(lines.slice(2, 8), [
+      'test.accuracy                pooled test     own test',
+      'each client alone (2 of 30)       21.3 %       53.5 %',
+      'best client alone                 50.0 %       57.0 %',
+      'federated                         92.4 %        6.5 %',
+      'all data in one place             95.3 %            -',
+      'failed: c9: loss is not finite',
     ]);
   });
 

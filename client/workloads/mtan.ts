@@ -1,0 +1,266 @@
+/**
+ * Multi-task learning: segmentation, depth and surface normals of ray-traced scenes with one network and an attention
+ * mask for each task (Liu, Johns and Davison 2019, arXiv:1803.10704), where no client has the labels of all three.
+ *
+ * Six sites take pictures; each has labels for one or two of the tasks. All images shape the trunk; a task's own tensors
+ * are averaged over the clients that own it, with a weight for each tensor. The weights of the losses follow Dynamic
+ * Weight Average (section 3.3), from losses that exist as sums over clients only:
+ *
+ *     lambda_k(t) = K exp(w_k / T) / sum_i exp(w_i / T)     w_k = L_k(t - 1) / L_k(t - 2), 1 in the first two rounds
+ *
+ * Losses of an example (section 3.4): cross-entropy over pixels; mean |depth error|; 1 - mean cosine of the normals. Of
+ * tasks that its site does not own there are none.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { HostTensors } from '../../shared/params.js';
+import type { Hyper } from '../../shared/round.js';
+import { CLASS_NAMES, type Scenes, traceScenes } from '../data/scenes.js';
+import { uploadTensors } from '../training/evaluate.js';
+import { type Batch, type BatchContext, defineWorkload, type TensorMap } from '../workload.js';
+import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
+import { figuresOf, SIZES, taskLoss, taskSums } from './mtan-measures.js';
+import { forward, initMtan, TASKS, type Task } from './mtan-model.js';
+import { scenesArtefact } from './mtan-pictures.js';
+
+export interface MtanData {
+  readonly train: Scenes;
+  readonly test: Scenes;
+}
+
+const CLASSES = CLASS_NAMES.length;
+/** What site s owns is entry s modulo 6: each task is owned by three of six sites, alone or in a pair. */
+const OWNED: readonly (readonly Task[])[] = [
+  ['segmentation'],
+  ['depth'],
+  ['normals'],
+  ['segmentation', 'depth'],
+  ['depth', 'normals'],
+  ['normals', 'segmentation'],
+];
+/** Losses travel in units of this, so that they lie within a masked value's range. */
+const LOSS_UNIT = 16;
+/** Training scenes by which a client measures the losses that it sends. */
+const MEASURED = 48;
+const NO_EXAMPLES = new Int32Array(0);
+
+const DEMO: Hyper = {
+  network: 'shared', // or single: a network of its own for each task
+  weighting: 'dwa', // or equal
+  temperature: 2,
+  'image-size': 32, // a multiple of 4
+  'train-scenes': 360, // of all sites together
+  'test-scenes': 240,
+  sites: 6,
+  'width-0': 12,
+  'width-1': 24,
+  'width-2': 32,
+};
+
+export const mtan = defineWorkload<MtanData>({
+  manifest: {
+    name: 'mtan',
+    topic: 'Multi-task learning',
+    paper: 'Liu, Johns and Davison 2019, End-to-End Multi-Task Learning with Attention',
+    data: 'scenes that are ray traced on the spot, with exact ground truth',
+    privacyUnits: ['client', 'example'],
+    headline: { metric: 'test.score', better: 'higher' },
+    phases: (_, shared) => {
+      const isUpdate = ({ name }: { name: string }) => !name.startsWith('losses/');
+      const losses = TASKS.map((task) => ({ name: task, shape: [2] }));
+      return [
+        {
+          name: 'train',
+          channels: [
+            { name: 'update', tensors: shared.filter(isUpdate), reduce: 'mean', weight: 'per-tensor' },
+            { name: 'losses', tensors: losses, reduce: 'mean', weight: 'per-tensor' },
+          ],
+        },
+      ];
+    },
+    maskedMetrics: () => [
+      { name: 'loss', size: 1, max: 16 },
+      ...TASKS.map((task) => ({ name: task, size: SIZES[task], max: 1 })),
+    ],
+    scales: {
+      smoke: {
+        clients: 6,
+        cohort: 6,
+        rounds: 3,
+        partition: 'natural',
+        training: { localEpochs: 2, batchSize: 8, clientLr: 0.05, momentum: 0.9 },
+        hyper: {
+          ...DEMO,
+          ...{ 'image-size': 8, 'train-scenes': 48, 'test-scenes': 24, 'width-0': 4, 'width-1': 4, 'width-2': 4 },
+        },
+      },
+      demo: {
+        clients: 6,
+        cohort: 6,
+        rounds: 20,
+        partition: 'natural',
+        training: { localEpochs: 1, batchSize: 10, clientLr: 0.05, momentum: 0.9 },
+        hyper: DEMO,
+      },
+      full: {
+        clients: 6,
+        cohort: 6,
+        rounds: 200,
+        partition: 'natural',
+        training: { localEpochs: 1, batchSize: 8, clientLr: 0.05, momentum: 0.9 },
+        hyper: {
+          ...DEMO,
+          ...{ 'image-size': 96, 'train-scenes': 4770, 'test-scenes': 654 },
+          ...{ 'width-0': 32, 'width-1': 64, 'width-2': 128 },
+        },
+      },
+    },
+  },
+
+  init(rng, hyper) {
+    const widths = [0, 1, 2].map((level) => hyperInteger(hyper, `width-${level}`, 1));
+    const losses = TASKS.map((task) => [`losses/${task}`, { shape: [2], data: new Float32Array(2) }]);
+    const network = initMtan(rng, widths, hyperChoice(hyper, 'network', ['shared', 'single']));
+    return { shared: { ...network, ...Object.fromEntries(losses) } };
+  },
+
+  async load({ hyper, rng }) {
+    const sites = hyperInteger(hyper, 'sites', 1);
+    const size = hyperInteger(hyper, 'image-size', 4);
+    const trace = (split: string) =>
+      traceScenes(rng.split(split), { count: hyperInteger(hyper, `${split}-scenes`, 1), size, sites });
+    return { train: trace('train'), test: trace('test') };
+  },
+
+  examples({ train, test }) {
+    const of = ({ count, sites }: Scenes) => ({ count, groups: sites });
+    return { train: of(train), test: of(test) };
+  },
+
+  batch: batchOf,
+
+  loss(params, batch) {
+    return tf.mean(perExample(params, batch));
+  },
+
+  perExampleLoss: perExample,
+
+  async contribute({ shared, data, hyper, shard }) {
+    const { sites } = data.train;
+    const counts = TASKS.map((task) => shard.train.filter((i) => owns(sites[i], task)).length);
+    const weights: Record<string, number> = {};
+    for (const name of Object.keys(shared)) {
+      const isLoss = name.startsWith('losses/');
+      const k = TASKS.findIndex((task) => name.startsWith(`${task}/`) || name === `losses/${task}`);
+      if (k >= 0) weights[isLoss ? name : `update/${name}`] = counts[k];
+    }
+    const losses = await measureLosses(shared, data, shard.train.slice(0, MEASURED), { hyper, shard, split: 'train' });
+    const tensors = TASKS.map((task, k) => {
+      const [last] = shared[`losses/${task}`].data;
+      return [`losses/${task}`, { shape: [2], data: Float32Array.of(losses[k] / LOSS_UNIT, last) }];
+    });
+    return { tensors: Object.fromEntries(tensors), weights };
+  },
+
+  metrics(params, batch) {
+    const tasks = ownedIn(batch);
+    const outputs = forward(params, batch.images as tf.Tensor4D, tasks);
+    const count = batch.images.shape[0];
+    const sums = TASKS.map((task) => {
+      const found = outputs[task];
+      const none = () => tf.zeros([SIZES[task]]);
+      const sum =
+        found === undefined ? none() : taskSums(task, found.output, batch, batch[`owns/${task}`] as tf.Tensor1D);
+      return [task, { sum, count }] as const;
+    });
+    return { loss: { sum: tf.sum(perExample(params, batch)), count }, ...Object.fromEntries(sums) };
+  },
+
+  finish: figuresOf,
+
+  async *artefacts({ shared, data, hyper }) {
+    const shard = { train: NO_EXAMPLES, test: NO_EXAMPLES, index: 0, count: 1 };
+    yield await scenesArtefact(shared, data.test, (indices) => batchOf(data, indices, { hyper, split: 'test', shard }));
+  },
+});
+
+/** What is predicted from and what it should be; [batch, S, S, ...] but for the marks of ownership, [batch] each. */
+function batchOf(data: MtanData, indices: Int32Array, { split, hyper }: BatchContext): Batch {
+  const scenes = data[split];
+  const { size } = scenes;
+  const take = (values: Float32Array | Uint8Array, width: number) =>
+    tf.tensor4d(rows(values, indices, size * size * width), [indices.length, size, size, width]);
+  const owned = TASKS.map((task) => Float32Array.from(indices, (i) => (owns(scenes.sites[i], task) ? 1 : 0)));
+  return {
+    images: tf.sub(take(scenes.images, 3), 0.4),
+    classes: tf.cast(tf.oneHot(tf.cast(tf.squeeze(take(scenes.classes, 1), [3]), 'int32'), CLASSES), 'float32'),
+    depth: take(scenes.depths, 1),
+    normals: take(scenes.normals, 3),
+    // A task that nobody in the batch owns is absent, so that it is not computed; to see that needs no tensor read.
+    ...Object.fromEntries(
+      TASKS.flatMap((task, k) => (owned[k].includes(1) ? [[`owns/${task}`, tf.tensor1d(owned[k])]] : [])),
+    ),
+    temperature: tf.scalar(hyperNumber(hyper, 'temperature')),
+    ...(hyperChoice(hyper, 'weighting', ['dwa', 'equal']) === 'dwa' && { dynamic: tf.scalar(1) }),
+  };
+}
+
+/** The weighted losses of the owned tasks, summed for each example [batch]. */
+function perExample(params: TensorMap, batch: Batch): tf.Tensor1D {
+  const tasks = ownedIn(batch);
+  const lambdas = lossWeights(params, batch);
+  const outputs = forward(params, batch.images as tf.Tensor4D, tasks);
+  const parts = tasks.map((task) => {
+    const loss = tf.mul(taskLoss(task, outputs[task]!.output, batch), batch[`owns/${task}`]);
+    return tf.mul(loss, tf.gather(lambdas, TASKS.indexOf(task)));
+  });
+  return tf.addN(parts) as tf.Tensor1D;
+}
+
+/** lambda [3] of the header; L(t - 1) and L(t - 2) are what `losses/TASK` holds, 0 while there is none. */
+function lossWeights(params: TensorMap, { dynamic, temperature }: Batch): tf.Tensor {
+  if (dynamic === undefined) return tf.ones([TASKS.length]);
+  const history = tf.stack(TASKS.map((task) => params[`losses/${task}`])); // [3, 2]
+  const [last, before] = tf.unstack(history, 1);
+  const ratio = tf.where(tf.greater(before, 0), tf.div(last, tf.maximum(before, 1e-6)), tf.onesLike(last));
+  return tf.mul(TASKS.length, tf.softmax(tf.div(ratio, temperature)));
+}
+
+/** Mean loss of the model by task over these examples; 0 for a task without any. */
+async function measureLosses(
+  shared: HostTensors,
+  data: MtanData,
+  indices: Int32Array,
+  context: BatchContext,
+): Promise<readonly number[]> {
+  const sums = tf.tidy(() => {
+    const batch = batchOf(data, indices, context);
+    const outputs = forward(uploadTensors(shared), batch.images as tf.Tensor4D, ownedIn(batch));
+    return TASKS.map((task) => {
+      const owned = batch[`owns/${task}`];
+      if (owned === undefined) return tf.scalar(0);
+      return tf.div(tf.sum(tf.mul(taskLoss(task, outputs[task]!.output, batch), owned)), tf.sum(owned));
+    });
+  });
+  const values = await Promise.all(sums.map((sum) => sum.data()));
+  tf.dispose(sums);
+  return values.map(([value]) => value);
+}
+
+function ownedIn(batch: Batch): readonly Task[] {
+  return TASKS.filter((task) => batch[`owns/${task}`] !== undefined);
+}
+
+function owns(site: number, task: Task): boolean {
+  return OWNED[site % OWNED.length].includes(task);
+}
+
+/** Rows of `width` numbers, one below the other. */
+function rows<Values extends Float32Array | Uint8Array>(
+  values: Values,
+  indices: Int32Array,
+  width: number,
+): Float32Array {
+  const out = new Float32Array(indices.length * width);
+  for (const [row, i] of indices.entries()) out.set(values.subarray(i * width, (i + 1) * width), row * width);
+  return out;
+}

@@ -1,0 +1,58 @@
+/**
+ * The rows that a run is compared by, in the order in which people read them: training alone, the federation, all data in
+ * one place. The page, the terminal and the gallery show the same ones.
+ */
+import type { MetricsReport, PrivateReport, Report, RowName } from '../../shared/report.js';
+import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
+import { formatCount, formatNumber } from './format.js';
+import { clientMean, finalValue, metricValue } from './metrics.js';
+
+export interface ComparisonRow {
+  readonly name: RowName;
+  readonly label: string;
+  readonly tone: 'alone' | 'fed' | 'central';
+  /** On the test data of all clients together; for `local`, the mean over the models. */
+  pooled(metric: string): number | null;
+  /** The mean over clients, each on its own test data. */
+  own(metric: string): number | null;
+}
+
+/** Those that the report has; `federated` is always there. */
+export function comparisonRows(report: Report): ComparisonRow[] {
+  const { local, centralised, private: hidden } = report.baselines;
+  const { best } = local ?? {};
+  return [
+    ...(local ? [rowOf('local', `${ALONE}${picked(report)}`, 'alone', local)] : []),
+    ...(local && best
+      ? [rowOf('local-best', BEST, 'alone', { metrics: best.metrics, perClient: only(local.perClient, best.client) })]
+      : []),
+    {
+      ...{ name: 'federated', label: FED, tone: 'fed' },
+      pooled: (metric) => finalValue(report, metric),
+      own: (metric) => clientMean(report.final, metric),
+    },
+    ...(hidden ? [rowOf('private', `${PRIVATE}${spent(hidden)}`, 'fed', hidden)] : []),
+    ...(centralised ? [rowOf('centralised', CENTRAL, 'central', centralised)] : []),
+  ];
+}
+
+function rowOf(name: RowName, label: string, tone: ComparisonRow['tone'], part: MetricsReport): ComparisonRow {
+  const pooled = (metric: string) => metricValue(part.metrics, metric);
+  return { name, label, tone, pooled, own: (metric) => clientMean(part, metric) };
+}
+
+/** " (10 of 100)" where not every client trained alone. */
+function picked({ baselines: { local } }: Report): string {
+  const trained = Object.keys(local?.perClient ?? {}).length;
+  const clients = local?.clients ?? trained;
+  return trained === clients ? '' : ` (${formatCount(trained)} of ${formatCount(clients)})`;
+}
+
+/** " (ε 4.2)" */
+function spent({ privacy }: PrivateReport): string {
+  return privacy === null ? '' : ` (ε ${formatNumber(privacy.epsilon)})`;
+}
+
+function only(perClient: MetricsReport['perClient'], client: string): MetricsReport['perClient'] {
+  return Object.hasOwn(perClient, client) ? { [client]: perClient[client] } : {};
+}

@@ -1,0 +1,34 @@
+/**
+ * Centralised: what could be had if all data lay in one place. One client holds all of them and trains as a federation of
+ * one: the run's rounds, phases and strategy, and in each round as many local steps as a whole cohort makes together, so
+ * that the total of gradient steps is that of the run.
+ */
+import { countSteps } from '../../client/training/local-sgd.js';
+import type { Report } from '../../shared/report.js';
+import { trainAlone } from './alone.js';
+import { type BaselineInput, divergence, unprotected } from './input.js';
+import { judge, reportOf } from './judge.js';
+
+export async function centralised(input: BaselineInput): Promise<Report['baselines']> {
+  const { model, trainer, signal } = input;
+  const { work, engine } = unprotected(input.spec);
+  const { localEpochs: _, ...training } = work.training;
+  const localSteps = cohortSteps(input);
+  const spec = { engine, work: { ...work, training: { ...training, localSteps } } };
+  const about = { rounds: work.rounds, localSteps };
+  try {
+    const trained = await input.admit(() => trainAlone({ spec, model, trainer, client: 'centralised', signal }));
+    input.onProgress?.('all data in one place');
+    return { centralised: { ...reportOf(input, await judge(input, trained)), work: about } };
+  } catch (thrown) {
+    const failures = { centralised: divergence(thrown, signal) };
+    return { centralised: { metrics: {}, perClient: {}, work: about, failures } };
+  }
+}
+
+/** Steps of a cohort in one round, on average over which clients are in it. */
+function cohortSteps({ spec, trainExamples }: BaselineInput): number {
+  const steps = trainExamples.map((examples) => countSteps(spec.work.training, examples));
+  const mean = steps.reduce((sum, count) => sum + count, 0) / steps.length;
+  return Math.max(1, Math.round(spec.engine.cohort * mean));
+}

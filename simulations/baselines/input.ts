@@ -1,0 +1,43 @@
+/** What every baseline is made from: the run, as it was resolved, and the means to train and to judge. */
+import type { TaskRunner } from '../../client/training/task.js';
+import { FlError } from '../../shared/errors.js';
+import type { SumMetrics } from '../../shared/metrics.js';
+import type { Params } from '../../shared/params.js';
+import type { Report } from '../../shared/report.js';
+import type { RunSpec } from '../../shared/round.js';
+
+export interface BaselineInput {
+  readonly spec: RunSpec;
+  /** The first model. */
+  readonly model: Params;
+  readonly clients: readonly string[];
+  /** Training examples of each client, in the order of `clients`. */
+  readonly trainExamples: readonly number[];
+  readonly trainer: TaskRunner;
+  /** Starts a task when there is room for it. */
+  readonly admit: <T>(task: () => Promise<T>) => Promise<T>;
+  /** Pooled sums to figures; the means of the scalar metrics are among them. */
+  readonly figures: (sums: SumMetrics) => Record<string, number>;
+  /** The metric that the best client is chosen by, as `figures` names it. */
+  readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
+  /** Makes the run again with privacy; absent: that row is left out. */
+  readonly runPrivate?: () => Promise<Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>>;
+  readonly onProgress?: (what: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** One row of the comparison: a part of the report's `baselines`. */
+export type Baseline = (input: BaselineInput) => Promise<Report['baselines']>;
+
+/** The run without protection: a client that trains alone, or data that lie in one place, hide nothing from anyone. */
+export function unprotected(spec: RunSpec): RunSpec {
+  const { secure: _, privacy: __, ...work } = spec.work;
+  return { ...spec, work };
+}
+
+/** Why a training came to nothing; whatever else went wrong is thrown on. */
+export function divergence(thrown: unknown, signal: AbortSignal | undefined): string {
+  const { code, message } = FlError.from(thrown);
+  if (signal?.aborted || (code !== 'failed-precondition' && code !== 'aborted')) throw thrown;
+  return message;
+}

@@ -1,0 +1,83 @@
+/**
+ * Local-only: each client trains a model alone, on its own data, as a federation of one, for as many rounds as the run and
+ * with as many local steps in each. Where a cohort is only a part of the clients, that is more than a client does in the
+ * run: the comparison errs in favour of training alone.
+ *
+ * Each model is judged on the pooled test set and on its own client's: under label skew, training alone looks hopeless on
+ * the first and may look good on the second.
+ */
+import { addMetrics, meansOf, type SumMetrics, sumMetrics } from '../../shared/metrics.js';
+import type { LocalReport, Report } from '../../shared/report.js';
+import { trainAlone } from './alone.js';
+import { type BaselineInput, divergence, unprotected } from './input.js';
+import { judge } from './judge.js';
+
+/** Clients that train alone, at most: with all of many clients, the baseline would cost more than the run. */
+export const MAX_LOCAL_CLIENTS = 10;
+
+type Figures = Readonly<Record<string, number>>;
+type Outcome =
+  | { readonly client: string; readonly pooled: Figures; readonly own: Figures }
+  | { readonly client: string; readonly failure: string };
+
+export async function localOnly(input: BaselineInput): Promise<Report['baselines']> {
+  const chosen = evenly(input.clients.length, MAX_LOCAL_CLIENTS);
+  const outcomes = await Promise.all(chosen.map((index) => alone(input, index)));
+  const failures = outcomes.flatMap((one) => ('failure' in one ? [[one.client, one.failure] as const] : []));
+  const models = outcomes.flatMap((one) => ('failure' in one ? [] : [one]));
+  const { localEpochs, localSteps } = input.spec.work.training;
+  const pooled = Object.fromEntries(models.map((one) => [one.client, one.pooled]));
+  const best = bestOf(pooled, input.headline);
+  const local: LocalReport = {
+    metrics: meanOf(Object.values(pooled)),
+    perClient: Object.fromEntries(models.map(({ client, own }) => [client, own])),
+    pooled,
+    ...(best !== undefined && { best: { client: best, metrics: pooled[best] } }),
+    clients: input.clients.length,
+    work: { rounds: input.spec.work.rounds, ...(localSteps === undefined ? { localEpochs } : { localSteps }) },
+    ...(failures.length > 0 && { failures: Object.fromEntries(failures) }),
+  };
+  return { local };
+}
+
+async function alone(input: BaselineInput, index: number): Promise<Outcome> {
+  const { clients, model, trainer, signal, figures } = input;
+  const client = clients[index];
+  const slice = { index, count: clients.length };
+  const spec = unprotected(input.spec);
+  try {
+    const trained = await input.admit(() => trainAlone({ spec, model, trainer, client, slice, signal }));
+    input.onProgress?.(`${client} alone`);
+    const judged = await judge(input, trained);
+    return { client, pooled: figures(sumMetrics(judged)), own: figures(judged[client]) };
+  } catch (thrown) {
+    return { client, failure: divergence(thrown, signal) };
+  }
+}
+
+/** At most `most` of the indices 0..count−1, as far from one another as can be. */
+export function evenly(count: number, most: number): number[] {
+  const picked = Math.min(count, most);
+  return Array.from({ length: picked }, (_, i) => Math.floor((i * count) / picked));
+}
+
+/** Whose figures are best by the headline; undefined when nobody's have it. */
+function bestOf(
+  pooled: Readonly<Record<string, Figures>>,
+  { metric, better }: BaselineInput['headline'],
+): string | undefined {
+  const sign = better === 'higher' ? 1 : -1;
+  const scores = Object.entries(pooled).flatMap(([client, figures]) => {
+    const value = figures[metric] ?? figures[`test.${metric}`]; // a manifest may leave the split out
+    return Number.isFinite(value) ? [{ client, score: sign * value }] : [];
+  });
+  return scores.sort((a, b) => b.score - a.score)[0]?.client;
+}
+
+function meanOf(rows: readonly Figures[]): Figures {
+  const sums = rows.map((row) =>
+    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, { sum: [value], count: 1 }])),
+  );
+  const total = sums.reduce<SumMetrics>(addMetrics, {});
+  return Object.fromEntries(Object.entries(meansOf(total, '')).map(([name, value]) => [name.slice(1), value]));
+}

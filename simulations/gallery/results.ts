@@ -1,0 +1,143 @@
+/**
+ * What the page of a workload is made from, and no more: a few figures of each run, small enough to be kept in the
+ * repository beside the page. From the report of a run and its run.json.
+ */
+import { largestCohort, total } from '../../server/report/facts.js';
+import { metricNames } from '../../server/report/metrics.js';
+import { comparisonRows } from '../../server/report/rows.js';
+import { FlError } from '../../shared/errors.js';
+import type { Report, RowName } from '../../shared/report.js';
+import type { RunSpec } from '../../shared/round.js';
+
+export type Figures = Readonly<Record<string, number>>;
+
+export interface RowResult {
+  readonly name: RowName;
+  readonly label: string;
+  /** On the test data of all clients. */
+  readonly pooled: Figures;
+  /** On each client's own, the mean over clients. */
+  readonly own: Figures;
+  readonly privacy?: NonNullable<Report['privacy']>;
+}
+
+export interface SeedResult {
+  readonly seed: number;
+  /** Without where it was written to. */
+  readonly command: string;
+  readonly backend: string;
+  readonly starling: string;
+  readonly node: string;
+  readonly cores: number;
+  readonly platform: string;
+  /** Day, UTC. */
+  readonly date: string;
+  readonly clients: number;
+  readonly cohort: number;
+  readonly rounds: number;
+  readonly durationMs: number;
+  /** Of all clients in one round, on average. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly secureAggregation: boolean;
+  readonly rows: readonly RowResult[];
+  /** Trainings that came to nothing, and why. */
+  readonly failures: Readonly<Record<string, string>>;
+}
+
+export interface Picture {
+  /** File name beside results.json. */
+  readonly file: string;
+  readonly title: string;
+}
+
+export interface Results {
+  readonly schema: 'starling.gallery/1';
+  readonly workload: string;
+  readonly scale: string;
+  readonly training: RunSpec['work']['training'];
+  readonly partition: string;
+  readonly strategy: string;
+  readonly seeds: readonly SeedResult[];
+  /** Of the first seed. */
+  readonly pictures: readonly Picture[];
+  readonly texts: readonly { readonly title: string; readonly text: string }[];
+}
+
+/** What run.json says. */
+export interface RunFacts {
+  readonly version: string;
+  readonly node: string;
+  readonly machine?: { readonly cores: number; readonly platform: string };
+  readonly createdAtMs: number;
+  readonly spec: RunSpec;
+}
+
+/** @throws FlError failed-precondition: the run did not end well, or has no baselines */
+export function seedResult(report: Report, facts: RunFacts): SeedResult {
+  const { local, centralised } = report.baselines;
+  if (report.status !== 'completed' && report.status !== 'budget-exhausted') {
+    throw new FlError('failed-precondition', `run ${report.run}: expected a completed one, got ${report.status}`);
+  }
+  if (local === undefined || centralised === undefined) {
+    throw new FlError('failed-precondition', `run ${report.run} has no baselines: it needs --baselines all`);
+  }
+  const perRound = (bytes: number) => Math.round(bytes / Math.max(1, report.rounds.length));
+  return {
+    seed: report.seed,
+    command: withoutPlaces(report.command ?? ''),
+    backend: report.backend ?? 'not told',
+    starling: facts.version,
+    node: facts.node,
+    cores: facts.machine?.cores ?? 0,
+    platform: facts.machine?.platform ?? 'not told',
+    date: new Date(facts.createdAtMs).toISOString().slice(0, 10),
+    clients: local.clients ?? Object.keys(local.perClient).length,
+    cohort: largestCohort(report),
+    rounds: report.rounds.length,
+    durationMs: total(report, ({ durationMs }) => durationMs),
+    bytesUp: perRound(total(report, ({ bytesUp }) => bytesUp)),
+    bytesDown: perRound(total(report, ({ bytesDown }) => bytesDown)),
+    secureAggregation: report.secureAggregation === true,
+    rows: rowsOf(report),
+    failures: { ...local.failures, ...centralised.failures, ...report.baselines.private?.failures },
+  };
+}
+
+function rowsOf(report: Report): RowResult[] {
+  const names = metricNames(report).filter((name) => !name.startsWith('train.'));
+  const privacyOf = { federated: report.privacy, private: report.baselines.private?.privacy } as const;
+  return comparisonRows(report).map(({ name, label, pooled, own }) => {
+    const pick = (of: (metric: string) => number | null) =>
+      Object.fromEntries(names.flatMap((metric) => ((value) => (value === null ? [] : [[metric, value]]))(of(metric))));
+    const privacy = name === 'federated' || name === 'private' ? privacyOf[name] : null;
+    return { name, label, pooled: pick(pooled), own: pick(own), ...(privacy && { privacy }) };
+  });
+}
+
+/** Where a run was written to is no part of how to do it again. */
+function withoutPlaces(command: string): string {
+  return command.replace(/ --(out|json)[= ]\S+/g, '');
+}
+
+/**
+ * The runs of one workload together, in the order of their seeds.
+ * @throws FlError invalid-argument: runs of different configurations, or one seed twice
+ */
+export function resultsOf(
+  runs: readonly { readonly report: Report; readonly facts: RunFacts }[],
+  { pictures, texts }: Pick<Results, 'pictures' | 'texts'>,
+): Results {
+  const sorted = runs.toSorted((a, b) => a.report.seed - b.report.seed);
+  const about = sorted.map(({ report, facts: { spec } }) => ({
+    ...{ schema: 'starling.gallery/1' as const, workload: report.workload, scale: report.scale },
+    ...{ training: spec.work.training, partition: spec.work.partition, strategy: spec.engine.strategy },
+  }));
+  for (const [i, one] of about.entries()) {
+    const [a, b] = [JSON.stringify(about[0]), JSON.stringify(one)];
+    if (a !== b) throw new FlError('invalid-argument', `runs: expected one configuration, got ${a} and ${b}`);
+    const { seed } = sorted[i].report;
+    if (i > 0 && seed === sorted[i - 1].report.seed) throw new FlError('invalid-argument', `runs: seed ${seed} twice`);
+  }
+  return { ...about[0], seeds: sorted.map(({ report, facts }) => seedResult(report, facts)), pictures, texts };
+}

@@ -1,0 +1,261 @@
+/**
+ * Rows beside a run, over a workload that uses all of the contract and whose numbers can be done by hand: two phases, a
+ * channel that replaces tensors, weights by tensor, a private tensor, a training of its own.
+ *
+ * Client ci holds the number i, twice. In phase `exchange` it sends its mean, which becomes the model's `means/x`; in phase
+ * `train` it sends that again and moves w half of the way to its mean in each local step; its private `rounds` counts.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { selectBackend } from '../../client/backends/index.js';
+import { createTaskRunner, type Task, type TaskRunner } from '../../client/training/task.js';
+import { defineWorkload, type Workload } from '../../client/workload.js';
+import { FlError } from '../../shared/errors.js';
+import { meansOf } from '../../shared/metrics.js';
+import type { Report } from '../../shared/report.js';
+import type { SecureSpec } from '../../shared/round.js';
+import { evenly } from '../../simulations/baselines/local.js';
+import { privateFederation, privateSpecOf } from '../../simulations/baselines/private.js';
+import { type BaselineInput, baselines } from '../../simulations/baselines.js';
+import { checkConfig, resolve } from '../../simulations/config.js';
+import { type SimulationOptions, simulate } from '../../simulations/simulate.js';
+
+const scalar = (value: number) => ({ shape: [1], data: Float32Array.of(value) });
+
+const numbers = defineWorkload<Float32Array>({
+  manifest: {
+    name: 'numbers',
+    topic: 'test',
+    paper: 'none',
+    data: 'none',
+    privacyUnits: ['client'],
+    headline: { metric: 'test.error', better: 'lower' },
+    maskedMetrics: () => [],
+    phases: (_, [w, x]) => {
+      const means = { name: 'means', tensors: [{ ...x, name: 'x' }], reduce: 'mean', weight: 'per-tensor' } as const;
+      const update = { name: 'update', tensors: [w], reduce: 'mean', weight: 'examples' } as const;
+      return [
+        { name: 'exchange', rounds: 1, channels: [means] },
+        { name: 'train', channels: [update, means] },
+      ];
+    },
+    scales: {
+      smoke: {
+        ...{ clients: 4, cohort: 4, rounds: 3, partition: 'natural' },
+        training: { localSteps: 1, batchSize: 2, clientLr: 0.5 },
+        hyper: { clients: 4 },
+      },
+    } as unknown as Workload['manifest']['scales'],
+  },
+  init: () => ({ shared: { w: scalar(0), 'means/x': scalar(0) }, private: { rounds: scalar(0) } }),
+  load: async ({ hyper }) => Float32Array.from({ length: 2 * Number(hyper.clients) }, (_, i) => 1 + Math.floor(i / 2)),
+  examples: (data) => ({
+    train: { count: data.length, groups: data },
+    test: { count: data.length, groups: data },
+  }),
+  batch: (data, indices) => ({ x: tf.tensor1d(Array.from(indices, (i) => data[i])) }),
+  async train(shared, own, data, { phase, shard, training }) {
+    const mean = shard.train.reduce((sum, i) => sum + data[i], 0) / shard.train.length;
+    const weight = shard.train.length;
+    const start = shared.w.data[0];
+    const update = (mean - start) * (1 - 0.5 ** training.localSteps!);
+    const values = phase.name === 'exchange' ? [mean] : [update, mean];
+    const contribution = { values: Float32Array.from(values), weights: values.map(() => weight), metrics: {} };
+    return { contribution, private: { rounds: scalar(own.rounds.data[0] + 1) } };
+  },
+  metrics(params, { x }) {
+    const count = x.shape[0]!;
+    return {
+      error: { sum: tf.sum(tf.squaredDifference(params.w, x)), count },
+      exchanged: { sum: tf.mul(params['means/x'], count), count },
+      rounds: { sum: tf.mul(params.rounds, count), count },
+    };
+  },
+});
+
+const plain = createTaskRunner({ loadWorkload: async () => numbers });
+const directories: string[] = [];
+
+async function run(config: Record<string, unknown> = {}, options: Partial<SimulationOptions> = {}) {
+  const directory = await mkdtemp(join(tmpdir(), 'starling-baselines-'));
+  directories.push(directory);
+  const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), numbers);
+  const { report } = await simulate({
+    ...resolved,
+    ...{ workload: numbers, trainer: plain, backend: 'cpu', workers: 2, transport: 'memory', dropout: 0 },
+    ...{ baselines: 'all', directory },
+    ...options,
+  });
+  assert.equal(report.status, 'completed');
+  return report;
+}
+
+const spied = (seen: Task[], fault: () => void = () => {}): TaskRunner => ({
+  run(task, options) {
+    seen.push(task);
+    fault();
+    return plain.run(task, options);
+  },
+});
+
+describe('what a run is set beside', () => {
+  before(() => selectBackend('cpu'));
+  after(() => Promise.all(directories.map((directory) => rm(directory, { recursive: true }))));
+
+  it('is each client alone: its own rounds, channels and private tensors, judged on all data and on its own', async () => {
+    const { local } = (await run()).baselines;
+    // Two training rounds: w of ci = 0.75 i. On its own: (i/4)^2. On all: mean over j of (0.75 i - j)^2.
+    const on = (i: number) => [1, 2, 3, 4].reduce((sum, j) => sum + (0.75 * i - j) ** 2, 0) / 4;
+    const figures = (error: number, exchanged: number) => ({
+      ...{ 'test.error': error, 'test.exchanged': exchanged, 'test.rounds': 3 },
+    });
+    const clients = [1, 2, 3, 4];
+    assert.deepEqual(local, {
+      metrics: figures((on(1) + on(2) + on(3) + on(4)) / 4, 2.5),
+      perClient: Object.fromEntries(clients.map((i) => [`c${i}`, figures((i / 4) ** 2, i)])),
+      pooled: Object.fromEntries(clients.map((i) => [`c${i}`, figures(on(i), i)])),
+      // on(i) = (0.75 i - 2.5)^2 + 1.25: least for i = 3
+      best: { client: 'c3', metrics: figures(on(3), 3) },
+      clients: 4,
+      work: { rounds: 3, localSteps: 1 },
+    });
+  });
+
+  it('is all data in one place, with the steps of a whole cohort in each round', async () => {
+    const { centralised } = (await run({ cohort: 3 })).baselines;
+    // 3 steps a round, 2 training rounds: w = 2.5 (1 - 2^-6)
+    const w = 2.5 * (1 - 2 ** -6);
+    const figures = (error: number) => ({ 'test.error': error, 'test.exchanged': 2.5, 'test.rounds': 3 });
+    assert.deepEqual(centralised, {
+      metrics: figures([1, 2, 3, 4].reduce((sum, j) => sum + (w - j) ** 2, 0) / 4),
+      perClient: Object.fromEntries([1, 2, 3, 4].map((j) => [`c${j}`, figures((w - j) ** 2)])),
+      work: { rounds: 3, localSteps: 3 },
+    });
+  });
+
+  for (const strategy of ['fedavg', 'fedavgm:lr=0.7', 'fedadam:lr=0.1']) {
+    it(`is the run itself where one client holds everything: ${strategy}`, async () => {
+      const { final, baselines } = await run({ clients: 1, strategy, hyper: { clients: 1 } });
+      for (const row of [baselines.local!, baselines.centralised!]) {
+        assert.deepEqual(row.metrics, final.metrics);
+        assert.deepEqual(row.perClient, final.perClient);
+      }
+    });
+  }
+
+  it('trains as many rounds alone as the run has, also where a cohort is a part of the clients', async () => {
+    const seen: Task[] = [];
+    const { local } = (await run({ cohort: 2 }, { trainer: spied(seen) })).baselines;
+    assert.deepEqual(local!.work, { rounds: 3, localSteps: 1 });
+    const trained = seen.filter(({ kind, client }) => kind === 'train' && client !== 'centralised');
+    assert.equal(trained.length, 2 * 3 + 4 * 3); // the run's, then those alone
+  });
+
+  it('costs no more than ten clients, evenly spread', async () => {
+    const seen: Task[] = [];
+    const settings = { clients: 25, cohort: 5, hyper: { clients: 25 } };
+    const { local } = (await run(settings, { trainer: spied(seen) })).baselines;
+    assert.deepEqual(Object.keys(local!.perClient), 'c1 c3 c6 c8 c11 c13 c16 c18 c21 c23'.split(' '));
+    assert.equal(local!.clients, 25);
+    assert.equal(seen.filter(({ kind }) => kind === 'train').length, 5 * 3 + 10 * 3 + 3);
+  });
+
+  it('is the same to the bit with any number of workers', async () => {
+    const one = await run({}, { workers: 1 });
+    const four = await run({}, { workers: 4 });
+    assert.deepEqual(four.baselines, one.baselines);
+  });
+
+  it('hides nothing from anyone: no masks and no noise', async () => {
+    const seen: Task[] = [];
+    const { spec, model } = resolve(checkConfig({ workload: 'numbers', scale: 'smoke' }, 'test'), numbers);
+    const secure = {} as SecureSpec;
+    const privacy = { mode: 'distributed', clippingBound: 1, noiseMultiplier: 1, delta: 1e-5 } as const;
+    const rows = await baselines({
+      ...{ spec: { ...spec, work: { ...spec.work, secure, privacy } }, model, clients: ['c1', 'c2', 'c3', 'c4'] },
+      ...{ trainer: spied(seen), trainExamples: [2, 2, 2, 2], headline: numbers.manifest.headline },
+      admit: (task) => task(),
+      figures: (sums) => meansOf(sums, 'test'),
+    });
+    const trained = seen.filter(({ kind }) => kind === 'train');
+    assert.equal(trained.length, 4 * 3 + 3);
+    assert.ok(trained.every(({ work }) => work.secure === undefined && work.privacy === undefined));
+    assert.deepEqual(rows, (await run()).baselines);
+  });
+
+  it('leaves out a client that diverges, and says so', async () => {
+    const seen: Task[] = [];
+    const fault = () => {
+      const { kind, client, round } = seen.at(-1)!;
+      const isThis = (task: Task) => task.kind === kind && task.client === client && task.round === round;
+      const isAlone = seen.filter(isThis).length > 1; // the run itself has trained it before
+      if (kind === 'train' && client === 'c3' && round === 2 && isAlone) {
+        throw new FlError('failed-precondition', 'loss is not finite');
+      }
+    };
+    const { local } = (await run({}, { trainer: spied(seen, fault) })).baselines;
+    assert.deepEqual(local!.failures, { c3: 'loss is not finite' });
+    assert.deepEqual(Object.keys(local!.pooled!), ['c1', 'c2', 'c4']);
+    assert.equal(local!.best!.client, 'c4'); // 0.5^2 + 1.25 is below 1^2 + 1.25 of c2
+  });
+
+  it('is left out when the user stops it, and the report is written all the same', async () => {
+    const abort = new AbortController();
+    const report = await run({}, { signal: abort.signal, onBaseline: () => abort.abort() });
+    assert.deepEqual(report.baselines, {});
+  });
+});
+
+describe('clients that train alone', () => {
+  it('are all where they are few, and lie as far apart as can be where they are many', () => {
+    assert.deepEqual(evenly(3, 10), [0, 1, 2]);
+    assert.deepEqual(evenly(100, 4), [0, 25, 50, 75]);
+    assert.deepEqual(evenly(0, 10), []);
+  });
+});
+
+describe('the private row', () => {
+  const masked: Workload<Float32Array> = { ...numbers, manifest: { ...numbers.manifest, phases: undefined } };
+  const settings = (config: Record<string, unknown> = {}) =>
+    checkConfig({ workload: 'numbers', scale: 'smoke', baselines: 'all', ...config }, 'test');
+
+  it('is the run with secure aggregation and the noise that the manifest asks for', () => {
+    const { smoke } = masked.manifest.scales;
+    const how = { privacy: 'distributed', 'noise-multiplier': 0.5, 'client-lr': 0.1 } as const;
+    const scales = { ...masked.manifest.scales, smoke: { ...smoke, private: how } };
+    const made = privateSpecOf(settings(), { ...masked, manifest: { ...masked.manifest, scales } });
+    assert.ok('spec' in made, JSON.stringify(made));
+    const { engine, work } = made.spec;
+    assert.deepEqual([engine.secure, work.privacy?.mode, work.privacy?.noiseMultiplier], [true, 'distributed', 0.5]);
+    assert.equal(work.training.clientLr, 0.1);
+    assert.equal(work.training.localSteps, resolve(settings(), masked).spec.work.training.localSteps);
+  });
+
+  for (const [why, config, manifest] of [
+    ['the run itself is', { privacy: 'central' }, {}],
+    ['numbers does not declare maskedMetrics', {}, { maskedMetrics: undefined }],
+    ['cohort: expected at least 3 with secure-aggregation, got 2', { cohort: 2 }, {}],
+    ['privacy: workload numbers cannot protect one client: it is made for privacy example', {}, { privacyUnits: [] }],
+  ] as const) {
+    it(`is left out, with the reason: ${why}`, () => {
+      const workload = { ...masked, manifest: { ...masked.manifest, ...manifest } };
+      assert.deepEqual(privateSpecOf(settings(config), workload), { why });
+    });
+  }
+
+  it('has the figures and the ε of that run, or says why there are none', async () => {
+    const privacy = { mode: 'distributed', epsilon: 3, delta: 1e-5, accountant: 'pld', budget: null };
+    const final = { metrics: { 'test.error': 2 }, perClient: {} };
+    const ended = { status: 'completed', reason: null, final, rounds: [], privacy } as const;
+    const row = (report: Omit<typeof ended, 'status' | 'reason'> & Pick<Report, 'status' | 'reason'>) =>
+      privateFederation({ runPrivate: async () => report } as unknown as BaselineInput);
+    assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 } } });
+    assert.deepEqual(await row({ ...ended, status: 'failed', reason: 'too few' }), {
+      private: { metrics: {}, perClient: {}, privacy, work: { rounds: 0 }, failures: { private: 'too few' } },
+    });
+    assert.deepEqual(await privateFederation({} as BaselineInput), {});
+  });
+});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatNumber } from '../../../server/report/format.js';
+import { finalValue, formatMetric } from '../../../server/report/metrics.js';
+import type { Report } from '../../../shared/report.js';
+import { outcome, ROOT, withFolder } from '../../e2e/support.js';
+
+const MAIN = join(ROOT, 'dist', 'simulations', 'gallery', 'main.js');
+
+describe('npm run gallery', function () {
+  this.timeout(120_000);
+
+  const gallery = async (cwd: string, ...args: string[]) =>
+    outcome(spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] }));
+
+  it('runs a workload with several seeds and writes its page with the figures of their reports', () =>
+    withFolder(async (cwd) => {
+      const more = ['--', '--rounds', '1', '--local-epochs', '1'];
+      const made = await gallery(cwd, 'cnn', '--scale', 'smoke', '--seeds', '1,2', '--out', 'pages', ...more);
+      assert.equal(made.code, 0, made.stdout + made.stderr);
+      const directories = made.stdout.match(/^runs: (.*)$/m)![1].split(' ');
+      const reports = await Promise.all(
+        directories.map(async (dir) => JSON.parse(await readFile(join(cwd, dir, 'report.json'), 'utf8')) as Report),
+      );
+      assert.deepEqual(
+        reports.map(({ seed }) => seed),
+        [1, 2],
+      );
+      const page = await readFile(join(cwd, 'pages', 'cnn.md'), 'utf8');
+      const epsilon = formatNumber(reports[0].baselines.private!.privacy!.epsilon);
+      const figure = (value: number) => formatMetric('test.accuracy', value);
+      for (const [label, of] of [
+        ['Each client alone', (report: Report) => report.baselines.local!.metrics['test.accuracy']],
+        ['**Federated**', (report: Report) => finalValue(report, 'test.accuracy')!],
+        [`Federated, private (ε ${epsilon})`, (report: Report) => report.baselines.private!.metrics['test.accuracy']],
+        ['All data in one place', (report: Report) => report.baselines.centralised!.metrics['test.accuracy']],
+      ] as const) {
+        const [a, b] = reports.map(of);
+        assert.ok(page.includes(`\n| ${label} | **${figure((a + b) / 2)}** (${figure(a)}, ${figure(b)}) | `), label);
+      }
+      assert.ok(page.includes('starling simulate --workload cnn --scale smoke --baselines all --seed 1 --rounds 1'));
+      assert.deepEqual((await readdir(join(cwd, 'pages', 'cnn'))).sort(), [
+        'confusion.png',
+        'mistakes.png',
+        'results.json',
+      ]);
+      const index = await readFile(join(cwd, 'pages', 'README.md'), 'utf8');
+      assert.match(index, /\| \[cnn\]\(cnn\.md\) \|/);
+
+      const again = await gallery(cwd, 'cnn', '--out', 'again', '--from', ...directories);
+      assert.equal(again.code, 0, again.stderr);
+      assert.equal(await readFile(join(cwd, 'again', 'cnn.md'), 'utf8'), page);
+
+      const twice = await gallery(cwd, 'cnn', '--out', 'again', '--from', directories[0], directories[0]);
+      assert.deepEqual([twice.code, twice.stderr], [2, 'gallery: runs: seed 1 twice\n']);
+      assert.equal(await readFile(join(cwd, 'again', 'cnn.md'), 'utf8'), page); // a refusal changes nothing
+      assert.ok((await readdir(join(cwd, 'again', 'cnn'))).includes('results.json'));
+    }));
+
+  it('refuses what is no run directory', () =>
+    withFolder(async (cwd) => {
+      const { code, stderr } = await gallery(cwd, 'cnn', '--from', '.');
+      assert.deepEqual([code, stderr], [2, 'gallery: .: expected a run directory, got no report.json\n']);
+    }));
+});

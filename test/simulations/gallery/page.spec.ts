@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Bar, Manifest } from '../../../client/workload.js';
+import type { Report } from '../../../shared/report.js';
+import { checkBars } from '../../../simulations/gallery/bars.js';
+import { indexOf } from '../../../simulations/gallery/index-page.js';
+import { renderAll } from '../../../simulations/gallery/make.js';
+import { pageOf } from '../../../simulations/gallery/page.js';
+import { type RunFacts, resultsOf } from '../../../simulations/gallery/results.js';
+import { ROOT } from '../../e2e/support.js';
+import { sampleReport } from '../../server/report/sample.js';
+import { toySpec } from '../../support/toy.js';
+
+const facts: RunFacts = {
+  version: '1.2.3',
+  node: 'v20.1.0',
+  machine: { cores: 7, platform: 'linux x64' },
+  createdAtMs: Date.UTC(2026, 10, 24, 23, 59),
+  spec: toySpec(),
+};
+
+const manifest: Manifest = {
+  name: 'cnn',
+  topic: 'Power of | CNNs',
+  paper: 'A *paper*',
+  data: 'MNIST',
+  scales: {} as Manifest['scales'],
+  privacyUnits: ['client'],
+  headline: { metric: 'accuracy', better: 'higher' },
+  published: [{ metric: 'test.accuracy', value: 0.99, source: 'Table 2', note: 'larger model' }],
+};
+
+/** Seeds 1 and 2: federated 0.9 and 0.8, alone 0.5 and 0.3 (best 0.6 and 0.5), in one place 0.95 and 0.97. */
+function runs(): { report: Report; facts: RunFacts }[] {
+  return [
+    { seed: 2, fed: 0.8, alone: 0.3, best: 0.5, central: 0.97 },
+    { seed: 1, fed: 0.9, alone: 0.5, best: 0.6, central: 0.95 },
+  ].map(({ seed, fed, alone, best, central }) => {
+    const sample = sampleReport({ rounds: 2, clients: 2 });
+    const accuracy = (value: number) => ({ 'test.accuracy': value });
+    const perClient = { c1: accuracy(alone + 0.1), c2: accuracy(alone + 0.2) };
+    const local = { metrics: accuracy(alone), perClient, best: { client: 'c2', metrics: accuracy(best) }, clients: 2 };
+    const report: Report = {
+      ...{ ...sample, seed, privacy: null, command: `starling simulate --workload cnn --out /tmp/x --seed ${seed}` },
+      final: { metrics: accuracy(fed), perClient: { c1: accuracy(fed), c2: accuracy(fed - 0.2) } },
+      baselines: { local, centralised: { metrics: accuracy(central), perClient: {} } },
+    };
+    return { report, facts };
+  });
+}
+
+const results = resultsOf(runs(), { pictures: [{ file: 'a.png', title: 'A' }], texts: [{ title: 'B', text: '```' }] });
+
+describe("a workload's page", () => {
+  const page = pageOf(manifest, results);
+
+  it('has each row: the mean over seeds and each seed, on all test data and on its own', () => {
+    for (const line of [
+      '| Each client alone | **40.0 %** (50.0 %, 30.0 %) | **55.0 %** (65.0 %, 45.0 %) |',
+      '| Best client alone | **55.0 %** (60.0 %, 50.0 %) | **60.0 %** (70.0 %, 50.0 %) |',
+      '| **Federated** | **85.0 %** (90.0 %, 80.0 %) | **75.0 %** (80.0 %, 70.0 %) |',
+      '| All data in one place | **96.0 %** (95.0 %, 97.0 %) | – |',
+    ]) {
+      assert.ok(page.includes(`\n${line}\n`), line);
+    }
+  });
+
+  it('has the published figure beside ours, the cost, the pictures, the commands and the machine', () => {
+    for (const piece of [
+      '| test accuracy | 99.0 % | **85.0 %** (90.0 %, 80.0 %) | Table 2 | larger model |',
+      'In a round 1 MB go up and 2 MB down, evaluation included: 500 kB and 1 MB for each of 2 clients.',
+      '![A](cnn/a.png)',
+      '````\n```\n````',
+      'starling simulate --workload cnn --seed 1\nstarling simulate --workload cnn --seed 2\n',
+      'Run on 7 cores (linux x64), Node v20.1.0, back end wasm, starling 1.2.3, 2026-11-24.',
+      '# cnn: Power of \\| CNNs',
+      'Paper: A \\*paper\\*.',
+    ]) {
+      assert.ok(page.includes(piece), piece);
+    }
+  });
+
+  it('is listed with what it reached', () => {
+    const index = indexOf([{ manifest, results }, { manifest: { ...manifest, name: 'gcn' } }]);
+    assert.ok(
+      index.includes(
+        '| [cnn](cnn.md) | Power of \\| CNNs | test accuracy | 40.0 % | 55.0 % | 85.0 % | 96.0 % | none made |',
+      ),
+    );
+    assert.ok(index.includes('| gcn | Power of \\| CNNs | accuracy | – | – | – | – | not run yet |'));
+  });
+
+  it('names whose training failed', () => {
+    const [first, second] = runs();
+    const { local } = first.report.baselines;
+    const failures = { c3: 'loss is not finite' };
+    const report = { ...first.report, baselines: { ...first.report.baselines, local: { ...local!, failures } } };
+    const text = pageOf(manifest, resultsOf([{ ...first, report }, second], { pictures: [], texts: [] }));
+    assert.ok(text.includes('\nSeed 2: c3 failed (loss is not finite).\n'));
+  });
+
+  it('tells what the private federation spends', () => {
+    const privacy = { mode: 'distributed', epsilon: 4.25, delta: 1e-5, accountant: 'pld', budget: null };
+    const hidden = runs().map(({ report, ...rest }) => {
+      const row = { metrics: { 'test.accuracy': 0.7 }, perClient: {}, privacy };
+      return { ...rest, report: { ...report, baselines: { ...report.baselines, private: row } } };
+    });
+    const text = pageOf(manifest, resultsOf(hidden, { pictures: [], texts: [] }));
+    assert.ok(text.includes('\n| Federated, private (ε 4.25) | **70.0 %** (70.0 %, 70.0 %) | – |\n'));
+    const spent = 'ε = 4.25 at δ = 0.00001 for each client as a whole (`distributed`), under secure aggregation.';
+    assert.ok(text.includes(`\nFederated, private: ${spent}`));
+  });
+});
+
+describe('a claim', () => {
+  const metric = 'test.accuracy';
+  const check = (bar: Bar) => {
+    const [{ isMet, found, required, claim }] = checkBars([bar], results);
+    return { isMet, found: found === null ? null : Number(found.toFixed(6)), required, claim };
+  };
+
+  it('compares two rows on the mean over seeds, by difference or by ratio', () => {
+    // 0.85 - 0.40 = 0.45; 0.85 - 0.96 = -0.11; 0.85 / 0.96 = 0.885417
+    assert.deepEqual(check({ metric, row: 'federated', against: 'local', atLeast: 0.45 - 1e-9 }), {
+      ...{ isMet: true, found: 0.45, required: '≥ +45.0 points' },
+      claim: 'federated − each client alone: test accuracy',
+    });
+    assert.equal(check({ metric, row: 'federated', against: 'local', atLeast: 0.46 }).isMet, false);
+    const near = check({ metric, row: 'federated', against: 'centralised', atLeast: -0.1 });
+    assert.deepEqual([near.isMet, near.found, near.required], [false, -0.11, '≥ −10.0 points']);
+    const ratio = check({ metric, row: 'federated', against: 'centralised', by: 'ratio', atLeast: 0.8, atMost: 0.9 });
+    assert.deepEqual([ratio.isMet, ratio.found, ratio.required], [true, 0.885417, '≥ × 0.8 and ≤ × 0.9']);
+  });
+
+  it('may be of one row alone, and of own test data', () => {
+    const alone = check({ metric, row: 'local-best', atMost: 0.5 });
+    assert.deepEqual([alone.isMet, alone.found, alone.required], [false, 0.55, '≤ 50.0 %']);
+    const own = check({ metric, row: 'federated', on: 'own', against: 'local', atLeast: 0.1 });
+    assert.deepEqual([own.isMet, own.found], [true, 0.2]); // 0.75 - 0.55
+  });
+
+  it('is not met where a figure is missing', () => {
+    const missing = check({ metric, row: 'private', against: 'local', atLeast: -1 });
+    assert.deepEqual([missing.isMet, missing.found], [false, null]);
+    assert.equal(check({ metric: 'test.nothing', row: 'federated', atMost: 1 }).isMet, false);
+  });
+});
+
+describe('results', () => {
+  const none = { pictures: [], texts: [] };
+
+  it('are of one configuration and of different seeds', () => {
+    const [first, second] = runs();
+    assert.throws(() => resultsOf([first, first], none), { message: 'runs: seed 2 twice' });
+    const other = { ...second.report, scale: 'full' };
+    assert.throws(() => resultsOf([first, { ...second, report: other }], none), /expected one configuration/);
+  });
+
+  it('are of runs that ended well and have baselines', () => {
+    const [{ report }] = runs();
+    assert.throws(() => resultsOf([{ facts, report: { ...report, status: 'failed' } }], none), /got failed/);
+    assert.throws(() => resultsOf([{ facts, report: { ...report, baselines: {} } }], none), /needs --baselines all/);
+  });
+});
+
+describe('the pages in docs/workloads', () => {
+  it('are what their results say; if not: npm run gallery -- --render', async () => {
+    const out = join(ROOT, 'docs', 'workloads');
+    for (const [file, content] of Object.entries(await renderAll(out))) {
+      assert.equal(await readFile(join(out, file), 'utf8'), content, file);
+    }
+  });
+});
