@@ -9,6 +9,7 @@ export function repairKernels(tf: Tf, backendName: string): void {
   for (const name of ['Cumsum', 'Cumprod']) {
     replace(tf, backendName, name, (stock) => scan(tf, backendName === 'webgpu' ? reversible(tf, stock) : stock));
   }
+  if (backendName === 'wasm') replace(tf, backendName, 'OneHot', (stock) => oneHot(tf, stock));
   if (backendName === 'cpu') replace(tf, backendName, 'ResizeBilinearGrad', resizeBilinearGradient);
 }
 
@@ -29,6 +30,18 @@ function scan(tf: Tf, stock: KernelFunc): KernelFunc {
   return ({ inputs, backend, attrs = {} }) => {
     const [axis] = tf.util.parseAxisParam(attrs.axis as number, (inputs.x as TensorInfo).shape);
     return stock({ inputs, backend, attrs: { ...attrs, axis } });
+  };
+}
+
+/** On wasm a result of float32 holds the bits of whole numbers, all of them next to nothing: as whole numbers, then cast. */
+function oneHot(tf: Tf, stock: KernelFunc): KernelFunc {
+  return ({ inputs, backend, attrs = {} }) => {
+    if (attrs.dtype !== 'float32') return stock({ inputs, backend, attrs });
+    const x = stock({ inputs, backend, attrs: { ...attrs, dtype: 'int32' } }) as TensorInfo;
+    const cast = tf.getKernel('Cast', 'wasm').kernelFunc;
+    const out = cast({ inputs: { x }, backend, attrs: { dtype: 'float32' } });
+    (backend as KernelBackend).disposeData(x.dataId);
+    return out;
   };
 }
 

@@ -11,17 +11,25 @@ import type { Rng } from '../../shared/rng.js';
 
 /** What a pixel shows, by class. */
 export const CLASS_NAMES = ['room', 'ball', 'box', 'cylinder'] as const;
-/** Depths are stored in units of this many metres, so that they lie in 0..1. */
-export const DEPTH_UNIT_M = 10;
+/** Depths are stored in units of this many metres: 0.5 to 3 of them. */
+export const DEPTH_UNIT_M = 3;
 
-const WALL_Z = 5;
+const WALL_Z = 4;
 const CAMERA: Vector = [0, 1.7, -4];
 /** Height of the image plane at distance 1. */
 const VIEW_SIZE = 0.9;
 const LOOK_DOWN = 0.28;
-const AMBIENT = 0.35;
+const AMBIENT = 0.45;
+/** Solids do not run into one another: of so many places, those stay empty that are taken. */
+const PLACES_TRIED = 4;
 const SENSOR_NOISE = 0.03;
 const NEAR = 1e-4;
+/** What balls, boxes and cylinders tend to be painted. */
+const HINTS: readonly Vector[] = [
+  [0.9, 0.2, 0.2],
+  [0.2, 0.8, 0.3],
+  [0.2, 0.3, 0.9],
+];
 
 type Vector = readonly [number, number, number];
 
@@ -98,29 +106,31 @@ function traceScene(scenes: Scenes, index: number, rng: Rng): void {
   }
 }
 
-/** Two to four solids on the floor, of any colour: a colour says nothing about the class. */
+/** One to four solids on the floor of a pale room. */
 function drawWorld(rng: Rng, site: number): World {
   const between = (low: number, high: number) => low + (high - low) * rng.uniform();
-  const colour = (): Vector => [between(0.15, 1), between(0.15, 1), between(0.15, 1)];
-  const solids: Solid[] = [plane([0, 1, 0], 0, colour()), plane([0, 0, -1], -WALL_Z, colour())];
-  const count = 2 + rng.below(3);
-  for (let i = 0; i < count; i++) {
-    const centre: Vector = [between(-1.8, 1.8), 0, between(-0.6, 3.2)];
-    const radius = between(0.35, 0.75);
-    const kind = rng.below(3);
-    if (kind === 0) solids.push(ball([centre[0], radius, centre[2]], radius, colour()));
-    else if (kind === 1)
-      solids.push(box(centre, [radius, between(0.5, 1.6), between(0.35, 0.75)], between(0, 3.1), colour()));
-    else solids.push(cylinder(centre, radius, between(0.5, 1.6), colour()));
+  const any = (low: number, high: number): Vector => [between(low, high), between(low, high), between(low, high)];
+  // A hint and no more: a part of every colour is chance.
+  const colour = (kind: number): Vector => {
+    const [chance, hint] = [any(0.1, 1), HINTS[kind]];
+    return [0, 1, 2].map((c) => 0.4 * chance[c] + 0.6 * hint[c]) as unknown as Vector;
+  };
+  const solids: Solid[] = [plane([0, 1, 0], 0, any(0.6, 0.8)), plane([0, 0, -1], -WALL_Z, any(0.75, 0.95))];
+  const standing: { readonly x: number; readonly z: number; readonly reach: number }[] = [];
+  for (let attempt = 0; attempt < PLACES_TRIED; attempt++) {
+    const [x, z, radius, height] = [between(-1.7, 1.7), between(-1, 2.6), between(0.45, 0.8), between(0.8, 1.9)];
+    const kind = rng.below(HINTS.length);
+    const reach = kind === 1 ? radius * Math.SQRT2 : radius;
+    if (standing.some((other) => Math.hypot(x - other.x, z - other.z) < reach + other.reach)) continue;
+    standing.push({ x, z, reach });
+    if (kind === 0) solids.push(ball([x, radius, z], radius, colour(kind)));
+    else if (kind === 1) solids.push(box([x, 0, z], [radius, height, radius], between(0, 3.1), colour(kind)));
+    else solids.push(cylinder([x, 0, z], radius, height, colour(kind)));
   }
   // Each site's suns stand around a direction of its own.
   const azimuth = site * 1.05 + between(-0.5, 0.5);
   const height = between(0.6, 1.1);
-  const sun = unit([
-    Math.cos(azimuth) * Math.cos(height),
-    Math.sin(height),
-    -Math.abs(Math.sin(azimuth)) * Math.cos(height),
-  ]);
+  const sun = unit([Math.cos(azimuth), Math.tan(height), -0.7 - 0.5 * Math.sin(azimuth)]);
   const warmth = 0.15 * Math.cos(2.1 * site);
   return { solids, sun, tint: [1 + warmth, 1, 1 - warmth] };
 }

@@ -193,17 +193,16 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
   },
 });
 
-/** First logits alone, then the student alone. */
+/** Each client by itself, whose logits come to one opinion; then with that opinion as a teacher; then the student alone. */
 function phasesOf(hyper: Hyper, shared: readonly TensorSpec[]): PhaseSpec[] {
   const [channel, tensor] = LOGITS.split('/');
   const logits = shared.filter(({ name }) => name === LOGITS).map(({ shape }) => ({ name: tensor, shape }));
   const student = shared.filter(({ name }) => name !== LOGITS);
+  const clip = { norm: 1, per: 'row' } as const;
+  const channels = [{ name: channel, tensors: logits, reduce: 'mean', weight: 'clients', clip } as const];
   return [
-    {
-      name: 'exchange',
-      rounds: hyperInteger(hyper, 'exchange-rounds', 1),
-      channels: [{ name: channel, tensors: logits, reduce: 'mean', weight: 'clients', clip: { norm: 1, per: 'row' } }],
-    },
+    { name: 'alone', rounds: 1, channels },
+    { name: 'exchange', rounds: hyperInteger(hyper, 'exchange-rounds', 2) - 1, channels },
     { name: 'student', channels: [{ ...updateChannel(student), weight: 'clients' }] },
   ];
 }

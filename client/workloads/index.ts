@@ -15,6 +15,8 @@ const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   transformer: async () => (await import('./transformer.js')).transformer,
   simclr: async () => (await import('./simclr.js')).simclr,
   mtan: async () => (await import('./mtan.js')).mtan,
+  misa: async () => (await import('./misa.js')).misa,
+  meta: async () => (await import('./meta.js')).meta,
   distillation: async () => (await import('./distillation.js')).distillation,
   'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };

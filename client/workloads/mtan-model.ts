@@ -26,6 +26,11 @@ export type Task = (typeof TASKS)[number];
 
 export const OUTPUTS: Readonly<Record<Task, number>> = { segmentation: 4, depth: 1, normals: 3 };
 
+/** Red, green, blue, and where the pixel is: x and y. */
+const INPUTS = 5;
+
+const NORMED_SCALE = 0.35;
+
 export type Sharing = 'shared' | 'single';
 
 /** Stages in the order of computation: what they are called and at which level of the pyramid they are. */
@@ -52,12 +57,12 @@ export function initMtan(rng: Rng, widths: readonly number[], sharing: Sharing):
 }
 
 function initTrunk(rng: Rng, trunk: string, widths: readonly number[]): HostTensors {
-  let inputs = 3;
+  let inputs = INPUTS;
   const layers = STAGES.map(([stage, level]) => {
     const width = widths[level];
     const layer = {
-      ...heLayer(rng, `${trunk}/${stage}/u`, [3, 3, inputs, width]),
-      ...heLayer(rng, `${trunk}/${stage}/p`, [3, 3, width, width]),
+      ...normedLayer(rng, `${trunk}/${stage}/u`, [3, 3, inputs, width]),
+      ...normedLayer(rng, `${trunk}/${stage}/p`, [3, 3, width, width]),
     };
     inputs = width;
     return layer;
@@ -71,14 +76,24 @@ function initTask(rng: Rng, task: Task, widths: readonly number[]): HostTensors 
     const width = widths[level];
     const next = STAGES[i + 1];
     const layer = {
-      ...heLayer(rng, `${task}/${stage}/look`, [1, 1, width + carried, width]),
+      ...normedLayer(rng, `${task}/${stage}/look`, [1, 1, width + carried, width]),
       ...heLayer(rng, `${task}/${stage}/mask`, [1, 1, width, width]),
-      ...(next && heLayer(rng, `${task}/${stage}/carry`, [3, 3, width, widths[next[1]]])),
+      ...(next && normedLayer(rng, `${task}/${stage}/carry`, [3, 3, width, widths[next[1]]])),
     };
     carried = next ? widths[next[1]] : 0;
     return layer;
   });
   return Object.assign({}, ...layers, heLayer(rng, `${task}/head`, [3, 3, widths[0], OUTPUTS[task]]));
+}
+
+/**
+ * A layer whose output is normalised: its scale changes nothing but how far a step of a given length turns it, by the
+ * inverse square (van Laarhoven 2017, arXiv:1706.05350). Small, it keeps up with the layers that are not normalised.
+ */
+function normedLayer(rng: Rng, name: string, shape: readonly number[]): HostTensors {
+  const layer = heLayer(rng, name, shape);
+  const kernel = layer[`${name}/kernel`];
+  return { ...layer, [`${name}/kernel`]: { ...kernel, data: kernel.data.map((value) => NORMED_SCALE * value) } };
 }
 
 /** Features of one stage of a trunk: [batch, side, side, width] both. */
@@ -87,7 +102,7 @@ interface Stage {
   readonly p: tf.Tensor4D;
 }
 
-/** images [batch, S, S, 3], S a multiple of 4 -> the five stages */
+/** images [batch, S, S, INPUTS], S a multiple of 4 -> the five stages */
 function trunkFeatures(params: TensorMap, trunk: string, images: tf.Tensor4D): readonly Stage[] {
   const stages: Stage[] = [];
   let x = images;
@@ -153,7 +168,7 @@ function layer(params: TensorMap, name: string, x: tf.Tensor4D): tf.Tensor4D {
 
 /** x / sqrt(mean of x² over channels): the layer before it learns the scale. */
 function norm(x: tf.Tensor4D): tf.Tensor4D {
-  return tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), 3, true), 1e-3)));
+  return tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), 3, true), 1e-5)));
 }
 
 function upsample(x: tf.Tensor4D): tf.Tensor4D {

@@ -88,7 +88,7 @@ function answerTile(task: Task, size: number, values: ArrayLike<number>): Tile {
   const width = task === 'segmentation' ? 1 : OUTPUTS[task];
   const colour = (pixel: number): Colour => {
     if (task === 'segmentation') return CLASS_COLOURS[Math.round(values[pixel])];
-    if (task === 'depth') return rgb([0, 0, 0].map(() => 1 - values[pixel]));
+    if (task === 'depth') return rgb([0, 0, 0].map(() => 1.15 - values[pixel] / 2.5));
     return rgb([0, 1, 2].map((c) => 0.5 + 0.5 * values[width * pixel + c]));
   };
   return { size, colour };

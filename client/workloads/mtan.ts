@@ -40,19 +40,19 @@ const OWNED: readonly (readonly Task[])[] = [
 /** Losses travel in units of this, so that they lie within a masked value's range. */
 const LOSS_UNIT = 16;
 /** Training scenes by which a client measures the losses that it sends. */
-const MEASURED = 48;
+const MEASURED = 16;
 const NO_EXAMPLES = new Int32Array(0);
 
 const DEMO: Hyper = {
   network: 'shared', // or single: a network of its own for each task
-  weighting: 'dwa', // or equal
+  weighting: 'dwa', // or equal: then there is no channel of losses
   temperature: 2,
-  'image-size': 32, // a multiple of 4
-  'train-scenes': 360, // of all sites together
+  'image-size': 24, // a multiple of 4
+  'train-scenes': 72, // of all sites together
   'test-scenes': 240,
   sites: 6,
-  'width-0': 12,
-  'width-1': 24,
+  'width-0': 8,
+  'width-1': 16,
   'width-2': 32,
 };
 
@@ -64,18 +64,20 @@ export const mtan = defineWorkload<MtanData>({
     data: 'scenes that are ray traced on the spot, with exact ground truth',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.score', better: 'higher' },
-    phases: (_, shared) => {
+    bars: ['test.miou', 'test.depth-within', 'test.angle-within', 'test.score'].map((metric) => {
+      return { metric, row: 'federated', against: 'local', on: 'own', atLeast: 0 } as const;
+    }),
+    phases: (hyper, shared) => {
       const isUpdate = ({ name }: { name: string }) => !name.startsWith('losses/');
-      const losses = TASKS.map((task) => ({ name: task, shape: [2] }));
-      return [
-        {
-          name: 'train',
-          channels: [
-            { name: 'update', tensors: shared.filter(isUpdate), reduce: 'mean', weight: 'per-tensor' },
-            { name: 'losses', tensors: losses, reduce: 'mean', weight: 'per-tensor' },
-          ],
-        },
-      ];
+      const how = { reduce: 'mean', weight: 'per-tensor' } as const;
+      const update = { name: 'update', tensors: shared.filter(isUpdate), ...how };
+      const losses = {
+        name: 'losses',
+        tensors: TASKS.map((task) => ({ name: task, shape: [2] })),
+        ...how,
+        clip: { norm: 0.5 },
+      };
+      return [{ name: 'train', channels: isDynamic(hyper) ? [update, losses] : [update] }];
     },
     maskedMetrics: () => [
       { name: 'loss', size: 1, max: 16 },
@@ -87,18 +89,25 @@ export const mtan = defineWorkload<MtanData>({
         cohort: 6,
         rounds: 3,
         partition: 'natural',
-        training: { localEpochs: 2, batchSize: 8, clientLr: 0.05, momentum: 0.9 },
+        training: { localEpochs: 2, batchSize: 8, clientLr: 0.1, momentum: 0.9, gradientClipNorm: 1 },
         hyper: {
           ...DEMO,
-          ...{ 'image-size': 8, 'train-scenes': 48, 'test-scenes': 24, 'width-0': 4, 'width-1': 4, 'width-2': 4 },
+          ...{ 'image-size': 8, 'train-scenes': 24, 'test-scenes': 12, 'width-0': 3, 'width-1': 3, 'width-2': 3 },
         },
       },
       demo: {
         clients: 6,
         cohort: 6,
-        rounds: 20,
+        rounds: 30,
         partition: 'natural',
-        training: { localEpochs: 1, batchSize: 10, clientLr: 0.05, momentum: 0.9 },
+        training: {
+          localEpochs: 4,
+          batchSize: 4,
+          clientLr: 0.1,
+          momentum: 0.9,
+          gradientClipNorm: 1,
+          lrSchedule: 'cosine',
+        },
         hyper: DEMO,
       },
       full: {
@@ -118,7 +127,8 @@ export const mtan = defineWorkload<MtanData>({
 
   init(rng, hyper) {
     const widths = [0, 1, 2].map((level) => hyperInteger(hyper, `width-${level}`, 1));
-    const losses = TASKS.map((task) => [`losses/${task}`, { shape: [2], data: new Float32Array(2) }]);
+    const weighed = isDynamic(hyper) ? TASKS : [];
+    const losses = weighed.map((task) => [`losses/${task}`, { shape: [2], data: new Float32Array(2) }]);
     const network = initMtan(rng, widths, hyperChoice(hyper, 'network', ['shared', 'single']));
     return { shared: { ...network, ...Object.fromEntries(losses) } };
   },
@@ -153,6 +163,7 @@ export const mtan = defineWorkload<MtanData>({
       const k = TASKS.findIndex((task) => name.startsWith(`${task}/`) || name === `losses/${task}`);
       if (k >= 0) weights[isLoss ? name : `update/${name}`] = counts[k];
     }
+    if (!isDynamic(hyper)) return { weights };
     const losses = await measureLosses(shared, data, shard.train.slice(0, MEASURED), { hyper, shard, split: 'train' });
     const tensors = TASKS.map((task, k) => {
       const [last] = shared[`losses/${task}`].data;
@@ -191,7 +202,7 @@ function batchOf(data: MtanData, indices: Int32Array, { split, hyper }: BatchCon
     tf.tensor4d(rows(values, indices, size * size * width), [indices.length, size, size, width]);
   const owned = TASKS.map((task) => Float32Array.from(indices, (i) => (owns(scenes.sites[i], task) ? 1 : 0)));
   return {
-    images: tf.sub(take(scenes.images, 3), 0.4),
+    images: tf.concat([tf.sub(take(scenes.images, 3), 0.5), positions(indices.length, size)], 3),
     classes: tf.cast(tf.oneHot(tf.cast(tf.squeeze(take(scenes.classes, 1), [3]), 'int32'), CLASSES), 'float32'),
     depth: take(scenes.depths, 1),
     normals: take(scenes.normals, 3),
@@ -200,7 +211,6 @@ function batchOf(data: MtanData, indices: Int32Array, { split, hyper }: BatchCon
       TASKS.flatMap((task, k) => (owned[k].includes(1) ? [[`owns/${task}`, tf.tensor1d(owned[k])]] : [])),
     ),
     temperature: tf.scalar(hyperNumber(hyper, 'temperature')),
-    ...(hyperChoice(hyper, 'weighting', ['dwa', 'equal']) === 'dwa' && { dynamic: tf.scalar(1) }),
   };
 }
 
@@ -217,8 +227,8 @@ function perExample(params: TensorMap, batch: Batch): tf.Tensor1D {
 }
 
 /** lambda [3] of the header; L(t - 1) and L(t - 2) are what `losses/TASK` holds, 0 while there is none. */
-function lossWeights(params: TensorMap, { dynamic, temperature }: Batch): tf.Tensor {
-  if (dynamic === undefined) return tf.ones([TASKS.length]);
+function lossWeights(params: TensorMap, { temperature }: Batch): tf.Tensor {
+  if (params[`losses/${TASKS[0]}`] === undefined) return tf.ones([TASKS.length]);
   const history = tf.stack(TASKS.map((task) => params[`losses/${task}`])); // [3, 2]
   const [last, before] = tf.unstack(history, 1);
   const ratio = tf.where(tf.greater(before, 0), tf.div(last, tf.maximum(before, 1e-6)), tf.onesLike(last));
@@ -246,8 +256,22 @@ async function measureLosses(
   return values.map(([value]) => value);
 }
 
+/** Where a pixel is: x to the right and y down, -0.5..0.5, [batch, size, size, 2] (CoordConv, Liu et al. 2018). */
+function positions(batch: number, size: number): tf.Tensor4D {
+  const line = tf.sub(tf.div(tf.range(0, size), size - 1), 0.5);
+  const plane = tf.stack(
+    [tf.tile(tf.reshape(line, [1, size]), [size, 1]), tf.tile(tf.reshape(line, [size, 1]), [1, size])],
+    2,
+  );
+  return tf.tile(tf.expandDims(plane, 0) as tf.Tensor4D, [batch, 1, 1, 1]);
+}
+
 function ownedIn(batch: Batch): readonly Task[] {
   return TASKS.filter((task) => batch[`owns/${task}`] !== undefined);
+}
+
+function isDynamic(hyper: Hyper): boolean {
+  return hyperChoice(hyper, 'weighting', ['dwa', 'equal']) === 'dwa';
 }
 
 function owns(site: number, task: Task): boolean {

@@ -26,7 +26,12 @@ describe('starling demo', function () {
         report.rounds.map(({ round, cohort, survivors }) => ({ round, cohort, survivors })),
         [1, 2].map((round) => ({ round, cohort: 3, survivors: 3 })),
       );
-      assert.ok(report.final.metrics['test.accuracy'] > 0.8, 'two rounds reach 91 % here, chance is 10 %');
+      // noise is the clients' own, and differs from run to run: two rounds reach 75 to 85 % here, chance is 10 %
+      assert.ok(report.final.metrics['test.accuracy'] > 0.6, JSON.stringify(report.final.metrics));
+      const { mode, epsilon, delta, budget } = report.privacy!;
+      assert.deepEqual([mode, delta, budget], ['example', 1e-5, 8]);
+      assert.ok(epsilon > 0 && epsilon < 8, String(epsilon));
+      assert.match(stdout, /^privacy +epsilon \S+ of 8 at delta 0\.00001 for one example of any client/m);
       assert.deepEqual(
         report.artefacts.map(({ path }) => path),
         (await readdir(join(directory, 'artefacts'))).map((name) => `artefacts/${name}`),

@@ -14,6 +14,9 @@ export const REARRANGEMENTS: readonly Case[] = [
   op('tile of a column', [[3, 1]], (tf, x) => tf.tile(x, [1, 7])),
   op('tile of all axes', [[2, 3]], (tf, x) => tf.tile(x, [3, 2])),
   op('tile of int32', [[2, 3]], (tf, x) => tf.tile(tf.cast(x, 'int32'), [3, 2]), { constant: true }),
+  op('oneHot in float32', [[5]], (tf, x) => tf.oneHot(tf.cast(tf.mul(tf.abs(x), 2), 'int32'), 4, 1, 0, 'float32'), {
+    constant: true,
+  }),
   op('broadcastTo', [[3, 1]], (tf, x) => tf.broadcastTo(x, [2, 3, 5])),
   op('spaceToBatchND', [[1, 4, 4, 2]], (tf, x) =>
     tf.spaceToBatchND(
