@@ -43,7 +43,7 @@ const DEMO: Hyper = {
   'test-examples': 2000,
   'common-examples': 500, // test images on which every client's network is judged
   digest: 1, // weight of the mean logits beside a client's own labels
-  'exchange-rounds': 12, // the student has the rounds that are left
+  'exchange-rounds': 20, // the student has the rounds that are left
   'student-epochs': 4,
   'logit-bound': 10,
 };
@@ -85,7 +85,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
       demo: {
         clients: 9,
         cohort: 9,
-        rounds: 18,
+        rounds: 26,
         partition: 'dirichlet:0.5',
         training: { localEpochs: 2, batchSize: 32, clientLr: 0.02, momentum: 0.9 },
         hyper: DEMO,
