@@ -35,9 +35,14 @@ export function lesson({ open, scale, logits, bound }: Teacher, indices: Int32Ar
   };
 }
 
-/** Cross-entropy with the teacher's probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1). */
+/**
+ * Mean Kullback-Leibler divergence of the network's probabilities from the teacher's (Hinton et al. 2015,
+ * arXiv:1503.02531, at temperature 1): their cross-entropy less what the teacher itself is unsure of, so that 0 is to agree.
+ */
 export function taught(params: TensorMap, prefix: string, { images, targets }: Batch): tf.Scalar {
-  return tf.mean(crossEntropy(classify(params, prefix, images as tf.Tensor4D), targets as tf.Tensor2D));
+  const logits = classify(params, prefix, images as tf.Tensor4D);
+  const entropy = tf.neg(tf.sum(tf.mul(targets, tf.log(tf.maximum(targets, 1e-12))), 1));
+  return tf.mean(tf.sub(crossEntropy(logits, targets as tf.Tensor2D), entropy));
 }
 
 /** The logits of the network under `prefix` on all public images, each row less its mean, over `bound` and clamped to −1..1. */

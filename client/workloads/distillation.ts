@@ -76,7 +76,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
         cohort: 3,
         rounds: 5,
         partition: 'iid',
-        training: { localEpochs: 4, batchSize: 16, clientLr: 0.1, momentum: 0.9 },
+        training: { localEpochs: 4, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
         hyper: {
           ...{ ...DEMO, data: 'drawn', 'image-size': 12, filters: 4, hidden: 16, 'train-examples': 240 },
           ...{ 'public-examples': 100, 'test-examples': 60, 'common-examples': 20, 'exchange-rounds': 3 },

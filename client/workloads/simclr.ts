@@ -79,9 +79,9 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
         cohort: 4,
         rounds: 3,
         partition: 'iid',
-        training: { localEpochs: 3, batchSize: 16, clientLr: 0.2, momentum: 0.9 },
+        training: { localEpochs: 3, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
         hyper: {
-          ...{ ...DEMO, data: 'drawn', filters: 4, features: 16, projection: 8, mirror: false, contrast: 0.3 },
+          ...{ ...DEMO, data: 'drawn', filters: 2, features: 16, projection: 8, mirror: false, contrast: 0.3 },
           ...{ 'crop-least': 0.9, 'erase-most': 0.2, 'image-size': 12, shrink: 1, 'public-negatives': 16 },
           ...{ 'train-examples': 320, 'test-examples': 100, 'bank-examples': 50 },
         },
