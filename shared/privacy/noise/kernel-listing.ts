@@ -4,18 +4,54 @@
  */
 
 /** Elements in one turn of a loop: up to this many less one beyond the last are read and written too. */
-export const UNROLLED = 4;
+export const UNROLLED = 8;
 
 /**
  * For each word of words .. end: out += factor · at / 4 + bias, with `at` the address of the first threshold whose high part
- * is not below the word. Where the two are equal, appends (address in `out`, at) at `ties`. Returns the end of the ties.
- * The guide holds addresses.
+ * is not below the word; `at` takes the word's place. Where the two were equal, the place is appended at `ties`. Returns the
+ * end of the ties. The guide holds addresses. Two loops, because only the second one can work on vectors.
  */
 const draw = `
 func draw words:i32 end:i32 out:i32 guide:i32 shift:i32 factor:i32 bias:i32 ties:i32 -> i32
-  local word:i32 at:i32 prefix:i32 top:i32 middle:i32
+  local word:i32 at:i32 prefix:i32 top:i32 middle:i32 start:i32 f:v128 b:v128
+  local.get $words
+  local.set $start
   loop $words
     ${Array.from({ length: UNROLLED }, (_, i) => drawOne(4 * i)).join('')}
+    local.get $words
+    i32.const ${4 * UNROLLED}
+    i32.add
+    local.tee $words
+    local.get $end
+    i32.lt_u
+    br_if $words
+  end
+  local.get $start
+  local.set $words
+  local.get $factor
+  i32x4.splat
+  local.set $f
+  local.get $bias
+  i32x4.splat
+  local.set $b
+  loop $sum
+    ${Array.from(
+      { length: UNROLLED / 4 },
+      (_, i) => `
+    local.get $out
+    local.get $out
+    v128.load ${16 * i}
+    local.get $words
+    v128.load ${16 * i}
+    i32.const 2
+    i32x4.shr_u
+    local.get $f
+    i32x4.mul
+    i32x4.add
+    local.get $b
+    i32x4.add
+    v128.store ${16 * i}`,
+    ).join('')}
     local.get $out
     i32.const ${4 * UNROLLED}
     i32.add
@@ -26,7 +62,7 @@ func draw words:i32 end:i32 out:i32 guide:i32 shift:i32 factor:i32 bias:i32 ties
     local.tee $words
     local.get $end
     i32.lt_u
-    br_if $words
+    br_if $sum
   end
   local.get $ties
 end`;
@@ -97,30 +133,18 @@ function drawOne(offset: number): string {
       i32.eq
       if
         local.get $ties
-        local.get $out
+        local.get $words
         i32.const ${offset}
         i32.add
         i32.store
         local.get $ties
-        local.get $at
-        i32.store 4
-        local.get $ties
-        i32.const 8
+        i32.const 4
         i32.add
         local.set $ties
       end
     end
-    local.get $out
-    local.get $out
-    i32.load ${offset}
+    local.get $words
     local.get $at
-    i32.const 2
-    i32.shr_u
-    local.get $factor
-    i32.mul
-    i32.add
-    local.get $bias
-    i32.add
     i32.store ${offset}`;
 }
 

@@ -39,9 +39,8 @@ interface WebAssemblyApi {
 
 const BLOCK_BYTES = 4 * BLOCK_WORDS;
 const WORDS = 0;
-/** Address and entry of each, 8 bytes. */
 const TIES = WORDS + BLOCK_BYTES;
-const SUMS = TIES + 2 * BLOCK_BYTES;
+const SUMS = TIES + BLOCK_BYTES;
 const MEANS = SUMS + 2 * BLOCK_BYTES;
 const TABLES = MEANS + BLOCK_BYTES;
 /** Twice the largest table. When a further one finds no room, all are dropped, to come again as they are needed. */
@@ -126,11 +125,11 @@ export class NoiseKernel {
     rng.fill(words);
     const shift = 32 - table.guideBits;
     const end = this.#code.draw(WORDS, words.length, out.byteOffset, guide, shift, factor, bias, TIES);
-    const ties = new Int32Array(this.#memory.buffer, TIES, (end - TIES) / 4);
-    for (let tie = 0; tie < ties.length; tie += 2) {
-      const at = ((ties[tie] as number) - out.byteOffset) / 4;
+    const entries = new Int32Array(this.#memory.buffer, WORDS, out.length);
+    for (const tie of new Int32Array(this.#memory.buffer, TIES, (end - TIES) / 4)) {
+      const at = (tie - WORDS) / 4;
       if (at >= out.length) break; // the kernel goes on to a multiple of its step
-      const first = ((ties[tie + 1] as number) - high) / 4;
+      const first = ((entries[at] as number) - high) / 4;
       out[at] = (out[at] as number) + Math.imul(factor, breakTie(table, first, rng) - first);
     }
   }
