@@ -93,7 +93,10 @@ export class NoiseKernel {
     this.#code = code;
   }
 
-  /** The vector in memory, which {@link draw} adds to in place; valid until the next one is asked for. Content unspecified. */
+  /**
+   * The vector in memory, which {@link draw} adds to in place; valid until the next one is asked for, or a draw is made into
+   * any other vector. Content unspecified.
+   */
   vector(length: number): Int32Array {
     const missing = VECTOR + 4 * (length + UNROLLED) - this.#memory.buffer.byteLength;
     if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE_BYTES));
