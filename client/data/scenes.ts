@@ -113,7 +113,7 @@ function drawWorld(rng: Rng, site: number): World {
   // A hint and no more: a part of every colour is chance.
   const colour = (kind: number): Vector => {
     const [chance, hint] = [any(0.1, 1), HINTS[kind]];
-    return [0, 1, 2].map((c) => 0.4 * chance[c] + 0.6 * hint[c]) as unknown as Vector;
+    return [0, 1, 2].map((c) => 0.25 * chance[c] + 0.75 * hint[c]) as unknown as Vector;
   };
   const solids: Solid[] = [plane([0, 1, 0], 0, any(0.6, 0.8)), plane([0, 0, -1], -WALL_Z, any(0.75, 0.95))];
   const standing: { readonly x: number; readonly z: number; readonly reach: number }[] = [];

@@ -48,8 +48,8 @@ const DEMO: Hyper = {
   weighting: 'dwa', // or equal: then there is no channel of losses
   temperature: 2,
   'image-size': 24, // a multiple of 4
-  'train-scenes': 72, // of all sites together
-  'test-scenes': 240,
+  'train-scenes': 30, // of all sites together
+  'test-scenes': 120,
   sites: 6,
   'width-0': 8,
   'width-1': 16,
@@ -98,11 +98,12 @@ export const mtan = defineWorkload<MtanData>({
       demo: {
         clients: 6,
         cohort: 6,
-        rounds: 30,
+        rounds: 24,
         partition: 'natural',
+        strategy: 'fedavgm:momentum=0.5',
         training: {
-          localEpochs: 4,
-          batchSize: 4,
+          localSteps: 10,
+          batchSize: 5,
           clientLr: 0.1,
           momentum: 0.9,
           gradientClipNorm: 1,
