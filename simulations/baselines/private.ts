@@ -8,6 +8,9 @@ import type { RunSpec } from '../../shared/round.js';
 import { type Config, checkConfig, resolve } from '../config.js';
 import type { Baseline } from './input.js';
 
+/** A tight bound: noise grows with it, and the few clients of a small federation have no crowd that averages noise out. */
+const DEFAULT = { privacy: 'distributed', 'clipping-bound': 0.1 } as const;
+
 export const privateFederation: Baseline = async ({ runPrivate, onProgress }) => {
   if (runPrivate === undefined) return {};
   const { status, reason, final, rounds, privacy } = await runPrivate();
@@ -25,7 +28,7 @@ export function privateSpecOf(
   const { name, maskedMetrics, scales } = workload.manifest;
   if (config.privacy !== 'none') return { why: 'the run itself is' };
   if (maskedMetrics === undefined) return { why: `${name} does not declare maskedMetrics` };
-  const how = scales[config.scale].private ?? { privacy: 'distributed' };
+  const how = scales[config.scale].private ?? DEFAULT;
   try {
     const hidden = { ...config, ...how, 'secure-aggregation': true, baselines: 'none' };
     return { spec: resolve(checkConfig(hidden, `private row of ${name}`), workload).spec };
