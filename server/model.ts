@@ -8,7 +8,7 @@ import { sha256Of } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
 import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
-import { firstNonFinite, type Layout, layoutOf, type Params, sizeOf } from '../shared/params.js';
+import { firstNonFinite, type Layout, type LayoutEntry, layoutOf, type Params, sizeOf } from '../shared/params.js';
 import type { ModelStore } from './journal/models.js';
 import type { Strategy, StrategyState } from './strategies/strategy.js';
 
@@ -66,6 +66,7 @@ export function nextModel(
 ): Pick<GlobalModel, 'params' | 'strategyState'> {
   const { layout } = model.params;
   const update = new Float32Array(sizeOf(layout));
+  const moved = new Set<LayoutEntry>();
   const replaced: [number, Float32Array][] = [];
   for (const { name, offset, size } of mean.layout) {
     const values = mean.values.subarray(offset, offset + size);
@@ -73,10 +74,15 @@ export function nextModel(
     const isUpdate = channel === UPDATE_CHANNEL;
     const target = layout.find((entry) => entry.name === (isUpdate ? rest.join('/') : name));
     if (target === undefined) throw new FlError('internal', `channel tensor "${name}" has no tensor in the model`);
-    if (isUpdate) update.set(values, target.offset);
-    else replaced.push([target.offset, values]);
+    if (isUpdate) {
+      update.set(values, target.offset);
+      moved.add(target);
+    } else replaced.push([target.offset, values]);
   }
   const [values, strategyState] = strategy.apply(model.params.values, update, model.strategyState, round);
+  // momentum and moments of earlier rounds would move tensors that the phase freezes, or that nobody holds
+  const still = layout.filter((entry) => !moved.has(entry));
+  for (const { offset, size } of still) values.set(model.params.values.subarray(offset, offset + size), offset);
   for (const [offset, tensor] of replaced) values.set(tensor, offset);
   const bad = firstNonFinite(values);
   if (bad >= 0) throw new FlError('aborted', `round ${round}: the new model is not finite at element ${bad}`);

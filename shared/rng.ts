@@ -8,12 +8,16 @@
 import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
 const BLOCK_BYTES = 16_384;
+/** Encrypted, they are the keystream. */
+const ZEROS = new Uint8Array(BLOCK_BYTES);
 
 export interface Rng {
   /** A generator independent of this one and of every other label; does not advance this one. */
   split(label: string): Rng;
   /** `length` uniform bytes, a fresh array that the caller owns. */
   bytes(length: number): Uint8Array;
+  /** Overwrites `out` with the bytes that `bytes(out.length)` would return. */
+  fill(out: Uint8Array): void;
   /** Uniform in [0, 2^32). */
   u32(): number;
   /** Uniform in [0, 1) with 53 random bits. */
@@ -68,21 +72,25 @@ class KeystreamRng implements Rng {
   /** The first block is small: most generators of a simulation draw a few numbers and are dropped. */
   #refill(): void {
     const sizeBytes = this.#block.length === 0 ? 512 : BLOCK_BYTES;
-    this.#block = this.#cipher.update(new Uint8Array(sizeBytes));
+    this.#block = this.#cipher.update(ZEROS.subarray(0, sizeBytes));
     this.#words = new DataView(this.#block.buffer, this.#block.byteOffset, this.#block.byteLength);
     this.#position = 0;
   }
 
   bytes(length: number): Uint8Array {
     const out = new Uint8Array(length);
-    for (let filled = 0; filled < length; ) {
+    this.fill(out);
+    return out;
+  }
+
+  fill(out: Uint8Array): void {
+    for (let filled = 0; filled < out.length; ) {
       if (this.#position >= this.#block.length) this.#refill();
-      const part = this.#block.subarray(this.#position, this.#position + length - filled);
+      const part = this.#block.subarray(this.#position, this.#position + out.length - filled);
       out.set(part, filled);
       filled += part.length;
       this.#position += part.length;
     }
-    return out;
   }
 
   u32(): number {

@@ -96,6 +96,23 @@ export function pickImages(set: ImageSet, indices: Int32Array): ImageSet {
   return { ...set, count: indices.length, pixels, labels };
 }
 
+/**
+ * The images with `factor` x `factor` pixels made one, their mean rounded to a byte: a copy.
+ * @throws FlError invalid-argument unless the sides are multiples of `factor`
+ */
+export function shrinkImages(set: ImageSet, factor: number): ImageSet {
+  if (set.height % factor !== 0 || set.width % factor !== 0) {
+    throw invalidArgument('factor', `a divisor of ${set.height} and ${set.width}`, factor);
+  }
+  const [height, width] = [set.height / factor, set.width / factor];
+  const sums = new Float64Array(set.count * height * width);
+  for (let i = 0; i < set.pixels.length; i++) {
+    const line = Math.floor(i / set.width); // over all images, whose heights are whole blocks
+    sums[Math.floor(line / factor) * width + Math.floor((i % set.width) / factor)] += set.pixels[i];
+  }
+  return { ...set, height, width, pixels: Uint8Array.from(sums, (sum) => Math.round(sum / factor ** 2)) };
+}
+
 /** Digits of our own bitmap font at a random place, in a random ink, over noise: learnable in a second. */
 function drawnDigits({ trainExamples, testExamples, drawnSize, rng }: ImageRequest): ImageData {
   if (drawnSize < GLYPH_HEIGHT + 2) throw invalidArgument('hyper.image-size', `>= ${GLYPH_HEIGHT + 2}`, drawnSize);

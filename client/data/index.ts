@@ -46,6 +46,11 @@ export function findData(name: string, options: DataOptions = {}): string {
   return folder;
 }
 
+/** Whether {@link findData} would find the set. */
+export function hasData(name: string, options: DataOptions = {}): boolean {
+  return locate(dataSet(name, options), options) !== undefined;
+}
+
 /** One entry for each set. `verify` reads every file and compares its hash; otherwise only presence is looked at. */
 export async function dataStatus(options: DataOptions & { verify?: boolean } = {}): Promise<DataStatus[]> {
   const out: DataStatus[] = [];

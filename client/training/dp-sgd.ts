@@ -87,11 +87,12 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
   const state = startState(plan, training);
   try {
     const clipping = { bound: input.privacy.clippingBound };
+    const [total, mean] = [new Float64Array(plan.start.length), new Float32Array(plan.start.length)]; // of each step anew
     const method = await chooseMethod(input, plan, state, clipping);
     for (let step = 1; step <= steps; step++) {
       const lot = lotOf(input, rng.split(`lot/${step}`));
-      const sum = await sumOverLot(input, plan, state, { clipping, method, lot });
-      const gradient = noisyMean(sum, noise, noise.samplingRate * shard.train.length, rng.split(`noise/${step}`));
+      const sum = await sumOverLot(input, plan, state, { clipping, method, lot, total });
+      const gradient = noisyMean(sum, noise, noise.samplingRate * shard.train.length, rng.split(`noise/${step}`), mean);
       descend(input, plan, state, { gradient, learningRate });
       input.onProgress?.(step, steps);
     }

@@ -57,10 +57,11 @@ async function measure(
   const drawn = drawNetwork(tf, network, batchSize);
   const size = drawn.params.reduce((sum, param) => sum + param.size, 0);
   const noise = noiseFor(size);
+  const [total, mean] = [new Float64Array(size), new Float32Array(size)];
   const steps = [
     () => plainStep(network, drawn),
     () => clippedStep(network, drawn),
-    () => privateStep(network, drawn, noise),
+    () => privateStep(network, drawn, noise, { total, mean }),
   ];
   const times: number[][] = steps.map(() => []);
   for (let run = -2; run < repeats; run++) {
@@ -101,16 +102,20 @@ function noiseFor(dimension: number): LatticeNoise {
   return { plan, table: roundedGaussianNoise(plan.latticeStdDev) };
 }
 
-async function privateStep(network: Network, drawn: DrawnNetwork, noise: LatticeNoise): Promise<tf.Tensor[]> {
+async function privateStep(
+  network: Network,
+  drawn: DrawnNetwork,
+  noise: LatticeNoise,
+  { total, mean }: { total: Float64Array; mean: Float32Array },
+): Promise<tf.Tensor[]> {
   const sums = tf.tidy(() => clipped(network, drawn));
-  const total = new Float64Array(drawn.params.reduce((sum, param) => sum + param.size, 0));
   let offset = 0;
   for (const values of await Promise.all(sums.map((sum) => sum.data<'float32'>()))) {
     total.set(values, offset);
     offset += values.length;
   }
   tf.dispose(sums);
-  const mean = noisyMean(total, noise, drawn.x.shape[0], rngFromSeed(1));
+  noisyMean(total, noise, drawn.x.shape[0], rngFromSeed(1), mean);
   return tf.tidy(() => {
     let at = 0;
     return drawn.params.map((param) => {

@@ -15,14 +15,17 @@ export interface LotInput<Data> extends LocalSgdInput<Data> {
   readonly onSlow?: (reason: string) => void;
 }
 
-/** Σ over `lot` (positions in the split) of clipped gradients, in the plan's layout. An empty lot sums to zero. */
+/**
+ * Σ over `lot` (positions in the split) of clipped gradients, in the plan's layout, into `total`, which is returned. An
+ * empty lot sums to zero.
+ */
 export async function sumOverLot<Data>(
   input: LotInput<Data>,
   plan: Plan,
   state: State,
-  { lot, method, clipping }: { lot: Int32Array; method: Method; clipping: Clipping },
+  { lot, method, clipping, total }: { lot: Int32Array; method: Method; clipping: Clipping; total: Float64Array },
 ): Promise<Float64Array> {
-  const total = new Float64Array(plan.start.length);
+  if (lot.length === 0) total.fill(0);
   const { batchSize } = input.training;
   for (let from = 0; from < lot.length; from += batchSize) {
     throwIfCancelled(input.signal);
@@ -32,7 +35,11 @@ export async function sumOverLot<Data>(
     if (typeof part === 'string' || firstNonFinite(part.norms) >= 0) {
       part = await clippedSum(input, plan, state, { examples: chunk, method: 'loop', clipping });
     }
-    for (const [i, { offset }] of plan.layout.entries()) add(total, offset, (part as HostSum).sums[i]);
+    for (const [i, { offset }] of plan.layout.entries()) {
+      const sum = (part as HostSum).sums[i];
+      if (from === 0) total.set(sum, offset);
+      else add(total, offset, sum);
+    }
     await setImmediate(); // the client answers its coordinator between chunks
   }
   return total;

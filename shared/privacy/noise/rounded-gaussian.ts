@@ -10,6 +10,7 @@
  */
 import { invalidArgument } from '../../errors.js';
 import type { Rng } from '../../rng.js';
+import { noiseKernel } from './kernel.js';
 import { rationalFromNumber } from './rational.js';
 import {
   discreteGaussianTable,
@@ -106,11 +107,9 @@ export function roundedGaussianNoise(noiseStdDev: number): NoiseTable {
   const fineStdDev = FINE_OVER_STEP * step;
   const coarse = discreteGaussianTable(Math.sqrt(noiseStdDev ** 2 - fineStdDev ** 2) / step);
   const fine = roundedGaussianTable(fineStdDev);
-  const addTo: NoiseTable['addTo'] = (out, rng) => {
-    const part = new Int32Array(out.length);
-    coarse.fill(part, rng);
-    for (let i = 0; i < part.length; i++) out[i] = (out[i] as number) + step * (part[i] as number);
-    fine.addTo(out, rng);
+  const addTo: NoiseTable['addTo'] = (out, rng, factor = 1) => {
+    coarse.addTo(out, rng, factor * step);
+    fine.addTo(out, rng, factor);
   };
   return {
     statisticalError: coarse.statisticalError + fine.statisticalError + 2 ** -160,
@@ -168,16 +167,32 @@ export interface LatticeNoise {
 
 /**
  * Puts `sum` on the plan's lattice, adds noise and divides by `divisor`, which must not depend on the data beyond what is
- * public. A new vector.
+ * public. Overwrites and returns `out`, by default a new vector.
  */
-export function noisyMean(sum: Float64Array, { plan, table }: LatticeNoise, divisor: number, rng: Rng): Float32Array {
-  const noise = new Int32Array(sum.length);
+export function noisyMean(
+  sum: Float64Array,
+  { plan: { granularity }, table }: LatticeNoise,
+  divisor: number,
+  rng: Rng,
+  out: Float32Array = new Float32Array(sum.length),
+): Float32Array {
+  const kernel = noiseKernel(sum.length);
+  const noise = kernel?.vector(sum.length) ?? new Int32Array(sum.length);
   table.fill(noise, rng);
-  const { granularity } = plan;
-  const out = new Float32Array(sum.length);
-  for (let i = 0; i < out.length; i++) {
+  if (kernel === undefined) plainMean(sum, noise, { granularity, divisor, out });
+  else kernel.mean(sum, noise, { granularity, divisor, out });
+  noise.fill(0); // a kept vector must not tell the noise
+  return out;
+}
+
+/** ((nearest lattice point + noise) · granularity) / divisor into `out`: the reference of the kernel's `mean`. */
+export function plainMean(
+  sum: Float64Array,
+  noise: Int32Array,
+  { granularity, divisor, out }: { granularity: number; divisor: number; out: Float32Array },
+): void {
+  for (let i = 0; i < sum.length; i++) {
     const point = Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number);
     out[i] = (point * granularity) / divisor;
   }
-  return out;
 }

@@ -7,6 +7,8 @@
  */
 import { invalidArgument } from '../../errors.js';
 import type { Rng } from '../../rng.js';
+import { thresholdsOf } from './draw.js';
+import { fastestDraw } from './kernel.js';
 import { rationalFromNumber } from './rational.js';
 
 export interface NoiseTable {
@@ -15,17 +17,13 @@ export interface NoiseTable {
   readonly variance: number;
   /** Overwrites `out` with independent draws. */
   fill(out: Int32Array, rng: Rng): void;
-  /** Adds independent draws to `out`, wrapping modulo 2^32 as the ring of secure aggregation does. */
-  addTo(out: Int32Array, rng: Rng): void;
+  /** Adds `factor` (1) times independent draws to `out`, wrapping modulo 2^32 as the ring of secure aggregation does. */
+  addTo(out: Int32Array, rng: Rng, factor?: number): void;
 }
 
 /** Fixed-point bits: products of 2^20 factors keep 2^-220. */
 export const PRECISION = 256n;
 export const ONE = 1n << PRECISION;
-/** Random words are taken from the generator this many at a time. */
-const BLOCK_WORDS = 4096;
-/** A guide of 256 KiB stays in a second-level cache. */
-const MAX_GUIDE_BITS = 16;
 /** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
 export const MAX_STD_DEV = 65_536;
 /** ln 2^98: what lies beyond this many nats weighs less than one threshold's rounding. */
@@ -100,8 +98,7 @@ export function tableFromHalf(half: readonly bigint[], variance: number): NoiseT
     high[i] = Number(threshold >> 64n);
     low[i] = threshold & 0xffff_ffff_ffff_ffffn;
   }
-  const guideBits = Math.min(MAX_GUIDE_BITS, Math.ceil(Math.log2(size)));
-  const draw = drawFrom({ high, low, guide: guideOf(high, guideBits), guideBits }, reach);
+  const draw = fastestDraw(thresholdsOf(high, low, reach));
   return {
     // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
     // plus the cut tails (2^-97 at most) and the last threshold's -1
@@ -109,79 +106,10 @@ export function tableFromHalf(half: readonly bigint[], variance: number): NoiseT
     variance,
     fill(out, rng) {
       out.fill(0);
-      draw(out, rng);
+      draw(out, rng, 1);
     },
-    addTo: draw,
+    addTo: (out, rng, factor = 1) => draw(out, rng, factor),
   };
-}
-
-/** For each prefix of `bits` bits the first entry whose threshold is not below all words with that prefix; then the last entry. */
-function guideOf(high: Uint32Array, bits: number): Uint32Array {
-  const guide = new Uint32Array((1 << bits) + 1);
-  let entry = 0;
-  for (let prefix = 0; prefix < 1 << bits; prefix++) {
-    const smallest = prefix * 2 ** (32 - bits);
-    while ((high[entry] as number) < smallest) entry++;
-    guide[prefix] = entry;
-  }
-  guide[1 << bits] = high.length - 1;
-  return guide;
-}
-
-interface Thresholds {
-  readonly high: Uint32Array;
-  readonly low: BigUint64Array;
-  readonly guide: Uint32Array;
-  readonly guideBits: number;
-}
-
-/**
- * Adds to each element of `out` (first i with random word < threshold[i]) − reach. Where the guide leads is mostly the entry
- * or the one before it, which a comparison without a jump tells: a jump would be mispredicted too often.
- */
-function drawFrom(table: Thresholds, reach: number): (out: Int32Array, rng: Rng) => void {
-  const { guide, guideBits } = table;
-  const shift = 32 - guideBits;
-  const high = Int32Array.from(table.high, (threshold) => threshold ^ SIGN); // signed numbers in the same order compare faster
-  return (out, rng) => {
-    for (let from = 0; from < out.length; from += BLOCK_WORDS) {
-      const words = new Int32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, out.length - from)).buffer);
-      for (let k = 0; k < words.length; k++) {
-        const bits = words[k] as number;
-        const word = bits ^ SIGN;
-        const prefix = bits >>> shift;
-        let i = guide[prefix] as number;
-        i += (((high[i] as number) < word) as unknown as number) | 0; // `Number()` and `? 1 : 0` compile to jumps
-        if ((high[i] as number) <= word) {
-          if ((high[i] as number) < word) i = firstNotBelow(high, word, i, guide[prefix + 1] as number);
-          if (high[i] === word) i = breakTie(table, bits >>> 0, i, rng);
-        }
-        out[from + k] = (out[from + k] as number) + i - reach;
-      }
-    }
-  };
-}
-
-const SIGN = 0x80000000 | 0;
-
-/** The first entry in start .. end that is not below the word; that of `end` is not. */
-function firstNotBelow(high: Int32Array, word: number, start: number, end: number): number {
-  let [low, top] = [start, end];
-  while (low < top) {
-    const middle = (low + top) >>> 1;
-    if ((high[middle] as number) < word) low = middle + 1;
-    else top = middle;
-  }
-  return low;
-}
-
-/** The other 64 bits of the random word are drawn only if the high ones are those of a threshold. */
-function breakTie({ high, low }: Thresholds, word: number, first: number, rng: Rng): number {
-  const last = high.length - 1;
-  const rest = (BigInt(rng.u32()) << 32n) | BigInt(rng.u32());
-  let i = first;
-  while (i < last && high[i] === word && (low[i] as bigint) <= rest) i++;
-  return i;
 }
 
 /** e^(-numerator/denominator) in fixed point, for an argument in [0, 64]; Taylor on the argument halved to below 2^-8. */

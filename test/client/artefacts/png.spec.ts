@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { crc32, inflateSync } from 'node:zlib';
+import { attentionPicture } from '../../../client/artefacts/attention.js';
 import { Canvas } from '../../../client/artefacts/canvas.js';
 import { confusionPicture } from '../../../client/artefacts/confusion.js';
+import { curvesPicture } from '../../../client/artefacts/curves.js';
 import { galleryPicture } from '../../../client/artefacts/gallery.js';
 import { encodePng } from '../../../client/artefacts/png.js';
 
@@ -81,5 +83,24 @@ describe('pictures', () => {
     const { width, height } = decode(confusionPicture([3, 1, 0, 0], ['t-shirt', 'pullover'], 'half'));
     assert.ok(width > 100 && height > 100);
     assert.ok(decode(galleryPicture('none', [], { height: 2, width: 2, columns: 3, scale: 4 })).width > 0);
+  });
+
+  it('show attention: the darker, the more weight, and nothing of what lies ahead', () => {
+    const { pixel } = decode(
+      attentionPicture('a', 'ab', [{ name: 'head', weights: Float32Array.of(1, 0, 0.25, 0.75) }], 1),
+    );
+    // cells of 9 from (38, 100); a weight of 1/4 is half the way from white to the full colour
+    assert.deepEqual(pixel(40, 102), [29, 78, 216]);
+    assert.deepEqual(pixel(49, 102), [243, 244, 246]);
+    assert.deepEqual(pixel(40, 111), [142, 167, 236]);
+  });
+
+  it('show curves where their values are, and none at all', () => {
+    const { pixel } = decode(curvesPicture('a', 'steps', [{ name: 'one', shares: [0.5, 1] }]));
+    // shares 0 to 1 lie between y = 374 and 74; step 0 is x = 84, step 1 is 90 further
+    assert.deepEqual(pixel(84, 224), [29, 78, 216]);
+    assert.deepEqual(pixel(174, 74), [29, 78, 216]);
+    assert.deepEqual(pixel(129, 149), [29, 78, 216]);
+    assert.ok(decode(curvesPicture('none', 'steps', [])).width > 0);
   });
 });

@@ -1,23 +1,23 @@
 /**
- * A small assembler from a readable listing to WebAssembly bytes, so that the SIMD kernel is source in this repository
- * and needs no tool at install. It knows flat instructions (the text format's names, one per line), the few opcodes that
- * the kernel uses, and modules that import one memory and export functions.
+ * A small assembler from a readable listing to WebAssembly bytes, so that kernels are source in this repository and need
+ * no tool at install. It knows flat instructions (the text format's names, one per line), the few opcodes that the kernels
+ * use, and modules that import one memory and export functions.
  *
  * ```
  * func name p:i32 q:f32 -> i32      parameters and an optional result
  *   local i:i32 v:v128
  *   loop $again                     block, loop and if carry an optional label; br and br_if name it
- *     local.get $i                  memory instructions take an optional byte offset
+ *     local.get $i                  memory instructions take an optional byte offset; those of one lane, offset and lane
  * end                               closes the function
  * ```
  * Encoding: WebAssembly Core Specification 2.0, chapter 5 (binary format), https://www.w3.org/TR/wasm-core-2/.
  */
 
-const TYPES: Record<string, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
+const TYPES: Record<string, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 
-type Operand = 'none' | 'local' | 'i32' | 'f32' | 'label' | 'block' | 'memory';
+type Operand = 'none' | 'local' | 'i32' | 'f32' | 'f64' | 'label' | 'block' | 'memory' | 'lane';
 
-/** Opcode bytes and what follows; `fd` opcodes are the SIMD ones (chapter 5.4.8). `memory` also fixes the alignment. */
+/** Opcode bytes and what follows; `fd` opcodes are the SIMD ones (chapter 5.4.8). `memory` and `lane` also fix the alignment. */
 const OPCODES: Record<string, readonly [code: readonly number[], operand: Operand, alignLog2?: number]> = {
   block: [[0x02], 'block'],
   loop: [[0x03], 'block'],
@@ -29,11 +29,16 @@ const OPCODES: Record<string, readonly [code: readonly number[], operand: Operan
   'local.get': [[0x20], 'local'],
   'local.set': [[0x21], 'local'],
   'local.tee': [[0x22], 'local'],
+  'i32.load': [[0x28], 'memory', 2],
+  'i32.store': [[0x36], 'memory', 2],
   'i32.const': [[0x41], 'i32'],
   'f32.const': [[0x43], 'f32'],
+  'f64.const': [[0x44], 'f64'],
   'i32.eqz': [[0x45], 'none'],
+  'i32.eq': [[0x46], 'none'],
   'i32.lt_u': [[0x49], 'none'],
   'i32.gt_u': [[0x4b], 'none'],
+  'i32.le_u': [[0x4d], 'none'],
   'i32.clz': [[0x67], 'none'],
   'i32.add': [[0x6a], 'none'],
   'i32.sub': [[0x6b], 'none'],
@@ -47,13 +52,18 @@ const OPCODES: Record<string, readonly [code: readonly number[], operand: Operan
   'i16x8.splat': [[0xfd, 0x10], 'none'],
   'i32x4.splat': [[0xfd, 0x11], 'none'],
   'f32x4.splat': [[0xfd, 0x13], 'none'],
+  'f64x2.splat': [[0xfd, 0x14], 'none'],
   'f32x4.ne': [[0xfd, 0x42], 'none'],
   'f32x4.lt': [[0xfd, 0x43], 'none'],
   'v128.and': [[0xfd, 0x4e], 'none'],
   'v128.or': [[0xfd, 0x50], 'none'],
   'v128.xor': [[0xfd, 0x51], 'none'],
   'v128.any_true': [[0xfd, 0x53], 'none'],
+  'v128.store64_lane': [[0xfd, 0x5b], 'lane', 3],
+  'v128.load64_zero': [[0xfd, 0x5d], 'memory', 3],
+  'f32x4.demote_f64x2_zero': [[0xfd, 0x5e], 'none'],
   'f32x4.floor': [[0xfd, 0x68], 'none'],
+  'f64x2.floor': [[0xfd, 0x75], 'none'],
   'i16x8.shl': [[0xfd, 0x8b, 0x01], 'none'],
   'i16x8.shr_s': [[0xfd, 0x8c, 0x01], 'none'],
   'i32x4.shr_u': [[0xfd, 0xad, 0x01], 'none'],
@@ -64,8 +74,12 @@ const OPCODES: Record<string, readonly [code: readonly number[], operand: Operan
   'f32x4.mul': [[0xfd, 0xe6, 0x01], 'none'],
   'f32x4.pmin': [[0xfd, 0xea, 0x01], 'none'],
   'f32x4.pmax': [[0xfd, 0xeb, 0x01], 'none'],
+  'f64x2.add': [[0xfd, 0xf0, 0x01], 'none'],
+  'f64x2.mul': [[0xfd, 0xf2, 0x01], 'none'],
+  'f64x2.div': [[0xfd, 0xf3, 0x01], 'none'],
   'i32x4.trunc_sat_f32x4_s': [[0xfd, 0xf8, 0x01], 'none'],
   'f32x4.convert_i32x4_u': [[0xfd, 0xfb, 0x01], 'none'],
+  'f64x2.convert_low_i32x4_s': [[0xfd, 0xfe, 0x01], 'none'],
 };
 
 interface Func {
@@ -122,7 +136,7 @@ function declareLocals(func: Func, tokens: readonly string[]): void {
 }
 
 /** Appends one instruction; true when it closed the function. */
-function instruction(func: Func, [op, argument]: readonly string[]): boolean {
+function instruction(func: Func, [op, argument, lane]: readonly string[]): boolean {
   const entry = OPCODES[op!];
   if (entry === undefined) throw new SyntaxError(`unknown instruction ${op}`);
   const [code, operand, alignLog2 = 0] = entry;
@@ -139,6 +153,9 @@ function instruction(func: Func, [op, argument]: readonly string[]): boolean {
     case 'f32':
       func.code.push(...new Uint8Array(Float32Array.of(Number(argument)).buffer));
       break;
+    case 'f64':
+      func.code.push(...new Uint8Array(Float64Array.of(Number(argument)).buffer));
+      break;
     case 'label':
       func.code.push(...unsigned(func.labels.length - 1 - indexOf(func.labels.lastIndexOf(argument))));
       break;
@@ -148,6 +165,9 @@ function instruction(func: Func, [op, argument]: readonly string[]): boolean {
       break;
     case 'memory':
       func.code.push(alignLog2, ...unsigned(Number(argument ?? 0)));
+      break;
+    case 'lane':
+      func.code.push(alignLog2, ...unsigned(Number(argument)), Number(lane));
       break;
   }
   if (op === 'end') func.labels.pop();
