@@ -30,7 +30,7 @@ export function taskLoss(task: Task, output: tf.Tensor4D, { classes, depth, norm
     case 'depth':
       return perImage(tf.abs(tf.sub(output, depth)));
     case 'normals':
-      return perImage(tf.sub(1, tf.sum(tf.mul(unit(output), normals), 3, true)));
+      return perImage(tf.sum(tf.squaredDifference(unit(output), normals), 3, true)); // 2 (1 - cosine)
   }
 }
 

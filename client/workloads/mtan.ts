@@ -8,8 +8,8 @@
  *
  *     lambda_k(t) = K exp(w_k / T) / sum_i exp(w_i / T)     w_k = L_k(t - 1) / L_k(t - 2), 1 in the first two rounds
  *
- * Losses of an example (section 3.4): cross-entropy over pixels; mean |depth error|; 1 - mean cosine of the normals. Of
- * tasks that its site does not own there are none.
+ * Losses of an example (section 3.4): cross-entropy over pixels; mean |depth error|; mean squared distance of unit normals,
+ * which is 2 (1 - cosine). Of tasks that its site does not own there are none.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
@@ -98,7 +98,7 @@ export const mtan = defineWorkload<MtanData>({
       demo: {
         clients: 6,
         cohort: 6,
-        rounds: 24,
+        rounds: 36,
         partition: 'natural',
         strategy: 'fedavgm:momentum=0.5',
         training: {
