@@ -16,6 +16,9 @@ import { findData } from './index.js';
 /** Line feed, then ' ' to '~'. */
 export const ALPHABET = `\n${String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i))}`;
 
+const CODES: ReadonlyMap<string, number> = new Map(Array.from(ALPHABET, (character, code) => [character, code]));
+const UNKNOWN = ALPHABET.indexOf('?');
+
 export interface TextSplit {
   readonly count: number;
   /** Of each window, in `codes`. */
@@ -73,11 +76,9 @@ export function encodeText(text: string): Uint8Array {
     .replace(/[‐-―]/g, '-')
     .normalize('NFD')
     .replace(/\p{M}/gu, '');
-  const unknown = ALPHABET.indexOf('?');
-  return Uint8Array.from(Array.from(plain), (character) => {
-    const code = ALPHABET.indexOf(character);
-    return code < 0 ? unknown : code;
-  });
+  const codes: number[] = [];
+  for (const character of plain) codes.push(CODES.get(character) ?? UNKNOWN);
+  return Uint8Array.from(codes);
 }
 
 export function decodeText(codes: ArrayLike<number>): string {
