@@ -1,11 +1,11 @@
 /** What a run is doing, in a line for people. */
-import { eligible, type RunState } from './round-state.js';
+import { type RunState, willing } from './round-state.js';
 
 export function describeActivity(state: RunState): string {
   const { stage, spec } = state;
   switch (stage.kind) {
     case 'waiting':
-      return `waiting for clients: ${eligible(state).length} of ${spec.minClients}`;
+      return `waiting for clients: ${willing(state).length} of ${spec.minClients}`;
     case 'training':
     case 'evaluating': {
       const { names, counts } = stage.cohort;

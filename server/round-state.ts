@@ -313,10 +313,15 @@ export function openingOf({ run, spec, round, attempt }: RunState, kind: TaskKin
   return { kind: 'open-secure', task: { run, kind, round, attempt }, cohort: cohort.names };
 }
 
-/** Who may be drawn: connected, not of a site that has refused this run, and not again too soon for its privacy. */
-export function eligible({ online, refused, spending, round }: RunState): readonly string[] {
-  const willing = online.filter((name) => positionOf(refused, name) < 0);
-  return spending === undefined ? willing : willing.filter((name) => isRested(spending, name, round));
+/** Who is there for this run: connected, and not of a site that has refused it. */
+export function willing({ online, refused }: RunState): readonly string[] {
+  return online.filter((name) => positionOf(refused, name) < 0);
+}
+
+/** Who of them may be drawn: not again too soon for their privacy. */
+export function eligible(state: RunState): readonly string[] {
+  const { spending, round } = state;
+  return spending === undefined ? willing(state) : willing(state).filter((name) => isRested(spending, name, round));
 }
 
 /** Names a wait; a timer of an older wait has another name and is ignored. */

@@ -48,6 +48,7 @@ import {
   type StageOf,
   timerId,
   waitMs,
+  willing,
   withMember,
 } from './round-state.js';
 import { sampleUniform } from './samplers.js';
@@ -109,10 +110,13 @@ function proceed(state: RunState, atMs: number, out: Effect[]): RunState {
     return state.online.length >= state.spec.minClients ? startEvaluation(state, state.stage, atMs, out) : state;
   }
   if (state.stage.kind !== 'waiting') return state;
-  const candidates = eligible(state);
-  if (candidates.length >= state.spec.minClients) return startTraining(state, candidates, atMs, out);
   const { round, spec } = state;
-  out.push({ kind: 'emit', event: { kind: 'waiting', atMs, round, online: candidates.length, need: spec.minClients } });
+  const candidates = eligible(state);
+  const online = willing(state).length;
+  if (online >= spec.minClients && candidates.length >= spec.minSurvivors) {
+    return startTraining(state, candidates, atMs, out);
+  }
+  out.push({ kind: 'emit', event: { kind: 'waiting', atMs, round, online, need: spec.minClients } });
   return state;
 }
 

@@ -113,7 +113,7 @@ describe('the privacy of a run', () => {
   it('does not draw a client again before its rounds are far enough apart', () => {
     const spec = work();
     const tree = { ...spec, privacy: { ...spec.privacy!, tree: { separation: 2 } } };
-    const engine = { ...ENGINE, cohort: 2, minClients: 2, rounds: 4 };
+    const engine = { ...ENGINE, cohort: 2, minClients: 4, rounds: 4 };
     const state = initialState('r', engine, 'm0', spendingOf({ ...tree, rounds: 4 }));
     const [end, records] = playOn(...play(state, ...online('a', 'b', 'c', 'd')));
     assert.equal(end.status, 'completed');
