@@ -55,7 +55,7 @@ export const meta = defineWorkload<MetaData>({
         metric: 'test.accuracy',
         value: 0.954,
         source: 'Nichol et al. 2018, table 2: Reptile on Omniglot, 5-way 1-shot, not transductive',
-        note: '1,200 training characters and 100,000 outer steps; here 183 characters and 2,400 tasks',
+        note: 'quoted from memory; 1,200 training characters and 100,000 outer steps; here 183 characters and 2,400 tasks',
       },
     ],
     bars: [
