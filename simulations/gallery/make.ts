@@ -91,7 +91,8 @@ async function readRunDirectory(directory: string, workload: string): Promise<Re
     });
     return JSON.parse(file) as Content;
   };
-  const [report, facts] = await Promise.all([read<Report>('report.json'), read<RunFacts>('run.json')]);
+  const report = await read<Report>('report.json');
+  const facts = await read<RunFacts>('run.json');
   if (report.workload === workload) return { directory, report, facts };
   throw new FlError('invalid-argument', `${directory}: expected a run of ${workload}, got one of ${report.workload}`);
 }
