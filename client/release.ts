@@ -9,7 +9,7 @@
 import type { Contribution } from '../shared/channels.js';
 import { canonicalJson, sha256Hex } from '../shared/identity.js';
 import type { Spend } from '../shared/privacy/index.js';
-import { costOf } from '../shared/privacy-cost.js';
+import { costOf, roundSpend } from '../shared/privacy-cost.js';
 import { encodePrivately, isClientLevel } from '../shared/private-sum.js';
 import { type Rng, rngFromKey } from '../shared/rng.js';
 import type { RoundPlan } from '../shared/round.js';
@@ -46,7 +46,7 @@ export function released(plan: RoundPlan, contribution: Contribution, secret: Ui
 export function exampleCostOf({ work }: Pick<RoundPlan, 'work'>): Spend | undefined {
   const cost = costOf(work);
   if (cost === undefined) return undefined;
-  const { release, count } = cost.spend;
+  const { release, count } = roundSpend(cost);
   if (release.mechanism !== 'zcdp' || work.privacy!.mode === 'local') return { release, count };
   return { release: { mechanism: 'zcdp', rho: 4 * release.rho }, count };
 }

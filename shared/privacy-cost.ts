@@ -95,6 +95,17 @@ function spendsOf({ spend: { release, count }, tree }: PrivacyCost, rounds: numb
   ];
 }
 
+/**
+ * What one round costs at most, whatever rounds come before and after it: for whoever adds up and does not know how many
+ * there will be. Under a tree a round costs the more the more of a client's rounds share its nodes.
+ */
+export function roundSpend(cost: PrivacyCost): Spend {
+  if (cost.tree === undefined) return cost.spend;
+  const most = Math.ceil(cost.tree.rounds / cost.tree.separation);
+  const [{ release, count }] = spendsOf(cost, most);
+  return { release: { mechanism: 'zcdp', rho: rhoOf(release) / most }, count };
+}
+
 /** Whether a client may be charged for so many rounds; reaching the budget exactly is allowed. */
 export function isWithinBudget(cost: PrivacyCost, rounds: number): boolean {
   return cost.epsilonBudget === undefined || epsilonAfter(cost, rounds) <= cost.epsilonBudget;

@@ -7,7 +7,7 @@ import { ACCOUNT_FILE, openAccount } from '../../client/privacy-account.js';
 import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../client/release.js';
 import { updateChannel } from '../../shared/channels.js';
 import { identityFromSeed } from '../../shared/identity.js';
-import { composedEpsilon, decodeLedger } from '../../shared/privacy/index.js';
+import { composedEpsilon, decodeLedger, treeSpend } from '../../shared/privacy/index.js';
 import type { PrivacySpec, RoundPlan } from '../../shared/round.js';
 
 const MODEL = [{ name: 'w', shape: [3] }];
@@ -90,6 +90,18 @@ describe("a client's own account of privacy", () => {
     assert.ok('rho' in central && Math.abs(central.rho - 4 / 32) < 1e-9);
     const [local] = [exampleCostOf(plan(1, { ...CENTRAL, mode: 'local' }))!.release];
     assert.ok('rho' in local && Math.abs(local.rho - 4 / 32) < 1e-9);
+  });
+
+  it('charges rounds under a tree of noise at no less than the tree costs, however many they become', () => {
+    const tree: PrivacySpec = { ...CENTRAL, tree: { separation: 2 } };
+    const { work } = plan(1, tree);
+    const charged = exampleCostOf(plan(1, tree))!.release;
+    assert.ok('rho' in charged);
+    for (let rounds = 1; rounds <= Math.ceil(work.rounds / 2); rounds++) {
+      const participation = { most: rounds, separation: 2 };
+      const { release } = treeSpend({ steps: work.rounds, noiseMultiplier: CENTRAL.noiseMultiplier, participation });
+      assert.ok('rho' in release && rounds * charged.rho >= 4 * release.rho * (1 - 1e-9), `${rounds} rounds`);
+    }
   });
 
   it('lets a policy refuse what would cross its limit, or has too little noise', async () => {
