@@ -20,9 +20,6 @@ import { fileSecureStore } from './secure-store.js';
 import { fileStore } from './store.js';
 import { createTrainerPool } from './training/pool.js';
 
-/** Of a site whose policy names none. */
-const DEFAULT_DELTA = 1e-5;
-
 /** What `join` leaves in a client's directory, beside its key. */
 export interface Membership {
   readonly client: string;
@@ -109,7 +106,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const service = connectGrpc(membership.address);
   const signingSeed = await readFile(join(directory, 'identity.key'));
   const identity = identityFromSeed(signingSeed);
-  const account = await openAccount(directory, { identity, delta: policy.delta ?? DEFAULT_DELTA });
+  const account = await openAccount(directory, { identity, ...(policy.delta && { delta: policy.delta }) });
   const participant = await Participant.start({
     service,
     client: membership.client,

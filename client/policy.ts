@@ -80,9 +80,8 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
 
 function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
   const modes = policy['require-privacy'];
-  const mode = privacy?.mode ?? 'none';
-  if (modes?.includes(mode as (typeof modes)[number]) === false) {
-    return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${mode}`;
+  if (modes !== undefined && !modes.some((mode) => mode === privacy?.mode)) {
+    return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${privacy?.mode ?? 'none'}`;
   }
   return atLeast('min-noise-multiplier', policy['min-noise-multiplier'], privacy?.noiseMultiplier ?? 0);
 }

@@ -4,24 +4,27 @@
  *
  * The figure is the client's own, for one example of it, by Rényi accounting: it holds whatever coordinators say.
  */
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError, systemFiles } from '../shared/disk/files.js';
-import { FlError } from '../shared/errors.js';
+import { openLines } from '../shared/disk/lines.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
 import { type Identity, sha256Hex, verifySignature } from '../shared/identity.js';
 import {
   charge,
   encodeLedger,
+  epsilonOf,
   type Ledger,
   type LedgerTerms,
   type Spend,
+  spendsOf,
   verifyLedger,
-  wouldExceed,
 } from '../shared/privacy/index.js';
 import type { RoundPlan } from '../shared/round.js';
 import { exampleCostOf, releaseIdOf } from './release.js';
 
 export const ACCOUNT_FILE = 'privacy.jsonl';
+
+/** Of a site whose policy names none. */
+export const DEFAULT_DELTA = 1e-5;
 
 export interface PrivacyAccount {
   /** ε of one example of this client so far. */
@@ -34,62 +37,57 @@ export interface PrivacyAccount {
 }
 
 /**
- * Opens the account in `directory`; a last record that a crash cut short is cut off, for its release never left.
- * @throws FlError corrupt: a record is not what this client wrote
+ * Opens the account in `directory`, or begins it; a last record that a crash cut short is cut off, for its release never left.
+ * @param delta what the site's policy says; absent: as the account was begun, or {@link DEFAULT_DELTA}
+ * @throws FlError corrupt: a record is not what this client wrote; invalid-argument: it was begun at another delta
  */
 export async function openAccount(
   directory: string,
-  { identity, delta }: { readonly identity: Identity; readonly delta: number },
+  { identity, delta }: { readonly identity: Identity; readonly delta?: number },
 ): Promise<PrivacyAccount> {
   const path = join(directory, ACCOUNT_FILE);
-  const found = await systemFiles.read(path);
-  const content = found ?? new Uint8Array(0);
-  if (found === undefined) await begin(directory, path);
-  const whole = content.subarray(0, content.lastIndexOf(0x0a) + 1);
-  let ledger = readLedger(whole, identity, path);
-  const terms: LedgerTerms = { unit: 'example', delta: ledger.at(-1)?.entry.delta ?? delta, accountant: 'rdp' };
+  const lines = await openLines(path);
+  let ledger = readLedger(lines.content, identity, path);
+  const begun = ledger.at(-1)?.entry.delta;
+  if (delta !== undefined && begun !== undefined && delta !== begun) {
+    throw invalidArgument('delta', `${begun}, which ${path} was begun with`, delta);
+  }
+  const terms: LedgerTerms = { unit: 'example', delta: begun ?? delta ?? DEFAULT_DELTA, accountant: 'rdp' };
   const signer = { sha256: sha256Of, sign: (bytes: Uint8Array) => identity.sign(bytes) };
-  let sizeBytes = whole.length;
   let last: Promise<void> = Promise.resolve();
 
-  const isCharged = (id: string) => ledger.some(({ entry }) => entry.runId === id);
-
-  async function add(plan: RoundPlan, spend: Spend, id: string): Promise<void> {
-    if (isCharged(id)) return;
-    const { clippingBound, noiseMultiplier, mode } = plan.work.privacy!;
-    const bound = plan.clippingBound ?? clippingBound;
-    const next = charge(
-      ledger,
-      {
-        ...{ runId: id, round: plan.round, spends: [spend], clippingBound: bound },
-        noiseStdDev: noiseMultiplier * bound,
-        sampling: mode === 'example' ? 'poisson-secret' : 'all',
-        survivors: plan.work.secure?.survivorsMin ?? 1,
-      },
-      terms,
-      signer,
-    );
-    const line = encodeLedger(next.slice(-1));
-    await append(path, line, sizeBytes);
-    sizeBytes += line.length;
+  async function add(plan: RoundPlan, spend: Spend): Promise<void> {
+    const { clippingBound: first, noiseMultiplier, mode } = plan.work.privacy!;
+    const { round, clippingBound = first } = plan;
+    const release = {
+      ...{ runId: releaseIdOf(plan), round, spends: [spend], clippingBound },
+      noiseStdDev: noiseMultiplier * clippingBound,
+      sampling: mode === 'example' ? ('poisson-secret' as const) : ('all' as const),
+      survivors: plan.work.secure?.survivorsMin ?? 1,
+    };
+    const next = charge(ledger, release, terms, signer);
+    if (next === ledger) return; // charged before
+    await lines.append(encodeLedger(next.slice(-1)));
     ledger = next;
   }
 
+  const spent = () => ledger.at(-1)?.entry.epsilonAfter ?? 0;
   return {
     get epsilon() {
-      return ledger.at(-1)?.entry.epsilonAfter ?? 0;
+      return spent();
     },
     delta: terms.delta,
     epsilonAfter(plan) {
       const spend = exampleCostOf(plan);
       if (spend === undefined) return Number.POSITIVE_INFINITY;
-      const next = isCharged(releaseIdOf(plan)) ? [] : [spend];
-      return wouldExceed(ledger, next, { epsilon: 0 }, terms).epsilonAfter;
+      const id = releaseIdOf(plan);
+      const isCharged = ledger.some(({ entry }) => entry.runId === id);
+      return isCharged ? spent() : epsilonOf([...spendsOf(ledger), spend], terms);
     },
     charge(plan) {
       const spend = exampleCostOf(plan);
       if (spend === undefined) return Promise.resolve();
-      const charged = last.then(() => add(plan, spend, releaseIdOf(plan)));
+      const charged = last.then(() => add(plan, spend));
       last = charged.catch(() => undefined); // whoever asked is told
       return charged;
     },
@@ -105,26 +103,4 @@ function readLedger(bytes: Uint8Array, identity: Identity, path: string): Ledger
 
 function sha256Of(bytes: Uint8Array): Uint8Array {
   return Buffer.from(sha256Hex(bytes), 'hex');
-}
-
-/** The empty file, and its name in the directory. */
-async function begin(directory: string, path: string): Promise<void> {
-  await append(path, new Uint8Array(0), 0);
-  await systemFiles.syncDirectory(directory);
-}
-
-/** Overwrites what a crash may have left of a record. */
-async function append(path: string, line: Uint8Array, atBytes: number): Promise<void> {
-  try {
-    const file = await open(path, 'a+', 0o600);
-    try {
-      await file.truncate(atBytes);
-      await file.appendFile(line);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw diskError(path, error);
-  }
 }

@@ -104,6 +104,13 @@ describe("a client's own account of privacy", () => {
     }
   });
 
+  it('does not go on at another delta than it was begun with', async () => {
+    await (await open()).charge(plan(1));
+    const other = openAccount(directory, { identity, delta: 1e-6 });
+    await assert.rejects(other, /delta: expected 0\.00001, which .*privacy\.jsonl was begun with, got 0\.000001/);
+    assert.equal((await openAccount(directory, { identity })).delta, 1e-5);
+  });
+
   it('lets a policy refuse what would cross its limit, or has too little noise', async () => {
     const policy = parsePolicy(
       'max-epsilon: 1\nrequire-privacy: [example]\nmin-noise-multiplier: 1.5\n',
