@@ -17,6 +17,7 @@ import {
   createEnrolment,
   createKernel,
   dequantize,
+  factorsOf,
   nodeSuite,
   paramsFault,
   type SecaggDropReason,
@@ -187,10 +188,7 @@ export class SecureRound {
       const got = [weight, ...ownWeights].join(', ');
       return this.#listener.failed(`secure aggregation: the weights of ${count} clients add up to ${got}`);
     }
-    const own = ownWeights.values();
-    const weights = layout.map(({ weighs }) =>
-      weighs === 'own' ? own.next().value! : weighs === 'one' ? count : weight,
-    );
+    const weights = factorsOf(layout, { client: weight, one: count, own: ownWeights });
     const isPrivate = this.task.kind === 'train' && isClientLevel(this.#plan.work.privacy);
     const { mean, withinBound } = isPrivate
       ? privateMean(this.#plan, { integers: integers.slice(0, sums.length), weights }, this.#noise)

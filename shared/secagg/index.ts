@@ -28,7 +28,7 @@ export type { AggregationContext, SecaggParams } from './params.js';
 export { aggregationIdOf, encodeParams, paramsFault } from './params.js';
 export type { Contribution, QuantizeSpec, WeightedSum } from './quantize.js';
 // Vectors: floats to ring elements, the running sum, and back.
-export { dequantize, elementsOf, quantize, ringFor, stepsOf } from './quantize.js';
+export { dequantize, elementsOf, factorsOf, quantize, ringFor, stepsOf } from './quantize.js';
 export type { ClientCheck, RefusalReason, SecaggAbortReason, SecaggDropReason } from './reasons.js';
 export { CLIENT_CHECKS } from './reasons.js';
 export type { Receipt, ReceiptBody, ReceiptFault } from './receipt.js';

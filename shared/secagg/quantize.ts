@@ -103,27 +103,35 @@ export function quantize(
   if (rounded === undefined) throw invalidArgument('values', 'finite numbers', 'NaN or an infinity');
   if (roundedMetrics === undefined) throw invalidArgument('metrics', 'finite numbers', 'NaN or an infinity');
   const out = new Int32Array(elementsOf(spec, values.length));
-  out.set(isWhole ? rounded : weighed(spec, rounded, [counted, owned]));
+  out.set(isWhole ? rounded : weighed(spec, rounded, { client: counted, one: 1, own: owned }));
   out.set([counted, ...owned], values.length);
   out.set(roundedMetrics, values.length + 1 + owned.length);
   return out;
 }
 
 /** Multiplies each part in place. */
-function weighed(
-  { parts = [] }: QuantizeSpec,
-  values: Int32Array,
-  [weight, owned]: readonly [number, readonly number[]],
-): Int32Array {
+function weighed({ parts = [] }: QuantizeSpec, values: Int32Array, weights: PartWeights): Int32Array {
   const size = parts.reduce((sum, part) => sum + part.size, 0);
   if (values.length !== size) throw invalidArgument('values', `${size} of all parts`, values.length);
-  const own = owned.values();
+  const factors = factorsOf(parts, weights);
   let at = 0;
-  for (const { size, weighs } of parts) {
-    const factor = weighs === 'own' ? own.next().value! : weighs === 'one' ? 1 : weight;
-    for (const end = at + size; at < end; at++) values[at] *= factor;
+  for (const [part, { size }] of parts.entries()) {
+    for (const end = at + size; at < end; at++) values[at] *= factors[part];
   }
   return values;
+}
+
+/** What a part is multiplied by, by how it weighs; sums of these over survivors divide their sums. */
+export interface PartWeights {
+  readonly client: number;
+  readonly one: number;
+  /** One for each part that has its own, in order. */
+  readonly own: readonly number[];
+}
+
+export function factorsOf(parts: NonNullable<QuantizeSpec['parts']>, { own, ...shared }: PartWeights): number[] {
+  const next = own.values();
+  return parts.map(({ weighs }) => (weighs === 'own' ? next.next().value! : shared[weighs]));
 }
 
 /** The sums behind an unmasked, centred vector. */
