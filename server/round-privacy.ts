@@ -20,9 +20,6 @@ export interface Spending {
   readonly charged: Readonly<Record<string, number>>;
   /** The last round that each client was charged for. */
   readonly lastRound: Readonly<Record<string, number>>;
-  /** Who is charged for `round` already, sorted; nobody yet in a later round. */
-  readonly round: number;
-  readonly inRound: readonly string[];
 }
 
 /** Nothing spent yet; undefined for a run without privacy. */
@@ -30,22 +27,30 @@ export function spendingOf(work: WorkSpec): Spending | undefined {
   const cost = costOf(work);
   if (cost === undefined) return undefined;
   const { clippingBound, adaptive: isAdaptive = false } = work.privacy!;
-  return { cost, clippingBound, isAdaptive, charged: {}, lastRound: {}, round: 0, inRound: [] };
+  return { cost, clippingBound, isAdaptive, charged: {}, lastRound: {} };
 }
 
 /** Charges `clients` for `round`; those that were charged for it before are not charged again. */
 export function charge(spending: Spending, round: number, clients: readonly string[]): Spending {
-  const before = new Set(spending.round === round ? spending.inRound : []);
   const charged = { ...spending.charged };
-  for (const client of clients) if (!before.has(client)) charged[client] = (charged[client] ?? 0) + 1;
-  const lastRound = { ...spending.lastRound, ...Object.fromEntries(clients.map((client) => [client, round])) };
-  return { ...spending, charged, lastRound, round, inRound: [...new Set([...before, ...clients])].sort() };
+  const lastRound = { ...spending.lastRound };
+  for (const client of clients) {
+    if (of(lastRound, client) === round) continue;
+    charged[client] = of(charged, client) + 1;
+    lastRound[client] = round;
+  }
+  return { ...spending, charged, lastRound };
 }
 
 /** Whether the last round of this client, if not `round` itself, lies far enough back. */
 export function isRested({ cost, lastRound }: Spending, client: string, round: number): boolean {
-  const last = lastRound[client];
-  return cost.tree === undefined || last === undefined || last === round || round - last >= cost.tree.separation;
+  const last = of(lastRound, client);
+  return cost.tree === undefined || last === 0 || last === round || round - last >= cost.tree.separation;
+}
+
+/** 0 for a client that is not in it; `constructor` may be one's name. */
+function of(counts: Readonly<Record<string, number>>, client: string): number {
+  return Object.hasOwn(counts, client) ? counts[client] : 0;
 }
 
 /** Rounds of the client that was charged most often. */
@@ -58,27 +63,28 @@ export function epsilonOf(spending: Spending): number {
   return epsilonAfter(spending.cost, mostCharged(spending));
 }
 
-/** Why these clients may not be charged for `round`; undefined: they may. */
-export function overBudget(spending: Spending, round: number, clients: readonly string[]): string | undefined {
-  const after = charge(spending, round, clients);
+/** Why what was charged for `round` may not be; undefined: it may. */
+export function overBudget(before: Spending, after: Spending, round: number): string | undefined {
   if (isWithinBudget(after.cost, mostCharged(after))) return undefined;
   const { unit, epsilonBudget, delta } = after.cost;
-  const [spent, next] = [epsilonOf(spending), epsilonOf(after)].map((epsilon) => epsilon.toFixed(4));
+  const [spent, next] = [epsilonOf(before), epsilonOf(after)].map((epsilon) => epsilon.toFixed(4));
   return `round ${round} would take epsilon of one ${unit} from ${spent} to ${next} at delta ${delta}; the budget is ${epsilonBudget}`;
 }
 
 /** What a round that is committed leaves: the account for the next, and what journal and ledger say of it. */
 export function settle(
-  { spending }: RunState,
+  { spending, round }: RunState,
   cohort: Cohort,
   withinBound: number | undefined,
 ): [Spending | undefined, { readonly privacy?: RoundPrivacy; readonly nextClippingBound?: number }] {
   if (spending === undefined) return [undefined, {}];
-  const { cost, clippingBound, inRound } = spending;
+  const { cost, clippingBound, lastRound } = spending;
+  const here = new Set(cohort.names);
+  const elsewhere = Object.keys(lastRound).filter((client) => lastRound[client] === round && !here.has(client));
   const { unit, spend, tree, delta, accountant } = cost;
   const privacy: RoundPrivacy = {
     ...{ unit, clippingBound, spend, ...(tree && { tree }), delta, accountant },
-    chargedElsewhere: inRound.filter((client) => !cohort.names.includes(client)),
+    chargedElsewhere: elsewhere.sort(),
     ...{ mostRounds: mostCharged(spending), epsilon: epsilonOf(spending) },
   };
   if (!spending.isAdaptive || withinBound === undefined) return [spending, { privacy }];

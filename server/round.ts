@@ -126,14 +126,13 @@ function startTraining(state: RunState, candidates: readonly string[], atMs: num
   const { round, attempt, spec } = state;
   const rng = rngFromSeed(spec.seed).split(`cohort/${round}/${attempt}`);
   const invited = sampleUniform(candidates, Math.ceil(spec.cohort * (1 + spec.overSelection)), rng);
-  const refusal = state.spending && overBudget(state.spending, round, invited);
+  const spending = state.spending && charge(state.spending, round, invited);
+  const refusal = spending && overBudget(state.spending, spending, round);
   if (refusal !== undefined) return end(state, 'budget-exhausted', refusal, atMs, out);
   const deadlineAtMs = atMs + waitMs(spec);
   const cohort = newCohort(invited);
   out.push({ kind: 'record', record: { kind: 'round-started', atMs, round, attempt, cohort: cohort.names } });
-  const spending = state.spending && charge(state.spending, round, invited);
-  const next = spending === undefined ? state : { ...state, spending };
-  return openTraining(next, cohort, { startedAtMs: atMs, deadlineAtMs }, out);
+  return openTraining({ ...state, ...(spending && { spending }) }, cohort, { startedAtMs: atMs, deadlineAtMs }, out);
 }
 
 /** Plans for everyone who is here; also the way back into a round that a crash interrupted. */

@@ -127,6 +127,11 @@ describe('the privacy of a run', () => {
     }
   });
 
+  it('counts a client whatever its name is', () => {
+    const spending = charge(spendingOf(work())!, 1, ['constructor', 'valueof']);
+    assert.deepEqual(spending.charged, { constructor: 1, valueof: 1 });
+  });
+
   it('states the client that was charged most often', () => {
     let spending = spendingOf(work())!;
     for (const [round, clients] of [
