@@ -3,14 +3,12 @@ import { type DropReason, FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import { type LedgerHead, signHead } from '../shared/ledger/against.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
-import type { Params } from '../shared/params.js';
-import { isClientLevel } from '../shared/private-sum.js';
 import { signReceipts } from '../shared/receipts.js';
 import { type Rng, rngFromKey } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../shared/round.js';
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../shared/service.js';
 import { describeActivity } from './activity.js';
-import { parseAggregator } from './aggregators/robust.js';
+import { type Aggregate, parseAggregator } from './aggregators/robust.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Journal } from './journal/journal.js';
@@ -35,12 +33,6 @@ import { UpdateDesk } from './update-desk.js';
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 /** Receipts that one step makes are signed together. */
 type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
-/** What a cohort's contributions come to. */
-export interface Aggregate {
-  readonly mean: Params;
-  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
-  readonly withinBound: number | undefined;
-}
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 export interface RunSurroundings {
@@ -239,8 +231,10 @@ export class Run {
           this.post({ kind: 'secure-dropped', client, task, reason, detail }),
         failed: (detail: string) => this.post({ kind: 'unsecured', task, detail }),
         done: ({ survivors, mean, withinBound, pooled, proofs }: CohortOutcome) => {
-          this.#secured = { mean, withinBound };
-          if (task.kind === 'train') this.#proofs = proofs;
+          if (task.kind === 'train') {
+            this.#secured = { mean, withinBound };
+            this.#proofs = proofs;
+          }
           this.post({ kind: 'secured', task, survivors, pooled });
         },
       },
@@ -329,15 +323,9 @@ export class Run {
     }
   }
 
-  /** What the updates come to; under client-level privacy, after the coordinator's noise. */
-  #takeMean(): Aggregate {
-    if (!isClientLevel(this.spec.work.privacy)) return { mean: this.updates.takeMean(), withinBound: undefined };
-    return this.updates.takePrivateMean(this.#planOf('train', 0), this.#noise('train'));
-  }
-
   /**
-   * Of this round's noise; equal after a crash, fresh for each attempt. A tree's spans the run. A signature that is shown to nobody is as secret as
-   * the key that it takes to make it.
+   * For the coordinator's noise: equal after a crash, fresh for each attempt; a tree's spans the run. A signature that is
+   * shown to nobody is as secret as the key that it takes to make it.
    */
   #noise(kind: TaskKind): Rng {
     const { round, attempt, modelSha256 } = this.#state;
@@ -348,7 +336,8 @@ export class Run {
 
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
     const { models, directory, strategy } = this.#around;
-    const { mean, withinBound } = this.#secured ?? this.#takeMean();
+    const { mean, withinBound } =
+      this.#secured ?? this.updates.takeMean(this.#planOf('train', 0), () => this.#noise('train'));
     this.#secured = undefined;
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });

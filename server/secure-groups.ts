@@ -8,19 +8,14 @@
 import { contributionLayout, phaseOfRound, type SummedLayout } from '../shared/channels.js';
 import { FlError } from '../shared/errors.js';
 import { type SumMetrics, sumMetrics } from '../shared/metrics.js';
-import type { Params } from '../shared/params.js';
 import type { RoundPlan } from '../shared/round.js';
 import { groupPlansOf } from '../shared/secure-groups.js';
-import { type Aggregator, aggregate, parseAggregator } from './aggregators/robust.js';
+import { type Aggregate, type Aggregator, aggregate, parseAggregator } from './aggregators/robust.js';
 import { type SecureListener, type SecureOutcome, SecureRound, type SecureRoundOptions } from './secure-round.js';
 
 /** The end of an aggregation in one or several sums. */
-export interface CohortOutcome {
+export interface CohortOutcome extends Aggregate {
   readonly survivors: readonly string[];
-  /** Of the tensors that somebody holds; empty for an evaluation. */
-  readonly mean: Params;
-  /** With adaptive clipping: the noisy sum over all groups; see {@link SecureOutcome.withinBound}. */
-  readonly withinBound: number | undefined;
   readonly pooled: SumMetrics;
   /** Of each sum, in the order of groups. */
   readonly proofs: readonly SecureOutcome['proof'][];
@@ -130,10 +125,8 @@ export class SecureCohort {
       const pooled = sumMetrics(Object.fromEntries(outcomes.map((outcome, i) => [String(i), outcome.pooled])));
       const proofs = outcomes.map(({ proof }) => proof);
       const mean = aggregate(this.#aggregator, outcomes, this.#layout);
-      const withinBound = outcomes.reduce<number | undefined>(
-        (sum, outcome) => (outcome.withinBound === undefined ? sum : (sum ?? 0) + outcome.withinBound),
-        undefined,
-      );
+      const signs = outcomes.flatMap((outcome) => outcome.withinBound ?? []);
+      const withinBound = signs.length === 0 ? undefined : signs.reduce((sum, group) => sum + group, 0);
       listener.done({ survivors, mean, withinBound, pooled, proofs });
     } catch (error) {
       listener.failed(`secure aggregation: ${FlError.from(error).message}`);

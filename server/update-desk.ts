@@ -12,13 +12,13 @@ import {
 } from '../shared/channels.js';
 import { valuesIn } from '../shared/codecs/bytes.js';
 import { type DropReason, FlError } from '../shared/errors.js';
-import type { Layout, Params } from '../shared/params.js';
+import type { Layout } from '../shared/params.js';
 import { isClientLevel, privateMean, vectorLayout } from '../shared/private-sum.js';
 import type { Rng } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate, UploadReply } from '../shared/service.js';
 import type { Prepared } from './aggregators/exact-sum.js';
-import { createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
+import { type Aggregate, createGathering, type Gathering, parseAggregator } from './aggregators/robust.js';
 import type { History } from './history.js';
 import {
   currentMember,
@@ -67,19 +67,17 @@ export class UpdateDesk {
     this.#sum = { round, attempt, sum: createGathering(this.layoutOf(round), aggregator) };
   }
 
-  /** What the updates come to, of the tensors that somebody holds; the sum is over then. */
-  takeMean(): Params {
-    const mean = this.#sum!.sum.mean();
+  /**
+   * What the updates come to; the sum is over then. Under client-level privacy they are whole numbers, clipped, noised and
+   * of weight 1, and `noise` is the coordinator's.
+   */
+  takeMean(plan: RoundPlan, noise: () => Rng): Aggregate {
+    const { sum } = this.#sum!;
     this.#sum = undefined;
-    return mean;
-  }
-
-  /** The same under client-level privacy, where updates are whole numbers: clipped, noised, and of weight 1. */
-  takePrivateMean(plan: RoundPlan, noise: Rng): { mean: Params; withinBound: number | undefined } {
-    const { sums, weights } = this.#sum!.sum.sums();
-    this.#sum = undefined;
+    if (!isClientLevel(plan.work.privacy)) return { mean: sum.mean(), withinBound: undefined };
+    const { sums, weights } = sum.sums();
     const integers = Int32Array.from(sums, Math.round);
-    const { mean, withinBound } = privateMean(plan, { integers, weights }, noise);
+    const { mean, withinBound } = privateMean(plan, { integers, weights }, noise());
     const layout = contributionLayout(phaseOfRound(plan.work.phases, plan.round));
     return { mean: heldOnly(layout, mean, weights), withinBound };
   }

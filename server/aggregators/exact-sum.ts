@@ -70,11 +70,8 @@ export interface ExactSum {
   add(values: Float32Array, weight: Weight): void;
   /** Adds all that another sum of the same layout holds, exactly: how partial sums of workers become one. */
   merge(other: ExactSum): void;
-  /**
-   * The weighted mean, tensor by tensor, or the sum itself of a tensor that is not to be divided; 0 where no one
-   * contributed. A function of the exact sum alone.
-   */
-  mean(divisions?: readonly { readonly divided: boolean }[]): Float32Array;
+  /** The weighted mean, tensor by tensor; 0 where no one contributed. A function of the exact sum alone. */
+  mean(): Float32Array;
   /** Views, not copies: the weighted sum is coarse + fine (fine alone, while there was no carry). */
   readonly lanes: { readonly coarse?: Float64Array; readonly fine: Float64Array };
 }
@@ -161,12 +158,12 @@ class Sum implements ExactSum {
     this.#weightSums = this.#weightSums.map((sum, tensor) => sum + other.weightSums[tensor]);
   }
 
-  mean(divisions?: readonly { readonly divided: boolean }[]): Float32Array {
+  mean(): Float32Array {
     const [coarse, fine] = [this.#coarse, this.#fine];
     const mean = new Float32Array(fine.length);
     this.#layout.forEach(({ offset, size }, tensor) => {
-      if (this.#weightSums[tensor] === 0) return;
-      const weightSum = divisions?.[tensor].divided === false ? 1 : this.#weightSums[tensor];
+      const weightSum = this.#weightSums[tensor];
+      if (weightSum === 0) return;
       const end = offset + size;
       if (coarse === undefined) for (let i = offset; i < end; i++) mean[i] = fine[i] / weightSum;
       else for (let i = offset; i < end; i++) mean[i] = (coarse[i] + fine[i]) / weightSum;

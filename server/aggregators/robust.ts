@@ -83,6 +83,14 @@ function checkMemory(model: RunSpec['work']['model'], vectors: number): void {
   );
 }
 
+/** What the contributions of a cohort come to. */
+export interface Aggregate {
+  /** Of the tensors that somebody holds; empty for an evaluation. */
+  readonly mean: Params;
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound: number | undefined;
+}
+
 /** What a channel makes of one client's or one group's values, and by tensor what multiplied them. */
 interface Part {
   readonly mean: Float32Array;
@@ -130,17 +138,17 @@ export function createGathering(layout: SummedLayout, aggregator: Aggregator): G
     kept.push({ mean: Float32Array.from(values), weights });
   };
   const isMean = aggregator.trimOf === undefined;
+  const sums: Gathering['sums'] = () => {
+    const { coarse, fine } = sum.lanes;
+    return { sums: coarse === undefined ? fine : fine.map((value, i) => value + coarse[i]), weights: sum.weightSums };
+  };
   return {
     prepare: (values, options) => sum.prepare(values, options),
     addPrepared: isMean ? (update) => sum.addPrepared(update) : keep,
     mean: () => {
-      if (isMean || sizeOf(layout) === 0) return heldOnly(layout, sum.mean(layout), sum.weightSums);
-      return aggregate(aggregator, kept, layout);
+      if (!isMean && sizeOf(layout) > 0) return aggregate(aggregator, kept, layout);
+      return heldOnly(layout, reduceSums(layout, sums()), sum.weightSums);
     },
-    sums: () => {
-      const { coarse, fine } = sum.lanes;
-      const sums = coarse === undefined ? fine : fine.map((value, i) => value + coarse[i]);
-      return { sums, weights: sum.weightSums };
-    },
+    sums,
   };
 }
