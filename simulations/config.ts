@@ -112,7 +112,8 @@ export function resolve(config: Config, workload: Workload): Resolved {
     throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
   }
   const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
-  const privacy = privacyOf(config, workload, Math.ceil(cohort * (1 + (config['over-selection'] ?? 0))));
+  const cohortMax = Math.ceil(cohort * (1 + (config['over-selection'] ?? 0)));
+  const privacy = privacyOf(config, workload, { clients, cohort, cohortMax });
   const spec: RunSpec = {
     work: {
       workload: manifest.name,

@@ -18,10 +18,14 @@ const DEFAULTS = { noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, samplingRa
 
 /**
  * Undefined for a run without privacy.
- * @param cohortMax most clients in one sum
+ * @param sizes clients there are, in a round, and most in one sum
  * @throws FlError invalid-argument: keys that contradict each other, or a unit that the workload cannot protect
  */
-export function privacyOf(config: Config, { manifest }: Workload, cohortMax: number): PrivacySpec | undefined {
+export function privacyOf(
+  config: Config,
+  { manifest }: Workload,
+  sizes: { readonly clients: number; readonly cohort: number; readonly cohortMax: number },
+): PrivacySpec | undefined {
   const { privacy: mode } = config;
   if (mode === 'none') {
     const given = KEYS.find((key) => config[key] !== undefined);
@@ -39,6 +43,8 @@ export function privacyOf(config: Config, { manifest }: Workload, cohortMax: num
   };
   if (unit === 'example') {
     if (isAdaptive) throw invalidArgument('clipping-bound', 'a number with privacy example', bound);
+    const ofTree = (['noise', 'separation'] as const).find((key) => config[key] !== undefined);
+    if (ofTree !== undefined) throw invalidArgument(ofTree, 'privacy central', mode);
     return { ...common, samplingRate: config['sampling-rate'] ?? DEFAULTS.samplingRate };
   }
   if (config['sampling-rate'] !== undefined) {
@@ -50,16 +56,17 @@ export function privacyOf(config: Config, { manifest }: Workload, cohortMax: num
       'privacy distributed: expected secure-aggregation, which hides each share of the noise; or privacy local',
     );
   }
-  return { ...common, cohortMax, ...(isAdaptive && { adaptive: true }), ...treeOf(config) };
+  const { cohortMax } = sizes;
+  return { ...common, cohortMax, ...(isAdaptive && { adaptive: true }), ...treeOf(config, sizes) };
 }
 
-function treeOf(config: Config): Pick<PrivacySpec, 'tree'> {
-  const { noise = 'independent', separation = 1, cohort = 0, clients } = config;
+function treeOf(config: Config, { clients, cohort }: { clients: number; cohort: number }): Pick<PrivacySpec, 'tree'> {
+  const { noise = 'independent', separation = 1 } = config;
   if (noise !== 'tree') {
     if (config.separation === undefined) return {};
     throw invalidArgument('separation', 'noise tree', noise);
   }
-  if (clients !== undefined && cohort * separation > clients) {
+  if (cohort * separation > clients) {
     throw invalidArgument('separation', `at most clients / cohort (${clients} / ${cohort})`, separation);
   }
   return { tree: { separation } };
