@@ -48,19 +48,18 @@ export function tasksOf(
 
   return {
     async train(plan, options) {
-      const isPrivate = plan.work.privacy !== undefined;
-      if (isPrivate && privacy === undefined) throw noPrivacy();
+      const secret = plan.work.privacy && secretOf(privacy);
       const task = {
         kind: 'train' as const,
         ...(await taskFor(plan, plan.round, options)),
-        ...(isPrivate && { noiseKey: noiseKeyOf(plan, privacy!.noiseSecret) }),
+        ...(secret && { noiseKey: noiseKeyOf(plan, secret) }),
       };
       const { contribution, own } = await trainer.run(task, options);
       checkSize(plan, contribution.values);
       if (own !== undefined) await store.keepOwn(plan.run, plan.round, own);
-      if (!isPrivate) return contribution;
-      await privacy!.account?.charge(plan);
-      return released(plan, contribution, privacy!.noiseSecret);
+      if (secret === undefined) return contribution;
+      await privacy?.account?.charge(plan);
+      return released(plan, contribution, secret);
     },
     async evaluate(plan, options) {
       const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
@@ -69,8 +68,9 @@ export function tasksOf(
   };
 }
 
-function noPrivacy(): FlError {
-  return new FlError('failed-precondition', 'privacy: expected a secret for noise at this client, got none');
+function secretOf(privacy: PrivacySite | undefined): Uint8Array {
+  if (privacy !== undefined) return privacy.noiseSecret;
+  throw new FlError('failed-precondition', 'privacy: expected a secret for noise at this client, got none');
 }
 
 function checkSize(plan: RoundPlan, values: Float32Array): void {
