@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
-import { Canvas, type Colour } from '../artefacts/canvas.js';
+import { Canvas, type Colour, INK, PAPER } from '../artefacts/canvas.js';
 import type { Scenes } from '../data/scenes.js';
 import { uploadTensors } from '../training/evaluate.js';
 import type { Artefact, Batch } from '../workload.js';
@@ -17,8 +17,6 @@ const GAP = 6;
 const MARGIN = 26;
 const LABEL = 150;
 const ROW_GAP = 14;
-const INK: Colour = [31, 41, 55];
-const PAPER: Colour = [255, 255, 255];
 const CLASS_COLOURS: readonly Colour[] = [
   [209, 213, 219],
   [37, 99, 235],
