@@ -119,9 +119,8 @@ export function sideLosses(
     const rebuilt = () => dense(params, `${m}/reconstruct`, tf.add(own.s, own.p));
     add(weights.reconstruction, () => meanOver(there, tf.mean(tf.squaredDifference(rebuilt(), own.h), 1, true)));
     add(weights.difference, () => orthogonality(own.s, own.p, there));
-    const target = prototypesOf(params, otherThan(m));
     add(weights.alignment, () => {
-      const goal = tf.matMul(labels, target);
+      const goal = tf.matMul(labels, prototypesOf(params, otherThan(m)));
       const known = tf.mul(there, tf.cast(tf.greater(tf.sum(goal, 1, true), 0), 'float32'));
       return meanOver(known, tf.mean(tf.squaredDifference(own.s, goal), 1, true));
     });

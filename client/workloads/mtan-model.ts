@@ -23,7 +23,7 @@ import { conv, heLayer, overRms } from './layers.js';
 export const TASKS = ['segmentation', 'depth', 'normals'] as const;
 export type Task = (typeof TASKS)[number];
 
-export const OUTPUTS: Readonly<Record<Task, number>> = { segmentation: 4, depth: 1, normals: 3 };
+const OUTPUTS: Readonly<Record<Task, number>> = { segmentation: 4, depth: 1, normals: 3 };
 
 /** Red, green, blue, and where the pixel is: x and y. */
 const INPUTS = 5;
@@ -125,12 +125,10 @@ export interface TaskOutput {
   readonly masks: readonly tf.Tensor4D[];
 }
 
+export type Outputs = Readonly<Partial<Record<Task, TaskOutput>>>;
+
 /** Of the tasks that are asked for; a trunk is computed once, and none that no task needs. */
-export function forward(
-  params: TensorMap,
-  images: tf.Tensor4D,
-  tasks: readonly Task[],
-): Readonly<Partial<Record<Task, TaskOutput>>> {
+export function forward(params: TensorMap, images: tf.Tensor4D, tasks: readonly Task[]): Outputs {
   const sharing: Sharing = params['trunk/encode0/u/kernel'] === undefined ? 'single' : 'shared';
   const trunks = new Map<string, readonly Stage[]>();
   const outputs: Partial<Record<Task, TaskOutput>> = {};
