@@ -2,12 +2,9 @@
  * Attention as a picture: for each head a square whose row is a character and whose column is one that it looks at; the
  * darker, the more weight. The text runs down the left side and along the top.
  */
-import { Canvas, type Colour } from './canvas.js';
+import { blend, Canvas, type Colour, FAINT, INK, PAPER } from './canvas.js';
 import { textWidth } from './font.js';
 
-const INK: Colour = [31, 41, 55];
-const FAINT: Colour = [107, 114, 128];
-const PAPER: Colour = [255, 255, 255];
 const FULL: Colour = [29, 78, 216];
 const AHEAD: Colour = [243, 244, 246];
 const CELL = 9;
@@ -59,7 +56,5 @@ function drawHead(canvas: Canvas, left: number, top: number, text: string, weigh
 
 /** The square root lets a weight of a tenth be seen beside one of all. */
 function shade(weight: number): Colour {
-  const strength = Math.sqrt(Math.min(1, Math.max(0, weight)));
-  const [red, green, blue] = [0, 1, 2].map((i) => Math.round(PAPER[i] + (FULL[i] - PAPER[i]) * strength));
-  return [red, green, blue];
+  return blend(PAPER, FULL, Math.sqrt(Math.min(1, Math.max(0, weight))));
 }

@@ -6,6 +6,16 @@ import { encodePng } from './png.js';
 
 export type Colour = readonly [number, number, number];
 
+/** What all pictures are drawn with: text, text beside it, and the ground. */
+export const INK: Colour = [31, 41, 55];
+export const FAINT: Colour = [107, 114, 128];
+export const PAPER: Colour = [255, 255, 255];
+
+/** The colour that lies `share`, 0..1, of the way between two. */
+export function blend(from: Colour, to: Colour, share: number): Colour {
+  return [0, 1, 2].map((i) => Math.round(from[i] + (to[i] - from[i]) * share)) as unknown as Colour;
+}
+
 export interface TextStyle {
   readonly colour: Colour;
   /** Whole pixels for each pixel of the font. */

@@ -2,15 +2,12 @@
  * The confusion matrix as a picture: rows are the truth, columns what the model said. A row's colours are its shares, so
  * that rare classes read like frequent ones; right answers are blue, wrong ones red, and the numbers are examples.
  */
-import { Canvas, type Colour } from './canvas.js';
+import { blend, Canvas, type Colour, FAINT, INK, PAPER } from './canvas.js';
 import { textWidth } from './font.js';
 
 const CELL = 44;
 const GAP = 2;
 const MARGIN = 26;
-const INK: Colour = [31, 41, 55];
-const FAINT: Colour = [107, 114, 128];
-const PAPER: Colour = [255, 255, 255];
 const EMPTY: Colour = [243, 244, 246];
 const RIGHT: Colour = [29, 78, 216];
 const WRONG: Colour = [220, 38, 38];
@@ -55,8 +52,4 @@ function drawCell(canvas: Canvas, x: number, y: number, count: number, total: nu
   const scale = textWidth(text, 2) > CELL - 4 ? 1 : 2;
   const colour = strength > 0.45 ? PAPER : INK;
   canvas.text(text, x + CELL / 2, y + CELL / 2, { colour, scale, align: 'centre' });
-}
-
-function blend(from: Colour, to: Colour, share: number): Colour {
-  return [0, 1, 2].map((i) => Math.round(from[i] + (to[i] - from[i]) * share)) as unknown as Colour;
 }

@@ -1,11 +1,8 @@
 /** A few curves over whole steps as a picture: shares from 0 to 100 per cent, each curve with its name at its end. */
-import { Canvas, type Colour } from './canvas.js';
+import { Canvas, type Colour, FAINT, INK, PAPER } from './canvas.js';
 import { textWidth } from './font.js';
 
-const INK: Colour = [31, 41, 55];
-const FAINT: Colour = [107, 114, 128];
 const GRID: Colour = [229, 231, 235];
-const PAPER: Colour = [255, 255, 255];
 const COLOURS: readonly Colour[] = [
   [29, 78, 216],
   [220, 38, 38],

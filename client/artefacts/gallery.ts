@@ -1,13 +1,11 @@
 /**
  * A gallery: grey images in a grid, each with a caption below it and, where something is wrong, a second line in red.
  */
-import { Canvas, type Colour } from './canvas.js';
+import { Canvas, type Colour, INK, PAPER } from './canvas.js';
 import { textWidth } from './font.js';
 
-const INK: Colour = [31, 41, 55];
 const ALERT: Colour = [220, 38, 38];
 const FRAME: Colour = [156, 163, 175];
-const PAPER: Colour = [255, 255, 255];
 const MARGIN = 26;
 const GAP = 16;
 const LINE = 22;

@@ -1,11 +1,9 @@
 /**
  * A scatter plot: points in the colours of their groups, and a few named marks among them, over a legend.
  */
-import { Canvas, type Colour } from './canvas.js';
+import { Canvas, type Colour, INK, PAPER } from './canvas.js';
 import { textWidth } from './font.js';
 
-const INK: Colour = [31, 41, 55];
-const PAPER: Colour = [255, 255, 255];
 const GROUND: Colour = [249, 250, 251];
 const SIDE = 640;
 const MARGIN = 26;
@@ -13,7 +11,7 @@ const LINE = 24;
 const DOT = 4;
 
 /** Ten colours that can be told apart, for as many groups; further ones begin again. */
-export const GROUP_COLOURS: readonly Colour[] = [
+const GROUP_COLOURS: readonly Colour[] = [
   [37, 99, 235],
   [220, 38, 38],
   [22, 163, 74],
@@ -55,7 +53,8 @@ export function scatterPicture(
   const place = placer([...points, ...marks].map(({ at }) => at));
   for (const { at, group } of points) {
     const [x, y] = place(at);
-    if (Number.isFinite(x + y)) canvas.rect(MARGIN + x - 1, top + y - 1, DOT, DOT, GROUP_COLOURS[group % 10]);
+    if (Number.isFinite(x + y))
+      canvas.rect(MARGIN + x - 1, top + y - 1, DOT, DOT, GROUP_COLOURS[group % GROUP_COLOURS.length]);
   }
   for (const { at, name } of marks) {
     const [x, y] = place(at);
@@ -66,7 +65,7 @@ export function scatterPicture(
   }
   for (const [i, name] of groups.entries()) {
     const y = top + 12 + i * LINE;
-    canvas.rect(MARGIN + SIDE + 20, y - 7, 14, 14, GROUP_COLOURS[i % 10]);
+    canvas.rect(MARGIN + SIDE + 20, y - 7, 14, 14, GROUP_COLOURS[i % GROUP_COLOURS.length]);
     canvas.text(name, MARGIN + SIDE + 44, y, { colour: INK, scale: 2 });
   }
   return canvas.png();

@@ -84,6 +84,12 @@ function spread(set: ImageSet, examples: number, prefix: string): ImageSet {
   );
 }
 
+/** One image of the set: [height · width], 0..1. */
+export function pixelsOf({ height, width, pixels }: ImageSet, example: number): Float32Array {
+  const size = height * width;
+  return Float32Array.from(pixels.subarray(example * size, (example + 1) * size), (value) => value / 255);
+}
+
 /** The images of `set` at `indices`, in that order: a copy. */
 export function pickImages(set: ImageSet, indices: Int32Array): ImageSet {
   const size = set.height * set.width;

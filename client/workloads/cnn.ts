@@ -15,7 +15,7 @@ import { type ImageData, type ImageSet, loadImages } from '../data/images.js';
 import { type Batch, type BatchContext, defineWorkload, type Shard, type TensorMap } from '../workload.js';
 import { confusionArtefact, mistakesArtefact, sitesArtefact } from './cnn-pictures.js';
 import { hyperChoice, hyperFlag, hyperInteger } from './hyper.js';
-import { conv, crossEntropy, dense, flatten, heLayer } from './layers.js';
+import { conv, crossEntropy, dense, flatten, heLayer, leftOf, predictionOf } from './layers.js';
 
 const CLASSES = 10;
 
@@ -95,7 +95,7 @@ export const cnn = defineWorkload<ImageData>({
       shared: {
         ...heLayer(rng, 'conv1', [5, 5, 1, filters]),
         ...heLayer(rng, 'conv2', [5, 5, filters, 2 * filters]),
-        ...heLayer(rng, 'logits', [half(half(side)) ** 2 * 2 * filters, CLASSES]),
+        ...heLayer(rng, 'logits', [leftOf(side, 2) ** 2 * 2 * filters, CLASSES]),
       },
     };
   },
@@ -162,7 +162,7 @@ function initMcMahan(rng: Rng, side: number): HostTensors {
   return {
     ...heLayer(rng, 'conv1', [5, 5, 1, 32]),
     ...heLayer(rng, 'conv2', [5, 5, 32, 64]),
-    ...heLayer(rng, 'hidden', [half(half(side)) ** 2 * 64, 512]),
+    ...heLayer(rng, 'hidden', [leftOf(side, 2) ** 2 * 64, 512]),
     ...heLayer(rng, 'logits', [512, CLASSES]),
   };
 }
@@ -179,19 +179,9 @@ function logitsOf(params: TensorMap, images: tf.Tensor): tf.Tensor2D {
   return dense(params, 'logits', dense(params, 'hidden', flatten(maps), 'relu'));
 }
 
-/** One-hot [batch, 10] of the largest logit. */
-function predictionOf(logits: tf.Tensor2D): tf.Tensor2D {
-  return tf.cast(tf.oneHot(tf.argMax(logits, 1) as tf.Tensor1D, CLASSES), 'float32') as tf.Tensor2D;
-}
-
 /** Side of the images: 28 for the data sets, free for drawn ones. */
 function imageSize(hyper: Hyper): number {
   return hyper['image-size'] === undefined ? 28 : hyperInteger(hyper, 'image-size', 1);
-}
-
-/** What a stride or pool of 2 leaves of a side. */
-function half(side: number): number {
-  return Math.ceil(side / 2);
 }
 
 function siteOf(example: number, shard: Shard): number {

@@ -2,14 +2,11 @@
  * What distillation leaves for a person to look at: what the federation thinks of public images that nobody has labelled,
  * and how much has to be sent for it, beside sending the weights.
  */
-import { Canvas, type Colour } from '../artefacts/canvas.js';
+import { blend, Canvas, type Colour, FAINT, INK, PAPER } from '../artefacts/canvas.js';
 import { textWidth } from '../artefacts/font.js';
-import type { ImageSet } from '../data/images.js';
+import { type ImageSet, pixelsOf } from '../data/images.js';
 import type { Artefact } from '../workload.js';
 
-const INK: Colour = [31, 41, 55];
-const FAINT: Colour = [107, 114, 128];
-const PAPER: Colour = [255, 255, 255];
 const EMPTY: Colour = [243, 244, 246];
 const SURE: Colour = [29, 78, 216];
 const OTHER: Colour = [156, 163, 175];
@@ -82,17 +79,12 @@ export function bytesArtefact(entries: readonly (readonly [name: string, sizeByt
 }
 
 function drawThumbnail(canvas: Canvas, set: ImageSet, example: number, left: number, top: number): void {
-  const { height, width, pixels } = set;
-  const image = Float32Array.from(
-    pixels.subarray(example * height * width, (example + 1) * height * width),
-    (v) => v / 255,
-  );
-  canvas.grey(image, width, left, top, Math.max(1, Math.floor(CELL / Math.max(height, width))));
+  const { height, width } = set;
+  canvas.grey(pixelsOf(set, example), width, left, top, Math.max(1, Math.floor(CELL / Math.max(height, width))));
 }
 
 function drawCell(canvas: Canvas, x: number, y: number, probability: number): void {
-  const colour = EMPTY.map((from, i) => Math.round(from + (SURE[i] - from) * probability)) as unknown as Colour;
-  canvas.rect(x, y, CELL, CELL, colour);
+  canvas.rect(x, y, CELL, CELL, blend(EMPTY, SURE, probability));
   const percent = Math.round(100 * probability);
   const style = { colour: probability > 0.45 ? PAPER : INK, scale: 2, align: 'centre' } as const;
   if (percent > 0) canvas.text(String(percent), x + CELL / 2, y + CELL / 2, style);

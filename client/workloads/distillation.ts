@@ -26,7 +26,7 @@ import { bytesArtefact, opinionsArtefact } from './distillation-pictures.js';
 import { CLASSES, lesson, logitsOn, probabilitiesOf, type Teacher, taught } from './distillation-teaching.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor, labelTensor, range } from './image-tensors.js';
-import { crossEntropy } from './layers.js';
+import { crossEntropy, predictionOf } from './layers.js';
 import { ARCHITECTURES, architectureOf, classify, type NetworkSize, startNetwork } from './networks.js';
 
 /** Names of tensors: the client's network is private, the student and the mean logits are the model. */
@@ -158,8 +158,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
   metrics(params, batch) {
     const count = batch.images.shape[0];
     const right = (prefix: string, images: tf.Tensor, labels: tf.Tensor) => {
-      const said = tf.argMax(classify(params, prefix, images as tf.Tensor4D), 1) as tf.Tensor1D;
-      return tf.sum(tf.mul(labels, tf.oneHot(said, CLASSES)));
+      return tf.sum(tf.mul(labels, predictionOf(classify(params, prefix, images as tf.Tensor4D))));
     };
     const student = { sum: right(STUDENT, batch.images, batch.labels), count };
     const kind = architectureOf(params, OWN);

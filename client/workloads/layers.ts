@@ -19,12 +19,20 @@ const EPSILON = 1e-5;
  * @param shape last axis: outputs; the others: inputs, whose product is the fan-in
  */
 export function heLayer(rng: Rng, name: string, shape: readonly number[]): HostTensors {
+  return drawnLayer(rng, name, shape, (normal, fanIn) => Math.sqrt(2 / fanIn) * normal);
+}
+
+/** The same with a kernel of standard normals that went through `scaled`. */
+export function drawnLayer(
+  rng: Rng,
+  name: string,
+  shape: readonly number[],
+  scaled: (normal: number, fanIn: number) => number,
+): HostTensors {
   const outputs = shape[shape.length - 1];
   const fanIn = shape.slice(0, -1).reduce((product, dimension) => product * dimension, 1);
-  const stdDev = Math.sqrt(2 / fanIn);
   const source = rng.split(name);
-  const kernel = new Float32Array(fanIn * outputs);
-  for (let i = 0; i < kernel.length; i++) kernel[i] = stdDev * source.normal();
+  const kernel = Float32Array.from({ length: fanIn * outputs }, () => scaled(source.normal(), fanIn));
   return {
     [`${name}/kernel`]: { shape, data: kernel },
     [`${name}/bias`]: { shape: [outputs], data: new Float32Array(outputs) },
@@ -54,8 +62,12 @@ export function embedding(params: TensorMap, name: string, ids: tf.Tensor): tf.T
 
 /** x / √(mean x² + 1e-5) · `name/gain`, over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467). */
 export function rmsNorm(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor {
-  const meanSquare = tf.mean(tf.square(x), -1, true);
-  return kernels.scaled(tf, tf.mul(x, tf.rsqrt(tf.add(meanSquare, EPSILON))), params[`${name}/gain`]);
+  return kernels.scaled(tf, overRms(x), params[`${name}/gain`]);
+}
+
+/** The same without a gain. */
+export function overRms<T extends tf.Tensor>(x: T): T {
+  return tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), EPSILON)));
 }
 
 /** (x − mean) / √(variance + 1e-5) · `name/gain` + `name/shift`, over the last axis (Ba et al. 2016, arXiv:1607.06450). */
@@ -79,9 +91,19 @@ function standardised(x: tf.Tensor, axes: number[]): tf.Tensor {
   return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, EPSILON)));
 }
 
+/** What so many strides, or pools, of 2 leave of a side. */
+export function leftOf(side: number, strides: number): number {
+  return strides === 0 ? side : leftOf(Math.ceil(side / 2), strides - 1);
+}
+
 /** [batch, ...] -> [batch, all the rest] */
 export function flatten(x: tf.Tensor): tf.Tensor2D {
   return tf.reshape(x, [x.shape[0], x.size / x.shape[0]]);
+}
+
+/** One-hot [batch, classes] of the largest logit. */
+export function predictionOf(logits: tf.Tensor2D): tf.Tensor2D {
+  return tf.cast(tf.oneHot(tf.argMax(logits, 1) as tf.Tensor1D, logits.shape[1]), 'float32') as tf.Tensor2D;
 }
 
 /** Cross-entropy of each example [batch], from logits and one-hot labels, both [batch, classes]. */

@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import type { TensorMap } from '../workload.js';
-import { conv, crossEntropy, dense, flatten, groupNorm, heLayer } from './layers.js';
+import { conv, crossEntropy, dense, flatten, groupNorm, heLayer, leftOf } from './layers.js';
 
 const GROUPS = 4;
 /** The layer of a task's classes, made anew for each task. */
@@ -35,11 +35,6 @@ export function initMeta(rng: Rng, { side, blocks, filters, catalogue }: MetaSiz
   }
   const left = leftOf(side, blocks);
   return catalogue === 0 ? tensors : { ...tensors, ...heLayer(rng, CATALOGUE, [left * left * filters, catalogue]) };
-}
-
-/** What `blocks` strides of 2 leave of a side. */
-function leftOf(side: number, blocks: number): number {
-  return blocks === 0 ? side : leftOf(Math.ceil(side / 2), blocks - 1);
 }
 
 /**

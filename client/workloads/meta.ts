@@ -8,11 +8,11 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Hyper } from '../../shared/round.js';
-import { type CharacterData, type CharacterSet, loadCharacters, TRAINING_CHARACTERS } from '../data/characters.js';
+import { type CharacterData, loadCharacters, TRAINING_CHARACTERS } from '../data/characters.js';
 import { defineWorkload, type TensorMap } from '../workload.js';
 import { drawEpisode, drawingsOf, type Episode } from './episodes.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
-import { crossEntropy } from './layers.js';
+import { crossEntropy, predictionOf } from './layers.js';
 import { adapted, classesInOrder, initMeta, metaLogits } from './meta-model.js';
 import { curveArtefact, taskArtefact } from './meta-pictures.js';
 import { ALGORITHMS, metaRound, TURNS } from './meta-training.js';
@@ -135,7 +135,7 @@ export const meta = defineWorkload<MetaData>({
 
   /** Nobody holds the alphabets of the test tasks: the tasks are dealt out. */
   examples({ characters, tasks }) {
-    const { alphabets }: CharacterSet = characters.train;
+    const { alphabets } = characters.train;
     const names = [...new Set(alphabets)];
     const labels = alphabets.map((alphabet) => names.indexOf(alphabet));
     return { train: { count: alphabets.length, groups: alphabets, labels }, test: { count: tasks.length } };
@@ -229,8 +229,7 @@ function learn(params: TensorMap, { images, queries, rates }: Lesson): { right: 
   let logits: tf.Tensor2D | undefined;
   for (const current of adapted(params, images, classesInOrder(WAYS, images.shape[0] / WAYS), rates)) {
     logits = metaLogits(current, queries);
-    const said = tf.oneHot(tf.argMax(logits, 1) as tf.Tensor1D, WAYS);
-    right.push(tf.sum(tf.mul(truth, tf.cast(said, 'float32'))));
+    right.push(tf.sum(tf.mul(truth, predictionOf(logits))));
   }
   return { right: tf.stack(right), loss: tf.sum(crossEntropy(logits as tf.Tensor2D, truth)) };
 }

@@ -19,10 +19,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import { convolution, dense } from '../backends/layers.js';
 import { BANDS, FRAMES } from '../data/pairs.js';
 import type { Batch, TensorMap } from '../workload.js';
-import { flatten, heLayer } from './layers.js';
+import { conv, dense, flatten, heLayer, leftOf } from './layers.js';
 
 export const MODALITIES = ['image', 'audio'] as const;
 export type Modality = (typeof MODALITIES)[number];
@@ -39,12 +38,11 @@ export interface MisaSize {
 }
 
 export function initMisa(rng: Rng, { side, hidden, width, filters }: MisaSize): HostTensors {
-  const quarter = (size: number) => Math.ceil(Math.ceil(size / 2) / 2);
-  const flat = { image: quarter(side) ** 2 * 2 * filters, audio: quarter(FRAMES) * quarter(BANDS) * 2 * filters };
+  const positions = { image: leftOf(side, 2) ** 2, audio: leftOf(FRAMES, 2) * leftOf(BANDS, 2) };
   const modality = (m: Modality): HostTensors => ({
     ...heLayer(rng, `${m}/conv1`, [3, 3, 1, filters]),
     ...heLayer(rng, `${m}/conv2`, [3, 3, filters, 2 * filters]),
-    ...heLayer(rng, `${m}/encode`, [flat[m], hidden]),
+    ...heLayer(rng, `${m}/encode`, [positions[m] * 2 * filters, hidden]),
     ...heLayer(rng, `${m}/private`, [hidden, width]),
     ...heLayer(rng, `${m}/reconstruct`, [width, hidden]),
     ...heLayer(rng, `${m}/fuse-private`, [width, hidden]),
@@ -74,14 +72,10 @@ export type Encodings = Readonly<Partial<Record<Modality, Encoded>>>;
 export function encode(params: TensorMap, batch: Batch): Encodings {
   return Object.fromEntries(
     MODALITIES.filter((m) => batch[m] !== undefined).map((m) => {
-      const conv = (name: string, x: tf.Tensor) =>
-        convolution(tf, x, params[`${m}/${name}/kernel`], params[`${m}/${name}/bias`], {
-          stride: 2,
-          activation: 'relu',
-        });
-      const h = tf.relu(linear(params, `${m}/encode`, flatten(conv('conv2', conv('conv1', batch[m])))));
-      const s = tf.sigmoid(linear(params, 'common/shared', h));
-      return [m, { h, s, p: tf.sigmoid(linear(params, `${m}/private`, h)) }];
+      const maps = conv(params, `${m}/conv1`, batch[m] as tf.Tensor4D, 2, 'relu');
+      const h = tf.relu(dense(params, `${m}/encode`, flatten(conv(params, `${m}/conv2`, maps, 2, 'relu'))));
+      const s = tf.sigmoid(dense(params, 'common/shared', h));
+      return [m, { h, s, p: tf.sigmoid(dense(params, `${m}/private`, h)) }];
     }),
   );
 }
@@ -96,12 +90,12 @@ export function answer(params: TensorMap, encodings: Encodings, presence: Presen
     const other = otherThan(m);
     const there2 = encodings[other] && presence[other];
     const fill = there2 === undefined ? undefined : imputed(params, m, encodings[other]!.s);
-    const fuse = (s: tf.Tensor) => linear(params, `common/fuse-${m}`, s);
+    const fuse = (s: tf.Tensor2D) => dense(params, `common/fuse-${m}`, s);
     if (own === undefined || there === undefined) return fill === undefined ? [] : [fuse(fill)];
-    const s = fill === undefined ? own.s : tf.add(tf.mul(there, own.s), tf.mul(tf.sub(1, there), fill));
-    return [fuse(s), tf.mul(there, linear(params, `${m}/fuse-private`, own.p))];
+    const s = fill === undefined ? own.s : tf.add<tf.Tensor2D>(tf.mul(there, own.s), tf.mul(tf.sub(1, there), fill));
+    return [fuse(s), tf.mul(there, dense(params, `${m}/fuse-private`, own.p))];
   });
-  return linear(params, 'common/logits', tf.relu(tf.addN(parts)));
+  return dense(params, 'common/logits', tf.relu(tf.addN(parts) as tf.Tensor2D));
 }
 
 export const SIDE_LOSSES = ['similarity', 'difference', 'reconstruction', 'alignment'] as const;
@@ -122,12 +116,11 @@ export function sideLosses(
   for (const m of MODALITIES) {
     const [own, there] = [encodings[m], presence[m]];
     if (own === undefined || there === undefined) continue;
-    const rebuilt = () => linear(params, `${m}/reconstruct`, tf.add(own.s, own.p));
+    const rebuilt = () => dense(params, `${m}/reconstruct`, tf.add(own.s, own.p));
     add(weights.reconstruction, () => meanOver(there, tf.mean(tf.squaredDifference(rebuilt(), own.h), 1, true)));
     add(weights.difference, () => orthogonality(own.s, own.p, there));
-    const target = prototypesOf(params, otherThan(m));
     add(weights.alignment, () => {
-      const goal = tf.matMul(labels, target);
+      const goal = tf.matMul(labels, prototypesOf(params, otherThan(m)));
       const known = tf.mul(there, tf.cast(tf.greater(tf.sum(goal, 1, true), 0), 'float32'));
       return meanOver(known, tf.mean(tf.squaredDifference(own.s, goal), 1, true));
     });
@@ -195,8 +188,4 @@ function meanOver(weight: tf.Tensor, x: tf.Tensor): tf.Tensor {
 
 function otherThan(m: Modality): Modality {
   return m === 'image' ? 'audio' : 'image';
-}
-
-function linear(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor2D {
-  return dense(tf, x, params[`${name}/kernel`], params[`${name}/bias`]);
 }

@@ -13,7 +13,7 @@ import type { Hyper } from '../../shared/round.js';
 import { loadPairs, type PairData, type PairSet } from '../data/pairs.js';
 import { defineWorkload } from '../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
-import { crossEntropy } from './layers.js';
+import { crossEntropy, predictionOf } from './layers.js';
 import { batchOf, HELD, heldBy, presenceIn } from './misa-batch.js';
 import {
   answer,
@@ -176,19 +176,18 @@ export const misa = defineWorkload<PairData>({
     const labels = batch.labels as tf.Tensor2D;
     const count = labels.shape[0];
     const encodings = encode(params, batch);
-    const right = (presence: Presence) => {
-      const said = tf.oneHot(tf.argMax(answer(params, encodings, presence), 1), DIGITS);
-      return tf.sum(tf.mul(labels, tf.cast(said, 'float32')), 1); // [batch]
-    };
+    const right = (logits: tf.Tensor2D) => tf.sum(tf.mul(labels, predictionOf(logits)), 1); // [batch]
+    const rightWith = (presence: Presence) => tf.sum(right(answer(params, encodings, presence)));
     const all = tf.ones([count, 1]);
-    const own = presenceIn(batch);
-    const bySpeaker = tf.matMul(tf.stack([right(own), tf.ones([count])]) as tf.Tensor2D, batch.speakers as tf.Tensor2D);
+    const logits = answer(params, encodings, presenceIn(batch));
+    const own = right(logits);
+    const bySpeaker = tf.matMul(tf.stack([own, tf.ones([count])]) as tf.Tensor2D, batch.speakers as tf.Tensor2D);
     return {
-      loss: { sum: tf.sum(crossEntropy(answer(params, encodings, own), labels)), count },
-      accuracy: { sum: tf.sum(right(own)), count },
-      'fusion.accuracy': { sum: tf.sum(right({ image: all, audio: all })), count },
-      'image.accuracy': { sum: tf.sum(right({ image: all })), count },
-      'audio.accuracy': { sum: tf.sum(right({ audio: all })), count },
+      loss: { sum: tf.sum(crossEntropy(logits, labels)), count },
+      accuracy: { sum: tf.sum(own), count },
+      'fusion.accuracy': { sum: rightWith({ image: all, audio: all }), count },
+      'image.accuracy': { sum: rightWith({ image: all }), count },
+      'audio.accuracy': { sum: rightWith({ audio: all }), count },
       // [right answers, examples] of each speaker, from what the speaker has
       speakers: { sum: tf.reshape(bySpeaker, [2 * HELD.length]), count },
     };

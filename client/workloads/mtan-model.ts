@@ -17,14 +17,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import { convolution } from '../backends/layers.js';
 import type { TensorMap } from '../workload.js';
-import { heLayer } from './layers.js';
+import { conv, heLayer, overRms } from './layers.js';
 
 export const TASKS = ['segmentation', 'depth', 'normals'] as const;
 export type Task = (typeof TASKS)[number];
 
-export const OUTPUTS: Readonly<Record<Task, number>> = { segmentation: 4, depth: 1, normals: 3 };
+const OUTPUTS: Readonly<Record<Task, number>> = { segmentation: 4, depth: 1, normals: 3 };
 
 /** Red, green, blue, and where the pixel is: x and y. */
 const INPUTS = 5;
@@ -43,7 +42,7 @@ const STAGES = [
 ] as const;
 
 /** Prefix of the tensors of the trunk that a task reads. */
-export function trunkOf(task: Task, sharing: Sharing): string {
+function trunkOf(task: Task, sharing: Sharing): string {
   return sharing === 'shared' ? 'trunk' : `${task}/trunk`;
 }
 
@@ -110,9 +109,9 @@ function trunkFeatures(params: TensorMap, trunk: string, images: tf.Tensor4D): r
     const before = i === 0 ? level : STAGES[i - 1][1];
     if (level > before) x = tf.avgPool(x, 2, 2, 'valid');
     if (level < before) x = upsample(x);
-    let u = tf.relu(norm(layer(params, `${trunk}/${stage}/u`, x)));
+    let u = normed(params, `${trunk}/${stage}/u`, x);
     if (level < before) u = tf.add(u, stages[level].p);
-    const p = tf.relu(norm(layer(params, `${trunk}/${stage}/p`, u)));
+    const p = normed(params, `${trunk}/${stage}/p`, u);
     stages.push({ u, p });
     x = p;
   }
@@ -126,12 +125,10 @@ export interface TaskOutput {
   readonly masks: readonly tf.Tensor4D[];
 }
 
+export type Outputs = Readonly<Partial<Record<Task, TaskOutput>>>;
+
 /** Of the tasks that are asked for; a trunk is computed once, and none that no task needs. */
-export function forward(
-  params: TensorMap,
-  images: tf.Tensor4D,
-  tasks: readonly Task[],
-): Readonly<Partial<Record<Task, TaskOutput>>> {
+export function forward(params: TensorMap, images: tf.Tensor4D, tasks: readonly Task[]): Outputs {
   const sharing: Sharing = params['trunk/encode0/u/kernel'] === undefined ? 'single' : 'shared';
   const trunks = new Map<string, readonly Stage[]>();
   const outputs: Partial<Record<Task, TaskOutput>> = {};
@@ -150,25 +147,21 @@ function attend(params: TensorMap, task: Task, stages: readonly Stage[]): TaskOu
   for (const [i, [stage, level]] of STAGES.entries()) {
     const { u, p } = stages[i];
     const seen = carried === undefined ? u : tf.concat([u, carried], 3);
-    const look = tf.relu(norm(layer(params, `${task}/${stage}/look`, seen)));
-    const mask = tf.sigmoid(layer(params, `${task}/${stage}/mask`, look)) as tf.Tensor4D;
+    const look = normed(params, `${task}/${stage}/look`, seen);
+    const mask = tf.sigmoid(conv(params, `${task}/${stage}/mask`, look)) as tf.Tensor4D;
     masks.push(mask);
     const attended = tf.mul(mask, p) as tf.Tensor4D;
     const next = STAGES[i + 1];
-    if (next === undefined) return { output: layer(params, `${task}/head`, attended), masks };
-    const carry = (x: tf.Tensor4D) => tf.relu(norm(layer(params, `${task}/${stage}/carry`, x)));
+    if (next === undefined) return { output: conv(params, `${task}/head`, attended), masks };
+    const carry = (x: tf.Tensor4D) => normed(params, `${task}/${stage}/carry`, x);
     carried = next[1] > level ? tf.avgPool(carry(attended), 2, 2, 'valid') : carry(upsample(attended));
   }
   throw new RangeError('STAGES: expected at least one, got none');
 }
 
-function layer(params: TensorMap, name: string, x: tf.Tensor4D): tf.Tensor4D {
-  return convolution(tf, x, params[`${name}/kernel`], params[`${name}/bias`]);
-}
-
-/** x / sqrt(mean of x² over channels): the layer before it learns the scale. */
-function norm(x: tf.Tensor4D): tf.Tensor4D {
-  return tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), 3, true), 1e-5)));
+/** A convolution, normalised over its channels, through a ReLU. */
+function normed(params: TensorMap, name: string, x: tf.Tensor4D): tf.Tensor4D {
+  return tf.relu(overRms(conv(params, name, x)));
 }
 
 function upsample(x: tf.Tensor4D): tf.Tensor4D {

@@ -4,12 +4,12 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
-import { Canvas, type Colour } from '../artefacts/canvas.js';
+import { Canvas, type Colour, INK, PAPER } from '../artefacts/canvas.js';
 import type { Scenes } from '../data/scenes.js';
 import { uploadTensors } from '../training/evaluate.js';
 import type { Artefact, Batch } from '../workload.js';
 import { unit } from './mtan-measures.js';
-import { forward, OUTPUTS, TASKS, type Task } from './mtan-model.js';
+import { forward, TASKS, type Task } from './mtan-model.js';
 
 const SCENES = 4;
 const TILE = 96;
@@ -17,8 +17,6 @@ const GAP = 6;
 const MARGIN = 26;
 const LABEL = 150;
 const ROW_GAP = 14;
-const INK: Colour = [31, 41, 55];
-const PAPER: Colour = [255, 255, 255];
 const CLASS_COLOURS: readonly Colour[] = [
   [209, 213, 219],
   [37, 99, 235],
@@ -85,11 +83,10 @@ async function rowOf(
 
 /** Classes by colour; depth from near (white) to far (black); normals as red, green, blue of x, y, z. */
 function answerTile(task: Task, size: number, values: ArrayLike<number>): Tile {
-  const width = task === 'segmentation' ? 1 : OUTPUTS[task];
   const colour = (pixel: number): Colour => {
     if (task === 'segmentation') return CLASS_COLOURS[Math.round(values[pixel])];
     if (task === 'depth') return rgb([0, 0, 0].map(() => 1.15 - values[pixel] / 2.5));
-    return rgb([0, 1, 2].map((c) => 0.5 + 0.5 * values[width * pixel + c]));
+    return rgb([0, 1, 2].map((c) => 0.5 + 0.5 * values[3 * pixel + c]));
   };
   return { size, colour };
 }

@@ -19,7 +19,7 @@ import { uploadTensors } from '../training/evaluate.js';
 import { type Batch, type BatchContext, defineWorkload, type TensorMap } from '../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { figuresOf, SIZES, taskLoss, taskSums } from './mtan-measures.js';
-import { forward, initMtan, TASKS, type Task } from './mtan-model.js';
+import { forward, initMtan, type Outputs, TASKS, type Task } from './mtan-model.js';
 import { scenesArtefact } from './mtan-pictures.js';
 
 export interface MtanData {
@@ -150,10 +150,12 @@ export const mtan = defineWorkload<MtanData>({
   batch: batchOf,
 
   loss(params, batch) {
-    return tf.mean(perExample(params, batch));
+    return tf.mean(perExample(params, batch, outputsOf(params, batch)));
   },
 
-  perExampleLoss: perExample,
+  perExampleLoss(params, batch) {
+    return perExample(params, batch, outputsOf(params, batch));
+  },
 
   async contribute({ shared, data, hyper, shard }) {
     const { sites } = data.train;
@@ -174,8 +176,7 @@ export const mtan = defineWorkload<MtanData>({
   },
 
   metrics(params, batch) {
-    const tasks = ownedIn(batch);
-    const outputs = forward(params, batch.images as tf.Tensor4D, tasks);
+    const outputs = outputsOf(params, batch);
     const count = batch.images.shape[0];
     const sums = TASKS.map((task) => {
       const found = outputs[task];
@@ -184,7 +185,7 @@ export const mtan = defineWorkload<MtanData>({
         found === undefined ? none() : taskSums(task, found.output, batch, batch[`owns/${task}`] as tf.Tensor1D);
       return [task, { sum, count }] as const;
     });
-    return { loss: { sum: tf.sum(perExample(params, batch)), count }, ...Object.fromEntries(sums) };
+    return { loss: { sum: tf.sum(perExample(params, batch, outputs)), count }, ...Object.fromEntries(sums) };
   },
 
   finish: figuresOf,
@@ -215,12 +216,15 @@ function batchOf(data: MtanData, indices: Int32Array, { split, hyper }: BatchCon
   };
 }
 
+/** Of the tasks that somebody in the batch owns. */
+function outputsOf(params: TensorMap, batch: Batch): Outputs {
+  return forward(params, batch.images as tf.Tensor4D, ownedIn(batch));
+}
+
 /** The weighted losses of the owned tasks, summed for each example [batch]. */
-function perExample(params: TensorMap, batch: Batch): tf.Tensor1D {
-  const tasks = ownedIn(batch);
+function perExample(params: TensorMap, batch: Batch, outputs: Outputs): tf.Tensor1D {
   const lambdas = lossWeights(params, batch);
-  const outputs = forward(params, batch.images as tf.Tensor4D, tasks);
-  const parts = tasks.map((task) => {
+  const parts = ownedIn(batch).map((task) => {
     const loss = tf.mul(taskLoss(task, outputs[task]!.output, batch), batch[`owns/${task}`]);
     return tf.mul(loss, tf.gather(lambdas, TASKS.indexOf(task)));
   });
@@ -245,7 +249,7 @@ async function measureLosses(
 ): Promise<readonly number[]> {
   const sums = tf.tidy(() => {
     const batch = batchOf(data, indices, context);
-    const outputs = forward(uploadTensors(shared), batch.images as tf.Tensor4D, ownedIn(batch));
+    const outputs = outputsOf(uploadTensors(shared), batch);
     return TASKS.map((task) => {
       const owned = batch[`owns/${task}`];
       if (owned === undefined) return tf.scalar(0);

@@ -10,9 +10,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import { convolution, dense } from '../backends/layers.js';
 import type { TensorMap } from '../workload.js';
-import { flatten, heLayer } from './layers.js';
+import { conv, dense, flatten, heLayer, leftOf } from './layers.js';
 
 export const ARCHITECTURES = ['mlp', 'narrow', 'normed'] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
@@ -29,7 +28,7 @@ export interface NetworkSize {
 export function startNetwork(kind: Architecture, size: NetworkSize, rng: Rng, prefix: string): HostTensors {
   const { side, classes, filters, hidden } = size;
   const layer = (name: string, shape: readonly number[]) => heLayer(rng, `${prefix}/${name}`, shape);
-  const positions = half(half(side)) ** 2;
+  const positions = leftOf(side, 2) ** 2;
   switch (kind) {
     case 'mlp':
       return {
@@ -60,20 +59,19 @@ export function architectureOf(params: Readonly<Record<string, unknown>>, prefix
 
 /** Logits [batch, classes] of the network under `prefix` for images [batch, side, side, 1]. */
 export function classify(params: TensorMap, prefix: string, images: tf.Tensor4D): tf.Tensor2D {
-  const of = (name: string) => [params[`${prefix}/${name}/kernel`], params[`${prefix}/${name}/bias`]] as const;
-  const last = (x: tf.Tensor) => dense(tf, flatten(x), ...of('logits'));
+  const layer = (name: string, x: tf.Tensor) => dense(params, `${prefix}/${name}`, flatten(x), 'relu');
+  const last = (x: tf.Tensor) => dense(params, `${prefix}/logits`, flatten(x));
   const kind = architectureOf(params, prefix);
   switch (kind) {
     case 'mlp':
-      return last(dense(tf, dense(tf, flatten(images), ...of('mlp1'), 'relu'), ...of('mlp2'), 'relu'));
+      return last(layer('mlp2', layer('mlp1', images)));
     case 'narrow': {
-      const options = { stride: 2, activation: 'relu' } as const;
-      return last(convolution(tf, convolution(tf, images, ...of('narrow1'), options), ...of('narrow2'), options));
+      const maps = conv(params, `${prefix}/narrow1`, images, 2, 'relu');
+      return last(conv(params, `${prefix}/narrow2`, maps, 2, 'relu'));
     }
     case 'normed': {
-      const normed = (x: tf.Tensor, name: string) =>
-        tf.relu(groupNorm(convolution(tf, x, ...of(name), { stride: 2 }), 4));
-      return last(dense(tf, flatten(normed(normed(images, 'normed1'), 'normed2')), ...of('normed3'), 'relu'));
+      const normed = (name: string, x: tf.Tensor4D) => tf.relu(groupNorm(conv(params, `${prefix}/${name}`, x, 2), 4));
+      return last(layer('normed3', normed('normed2', normed('normed1', images))));
     }
     case undefined:
       throw new TypeError(`${prefix}: expected the tensors of a network, got ${Object.keys(params).join(', ')}`);
@@ -91,9 +89,4 @@ export function groupNorm(x: tf.Tensor4D, groupSize: number): tf.Tensor4D {
   const centred = tf.sub(grouped, tf.mean(grouped, [1, 3], true));
   const variance = tf.mean(tf.square(centred), [1, 3], true);
   return tf.reshape(tf.mul(centred, tf.rsqrt(tf.add(variance, 1e-5))), x.shape);
-}
-
-/** What a stride of 2 leaves of a side. */
-function half(side: number): number {
-  return Math.ceil(side / 2);
 }

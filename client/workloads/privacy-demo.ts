@@ -17,7 +17,7 @@ import type { Hyper } from '../../shared/round.js';
 import { type ImageData, type ImageSet, loadImages } from '../data/images.js';
 import { defineWorkload, type TensorMap } from '../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
-import { conv, dense, flatten } from './layers.js';
+import { conv, dense, drawnLayer, flatten, leftOf } from './layers.js';
 import { type AttackPlan, attack } from './privacy-demo-attack.js';
 import { type CurvePlan, epsilonCurve } from './privacy-demo-curve.js';
 import { attackArtefact, curveArtefact } from './privacy-demo-pictures.js';
@@ -99,12 +99,12 @@ export const privacyDemo = defineWorkload<ImageData>({
 
   init(rng, hyper) {
     const filters = hyperInteger(hyper, 'filters', 1);
-    const side = Math.ceil(imageSize(hyper) / 4);
+    const positions = leftOf(imageSize(hyper), 2) ** 2;
     return {
       shared: {
         ...tanhLayer(rng, 'conv1', [5, 5, 1, filters]),
         ...tanhLayer(rng, 'conv2', [5, 5, filters, 2 * filters]),
-        ...tanhLayer(rng, 'logits', [side * side * 2 * filters, CLASSES]),
+        ...tanhLayer(rng, 'logits', [positions * 2 * filters, CLASSES]),
       },
     };
   },
@@ -202,14 +202,7 @@ function curvePlan(data: ImageData, hyper: Hyper, rng: Rng): CurvePlan<ImageData
 
 /** Kernel with stdDev 1 / √fan-in (LeCun et al. 1998, Efficient BackProp, section 4.6) and bias 0. */
 function tanhLayer(rng: Rng, name: string, shape: readonly number[]): HostTensors {
-  const outputs = shape[shape.length - 1];
-  const fanIn = shape.slice(0, -1).reduce((product, dimension) => product * dimension, 1);
-  const source = rng.split(name);
-  const kernel = Float32Array.from({ length: fanIn * outputs }, () => source.normal() / Math.sqrt(fanIn));
-  return {
-    [`${name}/kernel`]: { shape, data: kernel },
-    [`${name}/bias`]: { shape: [outputs], data: new Float32Array(outputs) },
-  };
+  return drawnLayer(rng, name, shape, (normal, fanIn) => normal / Math.sqrt(fanIn));
 }
 
 /** [batch, height, width, 1] -> [batch, 10] */

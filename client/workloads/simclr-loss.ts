@@ -3,12 +3,12 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Hyper } from '../../shared/round.js';
-import { convolution, dense } from '../backends/layers.js';
 import type { ImageSet } from '../data/images.js';
 import type { TensorMap, Workload } from '../workload.js';
 import { contrastiveLoss, sameImage, sameLabel, tripletLoss, unitRows } from './contrastive.js';
 import { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor } from './image-tensors.js';
+import { conv, dense, flatten } from './layers.js';
 import { groupNorm } from './networks.js';
 import { viewOf } from './views.js';
 
@@ -19,11 +19,9 @@ export const PLAIN = { mean: 0, stdDev: 1 };
 export function featuresOf(params: TensorMap, images: tf.Tensor4D): tf.Tensor2D {
   let maps = tf.div(tf.sub(images, 0.3), 0.35) as tf.Tensor4D;
   for (const name of ['conv1', 'conv2']) {
-    const made = convolution(tf, maps, params[`${name}/kernel`], params[`${name}/bias`], { stride: 2 });
-    maps = tf.relu(groupNorm(made, 8));
+    maps = tf.relu(groupNorm(conv(params, name, maps, 2), 8));
   }
-  const flat = tf.reshape(maps, [maps.shape[0], maps.size / maps.shape[0]]);
-  return dense(tf, flat, params['features/kernel'], params['features/bias'], 'relu');
+  return dense(params, 'features', flatten(maps), 'relu');
 }
 
 /**
@@ -48,14 +46,13 @@ export function lossOf(hyper: Hyper, bank: ImageSet): NonNullable<Workload['loss
       seen.push(viewOf(imageTensor(bank, drawn, PLAIN), views, rng));
     }
     const features = featuresOf(params, tf.concat(seen, 0));
-    const hidden = dense(tf, features, params['projector1/kernel'], params['projector1/bias'], 'relu');
-    const z = unitRows(dense(tf, hidden, params['projector2/kernel'], params['projector2/bias']));
+    const z = unitRows(dense(params, 'projector2', dense(params, 'projector1', features, 'relu')));
     if (kind === 'nt-xent') {
-      const views = 2 * images.shape[0];
       const more: [number, number] = [0, negatives];
       const alike = tf.pad(sameImage(images.shape[0]), [more, more]) as tf.Tensor2D;
       if (negatives === 0) return contrastiveLoss(z, alike, temperature);
-      const apart = tf.tile(tf.concat([tf.zeros([1, views]), tf.ones([1, negatives])], 1), [views + negatives, 1]);
+      const own = 2 * images.shape[0]; // views of the batch itself
+      const apart = tf.tile(tf.concat([tf.zeros([1, own]), tf.ones([1, negatives])], 1), [own + negatives, 1]);
       return contrastiveLoss(z, alike, temperature, apart as tf.Tensor2D);
     }
     const alike = sameLabel(batch.labels as tf.Tensor2D);

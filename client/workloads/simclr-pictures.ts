@@ -5,7 +5,7 @@
 import { type GalleryImage, galleryPicture } from '../artefacts/gallery.js';
 import { principalPlane, project } from '../artefacts/principal.js';
 import { type ScatterMark, scatterPicture } from '../artefacts/scatter.js';
-import type { ImageSet } from '../data/images.js';
+import { type ImageSet, pixelsOf } from '../data/images.js';
 import type { Artefact } from '../workload.js';
 
 const QUERIES = 10;
@@ -73,9 +73,4 @@ function nearestOf({ rows, width }: Embedded, query: number, bank: Embedded): nu
     .sort(([a, i], [b, j]) => b - a || i - j)
     .slice(0, NEAREST)
     .map(([, i]) => i);
-}
-
-function pixelsOf({ height, width, pixels }: ImageSet, example: number): Float32Array {
-  const size = height * width;
-  return Float32Array.from(pixels.subarray(example * size, (example + 1) * size), (value) => value / 255);
 }

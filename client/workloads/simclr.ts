@@ -23,7 +23,7 @@ import { defineWorkload, type Workload } from '../workload.js';
 import { memoryOf, mergedStart } from './fed-ema.js';
 import { hyperChoice, hyperInteger, hyperNumber } from './hyper.js';
 import { imageTensor, labelTensor, range } from './image-tensors.js';
-import { heLayer } from './layers.js';
+import { heLayer, leftOf, predictionOf } from './layers.js';
 import { embedded, linearScores, neighbourVotes } from './probes.js';
 import { featuresOf, lossOf, PLAIN } from './simclr-loss.js';
 import { mapArtefact, neighboursArtefact } from './simclr-pictures.js';
@@ -121,7 +121,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     const shared: HostTensors = {
       ...heLayer(rng, 'conv1', [5, 5, 1, filters]),
       ...heLayer(rng, 'conv2', [3, 3, filters, 2 * filters]),
-      ...heLayer(rng, 'features', [Math.ceil(Math.ceil(side / 2) / 2) ** 2 * 2 * filters, features]),
+      ...heLayer(rng, 'features', [leftOf(side, 2) ** 2 * 2 * filters, features]),
     };
     const projector = {
       ...heLayer(rng, 'projector1', [features, features]),
@@ -190,8 +190,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
       labels: batch.bankLabels as tf.Tensor2D,
     };
     const count = labels.shape[0];
-    const right = (scores: tf.Tensor2D) =>
-      tf.sum(tf.mul(labels, tf.oneHot(tf.argMax(scores, 1) as tf.Tensor1D, CLASSES)));
+    const right = (scores: tf.Tensor2D) => tf.sum(tf.mul(labels, predictionOf(scores)));
     return {
       knn: { sum: right(neighbourVotes(features, bank, NEIGHBOURS)), count },
       probe: { sum: right(linearScores(features, bank)), count },

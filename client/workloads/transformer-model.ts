@@ -10,7 +10,7 @@ import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import { gelu, dense as product } from '../backends/layers.js';
 import type { TensorMap } from '../workload.js';
-import { dense, embedding, rmsNorm } from './layers.js';
+import { dense, drawnLayer, embedding, rmsNorm } from './layers.js';
 
 export interface TransformerSize {
   readonly vocabulary: number;
@@ -57,10 +57,7 @@ function linearLayer(
   { inputs, outputs, scale, loraRank }: { inputs: number; outputs: number; scale: number; loraRank: number },
 ): HostTensors {
   const stdDev = scale / Math.sqrt(inputs);
-  const tensors: HostTensors = {
-    [`${name}/kernel`]: { shape: [inputs, outputs], data: normals(rng.split(name), inputs * outputs, stdDev) },
-    [`${name}/bias`]: { shape: [outputs], data: new Float32Array(outputs) },
-  };
+  const tensors = drawnLayer(rng, name, [inputs, outputs], (normal) => stdDev * normal);
   if (loraRank === 0) return tensors;
   const first = normals(rng.split(`${name}/lora-a`), inputs * loraRank, 1 / Math.sqrt(inputs));
   return {
