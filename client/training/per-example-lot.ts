@@ -32,7 +32,7 @@ export async function sumOverLot<Data>(
     const chunk = lot.slice(from, from + batchSize);
     let part = await clippedSum(input, plan, state, { examples: chunk, method, clipping });
     // Some example's gradient is no number, and by taps it has spoilt the others.
-    if (typeof part === 'string' || firstNonFinite(part.norms) >= 0) {
+    if (method === 'taps' && (typeof part === 'string' || firstNonFinite(part.norms) >= 0)) {
       part = await clippedSum(input, plan, state, { examples: chunk, method: 'loop', clipping });
     }
     for (const [i, { offset }] of plan.layout.entries()) {
