@@ -113,7 +113,7 @@ async function lossesOf(
     for (let from = 0; from < indices.length; from += CHUNK) {
       const part = tf.tidy(() => {
         const batch = workload.batch(data, shard.train.slice(from, from + CHUNK), { hyper, shard, split: 'train' });
-        return (workload.perExampleLoss as NonNullable<typeof workload.perExampleLoss>)(params, batch);
+        return workload.perExampleLoss!(params, batch);
       });
       losses.push(...(await part.data()));
       part.dispose();

@@ -94,13 +94,13 @@ function distance(a: readonly Float32Array[], b: readonly Float32Array[]): numbe
 }
 
 /** A clipped sum on the host: a vector for each trained tensor, and the norms before clipping. */
-export interface HostSum {
+interface HostSum {
   readonly sums: readonly Float32Array[];
   readonly norms: Float32Array;
 }
 
 /** The clipped sum of `examples` in one chunk; a reason, when the taps do not cover the model. Leaves no tensor behind. */
-export async function clippedSum<Data>(
+async function clippedSum<Data>(
   input: LotInput<Data>,
   plan: Plan,
   state: State,
@@ -111,7 +111,7 @@ export async function clippedSum<Data>(
     const named = namedParams(plan, state);
     const loss = (indices: Int32Array): tf.Tensor => {
       const batch = workload.batch(data, indices, { hyper, shard, split: 'train' });
-      return (workload.perExampleLoss as NonNullable<typeof workload.perExampleLoss>)(named, batch);
+      return workload.perExampleLoss!(named, batch);
     };
     if (method === 'taps') {
       return tensorsOf(clippedSumByTaps(state.params, examples.length, () => loss(examples), clipping));
