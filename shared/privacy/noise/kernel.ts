@@ -94,18 +94,18 @@ export class NoiseKernel {
   /** What `plainDraw(table)` does. */
   draw(table: Thresholds, out: Int32Array, rng: Rng, factor: number): void {
     const inPlace = out.buffer === this.#memory.buffer;
-    const block = inPlace ? out : new Int32Array(this.#memory.buffer, VECTOR, BLOCK_WORDS);
     for (let from = 0; from < out.length; from += BLOCK_WORDS) {
       const part = out.subarray(from, from + BLOCK_WORDS);
       if (inPlace) this.#addBlock(table, part, rng, factor);
       else {
-        const copy = block.subarray(0, part.length);
+        const copy = new Int32Array(this.#memory.buffer, VECTOR, part.length);
         copy.set(part);
         this.#addBlock(table, copy, rng, factor);
         part.set(copy);
       }
     }
     new Uint8Array(this.#memory.buffer, WORDS, BLOCK_BYTES).fill(0); // they tell the noise
+    if (!inPlace) new Uint8Array(this.#memory.buffer, VECTOR, BLOCK_BYTES).fill(0); // and so may a copy
   }
 
   #addBlock(table: Thresholds, out: Int32Array, rng: Rng, factor: number): void {
