@@ -86,6 +86,15 @@ export function subtract(local: Params, global: Params): Params {
   return { layout: global.layout, values };
 }
 
+/** These tensors moved by an update in their order (global + update), in memory of their own. */
+export function addUpdate(tensors: HostTensors, update: Float32Array): HostTensors {
+  const { layout, values } = packTensors(tensors);
+  for (let i = 0; i < values.length; i++) values[i] += update[i];
+  return Object.fromEntries(
+    layout.map(({ name, shape, offset, size }) => [name, { shape, data: values.subarray(offset, offset + size) }]),
+  );
+}
+
 /** Same names, shapes and order. */
 export function sameLayout(a: Layout, b: Layout): boolean {
   return a === b || (a.length === b.length && a.every((entry, i) => sameSpec(entry, b[i])));

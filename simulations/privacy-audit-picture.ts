@@ -1,4 +1,5 @@
 /** The audit as a picture: for each setting a bar for what every attack proves, and a line where the accountant's promise ends. */
+import { round, text } from '../client/artefacts/svg.js';
 import type { AuditReport, AuditSetting } from './privacy-audit.js';
 
 const WIDTH = 800;
@@ -15,27 +16,28 @@ const PROMISED = '#dc2626';
 export function auditPicture({ settings, delta, confidence }: AuditReport): string {
   const most = Math.max(1, ...settings.map(longestOf)) * 1.15;
   const at = (epsilon: number) => round(LEFT + (Math.min(epsilon, most) / most) * (RIGHT - LEFT));
-  const parts = [text('How tight is the claim', 24, 30, { size: 17, weight: 600 })];
+  const parts = [text('How tight is the claim', { x: 24, y: 30, size: 17, weight: 600 })];
   parts.push(
     text(
       `blue: ε is at least this (${100 * confidence} % confidence); red: ε is at most this (δ = ${delta.toExponential()})`,
-      24,
-      52,
+      { x: 24, y: 52 },
     ),
   );
   let y = HEAD;
   for (const setting of settings) {
     const { name, epsilonAtMost, bounds, testAccuracy } = setting;
     const promise = epsilonAtMost === null ? 'no bound' : `ε at most ${figure(epsilonAtMost)}`;
-    parts.push(text(`${name}: ${promise}; accuracy ${Math.round(100 * testAccuracy)} %`, 24, y + 20, { weight: 600 }));
+    parts.push(
+      text(`${name}: ${promise}; accuracy ${Math.round(100 * testAccuracy)} %`, { x: 24, y: y + 20, weight: 600 }),
+    );
     y += GROUP_HEAD;
     const top = y;
     for (const { attack, epsilonAtLeast, auc } of bounds) {
       const end = at(epsilonAtLeast);
       const area = auc === undefined ? '' : ` (AUC ${auc.toFixed(2)})`;
-      parts.push(text(attack + area, LEFT - 10, y + 16, { anchor: 'end' }));
+      parts.push(text(attack + area, { x: LEFT - 10, y: y + 16, anchor: 'end' }));
       parts.push(`<rect x="${LEFT}" y="${y}" width="${Math.max(1, end - LEFT)}" height="${BAR}" fill="${PROVED}"/>`);
-      parts.push(text(figure(epsilonAtLeast), end + 6, y + 16, { colour: PROVED }));
+      parts.push(text(figure(epsilonAtLeast), { x: end + 6, y: y + 16, colour: PROVED }));
       y += BAR + GAP;
     }
     if (epsilonAtMost !== null) {
@@ -54,20 +56,4 @@ export function figure(epsilon: number): string {
 /** What sets the scale: the promise, and where there is none the bound that assumes nothing. */
 function longestOf({ epsilonAtMost, bounds }: AuditSetting): number {
   return epsilonAtMost ?? bounds[0].epsilonAtLeast;
-}
-
-interface TextStyle {
-  readonly size?: number;
-  readonly weight?: number;
-  readonly anchor?: 'start' | 'end';
-  readonly colour?: string;
-}
-
-function text(words: string, x: number, y: number, style: TextStyle = {}): string {
-  const { size = 13, weight = 400, anchor = 'start', colour = '#1f2937' } = style;
-  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" fill="${colour}">${words}</text>`;
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }

@@ -2,6 +2,8 @@
  * A plot of a few measured points, as an SVG of its own: lines with markers and values, and dashed rules to compare with.
  * The horizontal axis may be logarithmic; the vertical one is linear.
  */
+import { round, text } from './svg.js';
+
 export interface PlotAxis {
   readonly label: string;
   readonly scale?: 'linear' | 'log';
@@ -101,23 +103,4 @@ function legendOf(series: readonly PlotSeries[]): string[] {
   return series.map(({ label }, i) =>
     text(label, { x: AREA.right, y: AREA.bottom - 12 - 18 * i, anchor: 'end', colour: COLOURS[i % COLOURS.length] }),
   );
-}
-
-interface TextStyle {
-  readonly x: number;
-  readonly y: number;
-  readonly size?: number;
-  readonly weight?: number;
-  readonly anchor?: 'start' | 'middle' | 'end';
-  readonly colour?: string;
-}
-
-function text(words: string, style: TextStyle): string {
-  const { x, y, size = 13, weight = 400, anchor = 'start', colour = '#1f2937' } = style;
-  const safe = words.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" fill="${colour}">${safe}</text>`;
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }

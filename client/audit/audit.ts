@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { updateChannel } from '../../shared/channels.js';
 import { meansOf } from '../../shared/metrics.js';
-import { type HostTensors, packTensors } from '../../shared/params.js';
+import { addUpdate, type HostTensors, packTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
 import type { Hyper, PrivacySpec, TrainingSpec } from '../../shared/round.js';
 import type { ImageData } from '../data/images.js';
@@ -64,7 +64,12 @@ export async function auditTraining(plan: AuditPlan): Promise<AuditScores> {
   const coins = rng.split('coins');
   const [inWrong, inUsual, inCanaries] = [wrong, usual, canaries].map((kind) => kind.map(() => coins.below(2) === 1));
   const chosen = [...only(wrong, inWrong), ...only(usual, inUsual), ...only(canaries, inCanaries)];
-  const shard = { train: Int32Array.from(chosen), test: countTo(data.test.count), index: 0, count: 1 };
+  const shard = {
+    train: Int32Array.from(chosen),
+    test: Int32Array.from(countFrom(0, data.test.count)),
+    index: 0,
+    count: 1,
+  };
   const trained = await train(plan, workload, data, shard);
   const losses = await lossesOf(plan, data, trained, [...wrong, ...usual]);
   const sums = await evaluate({ workload: plan.workload, data, hyper, shard, split: 'test', shared: trained, own: {} });
@@ -85,7 +90,7 @@ async function train(
   shard: Shard,
 ): Promise<HostTensors> {
   const { shared } = workload.init(rng.split('init'), hyper);
-  const { layout, values } = packTensors(shared);
+  const { layout } = packTensors(shared);
   const phase = { name: 'train', channels: [updateChannel(layout.map(({ name, shape }) => ({ name, shape })))] };
   const about = { workload, data, hyper, training, shard, phase, shared, own: {}, rng: rng.split('train') };
   const task = { ...about, round: 1, rounds: 1 };
@@ -93,10 +98,7 @@ async function train(
     privacy === undefined
       ? await localSgd(task)
       : await dpSgd({ ...task, privacy, noiseKey: rng.split('noise').bytes(32) });
-  for (let i = 0; i < values.length; i++) values[i] += contribution.values[i];
-  return Object.fromEntries(
-    layout.map(({ name, shape, offset, size }) => [name, { shape, data: values.subarray(offset, offset + size) }]),
-  );
+  return addUpdate(shared, contribution.values);
 }
 
 /** Loss of the trained model on each of the training images at `indices`. */
@@ -113,7 +115,7 @@ async function lossesOf(
     for (let from = 0; from < indices.length; from += CHUNK) {
       const part = tf.tidy(() => {
         const batch = workload.batch(data, shard.train.slice(from, from + CHUNK), { hyper, shard, split: 'train' });
-        return (workload.perExampleLoss as NonNullable<typeof workload.perExampleLoss>)(params, batch);
+        return workload.perExampleLoss!(params, batch);
       });
       losses.push(...(await part.data()));
       part.dispose();
@@ -130,8 +132,4 @@ function only(examples: readonly number[], coins: readonly boolean[]): number[] 
 
 function countFrom(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
-}
-
-function countTo(count: number): Int32Array {
-  return Int32Array.from({ length: count }, (_, i) => i);
 }

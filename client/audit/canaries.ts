@@ -31,8 +31,8 @@ export function withGradientCanaries<Data>(
     workload.examples(data, hyper).train.count;
 
   const perExampleLoss = (params: TensorMap, batch: Batch): tf.Tensor1D => {
-    const own = (workload.perExampleLoss as NonNullable<typeof workload.perExampleLoss>)(params, batch);
-    const coordinate = dense(tf, batch[CHOSEN], params[CANARY_TENSOR], tf.zeros([1]));
+    const own = workload.perExampleLoss!(params, batch);
+    const coordinate = dense(tf, batch[CHOSEN], params[CANARY_TENSOR]);
     return tf.add(tf.mul(own, batch[ORDINARY]), tf.mul(tf.reshape(coordinate, [-1]), slope));
   };
 

@@ -45,7 +45,6 @@ export interface Recording {
 interface Recorder {
   readonly taps: Tap[];
   readonly outputs: Tensor[];
-  readonly kept: Tensor[];
   /** Ids of tensors that taps do not account for. */
   readonly outside: Set<number>;
   /** Operations on the engine's tape that belong to taps: from, to. */
@@ -69,7 +68,6 @@ export function tapped<Output extends Tensor>(
   recorder.outside.add(layer.input.id);
   recorder.taps.push({ activation: 'linear', ...layer, input, output });
   recorder.outputs.push(output);
-  recorder.kept.push(input, output);
   return output;
 }
 
@@ -82,11 +80,11 @@ export function recording<Result>(
   outputs: Tensor[],
   forward: () => Result,
 ): Recording & { readonly run: () => Result } {
-  const own: Recorder = { taps: [], outputs, kept: [], outside: new Set(), ranges: [] };
+  const own: Recorder = { taps: [], outputs, outside: new Set(), ranges: [] };
   return {
     taps: own.taps,
     usedOutside: ({ id }) => own.outside.has(id),
-    dispose: () => tf.dispose(own.kept),
+    dispose: () => tf.dispose(own.taps.flatMap(({ input, output }) => [input, output])),
     run() {
       const before = recorder;
       recorder = own;

@@ -27,13 +27,12 @@ export function complete(
   const unknown = [...Object.keys(tensors), ...Object.keys(weights)].find((name) => !known.has(name));
   if (unknown !== undefined) throw invalidArgument('contribution', `tensors of phase ${phase.name}`, unknown);
   const values = new Float32Array(sizeOf(layout));
-  const examples = update.weights[0] ?? 0;
   for (const { name, offset, size } of layout) {
     const own = trained.get(name);
     const added = own ? update.values.subarray(own.offset, own.offset + own.size) : tensors[name]?.data;
     if (added?.length !== size) throw invalidArgument(`contribution to ${name}`, `${size} values`, added?.length);
     values.set(added, offset);
   }
-  const weighed = layout.map(({ name }) => weights[name] ?? update.weights[trained.get(name)?.i ?? 0] ?? examples);
+  const weighed = layout.map(({ name }) => weights[name] ?? update.weights[trained.get(name)?.i ?? 0] ?? 0);
   return { values, weights: weighed, metrics: update.metrics };
 }

@@ -90,7 +90,7 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
     const [total, mean] = [new Float64Array(plan.start.length), new Float32Array(plan.start.length)]; // of each step anew
     const method = await chooseMethod(input, plan, state, clipping);
     for (let step = 1; step <= steps; step++) {
-      const lot = lotOf(input, rng.split(`lot/${step}`));
+      const lot = lotOf(shard.train, noise.samplingRate, rng.split(`lot/${step}`));
       const sum = await sumOverLot(input, plan, state, { clipping, method, lot, total });
       const gradient = noisyMean(sum, noise, noise.samplingRate * shard.train.length, rng.split(`noise/${step}`), mean);
       descend(input, plan, state, { gradient, learningRate });
@@ -155,9 +155,8 @@ function fingerprint<Data>(input: DpSgdInput<Data>, { layout, start, frozen }: P
 }
 
 /** Positions in the split of the examples of one lot; none, when chance will have it so. */
-function lotOf<Data>({ shard, privacy }: DpSgdInput<Data>, rng: Rng): Int32Array {
-  const { samplingRate = 0 } = privacy;
-  return Int32Array.from(poissonBatch({ population: shard.train.length, samplingRate, rng }), (i) => shard.train[i]);
+function lotOf(train: Int32Array, samplingRate: number, rng: Rng): Int32Array {
+  return Int32Array.from(poissonBatch({ population: train.length, samplingRate, rng }), (i) => train[i]);
 }
 
 /** One step along the noisy gradient: moves `state`. */

@@ -32,7 +32,7 @@ export async function sumOverLot<Data>(
     const chunk = lot.slice(from, from + batchSize);
     let part = await clippedSum(input, plan, state, { examples: chunk, method, clipping });
     // Some example's gradient is no number, and by taps it has spoilt the others.
-    if (typeof part === 'string' || firstNonFinite(part.norms) >= 0) {
+    if (method === 'taps' && (typeof part === 'string' || firstNonFinite(part.norms) >= 0)) {
       part = await clippedSum(input, plan, state, { examples: chunk, method: 'loop', clipping });
     }
     for (const [i, { offset }] of plan.layout.entries()) {
@@ -94,13 +94,13 @@ function distance(a: readonly Float32Array[], b: readonly Float32Array[]): numbe
 }
 
 /** A clipped sum on the host: a vector for each trained tensor, and the norms before clipping. */
-export interface HostSum {
+interface HostSum {
   readonly sums: readonly Float32Array[];
   readonly norms: Float32Array;
 }
 
 /** The clipped sum of `examples` in one chunk; a reason, when the taps do not cover the model. Leaves no tensor behind. */
-export async function clippedSum<Data>(
+async function clippedSum<Data>(
   input: LotInput<Data>,
   plan: Plan,
   state: State,
@@ -111,7 +111,7 @@ export async function clippedSum<Data>(
     const named = namedParams(plan, state);
     const loss = (indices: Int32Array): tf.Tensor => {
       const batch = workload.batch(data, indices, { hyper, shard, split: 'train' });
-      return (workload.perExampleLoss as NonNullable<typeof workload.perExampleLoss>)(named, batch);
+      return workload.perExampleLoss!(named, batch);
     };
     if (method === 'taps') {
       return tensorsOf(clippedSumByTaps(state.params, examples.length, () => loss(examples), clipping));

@@ -92,8 +92,8 @@ function endsWith(shape: readonly number[], end: readonly number[]): boolean {
   return end.length <= shape.length && end.every((size, i) => size === shape[shape.length - end.length + i]);
 }
 
-/** Small gradients, [batch, size], that are simply there. */
-function writtenDown(param: tf.Tensor, each: tf.Tensor): ExampleGradients {
+/** Gradients, [batch, size], that are simply there. */
+export function writtenDown(param: tf.Tensor, each: tf.Tensor): ExampleGradients {
   return {
     squaredNorms: () => tf.sum(tf.square(each), 1),
     each: () => each,
@@ -115,7 +115,7 @@ function weighRows(factors: tf.Tensor, rows: tf.Tensor3D): tf.Tensor2D {
  * Whether the norms of `inputs` x `outputs` gradients over `times` are cheaper as ghosts: times² · (inputs + outputs) products,
  * against writing inputs · outputs numbers for each example and reading them twice, each worth about four products.
  */
-export function prefersGhost(times: number, inputs: number, outputs: number): boolean {
+function prefersGhost(times: number, inputs: number, outputs: number): boolean {
   return times * times * (inputs + outputs) <= 4 * inputs * outputs;
 }
 

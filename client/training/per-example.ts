@@ -11,7 +11,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { fusedOr } from '../backends/gradients/gradient.js';
 import { RELU_GRAD } from '../backends/kernel-names.js';
 import { type Recording, recording, type Tap } from '../backends/taps.js';
-import { type ExampleGradients, exampleGradients } from './per-example-uses.js';
+import { type ExampleGradients, exampleGradients, writtenDown } from './per-example-uses.js';
 
 export interface Clipping {
   /** C */
@@ -143,24 +143,16 @@ function clipAndSum(
   uses: readonly ExampleGradients[][],
   clipping: Clipping,
 ): ClippedSum {
-  const each = uses.map((all) => (all.length > 1 ? together(all) : all[0]));
+  // A tensor that several layers use has one gradient: theirs are added before its norm is taken.
+  const together = (all: readonly ExampleGradients[], param: tf.Tensor) =>
+    writtenDown(param, tf.addN(all.map((use) => use.each())));
+  const each = uses.map((all, n) => (all.length > 1 ? together(all, trained[n]) : all[0]));
   const { norm, factors } = clip(
     each.map((one) => one?.squaredNorms()),
     clipping,
   );
-  const sums = each.map((one, n) => one?.weightedSum(factors[n] as tf.Tensor) ?? tf.zerosLike(trained[n]));
   return {
-    sums: sums.map((sum, n) => tf.reshape(sum, trained[n].shape)),
+    sums: each.map((one, n) => one?.weightedSum(factors[n] as tf.Tensor) ?? tf.zerosLike(trained[n])),
     norms: norm.rank === 0 ? tf.fill([examples], 0) : norm,
-  };
-}
-
-/** A tensor that several layers use has one gradient: theirs are added before its norm is taken. */
-function together(uses: readonly ExampleGradients[]): ExampleGradients {
-  const each = tf.addN(uses.map((use) => use.each()));
-  return {
-    each: () => each,
-    squaredNorms: () => tf.sum(tf.square(each), 1),
-    weightedSum: (factors) => tf.matMul(tf.reshape(factors, [1, -1]), each as tf.Tensor2D),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { updateChannel } from '../../shared/channels.js';
 import { meansOf } from '../../shared/metrics.js';
-import { type HostTensors, packTensors } from '../../shared/params.js';
+import { addUpdate, packTensors } from '../../shared/params.js';
 import { privacyEpsilon } from '../../shared/privacy/accounting/calibrate.js';
 import type { Rng } from '../../shared/rng.js';
 import type { Hyper, TrainingSpec } from '../../shared/round.js';
@@ -70,7 +70,7 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
     privacy: { mode: 'example', clippingBound, noiseMultiplier, samplingRate, delta },
     noiseKey: rng.split(`noise/${noiseMultiplier}`).bytes(32),
   });
-  const trained = moved(shared, contribution.values);
+  const trained = addUpdate(shared, contribution.values);
   const sums = await evaluate({ workload, data, hyper, shard, split: 'test', shared: trained, own: {} });
   return meansOf(sums, 'test')['test.accuracy'];
 }
@@ -80,14 +80,6 @@ function trainingOf({ steps, learningRate }: Pick<CurvePlan<unknown>, 'steps' | 
     ...{ localSteps: steps, batchSize: CHUNK, clientLr: learningRate },
     ...{ momentum: 0, weightDecay: 0, gradientClipNorm: 0, lrSchedule: 'constant', proximalMu: 0 },
   };
-}
-
-function moved(tensors: HostTensors, update: Float32Array): HostTensors {
-  const { layout, values } = packTensors(tensors);
-  for (let i = 0; i < values.length; i++) values[i] += update[i];
-  return Object.fromEntries(
-    layout.map(({ name, shape, offset, size }) => [name, { shape, data: values.subarray(offset, offset + size) }]),
-  );
 }
 
 function countTo(count: number): Int32Array {

@@ -6,8 +6,8 @@
  * Layout, bytes: [0, 64 KiB) first operand, [64, 128) second, [128, 192) result, then the accumulator. A keystream chunk
  * is copied in and added while it is still in the second-level cache; that copy is why large vectors never move twice.
  */
-
 import { assemble } from '../wasm/assembler.js';
+import { PAGE_BYTES, type WasmMemory, type WebAssemblyApi, webAssembly } from '../wasm/platform.js';
 import { CHUNK_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
 import { KERNEL_LISTING } from './wasm/listing.js';
@@ -28,23 +28,10 @@ interface KernelExports {
   shares(coefficients: number, count: number, out: number, first: number, holders: number): void;
 }
 
-interface WasmMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
-/** The part of the platform's WebAssembly used here; TypeScript declares it with the DOM only. */
-interface WebAssemblyApi {
-  Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  Memory: new (limits: { initial: number }) => WasmMemory;
-  Instance: new (module: object, imports: { env: { memory: WasmMemory } }) => { exports: unknown };
-}
-
 const FIRST = 0;
 const SECOND = CHUNK_BYTES;
 const RESULT = 2 * CHUNK_BYTES;
 const ACCUMULATOR = 3 * CHUNK_BYTES;
-const PAGE_BYTES = 65_536;
 const CHUNK_ELEMENTS = CHUNK_BYTES / 4;
 const SHARE_BYTES = 64;
 
@@ -86,7 +73,7 @@ export interface Kernel {
 
 /** A kernel of its own memory, for one thread; reuse it, its memory is kept. */
 export function createKernel(kind: 'fastest' | 'plain' = 'fastest'): Kernel {
-  const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly;
+  const api = webAssembly();
   if (kind === 'fastest') compiled ??= compile(api);
   if (kind === 'plain' || compiled === 'unavailable' || api === undefined) return new PlainKernel();
   const memory = new api.Memory({ initial: ACCUMULATOR / PAGE_BYTES });

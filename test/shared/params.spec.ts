@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
+  addUpdate,
   firstNonFinite,
   layoutOf,
   MAX_ELEMENTS,
@@ -67,6 +68,18 @@ describe('params', () => {
     assert.deepEqual([...subtract(local, global).values], [0, 1, 2, 3, 4, 5, 6]);
     const other = packTensors({ w: { shape: [7], data: new Float32Array(7) } });
     assert.throws(() => subtract(other, global), /local: expected the layout of global/);
+  });
+
+  it('adds an update to named tensors, and leaves them as they were', () => {
+    const tensors = {
+      w: { shape: [2, 1], data: Float32Array.of(1, 2) },
+      b: { shape: [], data: Float32Array.of(3) },
+    };
+    assert.deepEqual(addUpdate(tensors, Float32Array.of(10, 20, -3)), {
+      w: { shape: [2, 1], data: Float32Array.of(11, 22) },
+      b: { shape: [], data: Float32Array.of(0) },
+    });
+    assert.deepEqual([...tensors.w.data, ...tensors.b.data], [1, 2, 3]);
   });
 
   it('compares names, shapes and order', () => {

@@ -1,6 +1,6 @@
 /**
  * Look-up in a table of 96-bit cumulative probabilities, the reference in plain TypeScript: a 32-bit word finds the entry,
- * 64 more bits are drawn only if it equals a threshold's high part. draw-kernel.ts computes the same in WebAssembly.
+ * 64 more bits are drawn only if it equals a threshold's high part. kernel.ts computes the same in WebAssembly.
  */
 import type { Rng } from '../../rng.js';
 

@@ -8,6 +8,7 @@
  */
 import type { Rng } from '../../rng.js';
 import { assemble } from '../../wasm/assembler.js';
+import { PAGE_BYTES, type WasmMemory, webAssembly } from '../../wasm/platform.js';
 import { BLOCK_WORDS, breakTie, type Draw, plainDraw, type Thresholds } from './draw.js';
 import { NOISE_LISTING, UNROLLED } from './kernel-listing.js';
 
@@ -25,18 +26,6 @@ interface Exports {
   lattice(noise: number, end: number, sums: number, out: number, granularity: number, divisor: number): void;
 }
 
-interface WasmMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
-/** The part of the platform's WebAssembly used here; TypeScript declares it with the DOM only. */
-interface WebAssemblyApi {
-  Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  Memory: new (limits: { initial: number }) => WasmMemory;
-  Instance: new (module: object, imports: { env: { memory: WasmMemory } }) => { exports: unknown };
-}
-
 const BLOCK_BYTES = 4 * BLOCK_WORDS;
 const WORDS = 0;
 const TIES = WORDS + BLOCK_BYTES;
@@ -45,7 +34,6 @@ const MEANS = SUMS + 2 * BLOCK_BYTES;
 const TABLES = MEANS + BLOCK_BYTES;
 /** Twice the largest table. When a further one finds no room, all are dropped, to come again as they are needed. */
 const VECTOR = TABLES + 2 ** 24;
-const PAGE_BYTES = 65_536;
 
 /** Shorter vectors are drawn by the plain version: a table's way into memory would take longer. */
 const LEAST_LENGTH = BLOCK_WORDS;
@@ -70,7 +58,7 @@ export function noiseKernel(length: number): NoiseKernel | undefined {
 }
 
 function createKernel(): NoiseKernel | 'unavailable' {
-  const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly;
+  const api = webAssembly();
   if (api === undefined) return 'unavailable';
   try {
     const memory = new api.Memory({ initial: Math.ceil((VECTOR + BLOCK_BYTES) / PAGE_BYTES) });
@@ -106,18 +94,18 @@ export class NoiseKernel {
   /** What `plainDraw(table)` does. */
   draw(table: Thresholds, out: Int32Array, rng: Rng, factor: number): void {
     const inPlace = out.buffer === this.#memory.buffer;
-    const block = inPlace ? out : new Int32Array(this.#memory.buffer, VECTOR, BLOCK_WORDS);
     for (let from = 0; from < out.length; from += BLOCK_WORDS) {
       const part = out.subarray(from, from + BLOCK_WORDS);
       if (inPlace) this.#addBlock(table, part, rng, factor);
       else {
-        const copy = block.subarray(0, part.length);
+        const copy = new Int32Array(this.#memory.buffer, VECTOR, part.length);
         copy.set(part);
         this.#addBlock(table, copy, rng, factor);
         part.set(copy);
       }
     }
     new Uint8Array(this.#memory.buffer, WORDS, BLOCK_BYTES).fill(0); // they tell the noise
+    if (!inPlace) new Uint8Array(this.#memory.buffer, VECTOR, BLOCK_BYTES).fill(0); // and so may a copy
   }
 
   #addBlock(table: Thresholds, out: Int32Array, rng: Rng, factor: number): void {

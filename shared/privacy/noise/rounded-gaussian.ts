@@ -14,12 +14,11 @@ import { noiseKernel } from './kernel.js';
 import { rationalFromNumber } from './rational.js';
 import {
   discreteGaussianTable,
-  fixedExpNegative,
+  gaussianDensities,
   MAX_STD_DEV,
   type NoiseTable,
   ONE,
   PRECISION,
-  TAIL_NATS,
   tableFromHalf,
 } from './table.js';
 
@@ -34,19 +33,11 @@ export function roundedGaussianTable(noiseStdDev: number): NoiseTable {
   if (!(noiseStdDev >= MIN_STD_DEV && noiseStdDev <= MAX_STD_DEV)) {
     throw invalidArgument('noiseStdDev', `a deviation in ${MIN_STD_DEV} .. ${MAX_STD_DEV}`, noiseStdDev);
   }
-  const reach = Math.ceil(noiseStdDev * Math.sqrt(2 * TAIL_NATS)) + 1;
   const { numerator: n, denominator: d } = rationalFromNumber(noiseStdDev);
-  const base = fixedExpNegative(d * d, 2n * n * n); // e^(-1/(2σ²))
-  const baseSquared = (base * base) >> PRECISION;
   const coefficients = cellCoefficients({ numerator: d * d, denominator: n * n });
-  const weights = new Array<bigint>(reach + 1);
-  let density = ONE; // e^(-k²/(2σ²)), by the ratio of neighbours as in discreteGaussianTable
-  let ratio = base;
-  for (let k = 0; k <= reach; k++) {
-    weights[k] = (density * horner(coefficients, BigInt(k) * BigInt(k))) >> PRECISION;
-    density = (density * ratio) >> PRECISION;
-    ratio = (ratio * baseSquared) >> PRECISION;
-  }
+  const weights = gaussianDensities(noiseStdDev).map(
+    (density, k) => (density * horner(coefficients, BigInt(k) * BigInt(k))) >> PRECISION,
+  );
   return tableFromHalf(weights, noiseStdDev * noiseStdDev + 1 / 12); // Sheppard: exact to e^(-2π²σ²)
 }
 

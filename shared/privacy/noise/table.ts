@@ -27,22 +27,27 @@ export const ONE = 1n << PRECISION;
 /** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
 export const MAX_STD_DEV = 65_536;
 /** ln 2^98: what lies beyond this many nats weighs less than one threshold's rounding. */
-export const TAIL_NATS = 98 * Math.LN2;
+const TAIL_NATS = 98 * Math.LN2;
 
 /** Table of P(x) ∝ exp(-x²/(2 noiseStdDev²)); the exact value of the double `noiseStdDev` is used. */
 export function discreteGaussianTable(noiseStdDev: number): NoiseTable {
   checkRange('noiseStdDev', noiseStdDev);
+  return tableFromHalf(gaussianDensities(noiseStdDev), noiseStdDev * noiseStdDev);
+}
+
+/** exp(-x²/(2 noiseStdDev²)) for x = 0, 1, 2, ... in fixed point, as far as a table reaches. */
+export function gaussianDensities(noiseStdDev: number): bigint[] {
   const reach = Math.ceil(noiseStdDev * Math.sqrt(2 * TAIL_NATS)) + 1;
   const { numerator: n, denominator: d } = rationalFromNumber(noiseStdDev);
   const base = fixedExpNegative(d * d, 2n * n * n); // e^(-1/(2σ²))
   const baseSquared = (base * base) >> PRECISION;
-  const weights: bigint[] = [ONE];
-  let ratio = base; // weight(x+1) / weight(x) = base^(2x+1)
+  const densities: bigint[] = [ONE];
+  let ratio = base; // density(x+1) / density(x) = base^(2x+1)
   for (let x = 1; x <= reach; x++) {
-    weights.push(((weights[x - 1] as bigint) * ratio) >> PRECISION);
+    densities.push(((densities[x - 1] as bigint) * ratio) >> PRECISION);
     ratio = (ratio * baseSquared) >> PRECISION;
   }
-  return tableFromHalf(weights, noiseStdDev * noiseStdDev);
+  return densities;
 }
 
 /** Table of Skellam noise of the given `variance` (the exact value of the double). */
@@ -113,7 +118,7 @@ export function tableFromHalf(half: readonly bigint[], variance: number): NoiseT
 }
 
 /** e^(-numerator/denominator) in fixed point, for an argument in [0, 64]; Taylor on the argument halved to below 2^-8. */
-export function fixedExpNegative(numerator: bigint, denominator: bigint): bigint {
+function fixedExpNegative(numerator: bigint, denominator: bigint): bigint {
   let halvings = 0n;
   while (numerator << 8n > denominator << halvings) halvings++;
   const x = (numerator << (PRECISION + 32n)) / (denominator << halvings);

@@ -101,6 +101,12 @@ describe('the noise kernel', () => {
     for (const { fast, plain } of [...tables, ...tables]) assertAlike(fast, plain, () => rngFromSeed(1), 5000, 1);
   });
 
+  it('keeps nothing of a draw into a vector outside its memory', () => {
+    fastestDraw(tableOf(101, 60))(new Int32Array(5000).fill(9), rngFromSeed(1), 1);
+    const kept = noiseKernel(BLOCK_WORDS)?.vector(BLOCK_WORDS);
+    assert.deepEqual(kept, new Int32Array(BLOCK_WORDS));
+  });
+
   it('gives the same noisy mean', () => {
     const table = roundedGaussianNoise(44_321);
     for (const length of [4095, 4096, 4099, 20_002, 70_001]) {
