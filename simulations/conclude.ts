@@ -3,6 +3,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadData } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
 import { openModels } from '../server/journal/models.js';
 import { buildReport, writeReport } from '../server/report/build.js';
@@ -84,7 +85,7 @@ async function writeArtefacts({ workload, directory }: ConcludeOptions, run: End
   const { hyper, seed } = run.spec.work;
   const { selectBackend } = await import('../client/backends/index.js');
   await selectBackend(); // pictures may need the model
-  const data = await workload.load({ hyper, rng: rngFromSeed(seed).split('data') });
+  const data = await loadData(workload, { hyper, seed });
   const shared = tensorsOf(run.model.params);
   const written: Report['artefacts'][number][] = [];
   await mkdir(join(directory, 'artefacts'), { recursive: true });
