@@ -2,14 +2,13 @@
  * The facts by which a run can be told from another, checked and done again.
  */
 import type { Report } from '../../shared/report.js';
-import type { ReportFacts } from './facts.js';
 import { type Html, html, shorten } from './markup.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
 /** Always there, even for a run that failed at once. */
-export function runSection(report: Report, facts: ReportFacts): Html {
-  const command = facts.command ?? report.command;
+export function runSection(report: Report): Html {
+  const { command } = report;
   return html`<section><h2>This run</h2><dl class="facts">
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
 ${fact('Workload', html`${shorten(report.workload, 200)}, ${shorten(report.scale, 40)} scale`)}
