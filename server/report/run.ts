@@ -36,8 +36,7 @@ function figures(report: Report): Html | null {
   const names = metricNames(report).slice(0, 60);
   if (names.length === 0) return null;
   const rows = comparisonRows(report);
-  const cell = (name: string, value: number | null) =>
-    html`<td class="number">${value === null ? '–' : formatMetric(name, value)}</td>`;
+  const cell = (name: string, value: number | null) => html`<td class="number">${formatMetric(name, value)}</td>`;
   return html`<details${report.rounds.length < 2 && html` open`}><summary>All final figures</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th>${rows.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead><tbody>
 ${names.map(
   (name) =>
