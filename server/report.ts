@@ -1,24 +1,33 @@
-/** The report of a run as the coordinator knows it: no workload code, so the means of the pooled sums and no artefacts. */
-import { meansOf } from '../shared/metrics.js';
+/** The report of a run from what the coordinator knows of it; who has the workload's code adds what that says. */
+import { meansOf, type SumMetrics } from '../shared/metrics.js';
 import { privacyReport } from '../shared/privacy-cost.js';
 import type { Report } from '../shared/report.js';
-import { buildReport } from './report/build.js';
+import { type BuildInput, buildReport } from './report/build.js';
 import type { Run } from './run.js';
 
-export function reportOf({ history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>): Report {
-  const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, meansOf(sums, 'test')] as const);
+export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'baselines' | 'artefacts' | 'command'>> {
+  /** Pooled sums to figures; default: the means, under `test.`. */
+  readonly figures?: (sums: SumMetrics) => Record<string, number>;
+}
+
+export function reportOf(
+  { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
+  { figures = (sums) => meansOf(sums, 'test'), ...known }: KnownBeside = {},
+): Report {
+  const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, figures(sums)] as const);
   return buildReport({
     run: state.run,
     work: spec.work,
     status: state.status,
     reason: state.reason === '' ? null : state.reason,
-    backend: null,
+    backend: known.backend ?? null,
     rounds: history.summaries,
-    final: { metrics: meansOf(history.pooled, 'test'), perClient: Object.fromEntries(perClient) },
-    baselines: {},
-    artefacts: [],
+    final: { metrics: figures(history.pooled), perClient: Object.fromEntries(perClient) },
+    baselines: known.baselines ?? {},
+    artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
     privacy: privacyReport(spec.work, history.summaries),
     secureAggregation: spec.work.secure !== undefined,
+    command: known.command,
   });
 }

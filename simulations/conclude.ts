@@ -3,15 +3,16 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadData } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
 import { openModels } from '../server/journal/models.js';
-import { buildReport, writeReport } from '../server/report/build.js';
+import { writeReport } from '../server/report/build.js';
+import { reportOf } from '../server/report.js';
 import type { Run } from '../server/run.js';
 import { readRun } from '../server/run-directory.js';
 import { FlError } from '../shared/errors.js';
 import { meansOf, type SumMetrics } from '../shared/metrics.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/params.js';
-import { privacyReport } from '../shared/privacy-cost.js';
 import type { Report } from '../shared/report.js';
 import { rngFromSeed } from '../shared/rng.js';
 
@@ -37,28 +38,13 @@ export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly mode
 
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function conclude(options: ConcludeOptions, run: EndedRun): Promise<SimulationResult> {
-  const { workload, directory, command, clients } = options;
-  const { history, spec, state } = run;
-  const perClient = Object.entries(history.perClient).map(
-    ([client, sums]) => [client, figuresOf(workload, sums)] as const,
-  );
-  const report = buildReport({
-    run: state.run,
-    work: spec.work,
-    status: state.status,
-    reason: state.reason === '' ? null : state.reason,
-    backend: options.backend ?? null,
-    rounds: history.summaries,
-    final: { metrics: figuresOf(workload, history.pooled), perClient: Object.fromEntries(perClient) },
-    baselines: options.baselines ?? {},
-    artefacts: await writeArtefacts(options, run),
-    modelSha256: state.modelSha256,
-    privacy: privacyReport(spec.work, history.summaries),
-    secureAggregation: spec.work.secure !== undefined,
-    ...(command !== undefined && { command }),
+  const { workload, directory, backend, baselines, command, clients } = options;
+  const report = reportOf(run, {
+    ...{ backend, baselines, command, artefacts: await writeArtefacts(options, run) },
+    figures: (sums) => figuresOf(workload, sums),
   });
   const { headline } = workload.manifest;
-  const facts = { headline, clients, plannedRounds: spec.engine.rounds };
+  const facts = { headline, clients, plannedRounds: run.spec.engine.rounds };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
 }
@@ -84,7 +70,7 @@ async function writeArtefacts({ workload, directory }: ConcludeOptions, run: End
   const { hyper, seed } = run.spec.work;
   const { selectBackend } = await import('../client/backends/index.js');
   await selectBackend(); // pictures may need the model
-  const data = await workload.load({ hyper, rng: rngFromSeed(seed).split('data') });
+  const data = await loadData(workload, { hyper, seed });
   const shared = tensorsOf(run.model.params);
   const written: Report['artefacts'][number][] = [];
   await mkdir(join(directory, 'artefacts'), { recursive: true });

@@ -9,7 +9,7 @@ import { Participant, type ParticipantOptions } from '../client/participant.js';
 import { modelReader, planReader } from '../client/plan.js';
 import { memorySecureStore } from '../client/secure-store.js';
 import { memoryStore } from '../client/store.js';
-import type { TaskRunner } from '../client/training/task.js';
+import { openSite, type TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
 import { Coordinator } from '../server/coordinator.js';
 import { serveGrpc } from '../server/grpc.js';
@@ -22,7 +22,6 @@ import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
 import type { Params } from '../shared/params.js';
-import { partition } from '../shared/partition.js';
 import { receiptCheck } from '../shared/receipts.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
@@ -181,19 +180,16 @@ function coordinatorKeyOf(rng: Rng): Uint8Array {
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
-  const { spec, workload, trainer, model, onBaseline, signal } = options;
+  const { spec, workload, trainer, model, privateSpec, onBaseline, signal } = options;
   if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
-  const rng = rngFromSeed(spec.work.seed);
-  const data = await workload.load({ hyper: spec.work.hyper, rng: rng.split('data') });
-  const examples = workload.examples(data, spec.work.hyper);
-  const scheme = spec.work.partition;
-  const shares = partition({ scheme, clients: clients.length, ...examples }, rng.split('partition'));
+  const { shard } = await openSite(workload, spec.work);
+  const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const input: BaselineInput = {
     ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
-    trainExamples: shares.train.map(({ length }) => length),
+    trainExamples: shares.map(({ train }) => train.length),
     admit: limiter(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    ...(options.privateSpec && { runPrivate: () => simulatePrivately(options, options.privateSpec!) }),
+    ...(privateSpec && { runPrivate: () => simulatePrivately(options, privateSpec) }),
     ...(onBaseline && { onProgress: onBaseline }),
     ...(signal && { signal }),
   };
@@ -204,7 +200,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
 }
 
 async function simulatePrivately(options: SimulationOptions, spec: RunSpec): Promise<Report> {
-  const { onEvent: _, onBaseline: __, command: ___, privateSpec: ____, ...rest } = options;
+  const { onEvent: _, command: __, ...rest } = options;
   const directory = join(options.directory, 'private');
   return (await simulate({ ...rest, spec, directory, baselines: 'none' })).report;
 }

@@ -12,7 +12,7 @@ import type { SumMetrics } from '../../shared/metrics.js';
 import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/params.js';
 import { type Partition, partition } from '../../shared/partition.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { Hyper, WorkSpec } from '../../shared/round.js';
+import type { WorkSpec } from '../../shared/round.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
@@ -79,7 +79,7 @@ export function createTaskRunner(options: {
     const key = JSON.stringify([workload, Object.entries(hyper).sort(), seed]);
     let loading = sites.get(key);
     if (loading === undefined) {
-      loading = openSite(await options.loadWorkload(workload), hyper, seed, options.dataDir);
+      loading = openSite(await options.loadWorkload(workload), { hyper, seed }, options.dataDir);
       sites.set(key, loading);
       loading.catch(() => sites.delete(key)); // the data may be there when it is asked for again
     }
@@ -103,16 +103,26 @@ export function createTaskRunner(options: {
   return { run: run as TaskRunner['run'] };
 }
 
+/** What a run is drawn from. */
+type Seeded = Pick<WorkSpec, 'hyper' | 'seed'>;
+
 /** The first model of a run, and the tensors that stay private; equal for equal work. */
 export function initialModel(
   workload: Workload,
-  { hyper, seed }: { hyper: Hyper; seed: number },
+  { hyper, seed }: Seeded,
 ): { shared: HostTensors; private: HostTensors } {
   const { shared, private: own = {} } = workload.init(rngFromSeed(seed).split('init'), hyper);
   return { shared, private: own };
 }
 
-interface Site {
+/** The data of a run; equal for equal work. `dataDir`: where this site keeps its own. */
+export function loadData(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<unknown> {
+  const rng = rngFromSeed(seed).split('data');
+  return workload.load({ hyper, rng, ...(dataDir === undefined ? {} : { dataDir }) });
+}
+
+/** A workload with its data, divided as a run divides them. */
+export interface Site {
   readonly workload: Workload;
   readonly data: unknown;
   readonly shard: (scheme: string, slice: ClientTask['slice']) => Shard;
@@ -120,9 +130,9 @@ interface Site {
   readonly newOwn: () => HostTensors;
 }
 
-async function openSite(workload: Workload, hyper: Hyper, seed: number, dataDir?: string): Promise<Site> {
+export async function openSite(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<Site> {
   const rng = rngFromSeed(seed);
-  const data = await workload.load({ hyper, rng: rng.split('data'), ...(dataDir === undefined ? {} : { dataDir }) });
+  const data = await loadData(workload, { hyper, seed }, dataDir);
   const { train, test } = workload.examples(data, hyper);
   const partitions = new Map<string, Partition>();
   const shard: Site['shard'] = (scheme, slice) => {

@@ -3,10 +3,10 @@
  * data: a table that can be sorted, and for many clients the two ends of it.
  */
 import type { Report } from '../../shared/report.js';
-import { formatCount, plural } from './format.js';
+import { capital, formatCount, plural } from './format.js';
 import { type Html, html, shorten } from './markup.js';
 import { formatMetric, type Headline, isFraction, metricValue, readable } from './metrics.js';
-import { bar, capital } from './outcome.js';
+import { bar } from './outcome.js';
 
 /** More clients than this, and only those with the largest and the smallest gain are listed. */
 const MAX_ROWS = 100;
@@ -50,7 +50,7 @@ function line(row: Row, { metric }: Headline, compared: boolean, full: number): 
 }
 
 function figure(value: number | null, metric: string): Html {
-  return html`<td class="number" data-value="${value}">${value === null ? '–' : formatMetric(metric, value)}</td>`;
+  return html`<td class="number" data-value="${value}">${formatMetric(metric, value)}</td>`;
 }
 
 /** Differences of fractions are percentage points, not per cent; the heading says so. */

@@ -5,6 +5,7 @@
 import type { Report } from '../../shared/report.js';
 import { lineChart, type Reference, type Series } from './charts.js';
 import { groupBy } from './facts.js';
+import { capital } from './format.js';
 import { type Html, html, shorten } from './markup.js';
 import {
   betterOf,
@@ -16,7 +17,6 @@ import {
   readable,
   splitMetric,
 } from './metrics.js';
-import { capital } from './outcome.js';
 
 const MAX_CHARTS = 12;
 /** Of one family, by split; anything else gets the last. */

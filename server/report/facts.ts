@@ -11,8 +11,6 @@ export interface ReportFacts {
   readonly clients?: number;
   /** Rounds that the run was asked for. */
   readonly plannedRounds?: number;
-  /** The exact command that does the run again. */
-  readonly command?: string;
 }
 
 export const FED = 'Federated';

@@ -3,7 +3,7 @@
  * "92.4 %", "1.2 MB" (decimal units), "1 min 5 s". A figure that is not finite is shown as a dash.
  */
 
-const NONE = '–';
+export const NONE = '–';
 
 /** Groups of three: 12345 -> "12,345". */
 export function formatCount(count: number): string {
@@ -14,6 +14,10 @@ export function formatCount(count: number): string {
 /** "1 round", "12 rounds". */
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Four significant digits. */

@@ -43,7 +43,7 @@ ${clientsSection(report, headline)}
 ${privacySection(report)}
 ${roundsSection(report)}
 ${droppedSection(report)}
-${runSection(report, facts)}
+${runSection(report)}
 <footer>Made by Starling. The same figures for machines: report.json.</footer>
 </main>
 <script>${trusted(SCRIPT)}</script>

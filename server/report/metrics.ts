@@ -4,7 +4,7 @@
  * the headline; the guesses serve reports that were written without one.
  */
 import type { MetricsReport, Report } from '../../shared/report.js';
-import { formatNumber, formatPercent } from './format.js';
+import { formatNumber, formatPercent, NONE } from './format.js';
 
 export type Metrics = Readonly<Record<string, number>>;
 
@@ -40,19 +40,25 @@ export function betterOf(name: string): 'higher' | 'lower' {
   return LOWER.test(name) ? 'lower' : 'higher';
 }
 
-/** "92.4 %" for a fraction, else four significant digits. */
-export function formatMetric(name: string, value: number): string {
+/** "92.4 %" for a fraction, else four significant digits; a dash for none. */
+export function formatMetric(name: string, value: number | null): string {
+  if (value === null) return NONE;
   return isFraction(name) && Math.abs(value) <= 1 ? formatPercent(value) : formatNumber(value);
 }
 
+/** The full name of a manifest's metric: it may be named without its split ("accuracy"), then the test split is meant. */
+export function findMetric(metric: string, isThere: (name: string) => boolean): string | undefined {
+  return [metric, `test.${metric}`].find(isThere);
+}
+
 /**
- * The metric to look at first. A manifest may name it without its split ("accuracy"), then the test split is meant.
+ * The metric to look at first: the given one, if the report has it.
  * Without a manifest: test accuracy, another test fraction, any test metric that is no loss, any test metric, any.
  */
 export function headlineOf(report: Report, given?: Headline): Headline | null {
   const names = metricNames(report);
   if (given !== undefined) {
-    const found = [given.metric, `test.${given.metric}`].find((name) => names.includes(name));
+    const found = findMetric(given.metric, (name) => names.includes(name));
     if (found !== undefined) return { metric: found, better: given.better };
   }
   const tests = names.filter((name) => name.startsWith('test.'));

@@ -5,7 +5,7 @@
 import type { Report } from '../../shared/report.js';
 import type { RunStatus } from '../../shared/round.js';
 import { awaited, clientCount, largestCohort, type ReportFacts, total } from './facts.js';
-import { formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
+import { capital, formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { type Html, html, shorten } from './markup.js';
 import { finalValue, formatMetric, type Headline, isFraction, metricValue, readable } from './metrics.js';
 import { comparisonRows } from './rows.js';
@@ -65,10 +65,6 @@ function ending(status: RunStatus): string {
   return status === 'stopped' ? 'stopped after ' : '';
 }
 
-export function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
 /** A bar for each row, and what it is on each client's own test data. Left out where there is nothing to compare with. */
 function comparison(report: Report, { metric, better }: Headline): Html | null {
   const rows = comparisonRows(report).flatMap((row) => {
@@ -78,12 +74,11 @@ function comparison(report: Report, { metric, better }: Headline): Html | null {
   if (rows.length < 2) return null;
   const full = isFraction(metric) ? 1 : Math.max(...rows.map((row) => row.pooled));
   const hasOwn = rows.some(({ own }) => own !== null);
-  const figure = (value: number | null) => (value === null ? '–' : formatMetric(metric, value));
   return html`<table class="versus"><caption>${capital(shorten(readable(metric), 80))} on the test data of all clients${hasOwn && ' (bar), and on their own on average'}${better === 'lower' && '; less is better'}</caption>
 ${hasOwn && html`<thead><tr><th scope="col">Trained by</th><th scope="col" class="wide"></th><th scope="col" class="number">All clients’ data</th><th scope="col" class="number">Own data</th></tr></thead>`}
 <tbody>${rows.map(
     ({ label, tone, pooled, own }) =>
-      html`<tr><th scope="row">${label}</th><td class="wide">${bar(pooled / full, tone)}</td><td class="number ${tone}">${figure(pooled)}</td>${hasOwn && html`<td class="number own">${figure(own)}</td>`}</tr>`,
+      html`<tr><th scope="row">${label}</th><td class="wide">${bar(pooled / full, tone)}</td><td class="number ${tone}">${formatMetric(metric, pooled)}</td>${hasOwn && html`<td class="number own">${formatMetric(metric, own)}</td>`}</tr>`,
   )}</tbody></table>`;
 }
 

@@ -36,6 +36,11 @@ export function comparisonRows(report: Report): ComparisonRow[] {
   ];
 }
 
+/** Trainings beside the run that came to nothing, by client or row, and why. */
+export function failuresBeside({ baselines: { local, centralised, private: hidden } }: Report): Record<string, string> {
+  return { ...local?.failures, ...centralised?.failures, ...hidden?.failures };
+}
+
 function rowOf(name: RowName, label: string, tone: ComparisonRow['tone'], part: MetricsReport): ComparisonRow {
   const pooled = (metric: string) => metricValue(part.metrics, metric);
   return { name, label, tone, pooled, own: (metric) => clientMean(part, metric) };

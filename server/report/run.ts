@@ -2,14 +2,13 @@
  * The facts by which a run can be told from another, checked and done again.
  */
 import type { Report } from '../../shared/report.js';
-import type { ReportFacts } from './facts.js';
 import { type Html, html, shorten } from './markup.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
 /** Always there, even for a run that failed at once. */
-export function runSection(report: Report, facts: ReportFacts): Html {
-  const command = facts.command ?? report.command;
+export function runSection(report: Report): Html {
+  const { command } = report;
   return html`<section><h2>This run</h2><dl class="facts">
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
 ${fact('Workload', html`${shorten(report.workload, 200)}, ${shorten(report.scale, 40)} scale`)}
@@ -37,8 +36,7 @@ function figures(report: Report): Html | null {
   const names = metricNames(report).slice(0, 60);
   if (names.length === 0) return null;
   const rows = comparisonRows(report);
-  const cell = (name: string, value: number | null) =>
-    html`<td class="number">${value === null ? '–' : formatMetric(name, value)}</td>`;
+  const cell = (name: string, value: number | null) => html`<td class="number">${formatMetric(name, value)}</td>`;
   return html`<details${report.rounds.length < 2 && html` open`}><summary>All final figures</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th>${rows.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead><tbody>
 ${names.map(
   (name) =>

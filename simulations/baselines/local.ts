@@ -6,14 +6,15 @@
  * Each model is judged on the pooled test set and on its own client's: under label skew, training alone looks hopeless on
  * the first and may look good on the second.
  */
-import { addMetrics, meansOf, type SumMetrics, sumMetrics } from '../../shared/metrics.js';
+import { findMetric, metricValue } from '../../server/report/metrics.js';
+import { sumMetrics } from '../../shared/metrics.js';
 import type { LocalReport, Report } from '../../shared/report.js';
 import { trainAlone } from './alone.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
 import { judge } from './judge.js';
 
 /** Clients that train alone, at most: with all of many clients, the baseline would cost more than the run. */
-export const MAX_LOCAL_CLIENTS = 10;
+const MAX_LOCAL_CLIENTS = 10;
 
 type Figures = Readonly<Record<string, number>>;
 type Outcome =
@@ -68,16 +69,18 @@ function bestOf(
 ): string | undefined {
   const sign = better === 'higher' ? 1 : -1;
   const scores = Object.entries(pooled).flatMap(([client, figures]) => {
-    const value = figures[metric] ?? figures[`test.${metric}`]; // a manifest may leave the split out
-    return Number.isFinite(value) ? [{ client, score: sign * value }] : [];
+    const name = findMetric(metric, (name) => metricValue(figures, name) !== null);
+    return name === undefined ? [] : [{ client, score: sign * figures[name] }];
   });
   return scores.sort((a, b) => b.score - a.score)[0]?.client;
 }
 
+/** Each figure's mean over the rows that have it. */
 function meanOf(rows: readonly Figures[]): Figures {
-  const sums = rows.map((row) =>
-    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, { sum: [value], count: 1 }])),
-  );
-  const total = sums.reduce<SumMetrics>(addMetrics, {});
-  return Object.fromEntries(Object.entries(meansOf(total, '')).map(([name, value]) => [name.slice(1), value]));
+  const names = new Set(rows.flatMap((row) => Object.keys(row)));
+  const means = [...names].sort().map((name) => {
+    const values = rows.flatMap((row) => (Object.hasOwn(row, name) ? [row[name]] : []));
+    return [name, values.reduce((sum, value) => sum + value, 0) / values.length] as const;
+  });
+  return Object.fromEntries(means);
 }

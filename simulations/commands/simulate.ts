@@ -2,8 +2,6 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { Workload } from '../../client/workload.js';
-import type { WorkSpec } from '../../shared/round.js';
 import { readYaml } from '../yaml.js';
 import {
   asWrongUse,
@@ -66,12 +64,6 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--out <DIR>', 'the run directory (default: starling-runs/…)'],
 ];
 
-/** Data that is not here ends the run before it begins, and not on every client of it. */
-async function checkData(workload: Workload, { hyper, seed }: WorkSpec): Promise<void> {
-  const { rngFromSeed } = await import('../../shared/rng.js');
-  await workload.load({ hyper, rng: rngFromSeed(seed).split('data') }).catch(asWrongUse);
-}
-
 function boundOf(text: string): number | 'adaptive' {
   return text === 'adaptive' ? text : number(text);
 }
@@ -96,13 +88,15 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const config = checkConfig({ ...fromFile, ...kebab(options) }, file ?? 'options');
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
+  const { loadData } = await import('../../client/training/task.js');
   const { simulate } = await import('../simulate.js');
   const { privateSpecOf } = await import('../baselines/private.js');
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
   const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
   const resolved = resolve(settings, workload);
-  await checkData(workload, resolved.spec.work);
+  // Data that is not here ends the run before it begins, and not on every client of it.
+  await loadData(workload, resolved.spec.work).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,

@@ -60,9 +60,14 @@ export function meanOf(values: readonly (number | null)[]): number | null {
   return values.length === 0 ? null : sum / values.length;
 }
 
+/** Without what is of one run: "(ε 4.2)", "(10 of 30)". */
+export function bareLabel(label: string): string {
+  return label.replace(/ \(.*\)$/, '');
+}
+
 function claimOf({ metric, row, against, againstMetric = metric, by, on, note }: Bar, { seeds }: Results): string {
   const label = (name: RowName) =>
-    (seeds[0]?.rows.find((one) => one.name === name)?.label ?? name).replace(/ \(.*\)$/, '').toLowerCase();
+    bareLabel(seeds[0]?.rows.find((one) => one.name === name)?.label ?? name).toLowerCase();
   const where = on === 'own' ? ', own test data' : '';
   const because = note === undefined ? '' : ` (${note})`;
   if (against === undefined) return `${label(row)}: ${readable(metric)}${where}${because}`;

@@ -1,5 +1,6 @@
 /** The list of all workloads with what they reached, from the same results as their pages. */
 import type { Manifest } from '../../client/workload.js';
+import { NONE } from '../../server/report/format.js';
 import { formatMetric, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/report.js';
 import { bySeed, checkBars, meanOf } from './bars.js';
@@ -61,15 +62,12 @@ function line({ manifest, results }: IndexEntry, columns: typeof COLUMNS): strin
       name,
       text(manifest.topic),
       text(readable(manifest.headline.metric)),
-      ...columns.map(() => '–'),
+      ...columns.map(() => NONE),
       'not run yet',
     ];
   }
   const metric = headlineIn(manifest, results);
-  const cells = columns.map(([row]) => {
-    const mean = meanOf(bySeed(results, { row, metric, on: 'pooled' }));
-    return mean === null ? '–' : formatMetric(metric, mean);
-  });
+  const cells = columns.map(([row]) => formatMetric(metric, meanOf(bySeed(results, { row, metric, on: 'pooled' }))));
   const checked = checkBars(manifest.bars ?? [], results);
   const met =
     checked.length === 0 ? 'none made' : `${checked.filter(({ isMet }) => isMet).length} of ${checked.length}`;

@@ -25,7 +25,6 @@ const ENDINGS: Readonly<Record<string, string>> = {
 
 export interface MadePage {
   readonly page: string;
-  readonly results: Results;
   /** What somebody should look at. */
   readonly warnings: readonly string[];
 }
@@ -50,7 +49,7 @@ export async function makePage(workload: Workload, directories: readonly string[
   const page = join(out, `${name}.md`);
   await writeFile(page, pageOf(manifest, results));
   await writeFile(join(out, 'README.md'), indexOf(await entriesIn(out)));
-  return { page, results, warnings: warningsOf(pictures) };
+  return { page, warnings: warningsOf(pictures) };
 }
 
 /** Makes every page again from its results, and the list of all; returns the files' contents by name. */

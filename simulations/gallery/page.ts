@@ -3,10 +3,10 @@
  * can tell a page that somebody has changed by hand.
  */
 import type { Manifest } from '../../client/workload.js';
-import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
-import { formatMetric, readable } from '../../server/report/metrics.js';
+import { capital, formatBytes, formatDuration, formatNumber, NONE, plural } from '../../server/report/format.js';
+import { findMetric, formatMetric, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/report.js';
-import { bySeed, type CheckedBar, checkBars, meanOf } from './bars.js';
+import { bareLabel, bySeed, type CheckedBar, checkBars, meanOf } from './bars.js';
 import { fenced, table, text } from './markdown.js';
 import type { Results, SeedResult } from './results.js';
 
@@ -40,7 +40,7 @@ export function pageOf(manifest: Manifest, results: Results): string {
 /** The headline as the results name it: a manifest may leave the split out. */
 export function headlineIn({ headline: { metric } }: Manifest, { seeds }: Results): string {
   const known = seeds[0]?.rows.find(({ name }) => name === 'federated')?.pooled ?? {};
-  return [metric, `test.${metric}`].find((name) => Object.hasOwn(known, name)) ?? metric;
+  return findMetric(metric, (name) => Object.hasOwn(known, name)) ?? metric;
 }
 
 function setting({ scale, training, partition, strategy, seeds }: Results): string {
@@ -81,11 +81,10 @@ function rowNames({ seeds }: Results): { name: RowName; label: string }[] {
   return seeds[0].rows.map(({ name, label }) => ({ name, label }));
 }
 
-export function spread(metric: string, values: readonly (number | null)[]): string {
+function spread(metric: string, values: readonly (number | null)[]): string {
   const mean = meanOf(values);
-  if (mean === null) return '–';
-  const each = values.map((value) => (value === null ? '–' : formatMetric(metric, value))).join(', ');
-  return values.length === 1 ? formatMetric(metric, mean) : `**${formatMetric(metric, mean)}** (${each})`;
+  if (mean === null || values.length === 1) return formatMetric(metric, mean);
+  return `**${formatMetric(metric, mean)}** (${values.map((value) => formatMetric(metric, value)).join(', ')})`;
 }
 
 function privacy({ seeds }: Results): string[] {
@@ -95,9 +94,8 @@ function privacy({ seeds }: Results): string[] {
     const { mode, epsilon, delta } = spent;
     const unit = mode === 'example' ? 'each single example' : 'each client as a whole';
     const masked = name === 'private' || secureAggregation ? ', under secure aggregation' : '';
-    const who = label.replace(/ \(.*\)$/, '');
     return [
-      `${who}: ε = ${formatNumber(epsilon)} at δ = ${formatNumber(delta)} for ${unit} (\`${text(mode)}\`)${masked}.`,
+      `${bareLabel(label)}: ε = ${formatNumber(epsilon)} at δ = ${formatNumber(delta)} for ${unit} (\`${text(mode)}\`)${masked}.`,
     ];
   });
   if (rows.some(({ name }) => name === 'private') || secureAggregation) {
@@ -134,7 +132,7 @@ function claims({ bars = [] }: Manifest, results: Results): string[] {
 }
 
 function found({ found: mean, bySeed: each, format }: CheckedBar): string {
-  const figure = (value: number | null) => (value === null ? '–' : format(value));
+  const figure = (value: number | null) => (value === null ? NONE : format(value));
   return each.length === 1 ? figure(mean) : `**${figure(mean)}** (${each.map(figure).join(', ')})`;
 }
 
@@ -153,13 +151,12 @@ function otherFigures(results: Results, headline: string): string[] {
   names.delete(headline);
   if (names.size === 0) return [];
   const columns = rowNames(results);
-  const rows = [...names].sort().map((metric) => [
-    `\`${metric}\``,
-    ...columns.map(({ name: row }) => {
-      const mean = meanOf(bySeed(results, { row, metric, on: 'pooled' }));
-      return mean === null ? '–' : formatMetric(metric, mean);
-    }),
-  ]);
+  const rows = [...names]
+    .sort()
+    .map((metric) => [
+      `\`${metric}\``,
+      ...columns.map(({ name: row }) => formatMetric(metric, meanOf(bySeed(results, { row, metric, on: 'pooled' })))),
+    ]);
   const head = ['metric', ...columns.map(({ label }) => label.toLowerCase())];
   const what = 'On the test data of all clients, mean over seeds.';
   return [
@@ -191,8 +188,4 @@ function again({ seeds }: Results): string {
 
 function machineOf({ cores, platform, node, backend, starling }: SeedResult): string {
   return `${cores} cores (${text(platform)}), Node ${text(node)}, back end ${text(backend)}, starling ${text(starling)}`;
-}
-
-function capital(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -4,7 +4,7 @@
  */
 import { largestCohort, total } from '../../server/report/facts.js';
 import { metricNames } from '../../server/report/metrics.js';
-import { comparisonRows } from '../../server/report/rows.js';
+import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { FlError } from '../../shared/errors.js';
 import type { Report, RowName } from '../../shared/report.js';
 import type { RunSpec } from '../../shared/round.js';
@@ -100,7 +100,7 @@ export function seedResult(report: Report, facts: RunFacts): SeedResult {
     bytesDown: perRound(total(report, ({ bytesDown }) => bytesDown)),
     secureAggregation: report.secureAggregation === true,
     rows: rowsOf(report),
-    failures: { ...local.failures, ...centralised.failures, ...report.baselines.private?.failures },
+    failures: failuresBeside(report),
   };
 }
 

@@ -6,7 +6,7 @@
 import { formatDuration, plural } from '../../server/report/format.js';
 import { printable, shorten } from '../../server/report/markup.js';
 import { formatMetric, type Headline, headlineOf } from '../../server/report/metrics.js';
-import { comparisonRows } from '../../server/report/rows.js';
+import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import type { Report } from '../../shared/report.js';
 
 export interface ResultOptions {
@@ -49,10 +49,8 @@ function table(report: Report, { metric, better }: Headline): string[] {
   ];
 }
 
-function failures({ baselines: { local, centralised, private: hidden } }: Report): string[] {
-  return Object.entries({ ...local?.failures, ...centralised?.failures, ...hidden?.failures }).map(
-    ([who, why]) => `failed: ${plain(who)}: ${plain(why)}`,
-  );
+function failures(report: Report): string[] {
+  return Object.entries(failuresBeside(report)).map(([who, why]) => `failed: ${plain(who)}: ${plain(why)}`);
 }
 
 function privacyLine({ privacy }: Report): string[] {

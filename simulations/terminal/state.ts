@@ -3,7 +3,7 @@
  * An event that makes no sense changes nothing: a display must never end a run.
  */
 
-import type { Headline } from '../../server/report/metrics.js';
+import { findMetric, type Headline, type Metrics, metricValue } from '../../server/report/metrics.js';
 import type { RunEvent } from '../../shared/events.js';
 
 export type ClientState = 'waiting' | 'training' | 'arrived' | 'dropped';
@@ -101,15 +101,12 @@ export function advance(state: ProgressState, event: RunEvent): void {
   }
 }
 
-/** The value of the headline metric in a record; a manifest may name it without its split, then test is meant. */
+/** The value of the headline metric in a record. */
 export function headlineValue(state: ProgressState, metrics: unknown): { name: string; value: number } | null {
   if (typeof metrics !== 'object' || metrics === null) return null;
-  const held = metrics as Readonly<Record<string, unknown>>;
-  for (const name of [state.headline.metric, `test.${state.headline.metric}`]) {
-    const value = Object.hasOwn(held, name) ? held[name] : undefined;
-    if (typeof value === 'number' && Number.isFinite(value)) return { name, value };
-  }
-  return null;
+  const held = metrics as Metrics;
+  const name = findMetric(state.headline.metric, (name) => metricValue(held, name) !== null);
+  return name === undefined ? null : { name, value: held[name] };
 }
 
 /** Milliseconds until the last round ends, by the pace of the latest rounds; null before the first has ended. */

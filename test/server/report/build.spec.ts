@@ -101,8 +101,8 @@ describe('writeReport', () => {
   it('writes both files, holds the artefacts that are there and leaves nothing half done', async () => {
     await mkdir(join(dir, 'artefacts'));
     await writeFile(join(dir, 'artefacts', 'a.png'), Uint8Array.of(1, 2, 3));
-    const report = buildReport(input);
-    const paths = await writeReport(dir, report, { command: 'starling simulate --workload cnn' });
+    const report = buildReport({ ...input, command: 'starling simulate --workload cnn' });
+    const paths = await writeReport(dir, report);
     assert.deepEqual(JSON.parse(await readFile(paths.json, 'utf8')), report);
     const page = await readFile(paths.html, 'utf8');
     assert.ok(page.includes('data:image/png;base64,AQID'));

@@ -66,16 +66,11 @@ describe('report page', () => {
 
   for (const name of HOSTILE) {
     it(`keeps ${JSON.stringify(name).replace(/[^ -~]/g, '?')} in its place, wherever a name can stand`, () => {
-      const page = renderReport(hostileReport(name), [{ ...artefact(name), bytes: Buffer.from(name) }], {
-        command: name.replaceAll(' --', '__'),
-      });
+      const report = { ...hostileReport(name), command: name.replaceAll(' --', '__') };
+      const harmless = { ...hostileReport('harmless'), command: 'x' };
       assert.deepEqual(
-        shapeOf(page),
-        shapeOf(
-          renderReport(hostileReport('harmless'), [{ ...artefact('harmless'), bytes: Buffer.from('x') }], {
-            command: 'x',
-          }),
-        ),
+        shapeOf(renderReport(report, [{ ...artefact(name), bytes: Buffer.from(name) }])),
+        shapeOf(renderReport(harmless, [{ ...artefact('harmless'), bytes: Buffer.from('x') }])),
       );
     });
   }
