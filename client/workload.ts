@@ -10,7 +10,7 @@ import type { Contribution, PhaseSpec } from '../shared/channels.js';
 import type { MetricSum, SumMetrics } from '../shared/metrics.js';
 import type { HostTensors, TensorSpec } from '../shared/params.js';
 import type { Examples } from '../shared/partition.js';
-import type { RowName } from '../shared/report.js';
+import type { Headline, RowName } from '../shared/report.js';
 import type { Rng } from '../shared/rng.js';
 import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/round.js';
 
@@ -27,14 +27,19 @@ export interface Scale {
   readonly partition: string;
   readonly strategy?: string;
   readonly training: Pick<TrainingSpec, 'batchSize' | 'clientLr'> & Partial<TrainingSpec>;
-  /** How the private run of `--baselines all` differs, as `simulate` names it; default: `{ privacy: 'distributed' }`. */
-  readonly private?: PrivateSettings;
+  /** How the private run of `--baselines all` differs from the run; default: `{ privacy: 'distributed' }`. */
+  readonly private?: OtherSettings & { readonly privacy: PrivacySpec['mode'] };
   /** The workload's own settings: sizes of the model and of the data. */
   readonly hyper: Hyper;
 }
 
-export interface PrivateSettings {
-  readonly privacy: PrivacySpec['mode'];
+/** What another run of `--baselines all` does not do as the run does, as `simulate` names it. */
+export interface OtherSettings {
+  readonly clients?: number;
+  readonly rounds?: number;
+  readonly 'local-epochs'?: number;
+  readonly 'secure-aggregation'?: boolean;
+  readonly privacy?: PrivacySpec['mode'];
   readonly 'noise-multiplier'?: number;
   readonly 'clipping-bound'?: number | 'adaptive';
   readonly delta?: number;
@@ -42,6 +47,17 @@ export interface PrivateSettings {
   readonly 'client-lr'?: number;
   readonly 'server-lr'?: number;
   readonly momentum?: number;
+  /** Laid over the run's, a key at a time. */
+  readonly hyper?: Hyper;
+}
+
+/** A federation that `--baselines all` sets the run beside: the run again, with other settings. */
+export interface Comparison {
+  /** Its row is `federated/NAME`. */
+  readonly name: string;
+  /** For people, after "Federated, ". */
+  readonly label: string;
+  readonly settings: OtherSettings;
 }
 
 export interface Manifest {
@@ -61,9 +77,11 @@ export interface Manifest {
    */
   maskedMetrics?(hyper: Hyper): readonly MaskedMetric[];
   /** The metric that a person looks at first, and which way is better. */
-  readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
+  readonly headline: Headline;
   /** Figures from outside, which the workload's page shows beside ours. */
   readonly published?: readonly Published[];
+  /** Other federations that the run is set beside, with the claims in mind. */
+  readonly comparisons?: readonly Comparison[];
   /** What the workload claims of itself at demo scale; its page says of each whether it holds. */
   readonly bars?: readonly Bar[];
 }
@@ -83,14 +101,23 @@ export interface Published {
  * `against`, its difference from another row's, or its ratio to it.
  */
 export interface Bar {
+  /** With `gainsOf`, what their mean is called. */
   readonly metric: string;
   readonly row: RowName;
-  /** Whose test data: those of all clients (the default), or each client's own on average. */
-  readonly on?: 'pooled' | 'own';
+  /**
+   * Whose test data: those of all clients (the default), or each client's own on average; `each`: each client's own, of
+   * which the claim is about the client that is furthest from keeping it, among those that have the metric.
+   */
+  readonly on?: 'pooled' | 'own' | 'each';
   readonly against?: RowName;
   /** Of `against`; default: `metric`. */
   readonly againstMetric?: string;
   readonly by?: 'difference' | 'ratio';
+  /**
+   * Instead of `metric`: by what share of `against` each of these is better, on average, as multi-task learning is judged
+   * (Maninis, Radosavovic and Kokkinos 2019, arXiv:1904.08918, section 4: the average per-task drop, its sign turned).
+   */
+  readonly gainsOf?: readonly Headline[];
   readonly atLeast?: number;
   readonly atMost?: number;
   /** Why it is a bar, in a few words. */

@@ -16,13 +16,22 @@ export interface RoundReport {
   readonly bytesDown: number;
 }
 
+/** A metric, and which way is better. */
+export interface Headline {
+  readonly metric: string;
+  readonly better: 'higher' | 'lower';
+}
+
 export interface MetricsReport {
   readonly metrics: Readonly<Record<string, number>>;
   readonly perClient: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
-/** The rows that a run is compared by. `local` is the mean over clients that train alone, `local-best` the best of them. */
-export type RowName = 'local' | 'local-best' | 'federated' | 'private' | 'centralised';
+/**
+ * The rows that a run is compared by. `local` is the mean over clients that train alone, `local-best` the best of them;
+ * `federated/NAME` is the run again with other settings, which the workload has named.
+ */
+export type RowName = 'local' | 'local-best' | 'federated' | `federated/${string}` | 'private' | 'centralised';
 
 /** A row that the run is set beside. */
 export interface BaselineReport extends MetricsReport {
@@ -42,9 +51,11 @@ export interface LocalReport extends BaselineReport {
   readonly clients?: number;
 }
 
-/** The run again with differential privacy and secure aggregation. */
-export interface PrivateReport extends BaselineReport {
+/** The run again, with other settings. */
+export interface FederationReport extends BaselineReport {
   readonly privacy: Report['privacy'];
+  /** How it differs, in words. */
+  readonly label?: string;
 }
 
 export interface Report {
@@ -62,7 +73,10 @@ export interface Report {
   readonly baselines: {
     readonly local?: LocalReport;
     readonly centralised?: BaselineReport;
-    readonly private?: PrivateReport;
+    /** With differential privacy and secure aggregation. */
+    readonly private?: FederationReport;
+    /** Those that the workload compares itself with, by name. */
+    readonly federated?: Readonly<Record<string, FederationReport>>;
   };
   readonly privacy: null | {
     readonly mode: string;

@@ -4,12 +4,12 @@
  */
 import type { Report } from '../shared/report.js';
 import { centralised } from './baselines/centralised.js';
+import { federations } from './baselines/federations.js';
 import type { Baseline, BaselineInput } from './baselines/input.js';
 import { localOnly } from './baselines/local.js';
-import { privateFederation } from './baselines/private.js';
 
-/** The longest first: it is one chain of rounds, beside which the others find room. */
-const ROWS: readonly Baseline[] = [centralised, privateFederation, localOnly];
+/** The longest first: they are chains of rounds, beside which the others find room. */
+const ROWS: readonly Baseline[] = [centralised, federations, localOnly];
 
 /**
  * All rows, at once. Equal input gives equal bits, however wide the trainer is. Nothing of it runs on when this is over.

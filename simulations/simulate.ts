@@ -27,6 +27,7 @@ import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunSpec } from '../shared/round.js';
 import type { ParticipantService } from '../shared/service.js';
+import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
 import { conclude, figuresOf, type SimulationResult } from './conclude.js';
 import { limiter } from './limit.js';
@@ -47,8 +48,8 @@ export interface SimulationOptions {
   /** Probability that a client drops out of a round. */
   readonly dropout: number;
   readonly baselines: 'none' | 'all';
-  /** With baselines: the run that is made again with privacy; absent: none is. */
-  readonly privateSpec?: RunSpec;
+  /** With baselines: other federations that the run is set beside; default: none. */
+  readonly federations?: readonly Federation[];
   /** The run directory; must not hold a run. */
   readonly directory: string;
   readonly command?: string;
@@ -180,7 +181,7 @@ function coordinatorKeyOf(rng: Rng): Uint8Array {
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
-  const { spec, workload, trainer, model, privateSpec, onBaseline, signal } = options;
+  const { spec, workload, trainer, model, federations = [], onBaseline, signal } = options;
   if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
@@ -189,7 +190,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     trainExamples: shares.map(({ train }) => train.length),
     admit: limiter(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    ...(privateSpec && { runPrivate: () => simulatePrivately(options, privateSpec) }),
+    ...{ federations, runAgain: (federation: Federation) => simulateAgain(options, federation) },
     ...(onBaseline && { onProgress: onBaseline }),
     ...(signal && { signal }),
   };
@@ -199,10 +200,11 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   });
 }
 
-async function simulatePrivately(options: SimulationOptions, spec: RunSpec): Promise<Report> {
+async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {
   const { onEvent: _, command: __, ...rest } = options;
-  const directory = join(options.directory, 'private');
-  return (await simulate({ ...rest, spec, directory, baselines: 'none' })).report;
+  const place = label === undefined ? [name] : ['federated', name];
+  const directory = join(options.directory, ...place);
+  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none' })).report;
 }
 
 function runId({ work }: RunSpec): string {

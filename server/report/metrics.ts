@@ -3,18 +3,13 @@
  * fraction, which way is better, and which of many is looked at first. The workload's manifest has the last word on
  * the headline; the guesses serve reports that were written without one.
  */
-import type { MetricsReport, Report } from '../../shared/report.js';
+import type { Headline, MetricsReport, Report } from '../../shared/report.js';
 import { formatNumber, formatPercent, NONE } from './format.js';
 
 export type Metrics = Readonly<Record<string, number>>;
 
-export interface Headline {
-  readonly metric: string;
-  readonly better: 'higher' | 'lower';
-}
-
 const SPLIT = /^(train|test|val|eval)\.(.+)$/s;
-const FRACTION = /(^|[._-])(acc|accuracy|auroc|auc|f1|recall|precision|miou|iou|dice|top\d+|ece|rate)$/i;
+const FRACTION = /(^|[._-])(acc|accuracy|auroc|auc|f1|recall|precision|miou|iou|dice|top\d+|ece|rate|within)$/i;
 const ABBREVIATION = /\b(ece|fid|auroc|auc|mse|rmse|mae|nll|psnr|ssim|iou|miou|bpc|f1)\b/gi;
 const LOWER = /(^|[._-])(loss|error|err|mse|rmse|mae|nll|fid|ece|bpc|perplexity|angle|brier|divergence)([._-]|$)/i;
 
@@ -37,7 +32,7 @@ export function isFraction(name: string): boolean {
 }
 
 export function betterOf(name: string): 'higher' | 'lower' {
-  return LOWER.test(name) ? 'lower' : 'higher';
+  return LOWER.test(name) && !/within$/i.test(name) ? 'lower' : 'higher';
 }
 
 /** "92.4 %" for a fraction, else four significant digits; a dash for none. */

@@ -2,7 +2,7 @@
  * The rows that a run is compared by, in the order in which people read them: training alone, the federation, all data in
  * one place. The page, the terminal and the gallery show the same ones.
  */
-import type { MetricsReport, PrivateReport, Report, RowName } from '../../shared/report.js';
+import type { FederationReport, MetricsReport, Report, RowName } from '../../shared/report.js';
 import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
 import { formatCount, formatNumber } from './format.js';
 import { clientMean, finalValue, metricValue } from './metrics.js';
@@ -15,11 +15,13 @@ export interface ComparisonRow {
   pooled(metric: string): number | null;
   /** The mean over clients, each on its own test data. */
   own(metric: string): number | null;
+  /** Each client on its own. */
+  readonly perClient: MetricsReport['perClient'];
 }
 
 /** Those that the report has; `federated` is always there. */
 export function comparisonRows(report: Report): ComparisonRow[] {
-  const { local, centralised, private: hidden } = report.baselines;
+  const { local, centralised, private: hidden, federated = {} } = report.baselines;
   const { best } = local ?? {};
   return [
     ...(local ? [rowOf('local', `${ALONE}${picked(report)}`, 'alone', local)] : []),
@@ -30,20 +32,26 @@ export function comparisonRows(report: Report): ComparisonRow[] {
       ...{ name: 'federated', label: FED, tone: 'fed' },
       pooled: (metric) => finalValue(report, metric),
       own: (metric) => clientMean(report.final, metric),
+      perClient: report.final.perClient,
     },
     ...(hidden ? [rowOf('private', `${PRIVATE}${spent(hidden)}`, 'fed', hidden)] : []),
+    ...Object.entries(federated).map(([name, part]) => {
+      return rowOf(`federated/${name}`, `${FED}, ${part.label ?? name}${spent(part)}`, 'fed', part);
+    }),
     ...(centralised ? [rowOf('centralised', CENTRAL, 'central', centralised)] : []),
   ];
 }
 
 /** Trainings beside the run that came to nothing, by client or row, and why. */
-export function failuresBeside({ baselines: { local, centralised, private: hidden } }: Report): Record<string, string> {
-  return { ...local?.failures, ...centralised?.failures, ...hidden?.failures };
+export function failuresBeside({ baselines }: Report): Record<string, string> {
+  const { local, centralised, private: hidden, federated = {} } = baselines;
+  const others = Object.values(federated).map(({ failures }) => failures);
+  return Object.assign({}, local?.failures, centralised?.failures, hidden?.failures, ...others);
 }
 
 function rowOf(name: RowName, label: string, tone: ComparisonRow['tone'], part: MetricsReport): ComparisonRow {
   const pooled = (metric: string) => metricValue(part.metrics, metric);
-  return { name, label, tone, pooled, own: (metric) => clientMean(part, metric) };
+  return { name, label, tone, pooled, own: (metric) => clientMean(part, metric), perClient: part.perClient };
 }
 
 /** " (10 of 100)" where not every client trained alone. */
@@ -54,7 +62,7 @@ function picked({ baselines: { local } }: Report): string {
 }
 
 /** " (ε 4.2)" */
-function spent({ privacy }: PrivateReport): string {
+function spent({ privacy }: FederationReport): string {
   return privacy === null ? '' : ` (ε ${formatNumber(privacy.epsilon)})`;
 }
 

@@ -3,8 +3,9 @@ import type { TaskRunner } from '../../client/training/task.js';
 import { FlError } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/metrics.js';
 import type { Params } from '../../shared/params.js';
-import type { Report } from '../../shared/report.js';
+import type { Headline, Report } from '../../shared/report.js';
 import type { RunSpec } from '../../shared/round.js';
+import type { Federation } from './federations.js';
 
 export interface BaselineInput {
   readonly spec: RunSpec;
@@ -19,9 +20,12 @@ export interface BaselineInput {
   /** Pooled sums to figures; the means of the scalar metrics are among them. */
   readonly figures: (sums: SumMetrics) => Record<string, number>;
   /** The metric that the best client is chosen by, as `figures` names it. */
-  readonly headline: { readonly metric: string; readonly better: 'higher' | 'lower' };
-  /** Makes the run again with privacy; absent: that row is left out. */
-  readonly runPrivate?: () => Promise<Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>>;
+  readonly headline: Headline;
+  /** Other federations, and what runs one. */
+  readonly federations: readonly Federation[];
+  readonly runAgain: (
+    federation: Federation,
+  ) => Promise<Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>>;
   readonly onProgress?: (what: string) => void;
   readonly signal?: AbortSignal;
 }

@@ -90,7 +90,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { createTrainerPool } = await import('../../client/training/pool.js');
   const { loadData } = await import('../../client/training/task.js');
   const { simulate } = await import('../simulate.js');
-  const { privateSpecOf } = await import('../baselines/private.js');
+  const { federationsOf } = await import('../baselines/federations.js');
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
   const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
@@ -109,8 +109,8 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     quiet: json === '-',
   });
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const again = config.baselines === 'all' ? privateSpecOf(settings, workload) : { why: '' };
-  if ('why' in again && again.why !== '') show.line(`no private run beside it: ${again.why}`);
+  const beside = config.baselines === 'all' ? federationsOf(settings, workload) : { federations: [], missing: [] };
+  for (const why of beside.missing) show.line(why);
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
   try {
@@ -118,7 +118,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       ...resolved,
       ...{ workload, trainer, backend: trainer.backend.name, workers, signal: abort.signal },
       ...{ transport: config.transport, dropout: config.dropout, baselines: config.baselines },
-      ...('spec' in again && { privateSpec: again.spec }),
+      federations: beside.federations,
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,
       onEvent: show.event,

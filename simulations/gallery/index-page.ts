@@ -3,7 +3,8 @@ import type { Manifest } from '../../client/workload.js';
 import { NONE } from '../../server/report/format.js';
 import { formatMetric, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/report.js';
-import { bySeed, checkBars, meanOf } from './bars.js';
+import { checkBars } from './bars.js';
+import { bySeed, meanOf } from './compare.js';
 import { table, text } from './markdown.js';
 import { headlineIn, pageName } from './page.js';
 import type { Results } from './results.js';
@@ -31,6 +32,8 @@ const RULES = `Each page is made by \`npm run gallery -- NAME\` from runs with d
 - **Best client alone**: the one of them whose model is best on the test data of all clients.
 - **Federated**: the run.
 - **Federated, private**: the run with differential privacy and secure aggregation.
+- **Federated, ...**: what else the workload's own file compares itself with: the run again with the settings that its page
+  tells.
 - **All data in one place**: one client with all data; in each round as many steps as a whole cohort makes together, by the
   same strategy.
 

@@ -39,7 +39,7 @@ export async function makePage(workload: Workload, directories: readonly string[
   const [first] = runs.toSorted((a, b) => a.report.seed - b.report.seed);
   const pictures = await picturesOf(first);
   const titles = pictures.map(({ file, title }) => ({ file, title }));
-  const results = resultsOf(runs, { pictures: titles, texts: await textsOf(first) });
+  const results = resultsOf(runs, { pictures: titles, texts: await textsOf(first), bars: manifest.bars });
   const name = pageName(manifest.name);
   const folder = join(out, name);
   await rm(folder, { recursive: true, force: true }); // pictures that are made no more

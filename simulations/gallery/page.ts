@@ -6,7 +6,8 @@ import type { Manifest } from '../../client/workload.js';
 import { capital, formatBytes, formatDuration, formatNumber, NONE, plural } from '../../server/report/format.js';
 import { findMetric, formatMetric, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/report.js';
-import { bareLabel, bySeed, type CheckedBar, checkBars, meanOf } from './bars.js';
+import { bareLabel, type CheckedBar, checkBars } from './bars.js';
+import { bySeed, meanOf } from './compare.js';
 import { fenced, table, text } from './markdown.js';
 import type { Results, SeedResult } from './results.js';
 

@@ -2,8 +2,10 @@
  * What the page of a workload is made from, and no more: a few figures of each run, small enough to be kept in the
  * repository beside the page. From the report of a run and its run.json.
  */
+
+import type { Bar } from '../../client/workload.js';
 import { largestCohort, total } from '../../server/report/facts.js';
-import { metricNames } from '../../server/report/metrics.js';
+import { metricNames, metricValue } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { FlError } from '../../shared/errors.js';
 import type { Report, RowName } from '../../shared/report.js';
@@ -18,6 +20,8 @@ export interface RowResult {
   readonly pooled: Figures;
   /** On each client's own, the mean over clients. */
   readonly own: Figures;
+  /** Each client's on its own, of metrics that a claim is made for each client of. */
+  readonly each?: Readonly<Record<string, Figures>>;
   readonly privacy?: NonNullable<Report['privacy']>;
 }
 
@@ -74,7 +78,7 @@ export interface RunFacts {
 }
 
 /** @throws FlError failed-precondition: the run did not end well, or has no baselines */
-export function seedResult(report: Report, facts: RunFacts): SeedResult {
+export function seedResult(report: Report, facts: RunFacts, bars: readonly Bar[] = []): SeedResult {
   const { local, centralised } = report.baselines;
   if (report.status !== 'completed' && report.status !== 'budget-exhausted') {
     throw new FlError('failed-precondition', `run ${report.run}: expected a completed one, got ${report.status}`);
@@ -99,20 +103,39 @@ export function seedResult(report: Report, facts: RunFacts): SeedResult {
     bytesUp: perRound(total(report, ({ bytesUp }) => bytesUp)),
     bytesDown: perRound(total(report, ({ bytesDown }) => bytesDown)),
     secureAggregation: report.secureAggregation === true,
-    rows: rowsOf(report),
+    rows: rowsOf(report, bars),
     failures: failuresBeside(report),
   };
 }
 
-function rowsOf(report: Report): RowResult[] {
+function rowsOf(report: Report, bars: readonly Bar[]): RowResult[] {
   const names = metricNames(report).filter((name) => !name.startsWith('train.'));
-  const privacyOf = { federated: report.privacy, private: report.baselines.private?.privacy } as const;
-  return comparisonRows(report).map(({ name, label, pooled, own }) => {
-    const pick = (of: (metric: string) => number | null) =>
-      Object.fromEntries(names.flatMap((metric) => ((value) => (value === null ? [] : [[metric, value]]))(of(metric))));
-    const privacy = name === 'federated' || name === 'private' ? privacyOf[name] : null;
-    return { name, label, pooled: pick(pooled), own: pick(own), ...(privacy && { privacy }) };
+  const forEach = bars
+    .filter(({ on }) => on === 'each')
+    .flatMap(({ metric, againstMetric }) => [metric, againstMetric]);
+  const { private: hidden, federated = {} } = report.baselines;
+  const others = Object.entries(federated).map(([name, { privacy }]) => [`federated/${name}`, privacy] as const);
+  const privacyOf = new Map([['federated', report.privacy], ['private', hidden?.privacy ?? null], ...others]);
+  return comparisonRows(report).map(({ name, label, pooled, own, perClient }) => {
+    const privacy = privacyOf.get(name) ?? null;
+    const each = Object.entries(perClient).map(([client, figures]) => {
+      return [client, pick(forEach, (metric) => metricValue(figures, metric))] as const;
+    });
+    return {
+      ...{ name, label, pooled: pick(names, pooled), own: pick(names, own) },
+      ...(forEach.length > 0 && { each: Object.fromEntries(each) }),
+      ...(privacy && { privacy }),
+    };
   });
+}
+
+/** Those of the metrics that have a value. */
+function pick(names: readonly (string | undefined)[], of: (metric: string) => number | null): Figures {
+  const entries = names.flatMap((name) => {
+    const value = name === undefined ? null : of(name);
+    return value === null ? [] : [[name, value]];
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Where a run was written to is no part of how to do it again. */
@@ -126,7 +149,7 @@ function withoutPlaces(command: string): string {
  */
 export function resultsOf(
   runs: readonly { readonly report: Report; readonly facts: RunFacts }[],
-  { pictures, texts }: Pick<Results, 'pictures' | 'texts'>,
+  { pictures, texts, bars }: Pick<Results, 'pictures' | 'texts'> & { readonly bars?: readonly Bar[] },
 ): Results {
   const sorted = runs.toSorted((a, b) => a.report.seed - b.report.seed);
   const about = sorted.map(({ report, facts: { spec } }) => ({
@@ -139,5 +162,5 @@ export function resultsOf(
     const { seed } = sorted[i].report;
     if (i > 0 && seed === sorted[i - 1].report.seed) throw new FlError('invalid-argument', `runs: seed ${seed} twice`);
   }
-  return { ...about[0], seeds: sorted.map(({ report, facts }) => seedResult(report, facts)), pictures, texts };
+  return { ...about[0], seeds: sorted.map(({ report, facts }) => seedResult(report, facts, bars)), pictures, texts };
 }

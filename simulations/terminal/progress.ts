@@ -6,8 +6,8 @@
  * Control sequences: ECMA-48, and DEC private modes 25 (cursor) and 7 (wrapping at the right edge).
  */
 
-import type { Headline } from '../../server/report/metrics.js';
 import type { RunEvent } from '../../shared/events.js';
+import type { Headline } from '../../shared/report.js';
 import { liveLines, paint, plainLines } from './lines.js';
 import { advance, initialProgress, type ProgressState } from './state.js';
 

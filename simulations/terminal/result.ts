@@ -5,9 +5,9 @@
 
 import { formatDuration, plural } from '../../server/report/format.js';
 import { printable, shorten } from '../../server/report/markup.js';
-import { formatMetric, type Headline, headlineOf } from '../../server/report/metrics.js';
+import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
-import type { Report } from '../../shared/report.js';
+import type { Headline, Report } from '../../shared/report.js';
 
 export interface ResultOptions {
   readonly headline?: Headline;

@@ -1,8 +1,8 @@
 /** What `simulate` and `demo` write while a run goes on and when it is over. Quiet: nothing but the result of --json. */
 import { relative } from 'node:path';
-import type { Headline } from '../../server/report/metrics.js';
+
 import type { RunEvent } from '../../shared/events.js';
-import type { Report } from '../../shared/report.js';
+import type { Headline, Report } from '../../shared/report.js';
 import { createProgress } from './progress.js';
 import { resultLines } from './result.js';
 

@@ -3,8 +3,9 @@
  * An event that makes no sense changes nothing: a display must never end a run.
  */
 
-import { findMetric, type Headline, type Metrics, metricValue } from '../../server/report/metrics.js';
+import { findMetric, type Metrics, metricValue } from '../../server/report/metrics.js';
 import type { RunEvent } from '../../shared/events.js';
+import type { Headline } from '../../shared/report.js';
 
 export type ClientState = 'waiting' | 'training' | 'arrived' | 'dropped';
 

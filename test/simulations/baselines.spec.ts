@@ -17,8 +17,8 @@ import { FlError } from '../../shared/errors.js';
 import { meansOf } from '../../shared/metrics.js';
 import type { Report } from '../../shared/report.js';
 import type { SecureSpec } from '../../shared/round.js';
+import { federations, federationsOf } from '../../simulations/baselines/federations.js';
 import { evenly } from '../../simulations/baselines/local.js';
-import { privateFederation, privateSpecOf } from '../../simulations/baselines/private.js';
 import { type BaselineInput, baselines } from '../../simulations/baselines.js';
 import { checkConfig, resolve } from '../../simulations/config.js';
 import { type SimulationOptions, simulate } from '../../simulations/simulate.js';
@@ -179,6 +179,7 @@ describe('what a run is set beside', () => {
       ...{ trainer: spied(seen), trainExamples: [2, 2, 2, 2], headline: numbers.manifest.headline },
       admit: (task) => task(),
       figures: (sums) => meansOf(sums, 'test'),
+      ...{ federations: [], runAgain: () => assert.fail('nothing is to be run again') },
     });
     const trained = seen.filter(({ kind }) => kind === 'train');
     assert.equal(trained.length, 4 * 3 + 3);
@@ -217,18 +218,27 @@ describe('clients that train alone', () => {
   });
 });
 
+const settings = (config: Record<string, unknown> = {}) =>
+  checkConfig({ workload: 'numbers', scale: 'smoke', baselines: 'all', ...config }, 'test');
+
+const withManifest = (manifest: Partial<Workload['manifest']>): Workload<Float32Array> => {
+  return { ...numbers, manifest: { ...numbers.manifest, ...manifest } };
+};
+
 describe('the private row', () => {
-  const masked: Workload<Float32Array> = { ...numbers, manifest: { ...numbers.manifest, phases: undefined } };
-  const settings = (config: Record<string, unknown> = {}) =>
-    checkConfig({ workload: 'numbers', scale: 'smoke', baselines: 'all', ...config }, 'test');
+  const masked = withManifest({ phases: undefined });
 
   it('is the run with secure aggregation and the noise that the manifest asks for', () => {
     const { smoke } = masked.manifest.scales;
     const how = { privacy: 'distributed', 'noise-multiplier': 0.5, 'client-lr': 0.1 } as const;
     const scales = { ...masked.manifest.scales, smoke: { ...smoke, private: how } };
-    const made = privateSpecOf(settings(), { ...masked, manifest: { ...masked.manifest, scales } });
-    assert.ok('spec' in made, JSON.stringify(made));
-    const { engine, work } = made.spec;
+    const planned = federationsOf(settings(), withManifest({ phases: undefined, scales }));
+    assert.deepEqual(planned.missing, []);
+    assert.deepEqual(
+      planned.federations.map(({ name, label }) => [name, label]),
+      [['private', undefined]],
+    );
+    const { engine, work } = planned.federations[0].resolved.spec;
     assert.deepEqual([engine.secure, work.privacy?.mode, work.privacy?.noiseMultiplier], [true, 'distributed', 0.5]);
     assert.equal(work.training.clientLr, 0.1);
     assert.equal(work.training.localSteps, resolve(settings(), masked).spec.work.training.localSteps);
@@ -236,13 +246,14 @@ describe('the private row', () => {
 
   for (const [why, config, manifest] of [
     ['the run itself is', { privacy: 'central' }, {}],
-    ['numbers does not declare maskedMetrics', {}, { maskedMetrics: undefined }],
+    ['secure-aggregation: workload numbers does not declare maskedMetrics', {}, { maskedMetrics: undefined }],
     ['cohort: expected at least 3 with secure-aggregation, got 2', { cohort: 2 }, {}],
     ['privacy: workload numbers cannot protect one client: it is made for privacy example', {}, { privacyUnits: [] }],
   ] as const) {
     it(`is left out, with the reason: ${why}`, () => {
       const workload = { ...masked, manifest: { ...masked.manifest, ...manifest } };
-      assert.deepEqual(privateSpecOf(settings(config), workload), { why });
+      const missing = [`no row "private": ${why}`];
+      assert.deepEqual(federationsOf(settings(config), workload), { federations: [], missing });
     });
   }
 
@@ -250,12 +261,51 @@ describe('the private row', () => {
     const privacy = { mode: 'distributed', epsilon: 3, delta: 1e-5, accountant: 'pld', budget: null };
     const final = { metrics: { 'test.error': 2 }, perClient: {} };
     const ended = { status: 'completed', reason: null, final, rounds: [], privacy } as const;
-    const row = (report: Omit<typeof ended, 'status' | 'reason'> & Pick<Report, 'status' | 'reason'>) =>
-      privateFederation({ runPrivate: async () => report } as unknown as BaselineInput);
+    const row = (report: Omit<typeof ended, 'status' | 'reason'> & Pick<Report, 'status' | 'reason'>) => {
+      const planned = { federations: [{ name: 'private' }], runAgain: async () => report };
+      return federations(planned as unknown as BaselineInput);
+    };
     assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 } } });
     assert.deepEqual(await row({ ...ended, status: 'failed', reason: 'too few' }), {
       private: { metrics: {}, perClient: {}, privacy, work: { rounds: 0 }, failures: { private: 'too few' } },
     });
-    assert.deepEqual(await privateFederation({} as BaselineInput), {});
+  });
+});
+
+describe('a federation that a workload compares itself with', () => {
+  const comparisons = [
+    { name: 'two', label: 'two clients', settings: { clients: 2, hyper: { clients: 2 } } },
+    { name: 'slow', label: 'for longer', settings: { rounds: 4 } },
+  ];
+  const workload = withManifest({ comparisons });
+
+  before(() => selectBackend('cpu'));
+
+  it('is the run again with those settings, and in everything else as the user said', async () => {
+    const planned = federationsOf(settings({ cohort: 4, 'min-clients': 4 }), workload);
+    assert.deepEqual(
+      planned.missing.map((why) => why.split(':')[0]),
+      ['no row "private"'],
+    );
+    const report = await run({ baselines: 'all' }, { federations: planned.federations });
+    assert.deepEqual(Object.keys(report.baselines).sort(), ['centralised', 'federated', 'local']);
+    const { two, slow } = report.baselines.federated!;
+    // Two training rounds towards the mean m of 1, 2 or of 1 .. 4: w = 3/4 m; with a third 7/8 m.
+    const error = (w: number, clients: number[]) => clients.reduce((sum, j) => sum + (w - j) ** 2, 0) / clients.length;
+    assert.equal(two.metrics['test.error'], error(0.75 * 1.5, [1, 2]));
+    assert.deepEqual(Object.keys(two.perClient), ['c1', 'c2']);
+    assert.equal(slow.metrics['test.error'], error(0.875 * 2.5, [1, 2, 3, 4]));
+    assert.deepEqual([two.label, two.work, slow.work], ['two clients', { rounds: 3 }, { rounds: 4 }]);
+    const alone = await run({ clients: 2, hyper: { clients: 2 } }, { baselines: 'none' });
+    assert.deepEqual(two.metrics, alone.final.metrics);
+  });
+
+  it('is left out, with the reason, where the settings do not go together', () => {
+    const one = [{ name: 'x', label: 'by no scheme', settings: { hyper: { nobody: 1 } } }];
+    const { federations: none, missing } = federationsOf(settings(), withManifest({ comparisons: one }));
+    assert.deepEqual(none, []);
+    const why =
+      'no row "federated, by no scheme": hyper.nobody: expected a key of numbers: clients, got "an unknown key"';
+    assert.equal(missing.at(-1), why);
   });
 });

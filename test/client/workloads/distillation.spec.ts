@@ -64,6 +64,22 @@ describe('distillation', () => {
     assert.ok(first.contribution.values.some((value) => value !== 0));
   });
 
+  it('averages the weights of the student on private labels, where that is asked for', async () => {
+    const averaging = { ...hyper, exchange: 'weights' };
+    const tensors = Object.entries(shared).map(([name, { shape }]) => ({ name, shape }));
+    const [phase, ...others] = distillation.manifest.phases!(averaging, tensors);
+    assert.deepEqual(others, []);
+    assert.ok(phase.channels[0].tensors.every(({ name }) => name.startsWith('student/')));
+    const about = { ...context(0, 4), hyper: averaging, phase };
+    const { contribution } = await distillation.train!(shared, {}, data, about);
+    const lost = { ...shared, 'logits/public': { ...shared['logits/public'], data: new Float32Array(1000).fill(0.5) } };
+    const deaf = await distillation.train!(lost, {}, data, about);
+    assert.deepEqual(deaf.contribution.values, contribution.values); // no teacher
+    const flipped = { ...data, train: { ...data.train, pixels: data.train.pixels.map((pixel) => 255 - pixel) } };
+    const other = await distillation.train!(shared, {}, flipped, about);
+    assert.notDeepEqual(other.contribution.values, contribution.values); // its own images
+  });
+
   it('counts a client without a network as wrong, and each network for its own kind alone', () => {
     tf.tidy(() => {
       const shard = { train: new Int32Array(0), test: Int32Array.of(0, 1, 2, 3), index: 0, count: 1 };
@@ -72,11 +88,11 @@ describe('distillation', () => {
       const params = (tensors: HostTensors) =>
         Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, tf.tensor(t.data, [...t.shape])]));
       const before = distillation.metrics(params(shared), batch);
-      assert.deepEqual([before.network.count, before.network.sum.dataSync()[0]], [4, 0]);
+      assert.deepEqual([before['network.accuracy'].count, before['network.accuracy'].sum.dataSync()[0]], [4, 0]);
       const narrow = startNetwork('narrow', size, rngFromSeed(4), 'own');
       const counts = distillation.metrics(params({ ...shared, ...narrow }), batch);
       assert.deepEqual(
-        ARCHITECTURES.map((kind) => counts[kind].count),
+        ARCHITECTURES.map((kind) => counts[`${kind}.accuracy`].count),
         [0, 4, 0],
       );
     });

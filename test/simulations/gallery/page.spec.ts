@@ -113,6 +113,17 @@ describe("a workload's page", () => {
   });
 });
 
+/** With a loss beside the accuracy: 0.5 and 0.7 federated, 0.8 and 1.2 alone. */
+function withLosses() {
+  const found = runs().map(({ report, facts }, i) => {
+    const [alone, loss] = i === 0 ? [1.2, 0.7] : [0.8, 0.5];
+    const local = { ...report.baselines.local!, metrics: { ...report.baselines.local!.metrics, 'test.loss': alone } };
+    const final = { ...report.final, metrics: { ...report.final.metrics, 'test.loss': loss } };
+    return { facts, report: { ...report, final, baselines: { ...report.baselines, local } } };
+  });
+  return resultsOf(found, { pictures: [], texts: [] });
+}
+
 describe('a claim', () => {
   const metric = 'test.accuracy';
   const check = (bar: Bar) => {
@@ -138,6 +149,36 @@ describe('a claim', () => {
     assert.deepEqual([alone.isMet, alone.found, alone.required], [false, 0.55, '≤ 50.0 %']);
     const own = check({ metric, row: 'federated', on: 'own', against: 'local', atLeast: 0.1 });
     assert.deepEqual([own.isMet, own.found], [true, 0.2]); // 0.75 - 0.55
+  });
+
+  it('may be made of each client, and is then about the one that is furthest from keeping it', () => {
+    // Seed 1: c1 0.9 - 0.6, c2 0.7 - 0.7; seed 2: c1 0.8 - 0.4, c2 0.6 - 0.5. Means: c1 0.35, c2 0.05.
+    const bar = { metric, row: 'federated', against: 'local', on: 'each', atLeast: 0.2 } as const;
+    const each = resultsOf(runs(), { pictures: [], texts: [], bars: [bar] });
+    const [{ isMet, found, bySeed, claim }] = checkBars([bar], each);
+    assert.deepEqual(
+      [isMet, found?.toFixed(3), bySeed.map((value) => value?.toFixed(3))],
+      [false, '0.050', ['0.000', '0.100']],
+    );
+    assert.equal(
+      claim,
+      'federated − each client alone: test accuracy, own test data of each client, the worst of them',
+    );
+    const { atLeast: _, ...rest } = bar;
+    const [most] = checkBars([{ ...rest, atMost: 0.2 }], each);
+    assert.deepEqual([most.isMet, most.found?.toFixed(3)], [false, '0.350']);
+  });
+
+  it('may be the mean of what is gained in several figures, each as a share of what it was', () => {
+    const gainsOf = [
+      { metric, better: 'higher' },
+      { metric: 'test.loss', better: 'lower' },
+    ] as const;
+    // accuracy: 0.85 over 0.40, a gain of 1.125; loss: 0.5 and 0.7 against 0.8 and 1.2, a gain of 0.4
+    const bar = { metric: 'Δm', row: 'federated', against: 'local', gainsOf, atLeast: 0.7 } as const;
+    const [{ isMet, found, claim, required, format }] = checkBars([bar], withLosses());
+    assert.deepEqual([isMet, found?.toFixed(4)], [true, '0.7625']);
+    assert.equal(`${claim} ${required} ${format(found!)}`, 'federated over each client alone: Δm ≥ +70.0 % +76.3 %');
   });
 
   it('is not met where a figure is missing', () => {
