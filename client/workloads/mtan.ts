@@ -75,6 +75,13 @@ export const mtan = defineWorkload<MtanData>({
         ...{ name: 'single-task', label: 'a network for each task' },
         settings: { hyper: { network: 'single', weighting: 'equal' } },
       },
+      {
+        ...{ name: 'example', label: 'private by scene' },
+        settings: {
+          ...{ privacy: 'example', 'secure-aggregation': true, 'noise-multiplier': 1, 'sampling-rate': 1, momentum: 0 },
+          hyper: { weighting: 'equal' }, // the losses by task would be a second release
+        },
+      },
     ],
     bars: [
       { metric: 'Δm', gainsOf: GAINS, row: 'federated', against: 'federated/single-task', atLeast: 0 },

@@ -62,6 +62,12 @@ export const transformer = defineWorkload<TransformerData>({
         note: '4 layers of 128, 2,000 steps of 12 windows, the last tenth of the plays as test; here 2 layers of 64',
       },
     ],
+    comparisons: [
+      {
+        ...{ name: 'distributed', label: 'private by speaker' },
+        settings: { privacy: 'distributed', 'secure-aggregation': true, 'clipping-bound': 0.1 },
+      },
+    ],
     bars: [
       { metric: 'test.loss', row: 'federated', against: 'centralised', atMost: 0.15 },
       { metric: 'test.loss', row: 'federated', against: 'local-best', atMost: -0.3 },
