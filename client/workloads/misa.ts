@@ -114,7 +114,7 @@ export const misa = defineWorkload<PairData>({
         cohort: 6,
         rounds: 20,
         partition: 'natural',
-        training: { localEpochs: 1, batchSize: 10, clientLr: 0.05, momentum: 0.9 },
+        training: { localEpochs: 1, batchSize: 10, clientLr: 0.02, momentum: 0.9, lrSchedule: 'cosine' },
         hyper: DEMO,
       },
       full: {

@@ -22,7 +22,7 @@ type Outcome =
   | { readonly client: string; readonly failure: string };
 
 export async function localOnly(input: BaselineInput): Promise<Report['baselines']> {
-  const chosen = evenly(input.clients.length, MAX_LOCAL_CLIENTS);
+  const chosen = evenlyBySize(input.trainExamples, MAX_LOCAL_CLIENTS);
   const outcomes = await Promise.all(chosen.map((index) => alone(input, index)));
   const failures = outcomes.flatMap((one) => ('failure' in one ? [[one.client, one.failure] as const] : []));
   const models = outcomes.flatMap((one) => ('failure' in one ? [] : [one]));
@@ -56,10 +56,12 @@ async function alone(input: BaselineInput, index: number): Promise<Outcome> {
   }
 }
 
-/** At most `most` of the indices 0..count−1, as far from one another as can be. */
-export function evenly(count: number, most: number): number[] {
-  const picked = Math.min(count, most);
-  return Array.from({ length: picked }, (_, i) => Math.floor((i * count) / picked));
+/** At most `most` clients, evenly spread from the one with the most examples to those with few; by index. */
+export function evenlyBySize(examples: readonly number[], most: number): number[] {
+  const bySize = [...examples.keys()].sort((a, b) => examples[b] - examples[a] || a - b);
+  const picked = Math.min(bySize.length, most);
+  const chosen = Array.from({ length: picked }, (_, i) => bySize[Math.floor((i * bySize.length) / picked)]);
+  return chosen.sort((a, b) => a - b);
 }
 
 /** Whose figures are best by the headline; undefined when nobody's have it. */

@@ -27,7 +27,7 @@ const RULES = `Each page is made by \`npm run gallery -- NAME\` from runs with d
 --baselines all\`). The rows are trained with equal total gradient steps and judged on the same test data:
 
 - **Each client alone**: as many rounds and local steps as the run has, on its own data, by the run's own strategy; at most
-  ten clients, evenly spread. Judged on the test data of all clients and on its own; the figure is the mean over clients.
+  ten clients, from the one with the most examples to those with few. Judged on the test data of all clients and on its own; the figure is the mean over clients.
   Where a round takes only some of the clients, this is more than a client does in the run.
 - **Best client alone**: the one of them whose model is best on the test data of all clients.
 - **Federated**: the run.

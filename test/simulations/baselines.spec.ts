@@ -18,7 +18,7 @@ import { meansOf } from '../../shared/metrics.js';
 import type { Report } from '../../shared/report.js';
 import type { SecureSpec } from '../../shared/round.js';
 import { federations, federationsOf } from '../../simulations/baselines/federations.js';
-import { evenly } from '../../simulations/baselines/local.js';
+import { evenlyBySize } from '../../simulations/baselines/local.js';
 import { type BaselineInput, baselines } from '../../simulations/baselines.js';
 import { checkConfig, resolve } from '../../simulations/config.js';
 import { type SimulationOptions, simulate } from '../../simulations/simulate.js';
@@ -211,10 +211,12 @@ describe('what a run is set beside', () => {
 });
 
 describe('clients that train alone', () => {
-  it('are all where they are few, and lie as far apart as can be where they are many', () => {
-    assert.deepEqual(evenly(3, 10), [0, 1, 2]);
-    assert.deepEqual(evenly(100, 4), [0, 25, 50, 75]);
-    assert.deepEqual(evenly(0, 10), []);
+  it('are all where they are few; where they are many, some of each size, and the one with the most examples', () => {
+    assert.deepEqual(evenlyBySize([5, 9, 7], 10), [0, 1, 2]);
+    // by size: 3 1 4 0 2 5, of which every second
+    assert.deepEqual(evenlyBySize([4, 8, 3, 9, 5, 1], 3), [2, 3, 4]);
+    assert.deepEqual(evenlyBySize([1, 1, 1, 1], 2), [0, 2]);
+    assert.deepEqual(evenlyBySize([], 10), []);
   });
 });
 
