@@ -2,22 +2,21 @@
  * One file from its source to its place: streamed to a temporary name beside it, hashed on the way, and renamed only when
  * size and SHA-256 are the listed ones, so that a file under its own name is always whole and right.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { FlError } from '../../shared/errors.js';
 import type { DataFile } from './registry.js';
 
-/** Longest time for one file; the largest that we download has 1.6 MB. */
+/** Longest time for one source; the largest has 16 MB. */
 const TIMEOUT_MS = 300_000;
 
 export interface Download {
   readonly file: DataFile;
-  /** Where the file goes; its folder is made. */
+  /** Where the file goes; its folder is there. */
   readonly path: string;
   readonly fetch: typeof fetch;
   readonly signal?: AbortSignal;
@@ -26,21 +25,60 @@ export interface Download {
 /** @throws FlError unavailable: the source cannot be reached or refuses · corrupt: it served other bytes than listed */
 export async function download({ file, path, fetch, signal }: Download): Promise<void> {
   if (file.url === undefined) throw new FlError('failed-precondition', `${file.name} has no source to download from`);
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const { url, sizeBytes } = file;
+  const body = await open(url, fetch, limited(signal));
+  await place(file, path, url, (part, hash) =>
+    pipeline(Readable.fromWeb(body), meter(url, sizeBytes, hash), createWriteStream(part)),
+  );
+}
+
+/** A source of unknown content in memory. @throws FlError unavailable · corrupt: it is larger than `maxBytes` */
+export async function downloadBytes(
+  url: string,
+  { maxBytes, fetch, signal }: Pick<Download, 'fetch' | 'signal'> & { readonly maxBytes: number },
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  const body = Readable.fromWeb(await open(url, fetch, limited(signal)));
+  const collect = async (from: AsyncIterable<Uint8Array>) => {
+    for await (const part of from) parts.push(part);
+  };
+  await pipeline(body, meter(url, maxBytes, { update: () => undefined }), collect).catch((cause) => {
+    throw FlError.from(cause, 'unavailable');
+  });
+  return Buffer.concat(parts);
+}
+
+/** Bytes that came in another form to their place. @throws FlError corrupt: they are not the listed ones */
+export function keep(file: DataFile, path: string, bytes: Uint8Array, source: string): Promise<void> {
+  return place(file, path, source, async (part, hash) => {
+    hash.update(bytes);
+    await writeFile(part, bytes);
+  });
+}
+
+async function place(
+  file: DataFile,
+  path: string,
+  source: string,
+  write: (part: string, hash: Hash) => Promise<void>,
+): Promise<void> {
   const part = `${path}.part-${process.pid}`;
-  await mkdir(dirname(path), { recursive: true });
   try {
-    const body = await open(file.url, fetch, signal === undefined ? limit : AbortSignal.any([signal, limit]));
     const hash = createHash('sha256');
-    await pipeline(Readable.fromWeb(body), meter(file, hash), createWriteStream(part)).catch((cause) => {
+    await write(part, hash).catch((cause) => {
       throw FlError.from(cause, 'unavailable');
     });
     const sha256 = hash.digest('hex');
-    if (sha256 !== file.sha256) throw served(file, `SHA-256 ${file.sha256}`, sha256);
+    if (sha256 !== file.sha256) throw served(`${source}: ${file.name}`, `SHA-256 ${file.sha256}`, sha256);
     await rename(part, path);
   } finally {
     await rm(part, { force: true });
   }
+}
+
+function limited(signal: AbortSignal | undefined): AbortSignal {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  return signal === undefined ? limit : AbortSignal.any([signal, limit]);
 }
 
 async function open(url: string, fetch: Download['fetch'], signal: AbortSignal): Promise<ReadableStream> {
@@ -55,19 +93,19 @@ async function open(url: string, fetch: Download['fetch'], signal: AbortSignal):
   return reply.body as ReadableStream;
 }
 
-/** Passes bytes on, hashes them, and stops a source that sends more than the file has. */
-function meter(file: DataFile, hash: { update(bytes: Uint8Array): unknown }): Transform {
+/** Passes bytes on, hashes them, and stops a source that sends more than is expected. */
+function meter(url: string, mostBytes: number, hash: { update(bytes: Uint8Array): unknown }): Transform {
   let sizeBytes = 0;
   return new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
       sizeBytes += chunk.length;
-      if (sizeBytes > file.sizeBytes) return done(served(file, `${file.sizeBytes} bytes`, 'more'));
+      if (sizeBytes > mostBytes) return done(served(url, `${mostBytes} bytes`, 'more'));
       hash.update(chunk);
       done(null, chunk);
     },
   });
 }
 
-function served(file: DataFile, expected: string, got: string): FlError {
-  return new FlError('corrupt', `${file.url}: expected ${expected}, got ${got}`);
+function served(what: string, expected: string, got: string): FlError {
+  return new FlError('corrupt', `${what}: expected ${expected}, got ${got}`);
 }

@@ -6,11 +6,12 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { FlError } from '../../shared/errors.js';
-import { download } from './download.js';
+import { download, downloadBytes, keep } from './download.js';
 import { DATA_SETS, type DataFile, type DataSet } from './registry.js';
 
 export { DATA_SETS, type DataFile, type DataSet } from './registry.js';
@@ -88,13 +89,24 @@ export async function getData(
   options: DataOptions & { signal?: AbortSignal; onFile?: (file: DataFile) => void; fetch?: typeof fetch } = {},
 ): Promise<string> {
   const set = dataSet(name, options);
-  if (set.how.kind !== 'download') throw new FlError('failed-precondition', `data set ${name}: ${remedy(set)}`);
+  const { how } = set;
+  if (how.kind !== 'download' && how.kind !== 'archive') {
+    throw new FlError('failed-precondition', `data set ${name}: ${remedy(set)}`);
+  }
   const folder = searchPath(options)[0];
+  await mkdir(folder, { recursive: true });
+  const from = { fetch: options.fetch ?? fetch, ...(options.signal && { signal: options.signal }) };
+  let unpacked: ReadonlyMap<string, Uint8Array> | undefined;
   for (const file of set.files) {
     const path = join(folder, file.name);
     if (existsSync(path) && (await sha256OfFile(path)) === file.sha256) continue;
     options.onFile?.(file);
-    await download({ file, path, fetch: options.fetch ?? fetch, signal: options.signal });
+    if (how.kind === 'download') {
+      await download({ file, path, ...from });
+      continue;
+    }
+    unpacked ??= how.unpack(await downloadBytes(how.url, { maxBytes: how.maxBytes, ...from }));
+    await keep(file, path, unpacked.get(file.name) ?? new Uint8Array(), how.url);
   }
   return folder;
 }
@@ -107,6 +119,7 @@ export function remedy(set: DataSet): string {
     case 'deb':
       return `run \`${how.install}\``;
     case 'download':
+    case 'archive':
       return `run \`starling data get ${set.name}\``;
     case 'prepared':
       return `put ${set.files.map(({ name }) => name).join(', ')} into STARLING_DATA_DIR (made from ${set.source})`;

@@ -2,8 +2,10 @@
  * The data sets of the workloads: which files, with which content, whence and under which licence.
  *
  * `how` says who brings a set: a package of npm or Debian that is installed with the system's own tools, a download from
- * the official source, or `prepared`: files that were converted from the source named and that a site has to bring.
+ * the official source, as it is or packed out of an archive, or `prepared`: files that were converted from the source named
+ * and that a site has to bring.
  */
+import { packSpokenDigits } from './spoken-archive.js';
 
 /** One file of a set, and how to tell that it is the right one. */
 export interface DataFile {
@@ -24,6 +26,13 @@ export interface DataSet {
   readonly licence: string;
   readonly how:
     | { readonly kind: 'download' }
+    | {
+        readonly kind: 'archive';
+        readonly url: string;
+        readonly maxBytes: number;
+        /** The set's files by name; their hashes are looked at, the archive's is not: it is packed anew for each caller. */
+        readonly unpack: (archive: Uint8Array) => ReadonlyMap<string, Uint8Array>;
+      }
     | { readonly kind: 'prepared' }
     | { readonly kind: 'npm'; readonly package: string; readonly folder: string; readonly install: string }
     | { readonly kind: 'deb'; readonly folder: string; readonly install: string };
@@ -130,7 +139,12 @@ export const DATA_SETS: readonly DataSet[] = [
     what: '3,000 spoken digits at 8 kHz, 6 speakers',
     source: 'Jakobovski/free-spoken-digit-dataset: recordings (wav, packed as int16)',
     licence: 'CC BY-SA 4.0',
-    how: { kind: 'prepared' },
+    how: {
+      kind: 'archive',
+      url: 'https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/zip/26eb9aaf76e81b692f806f9140c2d2777410d7a1',
+      maxBytes: 50_000_000,
+      unpack: packSpokenDigits,
+    },
     files: [
       {
         name: 'fsdd.i16',

@@ -63,6 +63,7 @@ describe('the data registry', () => {
     const names = DATA_SETS.flatMap(({ files }) => files.map(({ name }) => name));
     assert.equal(new Set(names).size, names.length);
     for (const { name, how, files } of DATA_SETS) {
+      if (how.kind === 'archive') assert.equal(new URL(how.url).protocol, 'https:');
       for (const file of files) {
         assert.match(file.sha256, /^[0-9a-f]{64}$/);
         assert.ok(Number.isInteger(file.sizeBytes) && file.sizeBytes > 0);
@@ -169,6 +170,36 @@ describe('getting data', () => {
       fetch: () => Promise.reject(new TypeError('down')),
     };
     await assert.rejects(getData('letters', unreachable), failsWith('unavailable', /right: down/));
+  });
+
+  it('packs the files of an archive itself, fetched once, and keeps none that is not the listed one', async () => {
+    const second = { ...FILE, name: 'b.txt' };
+    const get = (content: string, maxBytes: number) => {
+      const unpack = (archive: Uint8Array) => new Map([FILE.name, second.name].map((name) => [name, archive]));
+      const { sets, env } = options('', { kind: 'archive', url: `${base}${content}`, maxBytes, unpack });
+      const dataDir = join(folder, 'packed', content);
+      let fetched = 0;
+      const counted: typeof fetch = (...about) => {
+        fetched++;
+        return fetch(...about);
+      };
+      const all = sets.map((set) => ({ ...set, files: [FILE, second] }));
+      return { dataDir, fetched: () => fetched, made: getData('letters', { sets: all, env, dataDir, fetch: counted }) };
+    };
+    const right = get('/right', 12);
+    assert.equal(await right.made, right.dataDir);
+    assert.deepEqual(await readdir(right.dataDir), ['a.txt', 'b.txt']);
+    assert.deepEqual(await readFile(join(right.dataDir, 'b.txt')), BYTES);
+    assert.equal(right.fetched(), 1);
+    for (const [content, message] of [
+      ['/wrong', /wrong: a\.txt: expected SHA-256 .*, got /],
+      ['/long', /long: expected 12 bytes, got more/],
+    ] as const) {
+      const { made, dataDir } = get(content, 12);
+      await assert.rejects(made, failsWith('corrupt', message));
+      assert.deepEqual(await readdir(dataDir), []);
+    }
+    await assert.rejects(get('/gone', 12).made, failsWith('unavailable', /gone: HTTP 404/));
   });
 
   it('leaves installing to the installers', async () => {
