@@ -90,6 +90,8 @@ export interface Manifest {
 export interface Published {
   readonly metric: string;
   readonly value: number;
+  /** The figure is what the federation has more than this row. */
+  readonly against?: RowName;
   /** Paper and table. */
   readonly source: string;
   /** What was not as it is here: data, model, budget. */

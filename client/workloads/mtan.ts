@@ -70,6 +70,16 @@ export const mtan = defineWorkload<MtanData>({
     data: 'scenes that are ray traced on the spot, with exact ground truth',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.score', better: 'higher' },
+    published: (
+      [
+        ['test.miou', 0.177],
+        ['test.depth-error', 0.59],
+        ['test.angle', 31.4],
+      ] as const
+    ).map(([metric, value]) => ({
+      ...{ metric, value, source: 'Liu, Johns and Davison 2019, table 3: NYUv2, 13 classes' },
+      note: 'quoted from memory; real rooms in all their clutter, 288 x 384 pixels, SegNet; here drawn ones of three solids',
+    })),
     comparisons: [
       {
         ...{ name: 'single-task', label: 'a network for each task' },

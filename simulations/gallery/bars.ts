@@ -7,31 +7,34 @@ import type { RowName } from '../../shared/report.js';
 import { compareRows, type Values } from './compare.js';
 import type { Results } from './results.js';
 
-export interface CheckedBar {
-  readonly bar: Bar;
+export interface ReadableComparison {
   /** What was compared, in words: "federated − all data in one place: test accuracy". */
   readonly claim: string;
-  /** "≥ −0.05". */
-  readonly required: string;
   /** The mean over seeds, and each seed's; null where a figure is missing, and then the bar is not met. */
   readonly found: number | null;
   readonly bySeed: Values;
-  readonly isMet: boolean;
   /** A figure of this comparison as it is read: in points, as a factor, or as the metric is. */
   readonly format: (value: number) => string;
 }
 
-export function checkBars(bars: readonly Bar[], results: Results): CheckedBar[] {
-  return bars.map((bar) => checkBar(bar, results));
+export interface CheckedBar extends ReadableComparison {
+  /** "≥ −0.05". */
+  readonly required: string;
+  readonly isMet: boolean;
 }
 
-function checkBar(bar: Bar, results: Results): CheckedBar {
-  const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;
-  const { found, bySeed } = compareRows(bar, results);
-  return {
-    ...{ bar, claim: claimOf(bar, results), required: requiredOf(bar), found, bySeed, format: formatOf(bar) },
-    isMet: found !== null && Number.isFinite(found) && found >= atLeast && found <= atMost,
-  };
+export function checkBars(bars: readonly Bar[], results: Results): CheckedBar[] {
+  return bars.map((bar) => {
+    const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;
+    const compared = readComparison(bar, results);
+    const { found } = compared;
+    const isMet = found !== null && Number.isFinite(found) && found >= atLeast && found <= atMost;
+    return { ...compared, required: requiredOf(bar), isMet };
+  });
+}
+
+export function readComparison(bar: Bar, results: Results): ReadableComparison {
+  return { claim: claimOf(bar, results), ...compareRows(bar, results), format: formatOf(bar) };
 }
 
 /** Without what is of one run: "(ε 4.2)", "(10 of 30)". */

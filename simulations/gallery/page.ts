@@ -2,11 +2,11 @@
  * The page of one workload, from its manifest and its results and nothing else: equal input gives equal text, so a test
  * can tell a page that somebody has changed by hand.
  */
-import type { Manifest } from '../../client/workload.js';
+import type { Manifest, Published } from '../../client/workload.js';
 import { capital, formatBytes, formatDuration, formatNumber, NONE, plural } from '../../server/report/format.js';
 import { findMetric, formatMetric, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/report.js';
-import { bareLabel, type CheckedBar, checkBars } from './bars.js';
+import { bareLabel, checkBars, type ReadableComparison, readComparison } from './bars.js';
 import { bySeed, meanOf } from './compare.js';
 import { fenced, table, text } from './markdown.js';
 import type { Results, SeedResult } from './results.js';
@@ -107,10 +107,8 @@ function privacy({ seeds }: Results): string[] {
 
 function published({ published: given = [] }: Manifest, results: Results): string[] {
   if (given.length === 0) return [];
-  const rows = given.map(({ metric, value, source, note }) => [
-    text(readable(metric)),
-    formatMetric(metric, value),
-    spread(metric, bySeed(results, { row: 'federated', metric, on: 'pooled' })),
+  const rows = given.map(({ source, note, ...figure }) => [
+    ...besideOurs(figure, results),
     text(source),
     note === undefined ? '' : text(note),
   ]);
@@ -118,6 +116,16 @@ function published({ published: given = [] }: Manifest, results: Results): strin
     '## Beside the literature',
     table(['metric', 'published', 'federated here', 'source', 'what differs'], rows, [1, 2]),
   ];
+}
+
+/** What it is, the published value, ours. */
+function besideOurs({ metric, value, against }: Omit<Published, 'source'>, results: Results): string[] {
+  if (against === undefined) {
+    const ours = bySeed(results, { row: 'federated', metric, on: 'pooled' });
+    return [text(readable(metric)), formatMetric(metric, value), spread(metric, ours)];
+  }
+  const compared = readComparison({ metric, row: 'federated', against }, results);
+  return [text(compared.claim), compared.format(value), found(compared)];
 }
 
 function claims({ bars = [] }: Manifest, results: Results): string[] {
@@ -132,7 +140,7 @@ function claims({ bars = [] }: Manifest, results: Results): string[] {
   return ['## Claims', ...elsewhere, table(['claim, on the mean over seeds', 'required', 'found', ''], rows, [1, 2])];
 }
 
-function found({ found: mean, bySeed: each, format }: CheckedBar): string {
+function found({ found: mean, bySeed: each, format }: ReadableComparison): string {
   const figure = (value: number | null) => (value === null ? NONE : format(value));
   return each.length === 1 ? figure(mean) : `**${figure(mean)}** (${each.map(figure).join(', ')})`;
 }
