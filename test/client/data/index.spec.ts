@@ -112,16 +112,29 @@ describe('finding data', () => {
   });
 
   it('names the command that brings a missing set, or the sets that there are', () => {
-    const deb = { kind: 'deb', folder: join(folder, 'none'), install: 'apt-get install letters' } as const;
+    const packaged = { folder: join(folder, 'none'), install: 'apt-get install letters' };
+    const deb = { kind: 'download', packaged } as const;
     const npm = { kind: 'npm', package: '@none/letters', folder: 'data', install: 'npm install letters' } as const;
     assert.throws(
       () => findData('letters', options('', deb)),
-      failsWith('data-missing', /run `apt-get install letters`/),
+      failsWith('data-missing', /run `starling data get letters` or `apt-get install letters`/),
     );
     assert.throws(() => findData('letters', options('', npm)), failsWith('data-missing', /run `npm install letters`/));
     const prepared = options('', { kind: 'prepared' });
     assert.throws(() => findData('letters', prepared), failsWith('data-missing', /put a\.txt into STARLING_DATA_DIR/));
     assert.throws(() => findData('leters', options()), failsWith('not-found', /expected one of letters, got "leters"/));
+  });
+
+  it('takes the files of a package of the system, which may be compressed another way', async () => {
+    const place = join(folder, 'packaged');
+    await mkdir(place);
+    await writeFile(join(place, FILE.name), 'the same, repacked');
+    const { sets, env } = options('', { kind: 'download', packaged: { folder: place, install: '' } });
+    const packagedSha256 = createHash('sha256').update('the same, repacked').digest('hex');
+    const known = sets.map((set) => ({ ...set, files: [{ ...FILE, packagedSha256 }] }));
+    const look = async (all: DataSet[]) => (await dataStatus({ sets: all, env, verify: true }))[0];
+    assert.deepEqual([(await look(known)).state, (await look(known)).folder], ['ok', place]);
+    assert.equal((await look(sets)).state, 'corrupt');
   });
 
   it('tells missing, present, right and wrong files apart', async () => {
@@ -203,10 +216,7 @@ describe('getting data', () => {
   });
 
   it('leaves installing to the installers', async () => {
-    const deb = { kind: 'deb', folder: '/none', install: 'apt-get install letters' } as const;
-    await assert.rejects(
-      getData('letters', options('', deb)),
-      failsWith('failed-precondition', /apt-get install letters/),
-    );
+    const npm = { kind: 'npm', package: '@none/letters', folder: 'data', install: 'npm install letters' } as const;
+    await assert.rejects(getData('letters', options('', npm)), failsWith('failed-precondition', /npm install letters/));
   });
 });
