@@ -9,7 +9,8 @@ import { formatNumber, formatPercent, NONE } from './format.js';
 export type Metrics = Readonly<Record<string, number>>;
 
 const SPLIT = /^(train|test|val|eval)\.(.+)$/s;
-const FRACTION = /(^|[._-])(acc|accuracy|auroc|auc|f1|recall|precision|miou|iou|dice|top\d+|ece|rate|within)$/i;
+const FRACTION =
+  /(^|[._-])(acc|accuracy|auroc|auc|f1|recall|precision|miou|iou|dice|top\d+|knn|probe|ece|rate|within)$/i;
 const ABBREVIATION = /\b(ece|fid|auroc|auc|mse|rmse|mae|nll|psnr|ssim|iou|miou|bpc|f1)\b/gi;
 const LOWER = /(^|[._-])(loss|error|err|mse|rmse|mae|nll|fid|ece|bpc|perplexity|angle|brier|divergence)([._-]|$)/i;
 
