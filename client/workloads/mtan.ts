@@ -97,8 +97,9 @@ export const mtan = defineWorkload<MtanData>({
     ],
     bars: [
       { metric: 'Δm', gainsOf: GAINS, row: 'federated', against: 'federated/single-task', atLeast: 0 },
-      ...(['test.miou', 'test.depth-within', 'test.angle-within'] as const).map((metric) => {
-        return { metric, row: 'federated', against: 'local', on: 'each', atLeast: 0 } as const;
+      ...GAINS.map(({ metric, better }) => {
+        const isMet = better === 'higher' ? { atLeast: 0 } : { atMost: 0 };
+        return { metric, row: 'federated', against: 'local', on: 'each', ...isMet } as const;
       }),
     ],
     phases: (hyper, shared) => {
