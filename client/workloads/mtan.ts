@@ -56,7 +56,7 @@ const DEMO: Hyper = {
   weighting: 'dwa', // or equal: then there is no channel of losses
   temperature: 2,
   'image-size': 24, // a multiple of 4
-  'train-scenes': 30, // of all sites together
+  'train-scenes': 18, // of all sites together
   'test-scenes': 120,
   sites: 6,
   'width-0': 10,
