@@ -11,6 +11,8 @@
  * it): clients teach it on parts of the public set and its updates are averaged. Nothing of a client's own data or network
  * is in them: all that they are computed from, every client has been sent.
  *
+ * `exchange` = weights is what it is compared with: federated averaging of the student's network on the clients' labels.
+ *
  * Logits cross the wire as fractions of `logit-bound`, row by row with mean 0, in −1..1: what secure aggregation clamps
  * to, and what bounds a client's influence.
  */

@@ -17,6 +17,8 @@ export interface ComparisonRow {
   own(metric: string): number | null;
   /** Each client on its own. */
   readonly perClient: MetricsReport['perClient'];
+  /** What the row has spent; absent: nothing. */
+  readonly privacy?: Report['privacy'];
 }
 
 /** Those that the report has; `federated` is always there. */
@@ -32,7 +34,7 @@ export function comparisonRows(report: Report): ComparisonRow[] {
       ...{ name: 'federated', label: FED, tone: 'fed' },
       pooled: (metric) => finalValue(report, metric),
       own: (metric) => clientMean(report.final, metric),
-      perClient: report.final.perClient,
+      ...{ perClient: report.final.perClient, privacy: report.privacy },
     },
     ...(hidden ? [rowOf('private', `${PRIVATE}${spent(hidden)}`, 'fed', hidden)] : []),
     ...Object.entries(federated).map(([name, part]) => {
@@ -49,9 +51,15 @@ export function failuresBeside({ baselines }: Report): Record<string, string> {
   return Object.assign({}, local?.failures, centralised?.failures, hidden?.failures, ...others);
 }
 
-function rowOf(name: RowName, label: string, tone: ComparisonRow['tone'], part: MetricsReport): ComparisonRow {
+function rowOf(
+  name: RowName,
+  label: string,
+  tone: ComparisonRow['tone'],
+  part: MetricsReport & Pick<ComparisonRow, 'privacy'>,
+): ComparisonRow {
+  const { perClient, privacy } = part;
   const pooled = (metric: string) => metricValue(part.metrics, metric);
-  return { name, label, tone, pooled, own: (metric) => clientMean(part, metric), perClient: part.perClient };
+  return { name, label, tone, pooled, own: (metric) => clientMean(part, metric), perClient, privacy };
 }
 
 /** " (10 of 100)" where not every client trained alone. */

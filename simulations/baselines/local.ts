@@ -1,7 +1,7 @@
 /**
  * Local-only: each client trains a model alone, on its own data, as a federation of one, for as many rounds as the run and
  * with as many local steps in each. Where a cohort is only a part of the clients, that is more than a client does in the
- * run: the comparison errs in favour of training alone.
+ * run. It helps, until a client knows its own data by heart: then the best of them is the one to compare with.
  *
  * Each model is judged on the pooled test set and on its own client's: under label skew, training alone looks hopeless on
  * the first and may look good on the second.

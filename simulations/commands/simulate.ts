@@ -60,7 +60,10 @@ const CONFIG_OPTIONS: readonly [flags: string, description: string, read?: (text
   ['--workers <N>', 'threads that train', integer],
   ['--transport <NAME>', 'memory or grpc'],
   ['--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu'],
-  ['--baselines <NAME>', 'none or all: also each client (at most 10) alone, and all data in one place, at equal steps'],
+  [
+    '--baselines <NAME>',
+    'none or all: also each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with',
+  ],
   ['--out <DIR>', 'the run directory (default: starling-runs/…)'],
 ];
 

@@ -2,7 +2,6 @@
  * What the page of a workload is made from, and no more: a few figures of each run, small enough to be kept in the
  * repository beside the page. From the report of a run and its run.json.
  */
-
 import type { Bar } from '../../client/workload.js';
 import { largestCohort, total } from '../../server/report/facts.js';
 import { metricNames, metricValue } from '../../server/report/metrics.js';
@@ -110,20 +109,16 @@ export function seedResult(report: Report, facts: RunFacts, bars: readonly Bar[]
 
 function rowsOf(report: Report, bars: readonly Bar[]): RowResult[] {
   const names = metricNames(report).filter((name) => !name.startsWith('train.'));
-  const forEach = bars
+  const claimedOfEach = bars
     .filter(({ on }) => on === 'each')
     .flatMap(({ metric, againstMetric }) => [metric, againstMetric]);
-  const { private: hidden, federated = {} } = report.baselines;
-  const others = Object.entries(federated).map(([name, { privacy }]) => [`federated/${name}`, privacy] as const);
-  const privacyOf = new Map([['federated', report.privacy], ['private', hidden?.privacy ?? null], ...others]);
-  return comparisonRows(report).map(({ name, label, pooled, own, perClient }) => {
-    const privacy = privacyOf.get(name) ?? null;
+  return comparisonRows(report).map(({ name, label, pooled, own, perClient, privacy }) => {
     const each = Object.entries(perClient).map(([client, figures]) => {
-      return [client, pick(forEach, (metric) => metricValue(figures, metric))] as const;
+      return [client, pick(claimedOfEach, (metric) => metricValue(figures, metric))] as const;
     });
     return {
       ...{ name, label, pooled: pick(names, pooled), own: pick(names, own) },
-      ...(forEach.length > 0 && { each: Object.fromEntries(each) }),
+      ...(claimedOfEach.length > 0 && { each: Object.fromEntries(each) }),
       ...(privacy && { privacy }),
     };
   });
