@@ -4,6 +4,7 @@ import type { UploadAnswer } from '../../server/round-state.js';
 import { type ChannelSpec, UPDATE_CHANNEL, updateChannel } from '../../shared/channels.js';
 import { encodePrivately, privateMean } from '../../shared/private-sum.js';
 import { rngFromSeed } from '../../shared/rng.js';
+import type { PrivacySpec } from '../../shared/round.js';
 import {
   A,
   accepted,
@@ -157,6 +158,19 @@ describe('what a round comes to', () => {
     const desk = await Desk.open({ engine: { aggregator: 'median', minSurvivors: 3 } });
     await sendAll(desk, { a: A, b: B, c: C });
     assert.deepEqual(desk.mean, [...ramp(8)]);
+  });
+
+  it('has no tensor that nobody holds, with noise either', async () => {
+    const privacy: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 1, delta: 1e-5, cohortMax: 3 };
+    const channel: ChannelSpec = { name: UPDATE_CHANNEL, tensors: TENSORS, reduce: 'mean', weight: 'per-tensor' };
+    const desk = await Desk.open({ channels: [channel], work: { privacy } });
+    const own = updateOf(filled(1), 1, { weights: [1, 0] });
+    await sendAll(desk, { a: own, b: own, c: own });
+    assert.deepEqual(
+      desk.sums[0].mean.layout.map(({ name }) => name),
+      ['update/w'],
+    );
+    assert.equal(desk.sums[0].withinBound, undefined);
   });
 
   it('has the noise of the coordinator where that is asked for, and the count of updates within the bound', async () => {
