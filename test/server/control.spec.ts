@@ -101,7 +101,8 @@ describe('a client that is in', () => {
       peer.receipts.map(({ reason }) => reason),
       ['invalid-update'],
     );
-    assert.equal(memberOf(run, 'c1').status, 'dropped');
+    const detail = 'weights: expected 2, got 1';
+    assert.deepEqual(memberOf(run, 'c1'), { status: 'dropped', reason: 'invalid-update', detail });
   });
 
   it('may decline, and is heard at no more length than is good', async () => {
@@ -156,6 +157,15 @@ describe('a client that is in', () => {
     assert.deepEqual(run.state.online, NAMES, 'an old stream ends once');
     assert.equal(back.closed, undefined);
     assert.deepEqual(memberOf(run, 'c1'), { status: 'invited' }, 'and says nothing more');
+  });
+
+  it('is not counted on when its stream breaks over what it is told of its updates', async () => {
+    const peer = new Peer(world, 'c5', ({ kind }, self) => kind === 'receipt' && self.leave());
+    peer.hello([{ run: 'r', round: 9, attempt: 1, sha256: 'f'.repeat(64) }]);
+    peer.prove();
+    await run.idle();
+    assert.equal(peer.receipts.length, 1);
+    assert.deepEqual(run.state.online, NAMES);
   });
 
   it('gets what it asks for of the model, from where it asks', async () => {

@@ -225,6 +225,32 @@ describe('two streams of one client that wait for room and get it at once', () =
   it('leave it to the newer if they are not', () => waiting(update(8, 1), update(8, 2)));
 });
 
+describe('a stream that waits for room while an older one of its update writes', () => {
+  it('goes on from what that has brought', async () => {
+    const uploads = new Uploads(16);
+    const [y, z] = ['y', 'z'].map((client) => call(uploads, client));
+    await turns();
+    const [older, other] = [call(uploads, 'a'), call(uploads, 'b')];
+    const again = call(uploads, 'a', update(8), 4);
+    const end = async ({ chunks, done }: Call, content: Uint8Array) => {
+      chunks.push(content);
+      chunks.end();
+      return done;
+    };
+    await end(y, bytes(8));
+    older.chunks.push(bytes(4));
+    await turns();
+    assert.deepEqual([older.chunks.taken, other.chunks.taken, again.chunks.taken], [1, 0, 0]);
+    await end(z, bytes(8));
+    await end(other, bytes(8));
+    await turns();
+    assert.deepEqual(await end(again, bytes(4, 5)), bytes(8));
+    older.chunks.push(bytes(1));
+    await assert.rejects(older.done, { code: 'aborted' });
+    assert.equal(uploads.heldBytes, 0);
+  });
+});
+
 describe('uploads together', () => {
   it('go in as many as fit when a large one has ended', async () => {
     const uploads = new Uploads(32);
