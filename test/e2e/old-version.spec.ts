@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Report } from '../../shared/report.js';
+import type { Report } from 'starling-fl';
 import { Deployment, ROOT, succeed } from './support.js';
 
 const FIXTURE = join(ROOT, 'test', 'fixtures', 'v0.1');
