@@ -17,17 +17,28 @@ const FIXTURES: Readonly<Record<string, readonly [source: string, complaint?: st
     'tf.random*: draw from an Rng (shared/rng.ts)',
   ],
   'client/workloads/clock.ts': ['export const nowMs = Date.now();\n'], // only the pure core takes its time from a Clock
-  'server/round.ts': ['export const nowMs = Date.now();\n', 'ambient time: take a Clock (shared/clock.ts)'],
+  'server/round/step.ts': ['export const nowMs = Date.now();\n', 'ambient time: take a Clock (shared/clock.ts)'],
   'shared/wait.ts': ['setTimeout(() => {}, 10);\n', 'ambient time: take a Clock (shared/clock.ts)'],
   'client/sides.ts': [`export { step } from '../server/round.js';\n`, 'client imports shared only'],
   'server/sides.ts': [`export { step } from '../client/session.js';\n`, 'server imports shared only'],
   'shared/sides.ts': [`export { step } from '../server/round.js';\n`, 'shared imports nothing of the others'],
-  'simulations/sides.ts': [`export { toyModel } from '../test/support/toy.js';\n`, 'simulations do not import tests'],
+  'simulations/sides.ts': [
+    `export { toyModel } from '../test/support/toy.js';\n`,
+    'simulations import neither the command line nor tests',
+  ],
+  'simulations/lines.ts': [
+    `export { print } from '../cli/commands/options.js';\n`,
+    'simulations import neither the command line nor tests',
+  ],
+  'cli/sides.ts': [`export { toyModel } from '../test/support/toy.js';\n`, 'the command line does not import tests'],
+  'server/round/shell.ts': [`export { join } from 'node:path';\n`, 'server/round imports shared only'],
+  'server/round/registry.ts': [`export { Registry } from '../registry.js';\n`, 'server/round imports shared only'],
+  'server/round/pure.ts': [`export { FlError } from '../../shared/errors.js';\n`],
   'shared/tensors.ts': [`export { tensor } from '@tensorflow/tfjs-core';\n`, 'TensorFlow.js lives in client/'],
   'server/tensors.ts': [`export { tensor } from '@tensorflow/tfjs-node';\n`, 'TensorFlow.js lives in client/'],
   'shared/calls.ts': [
     `export { Server } from '@grpc/grpc-js';\n`,
-    'gRPC lives in server/grpc*, client/grpc, client/channel and the generated code',
+    'gRPC lives in server/grpc, client/grpc and the generated code',
   ],
   'server/grpc/calls.ts': [`export { Server } from '@grpc/grpc-js';\n`],
 };

@@ -1,12 +1,12 @@
 /** What a client that has been let in may say and ask, and what becomes of it: each frame reaches its run, and only that. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { Run } from '../../server/run.js';
-import { bytesOf } from '../../shared/codecs/bytes.js';
-import { encode } from '../../shared/codecs/safetensors.js';
-import type { RunEvent } from '../../shared/events.js';
+import type { Run } from '../../server/run/run.js';
 import { signedBytes } from '../../shared/identity.js';
-import type { TaskKind, UpdateHeader } from '../../shared/round.js';
+import type { RunEvent } from '../../shared/run/events.js';
+import type { TaskKind, UpdateHeader } from '../../shared/run/plan.js';
+import { bytesOf } from '../../shared/tensors/bytes.js';
+import { encode } from '../../shared/tensors/safetensors.js';
 import { identityOf, openWorld, Peer, type World } from '../support/peer.js';
 import { toyExpected, toyModel, toySpec } from '../support/toy.js';
 

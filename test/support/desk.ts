@@ -3,20 +3,20 @@
  * in a run. And three updates whose mean is known.
  */
 import assert from 'node:assert/strict';
-import type { Aggregate } from '../../server/aggregators/robust.js';
-import { History } from '../../server/history.js';
-import { step } from '../../server/round.js';
-import { spendingOf } from '../../server/round-privacy.js';
-import { type Effect, initialState, type RoundEvent, type RunState, type Untimed } from '../../server/round-state.js';
-import type { SecureCohort } from '../../server/secure-groups.js';
-import { UpdateDesk } from '../../server/update-desk.js';
-import { type ChannelSpec, updateChannel } from '../../shared/channels.js';
-import { bytesOf, sha256Of } from '../../shared/codecs/bytes.js';
+import { spendingOf } from '../../server/round/privacy.js';
+import { type Effect, initialState, type RoundEvent, type RunState, type Untimed } from '../../server/round/state.js';
+import { step } from '../../server/round/step.js';
+import { History } from '../../server/run/history.js';
+import type { SecureCohort } from '../../server/secagg/grouped.js';
+import type { Aggregate } from '../../server/updates/aggregator.js';
+import { UpdateDesk } from '../../server/updates/intake.js';
 import { type Rng, rngFromSeed } from '../../shared/rng.js';
-import type { EngineSpec, Receipt, RoundPlan, RunSpec, UpdateHeader, WorkSpec } from '../../shared/round.js';
+import type { EngineSpec, Receipt, RoundPlan, RunSpec, UpdateHeader, WorkSpec } from '../../shared/run/plan.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
-import { online, SPEC } from '../support/rounds.js';
-import { toySpec } from '../support/toy.js';
+import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
+import { type ChannelSpec, updateChannel } from '../../shared/tensors/channels.js';
+import { online, SPEC } from './rounds.js';
+import { toySpec } from './toy.js';
 
 /** Eleven numbers in two tensors: more than eight, and an odd number of them. */
 export const TENSORS = [

@@ -2,15 +2,13 @@
  * One real participant and a coordinator that is played by hand: it signs and shows exactly what a test wants, and every
  * frame that it hears stands in one list with what the client's disk has done.
  */
-import { Participant, type ParticipantOptions } from '../../client/participant.js';
-import { memoryStore } from '../../client/store.js';
-import { sha256Of } from '../../shared/codecs/bytes.js';
-import { encode } from '../../shared/codecs/safetensors.js';
+import { Participant, type ParticipantOptions } from '../../client/round/participant.js';
+import { memoryStore } from '../../client/store/updates.js';
 import { FlError } from '../../shared/errors.js';
 import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { signReceipts } from '../../shared/receipts.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/round.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import {
   type ClientFrame,
   type ControlEnd,
@@ -20,6 +18,8 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../../shared/service.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import { encode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';
 import { turns } from './hand-fed.js';
 import { OrderedDisk } from './ordered-disk.js';

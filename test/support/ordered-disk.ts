@@ -4,9 +4,9 @@
  * behind may be memory or files.
  */
 
-import type { SecureStore } from '../../client/secure-store.js';
-import type { ClientStore } from '../../client/store.js';
-import type { PrivacySite } from '../../client/tasks.js';
+import type { PrivacySite } from '../../client/round/tasks.js';
+import type { SecureStore } from '../../client/store/secagg.js';
+import type { ClientStore } from '../../client/store/updates.js';
 import type { FlError } from '../../shared/errors.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
 
