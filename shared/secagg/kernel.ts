@@ -6,12 +6,12 @@
  * Layout, bytes: [0, 64 KiB) first operand, [64, 128) second, [128, 192) result, then the accumulator. A keystream chunk
  * is copied in and added while it is still in the second-level cache; that copy is why large vectors never move twice.
  */
-import { assemble } from '../wasm/assembler.js';
+import { assemble } from '../wasm/listing-assembler.js';
 import { PAGE_BYTES, type WasmMemory, type WebAssemblyApi, webAssembly } from '../wasm/platform.js';
 import { CHUNK_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
-import { KERNEL_LISTING } from './wasm/listing.js';
 import * as reference from './wasm/reference.js';
+import { KERNEL_LISTING } from './wasm/source.js';
 
 interface KernelExports {
   add(target: number, source: number, sizeBytes: number): void;

@@ -1,223 +1,225 @@
 /**
- * A small assembler from a readable listing to WebAssembly bytes, so that kernels are source in this repository and need
- * no tool at install. It knows flat instructions (the text format's names, one per line), the few opcodes that the kernels
- * use, and modules that import one memory and export functions.
+ * A tiny WebAssembly assembler: our SIMD kernels are written as nested TypeScript expressions and turned into a module
+ * when the back end starts (a few ms), so that the repository holds readable source and no binary.
  *
- * ```
- * func name p:i32 q:f32 -> i32      parameters and an optional result
- *   local i:i32 v:v128
- *   loop $again                     block, loop and if carry an optional label; br and br_if name it
- *     local.get $i                  memory instructions take an optional byte offset; those of one lane, offset and lane
- * end                               closes the function
- * ```
- * Encoding: WebAssembly Core Specification 2.0, chapter 5 (binary format), https://www.w3.org/TR/wasm-core-2/.
+ * Covers what the kernels use and no more: one imported memory, i32/f32/v128 locals, structured control, 32-bit float
+ * arithmetic, scalar and four lanes wide. Binary format: WebAssembly Core Specification 2.0, chapter 5.
  */
 
-const TYPES: Record<string, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+/** An expression or statement: its bytes, nested as it was written; flattened once, when the module is encoded. */
+export type Code = number | readonly Code[];
+export type ValueType = 'i32' | 'f32' | 'v128';
 
-type Operand = 'none' | 'local' | 'i32' | 'f32' | 'f64' | 'label' | 'block' | 'memory' | 'lane';
+/** A parameter or local of the function under construction. */
+export interface Local {
+  readonly index: number;
+  readonly type: ValueType;
+}
 
-/** Opcode bytes and what follows; `fd` opcodes are the SIMD ones (chapter 5.4.8). `memory` and `lane` also fix the alignment. */
-const OPCODES: Record<string, readonly [code: readonly number[], operand: Operand, alignLog2?: number]> = {
-  block: [[0x02], 'block'],
-  loop: [[0x03], 'block'],
-  if: [[0x04], 'block'],
-  else: [[0x05], 'none'],
-  end: [[0x0b], 'none'],
-  br: [[0x0c], 'label'],
-  br_if: [[0x0d], 'label'],
-  'local.get': [[0x20], 'local'],
-  'local.set': [[0x21], 'local'],
-  'local.tee': [[0x22], 'local'],
-  'i32.load': [[0x28], 'memory', 2],
-  'i32.store': [[0x36], 'memory', 2],
-  'i32.const': [[0x41], 'i32'],
-  'f32.const': [[0x43], 'f32'],
-  'f64.const': [[0x44], 'f64'],
-  'i32.eqz': [[0x45], 'none'],
-  'i32.eq': [[0x46], 'none'],
-  'i32.lt_u': [[0x49], 'none'],
-  'i32.gt_u': [[0x4b], 'none'],
-  'i32.le_u': [[0x4d], 'none'],
-  'i32.clz': [[0x67], 'none'],
-  'i32.add': [[0x6a], 'none'],
-  'i32.sub': [[0x6b], 'none'],
-  'i32.mul': [[0x6c], 'none'],
-  'i32.and': [[0x71], 'none'],
-  'i32.shl': [[0x74], 'none'],
-  'i32.shr_u': [[0x76], 'none'],
-  'f32.neg': [[0x8c], 'none'],
-  'v128.load': [[0xfd, 0x00], 'memory', 4],
-  'v128.store': [[0xfd, 0x0b], 'memory', 4],
-  'i16x8.splat': [[0xfd, 0x10], 'none'],
-  'i32x4.splat': [[0xfd, 0x11], 'none'],
-  'f32x4.splat': [[0xfd, 0x13], 'none'],
-  'f64x2.splat': [[0xfd, 0x14], 'none'],
-  'f32x4.ne': [[0xfd, 0x42], 'none'],
-  'f32x4.lt': [[0xfd, 0x43], 'none'],
-  'v128.and': [[0xfd, 0x4e], 'none'],
-  'v128.or': [[0xfd, 0x50], 'none'],
-  'v128.xor': [[0xfd, 0x51], 'none'],
-  'v128.any_true': [[0xfd, 0x53], 'none'],
-  'v128.store64_lane': [[0xfd, 0x5b], 'lane', 3],
-  'v128.load64_zero': [[0xfd, 0x5d], 'memory', 3],
-  'f32x4.demote_f64x2_zero': [[0xfd, 0x5e], 'none'],
-  'f32x4.floor': [[0xfd, 0x68], 'none'],
-  'f64x2.floor': [[0xfd, 0x75], 'none'],
-  'i16x8.shl': [[0xfd, 0x8b, 0x01], 'none'],
-  'i16x8.shr_s': [[0xfd, 0x8c, 0x01], 'none'],
-  'i32x4.shr_u': [[0xfd, 0xad, 0x01], 'none'],
-  'i32x4.add': [[0xfd, 0xae, 0x01], 'none'],
-  'i32x4.sub': [[0xfd, 0xb1, 0x01], 'none'],
-  'i32x4.mul': [[0xfd, 0xb5, 0x01], 'none'],
-  'f32x4.sub': [[0xfd, 0xe5, 0x01], 'none'],
-  'f32x4.mul': [[0xfd, 0xe6, 0x01], 'none'],
-  'f32x4.pmin': [[0xfd, 0xea, 0x01], 'none'],
-  'f32x4.pmax': [[0xfd, 0xeb, 0x01], 'none'],
-  'f64x2.add': [[0xfd, 0xf0, 0x01], 'none'],
-  'f64x2.mul': [[0xfd, 0xf2, 0x01], 'none'],
-  'f64x2.div': [[0xfd, 0xf3, 0x01], 'none'],
-  'i32x4.trunc_sat_f32x4_s': [[0xfd, 0xf8, 0x01], 'none'],
-  'f32x4.convert_i32x4_u': [[0xfd, 0xfb, 0x01], 'none'],
-  'f64x2.convert_low_i32x4_s': [[0xfd, 0xfe, 0x01], 'none'],
-};
+/** Declares locals while a function body is written. */
+export interface Scope {
+  readonly params: readonly Local[];
+  local(type: ValueType): Local;
+  locals(type: ValueType, count: number): Local[];
+}
+
+const TYPE_BYTE: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
+const VOID_BLOCK = 0x40;
+const SELECT = 0x1b;
 
 interface Func {
   readonly name: string;
-  readonly params: readonly string[]; // value types
-  readonly result: string | undefined;
-  readonly locals: string[];
-  readonly names: Map<string, number>;
-  readonly labels: (string | undefined)[]; // open blocks, innermost last; [0] is the function body
-  readonly code: number[];
+  readonly params: readonly ValueType[];
+  readonly locals: readonly ValueType[];
+  readonly body: readonly Code[];
 }
 
-/** Assembles a listing into a module importing `env.memory`. @throws SyntaxError naming the line it cannot read */
-export function assemble(listing: string): Uint8Array<ArrayBuffer> {
-  const functions: Func[] = [];
-  let current: Func | undefined;
-  for (const [number, text] of listing.split('\n').entries()) {
-    const tokens = text.replace(/;;.*/, '').trim().split(/\s+/).filter(Boolean);
-    if (tokens.length === 0) continue;
-    try {
-      if (tokens[0] === 'func') {
-        current = openFunction(tokens.slice(1));
-        functions.push(current);
-      } else if (current === undefined) throw new SyntaxError('instruction outside a function');
-      else if (tokens[0] === 'local') declareLocals(current, tokens.slice(1));
-      else if (instruction(current, tokens)) current = undefined;
-    } catch (error) {
-      throw new SyntaxError(`line ${number + 1}: ${text.trim()}`, { cause: error });
-    }
+/** Collects functions and encodes them as one module that imports its memory as `env.memory`. */
+export class ModuleBuilder {
+  readonly #functions: Func[] = [];
+
+  /** Adds an exported function without result; `write` returns its body. */
+  func(name: string, params: readonly ValueType[], write: (scope: Scope) => readonly Code[]): void {
+    const locals: ValueType[] = [];
+    const scope: Scope = {
+      params: params.map((type, index) => ({ index, type })),
+      local: (type) => ({ index: params.length + locals.push(type) - 1, type }),
+      locals: (type, count) => Array.from({ length: count }, () => scope.local(type)),
+    };
+    const body = write(scope);
+    this.#functions.push({ name, params, locals, body });
   }
-  return moduleOf(functions);
-}
 
-function openFunction(tokens: readonly string[]): Func {
-  const arrow = tokens.indexOf('->');
-  const params = (arrow < 0 ? tokens.slice(1) : tokens.slice(1, arrow)).map((token) => token.split(':'));
-  return {
-    name: tokens[0]!,
-    params: params.map(([, type]) => type!),
-    result: arrow < 0 ? undefined : tokens[arrow + 1],
-    locals: [],
-    names: new Map(params.map(([name], i) => [name!, i])),
-    labels: [undefined],
-    code: [],
-  };
-}
-
-function declareLocals(func: Func, tokens: readonly string[]): void {
-  for (const token of tokens) {
-    const [name, type] = token.split(':');
-    func.names.set(name!, func.params.length + func.locals.length);
-    func.locals.push(type!);
+  /** The module's bytes, for `new WebAssembly.Module`. */
+  encode(): Uint8Array<ArrayBuffer> {
+    const functions = this.#functions;
+    const bodies = functions.map((f) => sized([vector(f.locals.map((t) => [1, TYPE_BYTE[t]])), f.body, 0x0b]));
+    return Uint8Array.from(
+      flatten([
+        [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+        [1, sized(vector(functions.map((f) => [0x60, vector(f.params.map((t) => TYPE_BYTE[t])), 0])))],
+        [2, sized(vector([[text('env'), text('memory'), 0x02, 0x00, unsigned(1)]]))],
+        [3, sized(vector(functions.map((_, index) => unsigned(index))))],
+        [7, sized(vector(functions.map((f, index) => [text(f.name), 0x00, unsigned(index)])))],
+        [10, sized(vector(bodies))],
+      ]),
+    );
   }
 }
 
-/** Appends one instruction; true when it closed the function. */
-function instruction(func: Func, [op, argument, lane]: readonly string[]): boolean {
-  const entry = OPCODES[op!];
-  if (entry === undefined) throw new SyntaxError(`unknown instruction ${op}`);
-  const [code, operand, alignLog2 = 0] = entry;
-  func.code.push(...code);
-  switch (operand) {
-    case 'none':
-      break;
-    case 'local':
-      func.code.push(...unsigned(indexOf(func.names.get(argument!.slice(1)))));
-      break;
-    case 'i32':
-      func.code.push(...signed(Number(argument)));
-      break;
-    case 'f32':
-      func.code.push(...new Uint8Array(Float32Array.of(Number(argument)).buffer));
-      break;
-    case 'f64':
-      func.code.push(...new Uint8Array(Float64Array.of(Number(argument)).buffer));
-      break;
-    case 'label':
-      func.code.push(...unsigned(func.labels.length - 1 - indexOf(func.labels.lastIndexOf(argument))));
-      break;
-    case 'block':
-      func.labels.push(argument);
-      func.code.push(0x40); // no result
-      break;
-    case 'memory':
-      func.code.push(alignLog2, ...unsigned(Number(argument ?? 0)));
-      break;
-    case 'lane':
-      func.code.push(alignLog2, ...unsigned(Number(argument)), Number(lane));
-      break;
-  }
-  if (op === 'end') func.labels.pop();
-  return func.labels.length === 0;
+function flatten(code: Code, into: number[] = []): number[] {
+  if (typeof code === 'number') into.push(code);
+  else for (const part of code) flatten(part, into);
+  return into;
 }
 
-function indexOf(found: number | undefined): number {
-  if (found === undefined || found < 0) throw new SyntaxError('unknown name');
-  return found;
+/** Preceded by its length in bytes. */
+function sized(code: Code): Code {
+  const bytes = flatten(code);
+  return [unsigned(bytes.length), bytes];
 }
 
-function moduleOf(functions: readonly Func[]): Uint8Array<ArrayBuffer> {
-  const types = functions.map((f) => [
-    0x60,
-    ...vector(f.params.map((type) => [TYPES[type]!])),
-    ...vector(f.result === undefined ? [] : [[TYPES[f.result]!]]),
-  ]);
-  const memoryImport = [...text('env'), ...text('memory'), 0x02, 0x00, 0x01];
-  const bodies = functions.map((f) => {
-    const body = [...vector(f.locals.map((type) => [1, TYPES[type]!])), ...f.code];
-    return [...unsigned(body.length), ...body];
-  });
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // magic, version 1
-    ...section(1, vector(types)),
-    ...section(2, vector([memoryImport])),
-    ...section(3, vector(functions.map((_, i) => unsigned(i)))),
-    ...section(7, vector(functions.map((f, i) => [...text(f.name), 0x00, ...unsigned(i)]))),
-    ...section(10, vector(bodies)),
-  ]);
+/** Preceded by its number of items. */
+function vector(items: readonly Code[]): Code {
+  return [unsigned(items.length), items];
 }
 
-const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];
-const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
-const text = (value: string): number[] => vector(Array.from(new TextEncoder().encode(value), (byte) => [byte]));
+function text(value: string): Code {
+  return vector([...new TextEncoder().encode(value)]);
+}
 
-/** LEB128, section 5.2.2. */
-function unsigned(value: number): number[] {
+/** LEB128, unsigned. */
+function unsigned(value: number): Code {
   const bytes: number[] = [];
-  for (let rest = value; ; rest >>>= 7) {
-    if (rest < 0x80) return [...bytes, rest];
-    bytes.push((rest & 0x7f) | 0x80);
-  }
+  let rest = value >>> 0;
+  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return [...bytes, rest];
 }
 
-function signed(value: number): number[] {
+/** LEB128, signed 32 bits. */
+function signed(value: number): Code {
   const bytes: number[] = [];
-  for (let rest = value | 0; ; rest >>= 7) {
-    const low = rest & 0x7f;
-    if ((rest >> 6 === 0 && !(low & 0x40)) || (rest >> 6 === -1 && low & 0x40)) return [...bytes, low];
-    bytes.push(low | 0x80);
-  }
+  let rest = value | 0;
+  for (; rest < -64 || rest > 63; rest >>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return [...bytes, rest & 0x7f];
 }
+
+export const get = (local: Local): Code => [0x20, unsigned(local.index)];
+export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local.index)];
+/** local += value (i32). */
+export const advance = (local: Local, value: Code): Code => set(local, i32.add(get(local), value));
+/** local -= 1 (i32). */
+export const countDown = (local: Local): Code => set(local, i32.sub(get(local), i32.const(1)));
+
+export const when = (condition: Code, then: readonly Code[], otherwise: readonly Code[] = []): Code => [
+  [condition, 0x04, VOID_BLOCK, then],
+  otherwise.length > 0 ? [0x05, otherwise] : [],
+  0x0b,
+];
+/** Runs `body` while `condition` holds, testing before the first turn. */
+export const loopWhile = (condition: Code, body: readonly Code[]): Code =>
+  block([loop([branchIf([condition, 0x45], 1), body, [0x0c, 0]])]);
+export const block = (body: readonly Code[]): Code => [0x02, VOID_BLOCK, body, 0x0b];
+export const loop = (body: readonly Code[]): Code => [0x03, VOID_BLOCK, body, 0x0b];
+/** Leaves the `depth`-th enclosing block, or repeats it if that is a loop. */
+export const branchIf = (condition: Code, depth: number): Code => [condition, 0x0d, depth];
+
+const binary =
+  (opcode: number) =>
+  (a: Code, b: Code): Code => [a, b, opcode];
+const simd = (opcode: number): Code => [0xfd, unsigned(opcode)];
+const simdUnary =
+  (opcode: number) =>
+  (a: Code): Code => [a, simd(opcode)];
+const simdBinary =
+  (opcode: number) =>
+  (a: Code, b: Code): Code => [a, b, simd(opcode)];
+/** Alignment hint of 4 bytes for scalars and vectors alike (tensors are float-aligned), then the constant byte offset. */
+const at = (offset: number): Code => [2, unsigned(offset)];
+
+export const i32 = {
+  const: (value: number): Code => [0x41, signed(value)],
+  load: (address: Code, offset = 0): Code => [address, 0x28, at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [address, value, 0x36, at(offset)],
+  add: binary(0x6a),
+  sub: binary(0x6b),
+  mul: binary(0x6c),
+  and: binary(0x71),
+  shl: binary(0x74),
+  shrU: binary(0x76),
+  minU: (a: Local, b: Code): Code => [get(a), b, i32.ltU(get(a), b), SELECT],
+  eq: binary(0x46),
+  ltU: binary(0x49),
+  geU: binary(0x4f),
+} as const;
+
+export const memory = {
+  /** Zeroes `size` bytes. */
+  fill: (target: Code, size: Code): Code => [target, i32.const(0), size, 0xfc, unsigned(11), 0],
+  copy: (target: Code, source: Code, size: Code): Code => [target, source, size, 0xfc, unsigned(10), 0, 0],
+} as const;
+
+export const f32 = {
+  const: (value: number): Code => [0x43, [...new Uint8Array(Float32Array.of(value).buffer)]],
+  load: (address: Code, offset = 0): Code => [address, 0x2a, at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [address, value, 0x38, at(offset)],
+  add: binary(0x92),
+  sub: binary(0x93),
+  mul: binary(0x94),
+  gt: binary(0x5e),
+} as const;
+
+export const v128 = {
+  zero: [0xfd, 0x0c, Array<number>(16).fill(0)] as Code,
+  load: (address: Code, offset = 0): Code => [address, simd(0x00), at(offset)],
+  loadSplat: (address: Code, offset = 0): Code => [address, simd(0x09), at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [address, value, simd(0x0b), at(offset)],
+  /** Stores the first of four 32-bit lanes. */
+  storeFirst: (address: Code, value: Code, offset = 0): Code => [address, value, simd(0x5a), at(offset), 0],
+  /** Four 32-bit lanes chosen by index from the eight of `a` then `b`. */
+  shuffle32: (a: Code, b: Code, lanes: readonly [number, number, number, number]): Code => [
+    [a, b, simd(0x0d)],
+    lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)),
+  ],
+  and: simdBinary(0x4e),
+  /** a & ~b */
+  andNot: simdBinary(0x4f),
+  or: simdBinary(0x50),
+  xor: simdBinary(0x51),
+  /** Bits of `a` where the mask is one, of `b` where it is zero. */
+  select: (a: Code, b: Code, mask: Code): Code => [a, b, mask, simd(0x52)],
+} as const;
+
+export const i32x4 = {
+  const: (value: number): Code => [i32.const(value), simd(0x11)],
+  add: simdBinary(0xae),
+  sub: simdBinary(0xb1),
+  shl: (a: Code, bits: number): Code => [a, i32.const(bits), simd(0xab)],
+  shrS: (a: Code, bits: number): Code => [a, i32.const(bits), simd(0xac)],
+  shrU: (a: Code, bits: number): Code => [a, i32.const(bits), simd(0xad)],
+  /** Towards zero; NaN becomes 0. */
+  fromF32x4: simdUnary(0xf8),
+} as const;
+
+export const f32x4 = {
+  const: (value: number): Code => [f32.const(value), simd(0x13)],
+  splat: simdUnary(0x13),
+  lane: (a: Code, lane: number): Code => [a, simd(0x1f), lane],
+  fromI32x4: simdUnary(0xfa),
+  nearest: simdUnary(0x6a),
+  abs: simdUnary(0xe0),
+  neg: simdUnary(0xe1),
+  sqrt: simdUnary(0xe3),
+  eq: simdBinary(0x41),
+  lt: simdBinary(0x43),
+  gt: simdBinary(0x44),
+  ge: simdBinary(0x46),
+  add: simdBinary(0xe4),
+  sub: simdBinary(0xe5),
+  mul: simdBinary(0xe6),
+  div: simdBinary(0xe7),
+  /** b < a ? b : a, one instruction where the exact minimum takes seven; NaN in `a` stays NaN. */
+  min: simdBinary(0xea),
+  /** a < b ? b : a */
+  max: simdBinary(0xeb),
+} as const;

@@ -8,7 +8,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { FlError } from '../../../shared/errors.js';
-import { type Instructions, instantiate } from './instructions.js';
+import { type Instructions, instantiate } from './instantiate.js';
 
 /** What Emscripten's module object offers beyond the types that the package declares (version 4.22.0, pinned). */
 interface EmscriptenModule {

@@ -3,7 +3,7 @@
  * to back just before it is multiplied, so that it is still in the first-level cache and no copy of the whole is made.
  */
 import type { Heap } from './heap.js';
-import { PANEL_COLUMNS } from './matmul-code.js';
+import { PANEL_COLUMNS } from './kernels-src/matmul.js';
 
 export const PANEL_BYTES = 4 * PANEL_COLUMNS;
 

@@ -4,8 +4,8 @@
  * (Dumoulin and Visin 2016, arXiv:1603.07285, chapter 4). Nothing is scattered, so nothing is summed twice.
  */
 import type { Heap } from './heap.js';
+import { PANEL_COLUMNS } from './kernels-src/matmul.js';
 import { planRows } from './matmul.js';
-import { PANEL_COLUMNS } from './matmul-code.js';
 import { PANEL_BYTES, packTransposed, type Right } from './panels.js';
 import { type ConvInfo, gridTable, type Image, padImages } from './windows.js';
 

@@ -7,10 +7,10 @@
  * it may grow.
  */
 import type { Rng } from '../../rng.js';
-import { assemble } from '../../wasm/assembler.js';
+import { assemble } from '../../wasm/listing-assembler.js';
 import { PAGE_BYTES, type WasmMemory, webAssembly } from '../../wasm/platform.js';
 import { BLOCK_WORDS, breakTie, type Draw, plainDraw, type Thresholds } from './draw.js';
-import { NOISE_LISTING, UNROLLED } from './kernel-listing.js';
+import { NOISE_LISTING, UNROLLED } from './kernel-source.js';
 
 interface Exports {
   draw(

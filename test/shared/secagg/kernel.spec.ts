@@ -5,8 +5,8 @@ import { rngFromSeed } from '../../../shared/rng.js';
 import { createKernel } from '../../../shared/secagg/kernel.js';
 import { naclSuite } from '../../../shared/secagg/suites/nacl.js';
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
-import { KERNEL_LISTING } from '../../../shared/secagg/wasm/listing.js';
-import { assemble } from '../../../shared/wasm/assembler.js';
+import { KERNEL_LISTING } from '../../../shared/secagg/wasm/source.js';
+import { assemble } from '../../../shared/wasm/listing-assembler.js';
 
 const wasm = createKernel();
 const plain = createKernel('plain');

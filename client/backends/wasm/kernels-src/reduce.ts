@@ -16,7 +16,7 @@ import {
   set,
   v128,
   when,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 const CHUNK = 256;
 

@@ -12,7 +12,7 @@ import {
   type Scope,
   set,
   v128,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 import {
   type Computed,
   exponential,
@@ -22,7 +22,7 @@ import {
   logarithm,
   logistic,
   softplus,
-} from './math-code.js';
+} from './math.js';
 
 type Map = (scope: Scope, inputs: readonly Code[], constants: readonly Code[]) => Computed;
 

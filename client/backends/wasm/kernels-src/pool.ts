@@ -14,7 +14,7 @@ import {
   type ModuleBuilder,
   set,
   v128,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 interface Access {
   readonly load: typeof v128.load;

@@ -28,7 +28,7 @@ import {
   type ValueType,
   v128,
   when,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 /** Columns of a tile, and of a packed panel of B: two vectors. */
 export const PANEL_COLUMNS = 8;

@@ -2,12 +2,18 @@
  * Assembles our SIMD kernels and instantiates them on the heap of tfjs-backend-wasm, so that they work on its tensors in
  * place. One instance per back end, that is, per thread. Takes a few milliseconds.
  */
-import { ModuleBuilder } from './assembler.js';
-import { addGatherKernel, addPackKernel, addPadKernel, addTransposeKernel, addUnpackKernel } from './copy-code.js';
-import { addMaps, type MapName } from './map-code.js';
-import { addOuterKernel, addRowsKernel, TILE_ROWS } from './matmul-code.js';
-import { addAveragePoolWindow, addMaxPoolWindow } from './pool-code.js';
-import { addColumnSums, addRowSums, addSpread } from './reduce-code.js';
+import { ModuleBuilder } from '../../../shared/wasm/assembler.js';
+import {
+  addGatherKernel,
+  addPackKernel,
+  addPadKernel,
+  addTransposeKernel,
+  addUnpackKernel,
+} from './kernels-src/copy.js';
+import { addMaps, type MapName } from './kernels-src/map.js';
+import { addOuterKernel, addRowsKernel, TILE_ROWS } from './kernels-src/matmul.js';
+import { addAveragePoolWindow, addMaxPoolWindow } from './kernels-src/pool.js';
+import { addColumnSums, addRowSums, addSpread } from './kernels-src/reduce.js';
 
 export type Instruction = (...args: number[]) => void;
 

@@ -5,7 +5,7 @@
  * https://netlib.org/cephes/), whose errors are below 2 ulp. Only IEEE operations are used, so results do not depend on
  * the machine. Infinities, zeros and NaN behave as in JavaScript's Math.
  */
-import { type Code, f32x4, get, i32x4, type Scope, set, v128 } from './assembler.js';
+import { type Code, f32x4, get, i32x4, type Scope, set, v128 } from '../../../../shared/wasm/assembler.js';
 
 /** A statement list and the expression that holds the result afterwards. */
 export interface Computed {

@@ -16,7 +16,7 @@ import {
   set,
   v128,
   when,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 /** `pack`: panel[r, 0..8) = source[r, 0..columns), zero beyond, for r < count. */
 export function addPackKernel(module: ModuleBuilder): void {
