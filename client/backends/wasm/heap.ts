@@ -8,7 +8,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { FlError } from '../../../shared/errors.js';
-import { type Instructions, instantiate } from './instantiate.js';
+import { type HeapFunctions, instantiate } from './instantiate.js';
 
 /** What Emscripten's module object offers beyond the types that the package declares (version 4.22.0, pinned). */
 interface EmscriptenModule {
@@ -21,7 +21,7 @@ interface EmscriptenModule {
 }
 
 export class Heap {
-  readonly run: Instructions;
+  readonly run: HeapFunctions;
   readonly #backend: BackendWasm;
   readonly #module: EmscriptenModule;
   #arena = 0;

@@ -2,207 +2,123 @@
  * Source of the noise kernel: the look-up of draw.ts and the lattice step of rounded-gaussian.ts, each a loop over memory
  * that kernel.ts has laid out. Both are tied to the plain versions, bit for bit, by test/shared/privacy/noise-kernel.spec.ts.
  */
+import {
+  advance,
+  type Code,
+  doWhile,
+  type Func,
+  f32x4,
+  f64x2,
+  get,
+  i32,
+  i32x4,
+  loopWhile,
+  set,
+  v128,
+  when,
+} from '../../wasm/assembler.js';
 
 /** Elements in one turn of a loop: up to this many less one beyond the last are read and written too. */
 export const UNROLLED = 8;
+
+const unrolled = (count: number, code: (index: number) => Code): Code[] =>
+  Array.from({ length: count }, (_, index) => code(index));
 
 /**
  * For each word of words .. end: out += factor · at / 4 + bias, with `at` the address of the first threshold whose high part
  * is not below the word; `at` takes the word's place. Where the two were equal, the place is appended at `ties`. Returns the
  * end of the ties. The guide holds addresses. Two loops, because only the second one can work on vectors.
  */
-const draw = `
-func draw words:i32 end:i32 out:i32 guide:i32 shift:i32 factor:i32 bias:i32 ties:i32 -> i32
-  local word:i32 at:i32 prefix:i32 top:i32 middle:i32 start:i32 f:v128 b:v128
-  local.get $words
-  local.set $start
-  loop $words
-    ${Array.from({ length: UNROLLED }, (_, i) => drawOne(4 * i)).join('')}
-    local.get $words
-    i32.const ${4 * UNROLLED}
-    i32.add
-    local.tee $words
-    local.get $end
-    i32.lt_u
-    br_if $words
-  end
-  local.get $start
-  local.set $words
-  local.get $factor
-  i32x4.splat
-  local.set $f
-  local.get $bias
-  i32x4.splat
-  local.set $b
-  loop $sum
-    ${Array.from(
-      { length: UNROLLED / 4 },
-      (_, i) => `
-    local.get $out
-    local.get $out
-    v128.load ${16 * i}
-    local.get $words
-    v128.load ${16 * i}
-    i32.const 2
-    i32x4.shr_u
-    local.get $f
-    i32x4.mul
-    i32x4.add
-    local.get $b
-    i32x4.add
-    v128.store ${16 * i}`,
-    ).join('')}
-    local.get $out
-    i32.const ${4 * UNROLLED}
-    i32.add
-    local.set $out
-    local.get $words
-    i32.const ${4 * UNROLLED}
-    i32.add
-    local.tee $words
-    local.get $end
-    i32.lt_u
-    br_if $sum
-  end
-  local.get $ties
-end`;
-
-function drawOne(offset: number): string {
-  return `
-    local.get $words
-    i32.load ${offset}
-    local.tee $word
-    local.get $shift
-    i32.shr_u
-    i32.const 2
-    i32.shl
-    local.get $guide
-    i32.add
-    local.tee $prefix
-    i32.load
-    local.tee $at
-    local.get $at                   ;; one entry on if that is below the word, without a jump
-    i32.load
-    local.get $word
-    i32.lt_u
-    i32.const 2
-    i32.shl
-    i32.add
-    local.tee $at
-    i32.load
-    local.get $word
-    i32.le_u
-    if                              ;; seldom: several thresholds under one prefix, or a tie
-      local.get $prefix
-      i32.load 4
-      local.set $top
-      block $found
-        loop $halve
-          local.get $top
-          local.get $at
-          i32.le_u
-          br_if $found
-          local.get $at             ;; the middle, a multiple of 4 from $at
-          local.get $top
-          local.get $at
-          i32.sub
-          i32.const 3
-          i32.shr_u
-          i32.const 2
-          i32.shl
-          i32.add
-          local.tee $middle
-          i32.load
-          local.get $word
-          i32.lt_u
-          if
-            local.get $middle
-            i32.const 4
-            i32.add
-            local.set $at
-          else
-            local.get $middle
-            local.set $top
-          end
-          br $halve
-        end
-      end
-      local.get $at
-      i32.load
-      local.get $word
-      i32.eq
-      if
-        local.get $ties
-        local.get $words
-        i32.const ${offset}
-        i32.add
-        i32.store
-        local.get $ties
-        i32.const 4
-        i32.add
-        local.set $ties
-      end
-    end
-    local.get $words
-    local.get $at
-    i32.store ${offset}`;
-}
+const draw: Func = {
+  params: Array(8).fill('i32'),
+  result: 'i32',
+  body(scope, words, end, out, guide, shift, factor, bias, ties) {
+    const [start, word, prefix, at, top, middle] = scope.locals('i32', 6);
+    const [factors, biases] = scope.locals('v128', 2);
+    const half = i32.shl(i32.shrU(i32.sub(get(top), get(at)), i32.const(3)), i32.const(2));
+    const search = [
+      set(top, i32.load(get(prefix), 4)),
+      loopWhile(i32.ltU(get(at), get(top)), [
+        set(middle, i32.add(get(at), half)), // a multiple of 4 from `at`
+        when(
+          i32.ltU(i32.load(get(middle)), get(word)),
+          [set(at, i32.add(get(middle), i32.const(4)))],
+          [set(top, get(middle))],
+        ),
+      ]),
+    ];
+    const lookUp = (offset: number): Code => [
+      set(word, i32.load(get(words), offset)),
+      set(prefix, i32.add(get(guide), i32.shl(i32.shrU(get(word), get(shift)), i32.const(2)))),
+      set(at, i32.load(get(prefix))),
+      // one entry on if that is below the word, without a jump
+      advance(at, i32.shl(i32.ltU(i32.load(get(at)), get(word)), i32.const(2))),
+      // seldom: several thresholds under one prefix, or a tie
+      when(i32.leU(i32.load(get(at)), get(word)), [
+        ...search,
+        when(i32.eq(i32.load(get(at)), get(word)), [
+          i32.store(get(ties), i32.add(get(words), i32.const(offset))),
+          advance(ties, i32.const(4)),
+        ]),
+      ]),
+      i32.store(get(words), get(at), offset),
+    ];
+    const addNoise = (offset: number): Code => {
+      const noise = i32x4.mul(i32x4.shrU(v128.load(get(words), offset), 2), get(factors));
+      return v128.store(get(out), i32x4.add(i32x4.add(v128.load(get(out), offset), noise), get(biases)), offset);
+    };
+    const isBeforeEnd = i32.ltU(get(words), get(end));
+    return [
+      set(start, get(words)),
+      doWhile(
+        [...unrolled(UNROLLED, (i) => lookUp(4 * i)), advance(words, i32.const(4 * UNROLLED))], // one word each
+        isBeforeEnd,
+      ),
+      set(words, get(start)),
+      set(factors, i32x4.splat(get(factor))),
+      set(biases, i32x4.splat(get(bias))),
+      doWhile(
+        [
+          ...unrolled(UNROLLED / 4, (i) => addNoise(16 * i)),
+          advance(out, i32.const(4 * UNROLLED)),
+          advance(words, i32.const(4 * UNROLLED)),
+        ],
+        isBeforeEnd,
+      ),
+      get(ties),
+    ];
+  },
+};
 
 /**
  * out = ((floor(sum / granularity + 1/2) + noise) · granularity) / divisor, rounded to float32 at the end, for each of the
  * 32-bit integers of noise .. end; sums are float64.
  */
-const lattice = `
-func lattice noise:i32 end:i32 sums:i32 out:i32 granularity:f64 divisor:f64
-  local g:v128 d:v128 half:v128
-  local.get $granularity
-  f64x2.splat
-  local.set $g
-  local.get $divisor
-  f64x2.splat
-  local.set $d
-  f64.const 0.5
-  f64x2.splat
-  local.set $half
-  loop $again
-    ${Array.from(
-      { length: UNROLLED / 2 },
-      (_, i) => `
-    local.get $out
-    local.get $sums
-    v128.load ${16 * i}
-    local.get $g
-    f64x2.div
-    local.get $half
-    f64x2.add
-    f64x2.floor
-    local.get $noise
-    v128.load64_zero ${8 * i}
-    f64x2.convert_low_i32x4_s
-    f64x2.add
-    local.get $g
-    f64x2.mul
-    local.get $d
-    f64x2.div
-    f32x4.demote_f64x2_zero
-    v128.store64_lane ${8 * i} 0`,
-    ).join('')}
-    local.get $out
-    i32.const ${4 * UNROLLED}
-    i32.add
-    local.set $out
-    local.get $sums
-    i32.const ${8 * UNROLLED}
-    i32.add
-    local.set $sums
-    local.get $noise
-    i32.const ${4 * UNROLLED}
-    i32.add
-    local.tee $noise
-    local.get $end
-    i32.lt_u
-    br_if $again
-  end
-end`;
+const lattice: Func = {
+  params: ['i32', 'i32', 'i32', 'i32', 'f64', 'f64'],
+  body(scope, noise, end, sums, out, granularity, divisor) {
+    const [grains, divisors, half] = scope.locals('v128', 3);
+    const mean = (i: number): Code => {
+      const point = f64x2.floor(f64x2.add(f64x2.div(v128.load(get(sums), 16 * i), get(grains)), get(half)));
+      const noisy = f64x2.add(point, f64x2.fromLowI32x4(v128.loadLow(get(noise), 8 * i)));
+      return f32x4.fromF64x2(f64x2.div(f64x2.mul(noisy, get(grains)), get(divisors)));
+    };
+    return [
+      set(grains, f64x2.splat(get(granularity))),
+      set(divisors, f64x2.splat(get(divisor))),
+      set(half, f64x2.const(0.5)),
+      doWhile(
+        [
+          ...unrolled(UNROLLED / 2, (i) => v128.storeLow(get(out), mean(i), 8 * i)),
+          advance(out, i32.const(4 * UNROLLED)),
+          advance(sums, i32.const(8 * UNROLLED)),
+          advance(noise, i32.const(4 * UNROLLED)),
+        ],
+        i32.ltU(get(noise), get(end)),
+      ),
+    ];
+  },
+};
 
-export const NOISE_LISTING = [draw, lattice].join('\n');
+/** By the names under which kernel.ts calls them; arguments in the order of the bodies' parameters. */
+export const NOISE_FUNCTIONS = { draw, lattice };
