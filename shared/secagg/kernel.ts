@@ -36,10 +36,10 @@ const SHARE_BYTES = 64;
 
 const padTo = (sizeBytes: number, unit: number): number => Math.ceil(sizeBytes / unit) * unit;
 
-/** Compiled once for all kernels of this thread. */
-let instantiate: ((memory: WasmMemory) => KernelExports) | 'unavailable' | undefined;
+/** Compiled once, for all kernels of this thread. */
+let compiled: ((memory: WasmMemory) => KernelExports) | 'unavailable' | undefined;
 
-function compiled(): NonNullable<typeof instantiate> {
+function compileOrNot(): NonNullable<typeof compiled> {
   try {
     return compile<KernelExports>(SECAGG_FUNCTIONS);
   } catch {
@@ -50,6 +50,7 @@ function compiled(): NonNullable<typeof instantiate> {
 /** A sign of +1 adds, -1 subtracts. */
 export type Sign = 1 | -1;
 
+/** One memory and what is done in it. Vectors of another length than the accumulator's throw RangeError. */
 export interface Kernel {
   readonly kind: 'wasm' | 'plain';
   /** Sets the accumulator to `length` zeros. */
@@ -74,10 +75,10 @@ export interface Kernel {
 /** A kernel of its own memory, for one thread; reuse it, its memory is kept. */
 export function createKernel(kind: 'fastest' | 'plain' = 'fastest'): Kernel {
   if (kind === 'plain') return new PlainKernel();
-  instantiate ??= compiled();
-  if (instantiate === 'unavailable') return new PlainKernel();
+  compiled ??= compileOrNot();
+  if (compiled === 'unavailable') return new PlainKernel();
   const memory = createMemory(ACCUMULATOR);
-  return new WasmKernel(memory, instantiate(memory));
+  return new WasmKernel(memory, compiled(memory));
 }
 
 class WasmKernel implements Kernel {

@@ -10,7 +10,7 @@
 /** An expression or statement: its bytes, nested as it was written; flattened once, when the module is encoded. */
 export type Code = number | readonly Code[];
 /** v128 holds 16 bytes, as lanes of whatever width the instruction says. */
-export type ValueType = 'i32' | 'f32' | 'f64' | 'v128';
+type ValueType = 'i32' | 'f32' | 'f64' | 'v128';
 
 /** A parameter or local of the function under construction. */
 export interface Local {
@@ -101,13 +101,16 @@ function signed(value: number): Code {
   return [...bytes, rest & 0x7f];
 }
 
+/** The value of a parameter or local. */
 export const get = (local: Local): Code => [0x20, unsigned(local.index)];
+/** Statement: the local takes the value. */
 export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local.index)];
 /** local += value (i32). */
 export const advance = (local: Local, value: Code): Code => set(local, i32.add(get(local), value));
 /** local -= 1 (i32). */
 export const countDown = (local: Local): Code => set(local, i32.sub(get(local), i32.const(1)));
 
+/** Runs `then` if `condition` (i32) is not zero, else `otherwise`. */
 export const when = (condition: Code, then: readonly Code[], otherwise: readonly Code[] = []): Code => [
   [condition, 0x04, VOID_BLOCK, then],
   otherwise.length > 0 ? [0x05, otherwise] : [],
@@ -118,7 +121,9 @@ export const loopWhile = (condition: Code, body: readonly Code[]): Code =>
   block([loop([branchIf([condition, EQZ], 1), body, [0x0c, 0]])]);
 /** Runs `body` once, and again while `condition` holds. */
 export const doWhile = (body: readonly Code[], condition: Code): Code => loop([...body, branchIf(condition, 0)]);
+/** Runs `body` once; {@link branchIf} leaves it. */
 export const block = (body: readonly Code[]): Code => [0x02, VOID_BLOCK, body, 0x0b];
+/** Runs `body`, again as often as a {@link branchIf} says. */
 export const loop = (body: readonly Code[]): Code => [0x03, VOID_BLOCK, body, 0x0b];
 /** Leaves the `depth`-th enclosing block, or repeats it if that is a loop. */
 export const branchIf = (condition: Code, depth: number): Code => [condition, 0x0d, depth];
@@ -142,6 +147,7 @@ const shift =
 /** Alignment hint of 4 bytes for scalars and vectors alike (tensors are float-aligned), then the constant byte offset. */
 const at = (offset: number): Code => [2, unsigned(offset)];
 
+/** 32-bit integers: comparisons give 1 or 0; `U` reads its operands as unsigned; shifts take `b` modulo 32. */
 export const i32 = {
   const: (value: number): Code => [0x41, signed(value)],
   load: (address: Code, offset = 0): Code => [address, 0x28, at(offset)],
@@ -162,25 +168,28 @@ export const i32 = {
   geU: binary(0x4f),
 } as const;
 
+/** Runs of bytes. */
 export const memory = {
   /** Zeroes `size` bytes. */
   fill: (target: Code, size: Code): Code => [target, i32.const(0), size, 0xfc, unsigned(11), 0],
+  /** Copies `size` bytes, which may overlap. */
   copy: (target: Code, source: Code, size: Code): Code => [target, source, size, 0xfc, unsigned(10), 0, 0],
 } as const;
 
+/** One float32. */
 export const f32 = {
   const: (value: number): Code => [0x43, [...new Uint8Array(Float32Array.of(value).buffer)]],
   load: (address: Code, offset = 0): Code => [address, 0x2a, at(offset)],
   store: (address: Code, value: Code, offset = 0): Code => [address, value, 0x38, at(offset)],
   add: binary(0x92),
-  sub: binary(0x93),
   mul: binary(0x94),
-  gt: binary(0x5e),
 } as const;
 
+/** 16 bytes, whatever their lanes. */
 export const v128 = {
   zero: [0xfd, 0x0c, Array<number>(16).fill(0)] as Code,
   load: (address: Code, offset = 0): Code => [address, simd(0x00), at(offset)],
+  /** One 32-bit value in all four lanes. */
   loadSplat: (address: Code, offset = 0): Code => [address, simd(0x09), at(offset)],
   store: (address: Code, value: Code, offset = 0): Code => [address, value, simd(0x0b), at(offset)],
   /** Stores the first of four 32-bit lanes. */
@@ -204,12 +213,14 @@ export const v128 = {
   anyTrue: simdUnary(0x53),
 } as const;
 
+/** Eight integers of 16 bits. */
 export const i16x8 = {
   const: (value: number): Code => [i32.const(value), simd(0x10)],
   shl: shift(0x8b),
   shrS: shift(0x8c),
 } as const;
 
+/** Four integers of 32 bits. */
 export const i32x4 = {
   const: (value: number): Code => i32x4.splat(i32.const(value)),
   splat: simdUnary(0x11),
@@ -223,6 +234,7 @@ export const i32x4 = {
   fromF32x4: simdUnary(0xf8),
 } as const;
 
+/** Four float32; comparisons give all ones or all zeros in each lane. */
 export const f32x4 = {
   const: (value: number): Code => f32x4.splat(f32.const(value)),
   splat: simdUnary(0x13),
@@ -235,12 +247,10 @@ export const f32x4 = {
   nearest: simdUnary(0x6a),
   abs: simdUnary(0xe0),
   neg: simdUnary(0xe1),
-  sqrt: simdUnary(0xe3),
   eq: simdBinary(0x41),
   ne: simdBinary(0x42),
   lt: simdBinary(0x43),
   gt: simdBinary(0x44),
-  ge: simdBinary(0x46),
   add: simdBinary(0xe4),
   sub: simdBinary(0xe5),
   mul: simdBinary(0xe6),
@@ -251,6 +261,7 @@ export const f32x4 = {
   max: simdBinary(0xeb),
 } as const;
 
+/** Two float64. */
 export const f64x2 = {
   const: (value: number): Code => f64x2.splat([0x44, [...new Uint8Array(Float64Array.of(value).buffer)]]),
   splat: simdUnary(0x14),

@@ -20,6 +20,11 @@ interface EmscriptenModule {
   _free(address: number): void;
 }
 
+/**
+ * Addresses are in bytes. Views hold until the next allocation; tensors belong to whoever gets them.
+ * @throws FlError 'resource-exhausted' where scratch space finds no room, 'failed-precondition' (at construction) where
+ * the package is not the version whose memory we know
+ */
 export class Heap {
   readonly run: HeapFunctions;
   readonly #backend: BackendWasm;

@@ -5,6 +5,7 @@
 import type { Heap } from './heap.js';
 import { PANEL_COLUMNS } from './kernels-src/matmul.js';
 
+/** Bytes from one row of a packed panel to the next. */
 export const PANEL_BYTES = 4 * PANEL_COLUMNS;
 
 /** A right side B[depth, columns], at whatever addresses. */

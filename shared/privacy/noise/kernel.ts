@@ -65,7 +65,7 @@ function createKernel(): NoiseKernel | 'unavailable' {
   }
 }
 
-export class NoiseKernel {
+class NoiseKernel {
   readonly #memory: WasmMemory;
   readonly #code: Exports;
   /** Address of each table that is in memory. */

@@ -4,14 +4,17 @@
  */
 import { multiply } from '../field.js';
 
+/** target[i] += source[i] modulo 2^32. */
 export function add(target: Uint32Array, source: Uint32Array): void {
   for (let i = 0; i < source.length; i++) target[i] += source[i];
 }
 
+/** target[i] -= source[i] modulo 2^32. */
 export function sub(target: Uint32Array, source: Uint32Array): void {
   for (let i = 0; i < source.length; i++) target[i] -= source[i];
 }
 
+/** What {@link quantize} rounds: `values` in units of the quantity, and one random word for each. */
 export interface QuantizeInput {
   readonly values: Float32Array;
   readonly random: Uint32Array;

@@ -1,5 +1,5 @@
 /**
- * The instructions that move floats: packing of the right-hand side of a product into panels of eight columns, unpacking
+ * The functions that move floats: packing of the right-hand side of a product into panels of eight columns, unpacking
  * of a narrow last panel, transposition, gathering of rows, and zero padding of images. All addresses and strides are in bytes.
  */
 import {

@@ -157,6 +157,7 @@ function geluTangent(scope: Scope, x: Code): Computed {
   return hyperbolicTangent(scope, f32x4.mul(f32x4.add(x, f32x4.mul(cubed, f32x4.const(CUBIC))), f32x4.const(SCALE)));
 }
 
+/** x · Φ(x) by the approximation above. */
 export function gelu(scope: Scope, x: Code): Computed {
   const { code, value } = geluTangent(scope, x);
   return { code, value: f32x4.mul(f32x4.mul(x, f32x4.const(0.5)), f32x4.add(value, f32x4.const(1))) };

@@ -1,5 +1,5 @@
 /**
- * The instructions of the matrix products: two register tiles, from which convolution, its two gradients and every
+ * The functions of the matrix products: two register tiles, from which convolution, its two gradients and every
  * transposition of a matrix product are built (see matmul.ts), and the packing of their right-hand side.
  *
  * A tile is 4 rows x 8 columns: 8 accumulators, 2 vectors of B and 4 splats of A are 14 of the 15 vector registers that

@@ -26,6 +26,7 @@ const clip = map('clip', ['x'], (attrs) => {
   return [clipValueMin, clipValueMax];
 });
 
+/** float32 tensors of equal shape in, one of that shape out. */
 export const elementwiseKernels: KernelTable = {
   Exp: map('exp', ['x']),
   Log: map('log', ['x']),
