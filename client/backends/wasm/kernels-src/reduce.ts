@@ -6,24 +6,24 @@ import {
   advance,
   type Code,
   countDown,
+  type Func,
   f32,
   f32x4,
   get,
   i32,
   type Local,
   loopWhile,
-  type ModuleBuilder,
   set,
   v128,
   when,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 const CHUNK = 256;
 
-/** `columnSums`: out[c] = scale · sum over r of x[r, c]. (x, out, rows, columns, scale) */
-export function addColumnSums(module: ModuleBuilder): void {
-  module.func('columnSums', ['i32', 'i32', 'i32', 'i32', 'f32'], (scope) => {
-    const [x, out, rows, columns, scale] = scope.params;
+/** out[c] = scale · sum over r of x[r, c]. */
+export const columnSums: Func = {
+  params: ['i32', 'i32', 'i32', 'i32', 'f32'],
+  body(scope, x, out, rows, columns, scale) {
     const [pointer, left, inChunk, rowBytes] = scope.locals('i32', 4);
     /** Sums `vectors` vectors side by side, or single columns (the value splat over the lanes). */
     const group = (
@@ -61,13 +61,13 @@ export function addColumnSums(module: ModuleBuilder): void {
       loopWhile(i32.geU(get(columns), i32.const(4)), group(1, v128.load, v128.store, 4)),
       loopWhile(get(columns), group(1, v128.loadSplat, v128.storeFirst, 1)),
     ];
-  });
-}
+  },
+};
 
-/** `rowSums`: out[r] = scale · sum over c of x[r, c]. (x, out, rows, length, scale) */
-export function addRowSums(module: ModuleBuilder): void {
-  module.func('rowSums', ['i32', 'i32', 'i32', 'i32', 'f32'], (scope) => {
-    const [x, out, rows, length, scale] = scope.params;
+/** out[r] = scale · sum over c of x[r, c]. */
+export const rowSums: Func = {
+  params: ['i32', 'i32', 'i32', 'i32', 'f32'],
+  body(scope, x, out, rows, length, scale) {
     const [left, inChunk] = scope.locals('i32', 2);
     const parts = scope.locals('v128', 4);
     const sum = scope.local('v128');
@@ -109,13 +109,13 @@ export function addRowSums(module: ModuleBuilder): void {
         countDown(rows),
       ]),
     ];
-  });
-}
+  },
+};
 
-/** `spread`: out[o, k, i] = scale · x[o, i] for k < repeats. (x, out, outer, repeats, inner, scale) */
-export function addSpread(module: ModuleBuilder): void {
-  module.func('spread', ['i32', 'i32', 'i32', 'i32', 'i32', 'f32'], (scope) => {
-    const [x, out, outer, repeats, inner, scale] = scope.params;
+/** out[o, k, i] = scale · x[o, i] for k < repeats. */
+export const spread: Func = {
+  params: ['i32', 'i32', 'i32', 'i32', 'i32', 'f32'],
+  body(scope, x, out, outer, repeats, inner, scale) {
     const [times, pointer, left] = scope.locals('i32', 3);
     const [value, factor] = scope.locals('v128', 2);
     const fill = [
@@ -138,8 +138,8 @@ export function addSpread(module: ModuleBuilder): void {
       set(factor, f32x4.splat(get(scale))),
       loopWhile(get(outer), [when(i32.eq(get(inner), i32.const(1)), fill, copy), countDown(outer)]),
     ];
-  });
-}
+  },
+};
 
 /** Stores `left` values from `target` on, four at a time and then singly, moving `target` and `pointers` along. */
 function storeRun(

@@ -5,7 +5,7 @@
  * https://netlib.org/cephes/), whose errors are below 2 ulp. Only IEEE operations are used, so results do not depend on
  * the machine. Infinities, zeros and NaN behave as in JavaScript's Math.
  */
-import { type Code, f32x4, get, i32x4, type Scope, set, v128 } from './assembler.js';
+import { type Code, f32x4, get, i32x4, type Scope, set, v128 } from '../../../../shared/wasm/assembler.js';
 
 /** A statement list and the expression that holds the result afterwards. */
 export interface Computed {
@@ -157,6 +157,7 @@ function geluTangent(scope: Scope, x: Code): Computed {
   return hyperbolicTangent(scope, f32x4.mul(f32x4.add(x, f32x4.mul(cubed, f32x4.const(CUBIC))), f32x4.const(SCALE)));
 }
 
+/** x · Φ(x) by the approximation above. */
 export function gelu(scope: Scope, x: Code): Computed {
   const { code, value } = geluTangent(scope, x);
   return { code, value: f32x4.mul(f32x4.mul(x, f32x4.const(0.5)), f32x4.add(value, f32x4.const(1))) };

@@ -6,15 +6,15 @@ import {
   advance,
   type Code,
   countDown,
+  type Func,
   f32x4,
   get,
   i32,
   type Local,
   loopWhile,
-  type ModuleBuilder,
   set,
   v128,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 interface Access {
   readonly load: typeof v128.load;
@@ -50,10 +50,10 @@ function eachPixel(
 
 type Locals = Record<'offset' | 'row' | 'column' | 'rowStart', Local>;
 
-/** `maxPoolWindow`: dx += dy at the first pixel, row by row, that holds the maximum y. */
-export function addMaxPoolWindow(module: ModuleBuilder): void {
-  module.func('maxPoolWindow', Array(9).fill('i32'), (scope) => {
-    const [x, y, dy, dx, rows, columns, rowBytes, pixelBytes, channels] = scope.params;
+/** dx += dy at the first pixel, row by row, that holds the maximum y. */
+export const maxPoolWindow: Func = {
+  params: Array(9).fill('i32'),
+  body(scope, x, y, dy, dx, rows, columns, rowBytes, pixelBytes, channels) {
     const [offset, row, column, rowStart] = scope.locals('i32', 4);
     const [maximum, pending, isMaximum] = scope.locals('v128', 3);
     const target = i32.add(get(dx), get(offset));
@@ -69,13 +69,13 @@ export function addMaxPoolWindow(module: ModuleBuilder): void {
       set(channels, i32.sub(get(channels), i32.const(size))),
     ];
     return ACCESS.map((access) => loopWhile(i32.geU(get(channels), i32.const(access.channels)), channelGroup(access)));
-  });
-}
+  },
+};
 
-/** `averagePoolWindow`: dx += scale · dy at every pixel. */
-export function addAveragePoolWindow(module: ModuleBuilder): void {
-  module.func('averagePoolWindow', [...Array<'i32'>(7).fill('i32'), 'f32'], (scope) => {
-    const [dy, dx, rows, columns, rowBytes, pixelBytes, channels, scale] = scope.params;
+/** dx += scale · dy at every pixel. */
+export const averagePoolWindow: Func = {
+  params: [...Array<'i32'>(7).fill('i32'), 'f32'],
+  body(scope, dy, dx, rows, columns, rowBytes, pixelBytes, channels, scale) {
     const [offset, row, column, rowStart] = scope.locals('i32', 4);
     const share = scope.local('v128');
     const target = i32.add(get(dx), get(offset));
@@ -88,5 +88,5 @@ export function addAveragePoolWindow(module: ModuleBuilder): void {
       set(channels, i32.sub(get(channels), i32.const(size))),
     ];
     return ACCESS.map((access) => loopWhile(i32.geU(get(channels), i32.const(access.channels)), channelGroup(access)));
-  });
-}
+  },
+};

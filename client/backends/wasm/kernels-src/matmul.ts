@@ -1,5 +1,5 @@
 /**
- * The instructions of the matrix products: two register tiles, from which convolution, its two gradients and every
+ * The functions of the matrix products: two register tiles, from which convolution, its two gradients and every
  * transposition of a matrix product are built (see matmul.ts), and the packing of their right-hand side.
  *
  * A tile is 4 rows x 8 columns: 8 accumulators, 2 vectors of B and 4 splats of A are 14 of the 15 vector registers that
@@ -16,19 +16,18 @@ import {
   branchIf,
   type Code,
   countDown,
+  type Func,
   f32x4,
   get,
   i32,
   type Local,
   loop,
   loopWhile,
-  type ModuleBuilder,
   type Scope,
   set,
-  type ValueType,
   v128,
   when,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
 /** Columns of a tile, and of a packed panel of B: two vectors. */
 export const PANEL_COLUMNS = 8;
@@ -69,11 +68,9 @@ function accumulate(tile: Tile, leftSplat: (row: number) => Code, right: Local):
  * end of one and the start of the next: a row of a matrix is one run, the window of a convolution one run per filter row.
  * `from` is eight floats for all rows (mask 0: zeros or a bias), or C itself (mask -1) to go on summing.
  */
-export function addRowsKernel(module: ModuleBuilder, rows: number): void {
-  const params: ValueType[] = [...(Array(12).fill('i32') as ValueType[]), 'f32', 'f32'];
-  module.func(`rows${rows}`, params, (scope) => {
-    const [aBase, aTable, tiles, cBase, cTable, bStart, bStride, segments, length, skip, from, mask, low, high] =
-      scope.params;
+export const rowsTile = (rows: number): Func => ({
+  params: [...Array<'i32'>(12).fill('i32'), 'f32', 'f32'],
+  body(scope, aBase, aTable, tiles, cBase, cTable, bStart, bStride, segments, length, skip, from, mask, low, high) {
     const tile = tileOf(scope, rows);
     const left = scope.locals('i32', rows);
     const [right, runEnd, oddEnd, segment, target] = scope.locals('i32', 5);
@@ -122,17 +119,17 @@ export function addRowsKernel(module: ModuleBuilder, rows: number): void {
         countDown(tiles),
       ]),
     ];
-  });
-}
+  },
+});
 
 /**
  * `outer{n}`: C[i, 0..8) = from[i] + sum over p < count of A[p, i] · B[p, 0..8): the product with the transpose of A.
  *
  * Row p of A starts at aBase + aTable[p]; tile t takes columns n·t .. n·t + n of A and as many rows of C.
  */
-export function addOuterKernel(module: ModuleBuilder, rows: number): void {
-  module.func(`outer${rows}`, Array(10).fill('i32'), (scope) => {
-    const [aBase, aTable, count, tiles, bStart, bStride, cStart, cStride, fromStart, fromStride] = scope.params;
+export const outerTile = (rows: number): Func => ({
+  params: Array(10).fill('i32'),
+  body(scope, aBase, aTable, count, tiles, bStart, bStride, cStart, cStride, fromStart, fromStride) {
     const tile = tileOf(scope, rows);
     const [right, row, rowEnd, oddEnd, left] = scope.locals('i32', 5);
     const step = (tableOffset: number): readonly Code[] => [
@@ -168,5 +165,5 @@ export function addOuterKernel(module: ModuleBuilder, rows: number): void {
         countDown(tiles),
       ]),
     ];
-  });
-}
+  },
+});

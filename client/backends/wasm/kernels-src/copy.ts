@@ -1,27 +1,27 @@
 /**
- * The instructions that move floats: packing of the right-hand side of a product into panels of eight columns, unpacking
+ * The functions that move floats: packing of the right-hand side of a product into panels of eight columns, unpacking
  * of a narrow last panel, transposition, gathering of rows, and zero padding of images. All addresses and strides are in bytes.
  */
 import {
   advance,
   type Code,
   countDown,
+  type Func,
   f32,
   get,
   i32,
   type Local,
   loopWhile,
-  type ModuleBuilder,
   memory,
   set,
   v128,
   when,
-} from './assembler.js';
+} from '../../../../shared/wasm/assembler.js';
 
-/** `pack`: panel[r, 0..8) = source[r, 0..columns), zero beyond, for r < count. */
-export function addPackKernel(module: ModuleBuilder): void {
-  module.func('pack', Array(5).fill('i32'), (scope) => {
-    const [source, rowStride, target, count, columns] = scope.params;
+/** panel[r, 0..8) = source[r, 0..columns), zero beyond, for r < count. */
+export const pack: Func = {
+  params: Array(5).fill('i32'),
+  body(scope, source, rowStride, target, count, columns) {
     const column = scope.local('i32');
     const here = (base: Local): Code => i32.add(get(base), i32.shl(get(column), i32.const(2)));
     const narrow = [
@@ -42,16 +42,16 @@ export function addPackKernel(module: ModuleBuilder): void {
         countDown(count),
       ]),
     ];
-  });
-}
+  },
+};
 
 /**
- * `transpose`: target[c, r] = source[r, c] for r < rows, c < columns, in blocks of four by four: a strip of four rows, then
+ * target[c, r] = source[r, c] for r < rows, c < columns, in blocks of four by four: a strip of four rows, then
  * the next. What is left at the edges goes one by one.
  */
-export function addTransposeKernel(module: ModuleBuilder): void {
-  module.func('transpose', Array(6).fill('i32'), (scope) => {
-    const [source, sourceStride, target, targetStride, rows, columns] = scope.params;
+export const transpose: Func = {
+  params: Array(6).fill('i32'),
+  body(scope, source, sourceStride, target, targetStride, rows, columns) {
     const [from, to, left] = scope.locals('i32', 3);
     const lines = scope.locals('v128', 4);
     const pairs = scope.locals('v128', 4);
@@ -92,15 +92,15 @@ export function addTransposeKernel(module: ModuleBuilder): void {
       loopWhile(i32.geU(get(rows), i32.const(4)), strip(4, [loopWhile(i32.geU(get(left), i32.const(4)), block)])),
       loopWhile(get(rows), strip(1, [])),
     ];
-  });
-}
+  },
+};
 
 type Lanes = readonly [number, number, number, number];
 
-/** `unpack`: C[row, 0..columns) = panel[row, 0..columns): row r of the panel at 32·r, of C at cBase + cTable[r]. */
-export function addUnpackKernel(module: ModuleBuilder): void {
-  module.func('unpack', Array(5).fill('i32'), (scope) => {
-    const [panel, cBase, cTable, count, columns] = scope.params;
+/** C[row, 0..columns) = panel[row, 0..columns): row r of the panel at 32·r, of C at cBase + cTable[r]. */
+export const unpack: Func = {
+  params: Array(5).fill('i32'),
+  body(scope, panel, cBase, cTable, count, columns) {
     const [column, target] = [scope.local('i32'), scope.local('i32')];
     const here = (base: Local): Code => i32.add(get(base), i32.shl(get(column), i32.const(2)));
     return [
@@ -116,17 +116,17 @@ export function addUnpackKernel(module: ModuleBuilder): void {
         countDown(count),
       ]),
     ];
-  });
-}
+  },
+};
 
 /**
- * `padImages`: copies `rows` rows of `rowBytes` from each of `images` images into larger, zeroed images. The first row of
+ * copies `rows` rows of `rowBytes` from each of `images` images into larger, zeroed images. The first row of
  * an image lands `lead` bytes into its target; rows lie sourceRow and targetRow bytes apart, images sourceImage and
  * targetImage.
  */
-export function addPadKernel(module: ModuleBuilder): void {
-  module.func('padImages', Array(10).fill('i32'), (scope) => {
-    const [source, target, images, rows, rowBytes, sourceRow, targetRow, sourceImage, targetImage, lead] = scope.params;
+export const padImages: Func = {
+  params: Array(10).fill('i32'),
+  body(scope, source, target, images, rows, rowBytes, sourceRow, targetRow, sourceImage, targetImage, lead) {
     const [row, from, to] = scope.locals('i32', 3);
     return [
       memory.fill(get(target), i32.mul(get(images), get(targetImage))),
@@ -145,13 +145,13 @@ export function addPadKernel(module: ModuleBuilder): void {
         countDown(images),
       ]),
     ];
-  });
-}
+  },
+};
 
-/** `gatherRows`: out[r] = x[index[r]], rows of `rowBytes`. (x, index, out, count, rowBytes) */
-export function addGatherKernel(module: ModuleBuilder): void {
-  module.func('gatherRows', Array(5).fill('i32'), (scope) => {
-    const [x, index, out, count, rowBytes] = scope.params;
+/** out[r] = x[index[r]], rows of `rowBytes`. */
+export const gatherRows: Func = {
+  params: Array(5).fill('i32'),
+  body(_scope, x, index, out, count, rowBytes) {
     return [
       loopWhile(get(count), [
         memory.copy(get(out), i32.add(get(x), i32.mul(i32.load(get(index)), get(rowBytes))), get(rowBytes)),
@@ -160,5 +160,5 @@ export function addGatherKernel(module: ModuleBuilder): void {
         countDown(count),
       ]),
     ];
-  });
-}
+  },
+};
