@@ -124,8 +124,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     ...(slice && { slice }),
     refuse: (plan) => {
       const isTraining = plan.kind === 'train';
-      const detail =
-        refusalOf(policy, plan) ?? (isTraining ? budgetRefusalOf(policy, () => account.epsilonAfter(plan)) : undefined);
+      const detail = refusalOf(policy, plan) ?? (isTraining ? budgetRefusalOf(policy, plan, account) : undefined);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     clock: systemClock,

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { FlError } from '../../shared/errors.js';
 import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
+import { costOf } from '../../shared/run/privacy-cost.js';
 import { leastSumOf } from '../../shared/run/secagg-groups.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
 
@@ -70,6 +71,7 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
   }
   return (
     privacyRefusal(policy, plan.work.privacy) ??
+    priceRefusal(plan) ??
     atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
     atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
@@ -86,10 +88,36 @@ function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): strin
   return atLeast('min-noise-multiplier', policy['min-noise-multiplier'], privacy?.noiseMultiplier ?? 0);
 }
 
-/** Why a round that would take the site's own account to `epsilonAfter` is not taken part in. */
-export function budgetRefusalOf(policy: Policy, epsilonAfter: () => number): string | undefined {
+/** A plan whose privacy has no price, since nobody can have meant its noise or its steps, is declined under any policy. */
+function priceRefusal({ work }: RoundPlan): string | undefined {
+  try {
+    costOf(work);
+    return undefined;
+  } catch (error) {
+    return `plan: ${FlError.from(error).message}`;
+  }
+}
+
+/**
+ * Why a plan is not taken part in whose run would take the site's own account past its limit before the last round: asked
+ * with every plan, so that a run is declined at its start and not in its middle.
+ */
+export function budgetRefusalOf(
+  policy: Policy,
+  plan: RoundPlan,
+  account: { readonly epsilon: number; epsilonAfterRun(plan: RoundPlan): number },
+): string | undefined {
   const limit = policy['max-epsilon'];
-  return limit === undefined ? undefined : atMost('max-epsilon', limit, Number(epsilonAfter().toPrecision(6)));
+  if (limit === undefined) return undefined;
+  try {
+    const refusal = atMost('max-epsilon', limit, Number(account.epsilonAfterRun(plan).toPrecision(6)));
+    const { rounds } = plan.work;
+    return (
+      refusal && `${refusal} after the last of the run's ${rounds} rounds; ${account.epsilon.toPrecision(4)} so far`
+    );
+  } catch (error) {
+    return `policy: max-epsilon: ${FlError.from(error).message}`; // more steps over all runs than anything adds up
+  }
 }
 
 /** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */

@@ -307,7 +307,8 @@ function onStored(state: RunState, event: EventOf<'stored'>, out: Effect[]): Run
     ...(state.spending && { epsilon: epsilonOf(state.spending) }),
   };
   const [spending, privacy] = settle(state, stage.cohort, event.withinBound);
-  const record = { kind: 'committed', atMs, round, attempt, modelSha256, survivors, draft, ...privacy } as const;
+  const named = state.spending?.isCentral ? survivors.map(unhashed) : survivors;
+  const record = { kind: 'committed', atMs, round, attempt, modelSha256, survivors: named, draft, ...privacy } as const;
   out.push({ kind: 'record', record });
   for (const { client, updateSha256 } of state.spec.secure ? [] : survivors) {
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
@@ -320,6 +321,11 @@ function onStored(state: RunState, event: EventOf<'stored'>, out: Effect[]): Run
     atMs,
     out,
   );
+}
+
+/** A hash of numbers without noise would tell whoever guesses them that the guess is right. */
+function unhashed({ client }: { readonly client: string }): { client: string; updateSha256: string } {
+  return { client, updateSha256: '' };
 }
 
 /** A committed round: evaluate it if it is its turn; also the way back after a crash between the two. */

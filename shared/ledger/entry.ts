@@ -174,6 +174,7 @@ const privacy = z.strictObject({
   }),
   tree: z.strictObject({ rounds: count, separation: count }).optional(),
   delta: z.number().gt(0).lt(1),
+  samplerError: z.number().min(0).optional(),
   accountant: z.enum(['pld', 'rdp']),
   chargedElsewhere: z.array(name),
   mostRounds: count,

@@ -17,6 +17,8 @@ export interface RoundPrivacy {
   readonly spend: Spend;
   readonly tree?: PrivacyCost['tree'];
   readonly delta: number;
+  /** Distance of one round's noise from the ideal, which is charged to delta; absent in what older versions wrote. */
+  readonly samplerError?: number;
   readonly accountant: PrivacyCost['accountant'];
   /** Clients charged for an attempt at this round that failed, and not in the cohort of the one that did not; sorted. */
   readonly chargedElsewhere: readonly string[];
@@ -45,11 +47,14 @@ export function checkPrivacy(
     throw corrupt('privacy', cost === undefined ? 'none' : 'an account', stated === null ? 'none' : 'an account');
   }
   if (stated === null) return;
-  const { unit, spend, tree, delta, accountant } = stated;
-  const said = { unit, spend, ...(tree && { tree }), delta, accountant };
+  const { unit, spend, tree, delta, samplerError, accountant } = stated;
+  const charged = samplerError === undefined ? {} : { samplerError };
+  const said = { unit, spend, ...(tree && { tree }), delta, ...charged, accountant };
   if (cost !== undefined) {
-    const { epsilonBudget: _, ...terms } = cost;
-    same('privacy', terms, said);
+    const { epsilonBudget: _, samplerError: least = 0, ...terms } = cost;
+    // what sums of logarithms leave in the last place may differ on another machine; older versions state none
+    const isLike = samplerError === undefined || Math.abs(samplerError / least - 1) < 1e-9;
+    same('privacy', { ...terms, ...(isLike ? charged : { samplerError: least }) }, said);
     const { clippingBound, adaptive } = spec!.work.privacy!;
     if (!adaptive) same('privacy.clippingBound', clippingBound, stated.clippingBound);
   }

@@ -38,6 +38,9 @@ export interface SecureEnd {
   readonly integers: Int32Array;
 }
 
+/** In place of a hash. */
+const WITHHELD = '0'.repeat(64);
+
 export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: SecureEnd): SecureProof {
   const { integers } = end;
   const { nonce = '', enrolled = {} } = plan.secure ?? {};
@@ -49,7 +52,8 @@ export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: Secur
     rosterRoot: hex(end.rosterRoot),
     survivorRoot: hex(end.survivorRoot),
     survivors: [...end.survivorIds].sort(),
-    sumHash: hex(nodeSuite.hash(sumBytes)),
+    // before the coordinator's noise a hash would confirm a guess of the sum, and of one survivor to who knows the others
+    sumHash: plan.work.privacy?.mode === 'central' ? WITHHELD : hex(nodeSuite.hash(sumBytes)),
     roster: end.rosterIds.map((client) => ({ client, key: enrolled[client] })),
     included: hex(end.included),
     signatures: end.signatures.map(({ id, signature }) => ({ client: id, signature: hex(signature) })),

@@ -44,6 +44,9 @@ export interface Spend {
  */
 export type Accountant = 'pld' | 'rdp' | 'analytic' | 'prv';
 
+/** {@link AccountingOptions.relativeError} of a price that is asked for often: ten times cheaper, and still too large if anything. */
+export const PRICE_ERROR = 1e-3;
+
 export interface AccountingOptions {
   readonly accountant?: Accountant;
   /** RDP only; default {@link DEFAULT_RDP_ORDERS}. */

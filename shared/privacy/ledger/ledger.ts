@@ -7,7 +7,9 @@
  * round again after a restart changes nothing.
  */
 import { FlError, invalidArgument } from '../../errors.js';
-import { type Accountant, composedEpsilon, type Spend } from '../accounting/releases.js';
+import { checkSpends } from '../accounting/limits.js';
+import { type Accountant, composedEpsilon, mergeSpends, PRICE_ERROR, type Spend } from '../accounting/releases.js';
+import { withSamplerError } from '../accounting/sampler-error.js';
 import { type Canonical, canonicalBytes } from './canonical.js';
 
 /** Whose presence the guarantee hides. A ledger keeps to one unit. */
@@ -27,9 +29,14 @@ export interface RoundSpend {
   readonly sampling: 'all' | 'fixed-size' | 'poisson-secret';
   /** Clients in the opened sum, or the least number if charged before it is known. */
   readonly survivors: number;
+  /** Total variation distance of all its noise from the ideal; charged to δ. Absent: none. */
+  readonly samplerError?: number;
 }
 
-/** How ε is computed from the spends; fixed for the life of a ledger. */
+/**
+ * How ε is computed from the spends; fixed for the life of a ledger, but that one begun with accountant `rdp` may go on with
+ * `pld`: from then on all that was ever spent counts by its loss distribution.
+ */
 export interface LedgerTerms {
   readonly unit: PrivacyUnit;
   readonly delta: number;
@@ -76,7 +83,10 @@ const SIGNATURE_TAG = new TextEncoder().encode('starling/privacy-ledger/v1\n');
 export function wouldExceed(ledger: Ledger, next: readonly Spend[], budget: Budget, terms: LedgerTerms): BudgetAnswer {
   checkTerms(ledger, terms);
   const epsilonBefore = ledger.at(-1)?.entry.epsilonAfter ?? 0;
-  const epsilonAfter = epsilonOf([...spendsOf(ledger), ...next], terms);
+  const epsilonAfter = Math.max(
+    epsilonBefore,
+    epsilonOf([...spendsOf(ledger), ...next], terms, samplerErrorOf(ledger)),
+  );
   return { exceeds: !(epsilonAfter <= budget.epsilon), epsilonBefore, epsilonAfter };
 }
 
@@ -87,9 +97,10 @@ export function wouldExceed(ledger: Ledger, next: readonly Spend[], budget: Budg
 export function charge(ledger: Ledger, spend: RoundSpend, terms: LedgerTerms, signer: LedgerSigner): Ledger {
   checkTerms(ledger, terms);
   checkSpend(spend);
-  const known = ledger.find(({ entry }) => entry.runId === spend.runId && entry.round === spend.round);
-  if (known !== undefined) {
-    if (sameSpend(known.entry, spend)) return ledger;
+  const before = ledger.find(({ entry }) => entry.runId === spend.runId && entry.round === spend.round);
+  if (before !== undefined) {
+    const { samplerError: _, ...unmeasured } = spend; // an older version did not write it down
+    if (sameSpend(before.entry, before.entry.samplerError === undefined ? unmeasured : spend)) return ledger;
     throw new FlError(
       'already-exists',
       `ledger: round ${spend.round} of ${spend.runId} was charged with other content`,
@@ -104,7 +115,10 @@ export function charge(ledger: Ledger, spend: RoundSpend, terms: LedgerTerms, si
     version: 1,
     sequence: ledger.length,
     previous: last === undefined ? FIRST_PREVIOUS : recordHash(last, signer.sha256),
-    epsilonAfter: epsilonOf([...spendsOf(ledger), ...spend.spends], terms),
+    epsilonAfter: Math.max(
+      last?.entry.epsilonAfter ?? 0, // a figure that was stated is not taken back, should a tighter one follow it
+      epsilonOf([...spendsOf(ledger), ...spend.spends], terms, samplerErrorOf(ledger) + (spend.samplerError ?? 0)),
+    ),
   };
   return [...ledger, { entry, signature: toHex(signer.sign(signedBytes(entry))) }];
 }
@@ -114,9 +128,26 @@ export function spendsOf(ledger: Ledger): Spend[] {
   return ledger.flatMap(({ entry }) => entry.spends);
 }
 
-/** ε of these spends under a ledger's terms. */
-export function epsilonOf(spends: readonly Spend[], terms: LedgerTerms): number {
-  return composedEpsilon(spends, terms.delta, { accountant: terms.accountant });
+/** The distance from the ideal of all noise that was charged. */
+export function samplerErrorOf(ledger: Ledger): number {
+  return ledger.reduce((sum, { entry }) => sum + (entry.samplerError ?? 0), 0);
+}
+
+const known = new Map<string, number>(); // a memo: a figure depends on its key alone
+const MOST_KNOWN = 256;
+
+/** ε of these spends under a ledger's terms, up to {@link PRICE_ERROR} of itself too large; bounded work. */
+export function epsilonOf(spends: readonly Spend[], { delta, accountant }: LedgerTerms, samplerError = 0): number {
+  const merged = mergeSpends(spends);
+  const key = JSON.stringify({ merged, delta, accountant, samplerError });
+  let epsilon = known.get(key);
+  if (epsilon === undefined) {
+    const ideal = (at: number) => composedEpsilon(merged, at, { accountant, relativeError: PRICE_ERROR });
+    epsilon = withSamplerError(ideal, { delta, samplerError });
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(key, epsilon);
+  }
+  return epsilon;
 }
 
 /** What the signature covers. */
@@ -139,11 +170,13 @@ export function toHex(bytes: Uint8Array): string {
 
 /** Refuses what would make the record a lie about the mechanism. */
 export function checkSpend(spend: RoundSpend): void {
-  const { round, survivors, clippingBound, noiseStdDev, sampling, spends } = spend;
+  const { round, survivors, clippingBound, noiseStdDev, sampling, spends, samplerError = 0 } = spend;
   if (!Number.isSafeInteger(round) || round < 0) throw invalidArgument('round', 'an integer >= 0', round);
   if (!Number.isSafeInteger(survivors) || survivors < 0)
     throw invalidArgument('survivors', 'an integer >= 0', survivors);
   if (!(clippingBound > 0)) throw invalidArgument('clippingBound', 'a number > 0', clippingBound);
+  checkSpends(spends);
+  if (!(samplerError >= 0 && samplerError <= 1)) throw invalidArgument('samplerError', 'a probability', samplerError);
   if (!(noiseStdDev >= 0)) throw invalidArgument('noiseStdDev', 'a number >= 0', noiseStdDev);
   const rates = spends.map(({ release }) => ('samplingRate' in release ? (release.samplingRate ?? 1) : 1));
   if (sampling !== 'poisson-secret' && rates.some((rate) => rate < 1)) {
@@ -158,15 +191,21 @@ export function checkSpend(spend: RoundSpend): void {
 function checkTerms(ledger: Ledger, terms: LedgerTerms): void {
   const entry = ledger.at(-1)?.entry;
   if (entry === undefined) return;
-  if (entry.unit !== terms.unit || entry.delta !== terms.delta || entry.accountant !== terms.accountant) {
+  if (entry.unit !== terms.unit || entry.delta !== terms.delta || !mayFollow(entry.accountant, terms.accountant)) {
     const told = ({ unit, delta, accountant }: LedgerTerms) => `${unit}, δ=${delta}, ${accountant}`;
     throw new FlError('failed-precondition', `ledger terms: expected ${told(entry)}, got ${told(terms)}`);
   }
 }
 
+/** Whether a record by accountant `next` may come after one by `last`: the same, or the tighter one, never back. */
+export function mayFollow(last: LedgerTerms['accountant'], next: LedgerTerms['accountant']): boolean {
+  return last === next || (last === 'rdp' && next === 'pld');
+}
+
 function pickSpend(spend: RoundSpend): RoundSpend {
-  const { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors } = spend;
-  return { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors };
+  const { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors, samplerError } = spend;
+  const measured = samplerError === undefined ? {} : { samplerError };
+  return { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors, ...measured };
 }
 
 function sameSpend(a: RoundSpend, b: RoundSpend): boolean {

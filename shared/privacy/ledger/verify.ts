@@ -6,6 +6,7 @@
  * keep the last hash they were shown.
  */
 import { FlError } from '../../errors.js';
+import { PRICE_ERROR } from '../accounting/releases.js';
 import { type Canonical, canonicalText, parseCanonical } from './canonical.js';
 import {
   checkSpend,
@@ -14,8 +15,11 @@ import {
   type Ledger,
   type LedgerEntry,
   type LedgerRecord,
+  mayFollow,
   recordHash,
+  samplerErrorOf,
   signedBytes,
+  spendsOf,
 } from './ledger.js';
 
 export interface LedgerVerifier {
@@ -27,8 +31,8 @@ export type Verification =
   | { readonly ok: true; readonly ledger: Ledger; readonly head: string; readonly epsilon: number }
   | { readonly ok: false; readonly record: number; readonly reason: string };
 
-/** Another machine's exp and log may differ in the last digits, and its accountant by its stated rounding. */
-const EPSILON_TOLERANCE = 1e-5;
+/** Another machine's exp and log may differ in the last digits, and may so choose another grid. */
+const toleranceOf = (accountant: LedgerEntry['accountant']): number => (accountant === 'pld' ? 2 * PRICE_ERROR : 1e-5);
 
 export function encodeLedger(ledger: Ledger): Uint8Array {
   const lines = ledger.map((record) => `${canonicalText(record as unknown as Canonical)}\n`);
@@ -77,7 +81,7 @@ function checkRecord(record: LedgerRecord, before: Ledger, head: string, verifie
   checkSpend(entry);
   const first = before[0]?.entry;
   if (first !== undefined) {
-    for (const term of ['unit', 'delta', 'accountant'] as const) {
+    for (const term of ['unit', 'delta'] as const) {
       if (entry[term] !== first[term]) throw corrupt(term, first[term], entry[term]);
     }
   }
@@ -85,16 +89,20 @@ function checkRecord(record: LedgerRecord, before: Ledger, head: string, verifie
     throw corrupt('round', 'each round of a run once', `${entry.round} of ${entry.runId} again`);
   }
   const last = before.at(-1)?.entry;
-  if (last !== undefined && entry.epsilonAfter < last.epsilonAfter * (1 - EPSILON_TOLERANCE)) {
+  if (last === undefined) return;
+  if (!mayFollow(last.accountant, entry.accountant)) throw corrupt('accountant', last.accountant, entry.accountant);
+  if (entry.epsilonAfter < last.epsilonAfter * (1 - 1e-9)) {
     throw corrupt('epsilonAfter', `at least ${last.epsilonAfter}`, entry.epsilonAfter);
   }
 }
 
 function checkEpsilon(ledger: Ledger): void {
   const entry = (ledger.at(-1) as LedgerRecord).entry;
-  const spends = ledger.flatMap((record) => record.entry.spends);
-  const epsilon = epsilonOf(spends, entry);
-  if (Math.abs(entry.epsilonAfter - epsilon) > EPSILON_TOLERANCE * epsilon) {
+  const epsilon = Math.max(
+    ledger.at(-2)?.entry.epsilonAfter ?? 0,
+    epsilonOf(spendsOf(ledger), entry, samplerErrorOf(ledger)),
+  );
+  if (!(Math.abs(entry.epsilonAfter - epsilon) <= toleranceOf(entry.accountant) * epsilon)) {
     throw corrupt('epsilonAfter', epsilon, entry.epsilonAfter);
   }
 }
