@@ -1,5 +1,5 @@
 /** The audit as a picture: for each setting a bar for what every attack proves, and a line where the accountant's promise ends. */
-import { round, text } from '../client/artefacts/svg.js';
+import { round, text } from '../client/pictures/svg.js';
 import type { AuditReport, AuditSetting } from './privacy-audit.js';
 
 const WIDTH = 800;

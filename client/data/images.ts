@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
-import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH } from '../artefacts/font.js';
+import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH } from '../pictures/font.js';
 import { readIdx } from './idx.js';
 import { findData } from './index.js';
 

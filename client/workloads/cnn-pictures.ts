@@ -2,10 +2,11 @@
  * What the CNN leaves for a person to look at: the confusion matrix, the mistakes it is surest of, and, with site bias,
  * one image as every site takes it.
  */
-import { confusionPicture } from '../artefacts/confusion.js';
-import { type GalleryImage, galleryPicture } from '../artefacts/gallery.js';
+
 import { HELD_OUT, SITES, takeImage } from '../data/acquisition.js';
 import type { ImageData, ImageSet } from '../data/images.js';
+import { confusionPicture } from '../pictures/confusion.js';
+import { type GalleryImage, galleryPicture } from '../pictures/gallery.js';
 import type { Artefact } from '../workload.js';
 
 const SITE_NAMES = ['as scanned', 'negative', 'blurred', 'pale', 'grainy'];

@@ -2,9 +2,10 @@
  * What distillation leaves for a person to look at: what the federation thinks of public images that nobody has labelled,
  * and how much has to be sent for it, beside sending the weights.
  */
-import { blend, Canvas, type Colour, FAINT, INK, PAPER } from '../artefacts/canvas.js';
-import { textWidth } from '../artefacts/font.js';
+
 import { type ImageSet, pixelsOf } from '../data/images.js';
+import { blend, Canvas, type Colour, FAINT, INK, PAPER } from '../pictures/canvas.js';
+import { textWidth } from '../pictures/font.js';
 import type { Artefact } from '../workload.js';
 
 const EMPTY: Colour = [243, 244, 246];

@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { SumMetrics } from '../../shared/metrics.js';
 import type { HostTensors } from '../../shared/params.js';
-import { curvesPicture } from '../artefacts/curves.js';
-import { galleryPicture } from '../artefacts/gallery.js';
 import type { CharacterData } from '../data/characters.js';
+import { curvesPicture } from '../pictures/curves.js';
+import { galleryPicture } from '../pictures/gallery.js';
 import { uploadTensors } from '../training/evaluate.js';
 import type { Artefact, TensorMap } from '../workload.js';
 import { drawingsOf, type Episode, imageTensor } from './episodes.js';

@@ -2,10 +2,11 @@
  * What multi-modal learning leaves to look at: the shared space, in which an image and a sound of one digit should lie
  * together, the private one, in which they should not, and what is confused with what for each speaker.
  */
-import { confusionPicture } from '../artefacts/confusion.js';
-import { principalPlane, project } from '../artefacts/principal.js';
-import { scatterPicture } from '../artefacts/scatter.js';
+
 import type { PairData } from '../data/pairs.js';
+import { confusionPicture } from '../pictures/confusion.js';
+import { principalPlane, project } from '../pictures/principal.js';
+import { scatterPicture } from '../pictures/scatter.js';
 import type { Artefact } from '../workload.js';
 import { DIGITS, MODALITIES, type Modality } from './misa-model.js';
 import type { EncodedTest } from './misa-spaces.js';

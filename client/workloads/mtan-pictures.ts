@@ -4,8 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
-import { Canvas, type Colour, INK, PAPER } from '../artefacts/canvas.js';
 import type { Scenes } from '../data/scenes.js';
+import { Canvas, type Colour, INK, PAPER } from '../pictures/canvas.js';
 import { uploadTensors } from '../training/evaluate.js';
 import type { Artefact, Batch } from '../workload.js';
 import { unit } from './mtan-measures.js';

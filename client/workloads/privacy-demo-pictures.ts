@@ -1,6 +1,6 @@
 /** What the privacy demo leaves to look at: what an attacker sees, and what privacy costs. */
-import { type GalleryImage, galleryPicture } from '../artefacts/gallery.js';
-import { linePlot } from '../artefacts/line-plot.js';
+import { type GalleryImage, galleryPicture } from '../pictures/gallery.js';
+import { linePlot } from '../pictures/line-plot.js';
 import type { Artefact } from '../workload.js';
 import { psnr } from './gradient-inversion.js';
 import type { AttackPlan, View } from './privacy-demo-attack.js';

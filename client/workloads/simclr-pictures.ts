@@ -2,10 +2,11 @@
  * What a learned representation leaves for a person to look at: the test images as points of its two main directions,
  * coloured by class, with each client where its own images lie; and for some images the nearest of the labelled bank.
  */
-import { type GalleryImage, galleryPicture } from '../artefacts/gallery.js';
-import { principalPlane, project } from '../artefacts/principal.js';
-import { type ScatterMark, scatterPicture } from '../artefacts/scatter.js';
+
 import { type ImageSet, pixelsOf } from '../data/images.js';
+import { type GalleryImage, galleryPicture } from '../pictures/gallery.js';
+import { principalPlane, project } from '../pictures/principal.js';
+import { type ScatterMark, scatterPicture } from '../pictures/scatter.js';
 import type { Artefact } from '../workload.js';
 
 const QUERIES = 10;

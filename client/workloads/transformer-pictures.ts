@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import { type AttentionHead, attentionPicture } from '../artefacts/attention.js';
 import { ALPHABET, decodeText, type TextData } from '../data/text.js';
+import { type AttentionHead, attentionPicture } from '../pictures/attention.js';
 import { uploadTensors } from '../training/evaluate.js';
 import type { Artefact } from '../workload.js';
 import { type Surroundings, transformerLogits } from './transformer-model.js';

@@ -1,6 +1,6 @@
 /** A plot of measured points. */
 import assert from 'node:assert/strict';
-import { linePlot } from '../../../client/artefacts/line-plot.js';
+import { linePlot } from '../../../client/pictures/line-plot.js';
 
 function svgOf(points: { x: number; y: number; note?: string }[]): string {
   const plot = {

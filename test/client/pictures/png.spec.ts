@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { crc32, inflateSync } from 'node:zlib';
-import { attentionPicture } from '../../../client/artefacts/attention.js';
-import { Canvas } from '../../../client/artefacts/canvas.js';
-import { confusionPicture } from '../../../client/artefacts/confusion.js';
-import { curvesPicture } from '../../../client/artefacts/curves.js';
-import { galleryPicture } from '../../../client/artefacts/gallery.js';
-import { encodePng } from '../../../client/artefacts/png.js';
+import { attentionPicture } from '../../../client/pictures/attention.js';
+import { Canvas } from '../../../client/pictures/canvas.js';
+import { confusionPicture } from '../../../client/pictures/confusion.js';
+import { curvesPicture } from '../../../client/pictures/curves.js';
+import { galleryPicture } from '../../../client/pictures/gallery.js';
+import { encodePng } from '../../../client/pictures/png.js';
 
 interface Decoded {
   readonly width: number;
