@@ -1,15 +1,14 @@
 /**
  * A gallery: grey images in a grid, each with a caption below it and, where something is wrong, a second line in red.
  */
-import { Canvas, type Colour, INK, PAPER } from './canvas.js';
-import { textWidth } from './font.js';
+import { type Html, html } from '../../shared/charts/markup.js';
+import { picture, text, widthOf } from '../../shared/charts/picture.js';
+import { grey, image } from './pixels.js';
 
-const ALERT: Colour = [220, 38, 38];
-const FRAME: Colour = [156, 163, 175];
-const MARGIN = 26;
-const GAP = 16;
-const LINE = 22;
+const GAP = 14;
+const LINE = 18;
 
+/** One image and its words. */
 export interface GalleryImage {
   /** [height · width], 0..1 */
   readonly pixels: Float32Array;
@@ -19,41 +18,32 @@ export interface GalleryImage {
   readonly note?: string;
 }
 
+/** All images of a gallery have one size. */
 export interface GallerySize {
   /** Of one image, in its own pixels. */
   readonly height: number;
   readonly width: number;
   readonly columns: number;
-  /** Whole pixels for each pixel of an image. */
-  readonly scale: number;
+  /** As wide as an image is shown. */
+  readonly shownWidth: number;
 }
 
 /** With no images the picture holds the title alone. */
-export function galleryPicture(title: string, images: readonly GalleryImage[], size: GallerySize): Uint8Array {
-  const texts = images.flatMap(({ caption, ...below }) =>
-    [caption, secondLine(below).text].map((text) => textWidth(text, 2)),
-  );
-  const lines = images.some((image) => secondLine(image).text !== '') ? 2 : 1;
-  const cellWidth = Math.max(size.width * size.scale, ...texts) + GAP;
-  const cellHeight = size.height * size.scale + 12 + lines * LINE + GAP;
-  const rows = Math.ceil(images.length / size.columns);
-  const width = Math.max(size.columns * cellWidth - GAP, textWidth(title, 2)) + 2 * MARGIN;
-  const canvas = new Canvas(width, 2 * MARGIN + 30 + rows * cellHeight, PAPER);
-  canvas.text(title, MARGIN, MARGIN + 8, { colour: INK, scale: 2 });
-  for (const [i, { pixels, caption, ...below }] of images.entries()) {
-    const left = MARGIN + (i % size.columns) * cellWidth;
-    const top = MARGIN + 40 + Math.floor(i / size.columns) * cellHeight;
+export function galleryPicture(title: string, images: readonly GalleryImage[], size: GallerySize): Html {
+  const { columns, shownWidth } = size;
+  const shownHeight = (shownWidth * size.height) / size.width;
+  const texts = images.flatMap(({ caption, alert = '', note = '' }) => [caption, alert, note]);
+  const lines = images.some(({ alert, note }) => alert || note) ? 2 : 1;
+  const cellWidth = Math.max(shownWidth, widthOf(texts)) + GAP;
+  const cellHeight = shownHeight + lines * LINE + GAP;
+  const cells = images.map(({ pixels, caption, alert, note = '' }, i) => {
+    const x = (i % columns) * cellWidth;
+    const y = Math.floor(i / columns) * cellHeight;
+    const line = y + shownHeight + LINE - 2;
+    const second = text(alert ?? note, { x, y: line + LINE, look: alert === undefined ? '' : 'drop' });
     // A frame, because an image's own ground may be as white as the paper.
-    canvas.rect(left - 1, top - 1, size.width * size.scale + 2, size.height * size.scale + 2, FRAME);
-    canvas.grey(pixels, size.width, left, top, size.scale);
-    const line = top + size.height * size.scale + 18;
-    canvas.text(caption, left, line, { colour: INK, scale: 2 });
-    const { text, colour } = secondLine(below);
-    canvas.text(text, left, line + LINE, { colour, scale: 2 });
-  }
-  return canvas.png();
-}
-
-function secondLine({ alert, note = '' }: Pick<GalleryImage, 'alert' | 'note'>): { text: string; colour: Colour } {
-  return alert === undefined ? { text: note, colour: INK } : { text: alert, colour: ALERT };
+    return html`<rect x="${x - 0.5}" y="${y - 0.5}" width="${shownWidth + 1}" height="${shownHeight + 1}" fill="none" stroke="#9ca3af"/>${image(grey(pixels, size.width), { x, y, width: shownWidth })}${text(caption, { x, y: line })}${second}`;
+  });
+  const height = Math.ceil(images.length / columns) * cellHeight;
+  return picture(title, { width: columns * cellWidth - GAP, height }, html`${cells}`);
 }

@@ -1,106 +1,54 @@
-/**
- * A plot of a few measured points, as an SVG of its own: lines with markers and values, and dashed rules to compare with.
- * The horizontal axis may be logarithmic; the vertical one is linear.
- */
-import { round, text } from './svg.js';
+/** A plot of a few measured points in a file of its own, with the names of its curves where there are several. */
+import { type LineChart, lineChart, type Series } from '../../shared/charts/line-chart.js';
+import { type Html, html } from '../../shared/charts/markup.js';
+import { picture, text } from '../../shared/charts/picture.js';
 
-export interface PlotAxis {
-  readonly label: string;
-  readonly scale?: 'linear' | 'log';
-  /** Both ends; absent: the smallest and the largest value shown. */
-  readonly range?: readonly [number, number];
-  readonly format?: (value: number) => string;
-}
+const SIZE = { width: 480, height: 280 };
+const TONES = ['fed', 'drop', 'central', 'alone'];
+const LEGEND = 26;
 
-export interface PlotSeries {
-  readonly label: string;
-  readonly points: readonly { readonly x: number; readonly y: number; readonly note?: string }[];
-}
-
-export interface LinePlot {
+/** What to draw; see {@link LineChart}. */
+export interface LinePlot extends Pick<LineChart, 'xName' | 'logX' | 'range' | 'format' | 'references'> {
   readonly title: string;
-  readonly x: PlotAxis;
-  readonly y: PlotAxis;
-  readonly series: readonly PlotSeries[];
-  /** Dashed lines across the plot. */
-  readonly rules?: readonly { readonly y: number; readonly label: string }[];
+  readonly yName: string;
+  /** At most four. */
+  readonly series: readonly Pick<Series, 'label' | 'points'>[];
 }
 
-const WIDTH = 720;
-const HEIGHT = 420;
-const AREA = { left: 72, right: WIDTH - 24, top: 64, bottom: HEIGHT - 60 };
-const COLOURS = ['#1d4ed8', '#dc2626', '#047857', '#b45309'];
-const TICKS = 5;
-/** Part of an axis that is left free at both ends. */
-const MARGIN = 0.06;
-
-/** UTF-8 of the SVG. @throws RangeError without a point, or with one that is not finite or not above 0 on a log axis */
-export function linePlot({ title, x, y, series, rules = [] }: LinePlot): Uint8Array {
+/** @throws RangeError without a point, or with one that is not finite or not above 0 on a log axis */
+export function linePlot({ title, yName, ...plot }: LinePlot): Html {
+  const series = plot.series.map((one, i) => ({ ...one, tone: TONES[i % TONES.length] }));
   const points = series.flatMap((one) => one.points);
-  const across = scaleOf(
-    x,
-    points.map((point) => point.x),
-    [AREA.left, AREA.right],
+  const isLog = plot.logX !== undefined;
+  demand(
+    plot.xName,
+    points.map(({ x }) => x),
+    isLog ? 'finite values above 0' : 'finite values',
+    isLog ? 0 : -Infinity,
   );
-  const up = scaleOf(y, [...points.map((point) => point.y), ...rules.map((rule) => rule.y)], [AREA.bottom, AREA.top]);
-  const parts = [
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    text(title, { x: 24, y: 30, size: 16, weight: 600 }),
-    ...across.ticks.map(({ at, label }) => text(label, { x: at, y: AREA.bottom + 20, anchor: 'middle' })),
-    ...up.ticks.flatMap(({ at, label }) => [
-      `<path d="M${AREA.left} ${round(at)}H${AREA.right}" stroke="#e5e7eb"/>`,
-      text(label, { x: AREA.left - 8, y: at + 4, anchor: 'end' }),
-    ]),
-    text(x.label, { x: (AREA.left + AREA.right) / 2, y: HEIGHT - 16, anchor: 'middle', colour: '#6b7280' }),
-    text(y.label, { x: 24, y: AREA.top - 12, colour: '#6b7280' }),
-    ...rules.flatMap(({ y: height, label }) => [
-      `<path d="M${AREA.left} ${round(up.at(height))}H${AREA.right}" stroke="#6b7280" stroke-dasharray="6 5"/>`,
-      text(label, { x: AREA.right, y: up.at(height) - 6, anchor: 'end', colour: '#6b7280' }),
-    ]),
-    ...series.flatMap((one, i) => lineOf(one, COLOURS[i % COLOURS.length], across, up)),
-    ...(series.length > 1 ? legendOf(series) : []),
-  ];
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui,sans-serif">${parts.join('')}</svg>`;
-  return new TextEncoder().encode(svg);
-}
-
-interface Scale {
-  readonly at: (value: number) => number;
-  readonly ticks: readonly { readonly at: number; readonly label: string }[];
-}
-
-function scaleOf(axis: PlotAxis, values: readonly number[], [from, to]: readonly [number, number]): Scale {
-  const isLog = axis.scale === 'log';
-  const transform = isLog ? Math.log10 : (value: number) => value;
-  const wrong = values.find((value) => !Number.isFinite(transform(value)));
-  if (values.length === 0 || wrong !== undefined) {
-    throw new RangeError(`${axis.label}: expected finite values${isLog ? ' above 0' : ''}, got ${wrong ?? 'none'}`);
-  }
-  const [least, most] = axis.range ?? [Math.min(...values), Math.max(...values)];
-  const [low, high] = [transform(least), transform(most)];
-  const span = high - low || 1;
-  const margin = axis.range === undefined ? MARGIN : 0; // so that no marker lies on the frame
-  const inner = (share: number) => margin + share * (1 - 2 * margin);
-  const at = (value: number) => from + inner((transform(value) - low) / span) * (to - from);
-  const { format = (value: number) => String(Number(value.toPrecision(3))) } = axis;
-  const even = Array.from({ length: TICKS }, (_, i) => low + (i * span) / (TICKS - 1));
-  const marks = isLog ? [...new Set(values)].sort((a, b) => a - b) : even; // on a log axis the measured places
-  return { at, ticks: marks.map((value) => ({ at: at(value), label: format(value) })) };
-}
-
-function lineOf({ points }: PlotSeries, colour: string, across: Scale, up: Scale): string[] {
-  const places = points.map(({ x, y }) => `${round(across.at(x))} ${round(up.at(y))}`);
-  return [
-    `<path d="M${places.join('L')}" fill="none" stroke="${colour}" stroke-width="2"/>`,
-    ...points.flatMap(({ x, y, note }) => [
-      `<circle cx="${round(across.at(x))}" cy="${round(up.at(y))}" r="4.5" fill="${colour}"/>`,
-      ...(note === undefined ? [] : [text(note, { x: across.at(x), y: up.at(y) + 20, anchor: 'middle', colour })]),
-    ]),
-  ];
-}
-
-function legendOf(series: readonly PlotSeries[]): string[] {
-  return series.map(({ label }, i) =>
-    text(label, { x: AREA.right, y: AREA.bottom - 12 - 18 * i, anchor: 'end', colour: COLOURS[i % COLOURS.length] }),
+  demand(
+    yName,
+    points.map(({ y }) => y),
+    'finite values',
+    -Infinity,
   );
+  const chart = lineChart({ ...plot, ...SIZE, series, description: title, isStill: true });
+  const legend = series.length < 2 ? [] : series;
+  const names = legend.map(
+    ({ label, tone }, i) =>
+      html`<rect class="bar ${tone}" x="${i * 140}" y="4" width="12" height="12" rx="2"/>${text(label, { x: 18 + i * 140, y: 15, look: tone })}`,
+  );
+  const top = legend.length === 0 ? 0 : LEGEND;
+  const { width, height } = SIZE;
+  return picture(
+    title,
+    { width, height: top + 18 + height },
+    html`${names}${text(yName, { x: 0, y: top + 12, look: 'soft' })}<svg y="${top + 18}" width="${width}" height="${height}">${chart}</svg>`,
+  );
+}
+
+function demand(name: string, values: readonly number[], expected: string, above: number): void {
+  const wrong = values.find((value) => !Number.isFinite(value) || value <= above);
+  if (values.length > 0 && wrong === undefined) return;
+  throw new RangeError(`${name}: expected ${expected}, got ${wrong ?? 'none'}`);
 }
