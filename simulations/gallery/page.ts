@@ -16,6 +16,7 @@ export function pageName(workload: string): string {
   return workload.toLowerCase().replace(/[^a-z0-9-]+/g, '-');
 }
 
+/** The page of a workload, in Markdown; equal results give equal text. */
 export function pageOf(manifest: Manifest, results: Results): string {
   const headline = headlineIn(manifest, results);
   const parts = [

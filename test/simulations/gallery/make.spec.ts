@@ -42,8 +42,8 @@ describe('npm run gallery', function () {
       }
       assert.ok(page.includes('starling simulate --workload cnn --scale smoke --baselines all --seed 1 --rounds 1'));
       assert.deepEqual((await readdir(join(cwd, 'pages', 'cnn'))).sort(), [
-        'confusion.png',
-        'mistakes.png',
+        'confusion.svg',
+        'mistakes.svg',
         'results.json',
       ]);
       const index = await readFile(join(cwd, 'pages', 'README.md'), 'utf8');

@@ -2,9 +2,11 @@
  * Stacked bars over rounds (survivors and dropped, up and down, clients' time and overhead) as plain SVG. Rounds that
  * do not fit are put together, and a bar then shows the mean of its rounds.
  */
-import { axisX, type Frame, frameOf, gridY } from './charts.js';
+import { cumsum, max, sum, ticks } from 'd3-array';
+import { scaleLinear } from 'd3-scale';
+import { axisX, type Frame, frameOf, gridY, mostTicks } from './frame.js';
 import { type Html, html } from './markup.js';
-import { linear, niceDomain, px, ticks } from './scale.js';
+import { niceDomain, px, wholeTicks } from './scale.js';
 
 /** `parts` lie on one another from the axis upwards, in the order of `tones`. */
 export interface Bar {
@@ -12,6 +14,7 @@ export interface Bar {
   readonly parts: readonly number[];
 }
 
+/** What to draw; `labels` and `tones` belong to the parts of a bar. */
 export interface BarChart {
   readonly description: string;
   readonly width: number;
@@ -23,37 +26,40 @@ export interface BarChart {
 }
 
 /** Rounds `first` to `last` as one bar. */
-export interface Bin {
+interface Bin {
   readonly first: number;
   readonly last: number;
   readonly parts: readonly number[];
 }
 
 const MAX_BARS = 80;
+/** Of the y axis, about. */
+const STEPS = 4;
 
 /** The chart, or a sentence when there is nothing to draw. */
 export function barChart(chart: BarChart): Html {
   const bins = binned(chart.bars);
   if (bins.length === 0) return html`<p class="none">No round ended.</p>`;
-  const high = Math.max(...bins.map((bin) => sum(bin.parts)));
-  const domain = niceDomain({ low: 0, high: high > 0 ? high : 1 }, 4);
-  const frame = frameOf(chart, ticks(domain, 5).map(chart.format));
-  const y = linear(domain, frame.bottom, frame.top);
-  const xs = { low: bins[0].first, high: bins[bins.length - 1].last };
+  const domain = niceDomain([0, max(bins, (bin) => sum(bin.parts)) || 1], STEPS);
+  const yTicks = ticks(...domain, STEPS);
+  const frame = frameOf(chart, yTicks.map(chart.format));
+  const y = scaleLinear(domain, [frame.bottom, frame.top]);
+  const [first, last] = [bins[0].first, bins[bins.length - 1].last];
   // Half a round of room on both sides, so that a bar stands on its round.
-  const x = linear({ low: xs.low - 0.5, high: xs.high + 0.5 }, frame.left, frame.right);
+  const x = scaleLinear([first - 0.5, last + 0.5], [frame.left, frame.right]);
+  const rounds = wholeTicks([first, last], mostTicks(frame));
   return html`<svg class="chart" viewBox="0 0 ${chart.width} ${chart.height}" role="img" aria-label="${chart.description}">
-${gridY(domain, frame, y, chart.format)}${axisX(xs, frame, x, { xName: 'round' })}
+${gridY(yTicks, frame, y, chart.format)}${axisX(rounds, frame, x, 'round')}
 ${bins.map((bin) => column(bin, chart, frame, x, y))}</svg>`;
 }
 
 /** One bin for each bar up to MAX_BARS of them, then the means of equally many rounds. */
-export function binned(bars: readonly Bar[], most = MAX_BARS): Bin[] {
-  const size = Math.ceil(bars.length / most);
+function binned(bars: readonly Bar[]): Bin[] {
+  const size = Math.ceil(bars.length / MAX_BARS);
   const out: Bin[] = [];
   for (let start = 0; start < bars.length; start += size) {
     const group = bars.slice(start, start + size);
-    const parts = group[0].parts.map((_, part) => sum(group.map((bar) => finite(bar.parts[part]))) / group.length);
+    const parts = group[0].parts.map((_, part) => sum(group, (bar) => finite(bar.parts[part])) / group.length);
     out.push({ first: group[0].round, last: group[group.length - 1].round, parts });
   }
   return out;
@@ -67,11 +73,10 @@ function column(bin: Bin, chart: BarChart, frame: Frame, x: (v: number) => numbe
   const left = (from + to - width) / 2;
   const rounds = bin.first === bin.last ? `round ${bin.first}` : `rounds ${bin.first} to ${bin.last}, mean`;
   const text = `${rounds}: ${bin.parts.map((part, i) => `${chart.labels[i]} ${chart.format(part)}`).join(', ')}`;
-  let base = 0;
-  const stack = bin.parts.map((part, i) => {
-    const top = y(base + part);
-    const bottom = y(base);
-    base += part;
+  const tops = cumsum(bin.parts);
+  const stack = bin.parts.map((_, i) => {
+    const top = y(tops[i]);
+    const bottom = y(i === 0 ? 0 : tops[i - 1]);
     if (!(bottom - top > 0)) return null;
     return html`<rect class="bar ${chart.tones[i]}" x="${px(left)}" y="${px(top)}" width="${px(width)}" height="${px(bottom - top)}"/>`;
   });
@@ -80,8 +85,4 @@ function column(bin: Bin, chart: BarChart, frame: Frame, x: (v: number) => numbe
 
 function finite(value: number): number {
   return Number.isFinite(value) ? value : 0;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

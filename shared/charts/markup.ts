@@ -7,10 +7,12 @@
 // A symbol, so that no object parsed from JSON can pass itself off as markup.
 const MARKUP: unique symbol = Symbol('markup');
 
+/** Finished markup: only {@link html} and {@link trusted} make it. */
 export interface Html {
   readonly [MARKUP]: string;
 }
 
+/** What may be put into markup. */
 export type Value = string | number | Html | null | undefined | false | readonly Value[];
 
 /** Markup with every value escaped; lists are joined, `null`, `undefined` and `false` are left out. */
@@ -40,7 +42,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /** Safe in element text and in quoted attribute values. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return printable(text).replace(/[&<>"'`]/g, (char) => ENTITIES[char]);
 }
 

@@ -1,18 +1,24 @@
 /**
- * Line charts as plain SVG: values in, markup out. Colours come from the page's style sheet through class names, so a
- * chart follows light and dark; hovering a round shows its figures without any script (and `<title>` says them to
- * assistive technology). Coordinates are pixels of the view box.
+ * Line charts as plain SVG: values in, markup out. Colours come from style.ts through class names, so a chart on a page
+ * follows light and dark; hovering a round shows its figures without any script (and `<title>` says them to assistive
+ * technology). Coordinates are pixels of the view box.
  */
-import { formatCount } from './format.js';
+import { ascending, min, ticks, union } from 'd3-array';
+import { scaleLinear, scaleLog } from 'd3-scale';
+import { line } from 'd3-shape';
+import { axisX, type Frame, frameOf, gridY, mostTicks } from './frame.js';
 import { type Html, html } from './markup.js';
-import { type Domain, domainOf, linear, niceDomain, px, ticks } from './scale.js';
+import { type Domain, domainOf, niceDomain, px, wholeTicks } from './scale.js';
 
+/** A measured value. */
 export interface Point {
   readonly x: number;
   readonly y: number;
+  /** Written below the dot. */
+  readonly note?: string;
 }
 
-/** `tone` is a class of the style sheet: fed, alone, central, drop, soft. */
+/** `tone` is a class of style.ts: fed, alone, central, drop, soft. */
 export interface Series {
   readonly label: string;
   readonly tone: string;
@@ -26,6 +32,7 @@ export interface Reference {
   readonly y: number;
 }
 
+/** What to draw; points that are not finite are left out. */
 export interface LineChart {
   /** What the picture shows, in one sentence, for those who cannot see it. */
   readonly description: string;
@@ -35,21 +42,24 @@ export interface LineChart {
   readonly references?: readonly Reference[];
   readonly format: (y: number) => string;
   readonly xName: string;
+  /** Present: the x axis is logarithmic, with a tick at each measured place in this format; all x are above 0. */
+  readonly logX?: (x: number) => string;
+  /** Of the y axis; absent: it fits the curves and what is near them. */
+  readonly range?: Domain;
+  /** Drawn for a file, where nothing answers to a pointer. */
+  readonly isStill?: boolean;
   /** The y axis begins at 0 and reaches all references, however far they are from the curves. */
   readonly fromZero?: boolean;
-}
-
-export interface Frame {
-  readonly left: number;
-  readonly right: number;
-  readonly top: number;
-  readonly bottom: number;
 }
 
 /** Most places of one chart that answer to the pointer; more rounds are thinned out evenly. */
 const MAX_HOVERS = 120;
 /** Up to here every value gets a dot. */
 const MAX_DOTS = 30;
+/** Of the y axis, about. */
+const STEPS = 5;
+/** Free at both ends of a logarithmic axis, so that no marker and no label is cut. */
+const LOG_ROOM = 36;
 /** A reference further away than this many spans of the curves would flatten them; it is put on the chart's edge. */
 const REFERENCE_REACH = 1.5;
 
@@ -61,67 +71,64 @@ export function lineChart(chart: LineChart): Html {
   }));
   const all = series.flatMap((one) => one.points);
   const own = domainOf(all.map((point) => point.y));
-  const xs = domainOf(all.map((point) => point.x));
-  if (own === null || xs === null) return html`<p class="none">Nothing was measured.</p>`;
-  const domain = niceDomain(reach(own, chart), 5);
-  const frame = frameOf(chart, ticks(domain, 5).map(chart.format));
-  const x = linear(xs, frame.left, frame.right);
-  const y = linear(domain, frame.bottom, frame.top);
+  if (own === null) return html`<p class="none">Nothing was measured.</p>`;
+  const domain = chart.range ?? niceDomain(reach(own, chart), STEPS);
+  const yTicks = ticks(...domain, STEPS);
+  const frame = frameOf(chart, yTicks.map(chart.format));
+  const places = [...union(all.map((point) => point.x))].sort(ascending);
+  const { x, xTicks } = acrossOf(places, frame, chart.logX);
+  const y = scaleLinear(domain, [frame.bottom, frame.top]);
   return html`<svg class="chart" viewBox="0 0 ${chart.width} ${chart.height}" role="img" aria-label="${chart.description}">
-${gridY(domain, frame, y, chart.format)}${axisX(xs, frame, x, chart)}
+${gridY(yTicks, frame, y, chart.format)}${axisX(xTicks, frame, x, chart.xName, chart.logX)}
 ${references(chart, domain, frame, y)}
 ${series.map((one) => curve(one, x, y))}
-${hovers(series, frame, x, chart)}</svg>`;
+${!chart.isStill && hovers(series, thin(places), { frame, x, chart })}</svg>`;
 }
 
-/** Room for the widest label of the y axis, at 6.4 pixels a character, and for the x axis below. */
-export function frameOf(chart: { width: number; height: number }, labels: readonly string[]): Frame {
-  const widest = Math.max(0, ...labels.map((label) => label.length));
-  return { left: Math.round(14 + widest * 6.4), right: chart.width - 14, top: 22, bottom: chart.height - 36 };
+type Place = (value: number) => number;
+
+function acrossOf(places: readonly number[], frame: Frame, logX: LineChart['logX']) {
+  const { left, right } = frame;
+  const xs = [places[0], places[places.length - 1]] as const;
+  const x: Place =
+    logX === undefined ? scaleLinear(xs, [left, right]) : scaleLog(xs, [left + LOG_ROOM, right - LOG_ROOM]);
+  return { x, xTicks: logX === undefined ? wholeTicks(xs, mostTicks(frame)) : places };
 }
 
-/** Horizontal grid lines with their labels. */
-export function gridY(domain: Domain, frame: Frame, y: (value: number) => number, format: (y: number) => string): Html {
-  return html`${ticks(domain, 5).map(
-    (tick) =>
-      html`<path class="grid" d="M${frame.left} ${px(y(tick))}H${frame.right}"/><text class="tick" x="${frame.left - 7}" y="${px(y(tick) + 4)}" text-anchor="end">${format(tick)}</text>`,
-  )}`;
-}
-
-/** Whole numbers below the chart, and what they count. */
-export function axisX(xs: Domain, frame: Frame, x: (value: number) => number, chart: { xName: string }): Html {
-  const most = Math.max(2, Math.floor((frame.right - frame.left) / 40));
-  return html`${ticks(xs, most, 1).map(
-    (tick) =>
-      html`<text class="tick" x="${px(x(tick))}" y="${frame.bottom + 16}" text-anchor="middle">${formatCount(tick)}</text>`,
-  )}<text class="axis" x="${(frame.left + frame.right) / 2}" y="${frame.bottom + 32}" text-anchor="middle">${chart.xName}</text>`;
-}
-
-function reach(own: Domain, chart: LineChart): Domain {
-  const span = own.high - own.low || Math.abs(own.high) || 1;
+function reach([low, high]: Domain, chart: LineChart): Domain {
+  const span = high - low || Math.abs(high) || 1;
   const near = (chart.references ?? [])
     .map((reference) => reference.y)
-    .filter((y) => chart.fromZero || (y >= own.low - span * REFERENCE_REACH && y <= own.high + span * REFERENCE_REACH));
-  return domainOf([own.low, own.high, ...near, ...(chart.fromZero ? [0] : [])]) ?? own;
+    .filter((y) => chart.fromZero || (y >= low - span * REFERENCE_REACH && y <= high + span * REFERENCE_REACH));
+  return domainOf([low, high, ...near, chart.fromZero ? 0 : low]) ?? [low, high];
 }
 
-function curve({ tone, points }: Series, x: (value: number) => number, y: (value: number) => number): Html {
-  const path = points.map((point, i) => `${i === 0 ? 'M' : 'L'}${px(x(point.x))} ${px(y(point.y))}`).join('');
+function curve({ tone, points }: Series, x: Place, y: Place): Html {
+  const path = line<Point>(
+    (point) => x(point.x),
+    (point) => y(point.y),
+  ).digits(2);
   const dots = points.length > MAX_DOTS ? [] : points;
-  return html`<path class="curve ${tone}" d="${path}"/>${dots.map(
-    (point) => html`<circle class="dot ${tone}" cx="${px(x(point.x))}" cy="${px(y(point.y))}" r="2.6"/>`,
+  return html`<path class="curve ${tone}" d="${path(points)}"/>${dots.map(
+    (point) =>
+      html`<circle class="dot ${tone}" cx="${px(x(point.x))}" cy="${px(y(point.y))}" r="2.6"/>${note(point, tone, x, y)}`,
   )}`;
+}
+
+function note({ note: words, ...at }: Point, tone: string, x: Place, y: Place): Html | null {
+  if (words === undefined) return null;
+  return html`<text class="note ${tone}" x="${px(x(at.x))}" y="${px(y(at.y) + 18)}" text-anchor="middle">${words}</text>`;
 }
 
 /** Dashed lines; labels at the end that is further from the curves, kept a line's height apart from one another. */
-function references(chart: LineChart, domain: Domain, frame: Frame, y: (value: number) => number): Html {
+function references(chart: LineChart, [low, high]: Domain, frame: Frame, y: Place): Html {
   let lowest = Number.NEGATIVE_INFINITY;
   const shown = (chart.references ?? [])
     .filter((reference) => Number.isFinite(reference.y))
     .toSorted((a, b) => b.y - a.y);
   return html`${shown.map((reference) => {
     const level = px(Math.min(frame.bottom, Math.max(frame.top, y(reference.y))));
-    const off = reference.y > domain.high ? ' (above)' : reference.y < domain.low ? ' (below)' : '';
+    const off = reference.y > high ? ' (above)' : reference.y < low ? ' (below)' : '';
     const under = curvesAbove(reference, chart) && level + 14 < frame.bottom;
     const label = Math.max(under ? level + 14 : level - 6, lowest + 15);
     lowest = label;
@@ -143,12 +150,15 @@ function roomAt(end: 0 | -1, { y }: Reference, chart: LineChart): number {
     const point = points.at(end);
     return point === undefined ? [] : [Math.abs(point.y - y)];
   });
-  return Math.min(...distances);
+  return min(distances) ?? Infinity;
 }
 
 /** One invisible column for each round; under the pointer it shows a line and the figures above the chart. */
-function hovers(series: readonly Series[], frame: Frame, x: (value: number) => number, chart: LineChart): Html {
-  const places = thin([...new Set(series.flatMap((one) => one.points.map((point) => point.x)))].sort((a, b) => a - b));
+function hovers(
+  series: readonly Series[],
+  places: readonly number[],
+  { frame, x, chart }: { frame: Frame; x: Place; chart: LineChart },
+): Html {
   const half =
     places.length > 1 ? (frame.right - frame.left) / (places.length - 1) / 2 : (frame.right - frame.left) / 2;
   const values = series.map((one) => new Map(one.points.map((point) => [point.x, point.y])));

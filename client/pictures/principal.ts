@@ -5,6 +5,7 @@
 
 const STEPS = 200;
 
+/** A plane through the mean of some points. */
 export interface Plane {
   readonly mean: Float64Array;
   /** Two of unit length, at right angles; their signs are fixed by making the largest component positive. */

@@ -1,31 +1,30 @@
 import assert from 'node:assert/strict';
+import { ticks } from 'd3-array';
 import fc from 'fast-check';
-import { barChart, binned } from '../../../server/report/bars.js';
-import { lineChart } from '../../../server/report/charts.js';
 import { formatNumber } from '../../../server/report/format.js';
-import { markupText } from '../../../server/report/markup.js';
-import { linear, niceDomain, niceStep, ticks } from '../../../server/report/scale.js';
+import { barChart } from '../../../shared/charts/bar-chart.js';
+import { lineChart } from '../../../shared/charts/line-chart.js';
+import { markupText } from '../../../shared/charts/markup.js';
+import { niceDomain, wholeTicks } from '../../../shared/charts/scale.js';
 
 describe('axes', () => {
   // Heckbert (1990), "Nice numbers for graph labels": steps of 1, 2 or 5 times a power of ten; his figure labels data
   // from 105 to 543 as 100, 200, ... 600.
   it('label Heckbert’s example as he does', () => {
-    const domain = niceDomain({ low: 105, high: 543 }, 5);
-    assert.deepEqual(domain, { low: 100, high: 600 });
-    assert.deepEqual(ticks(domain, 5), [100, 200, 300, 400, 500, 600]);
-  });
-
-  it('keep ticks exact where floating point would not', () => {
-    assert.deepEqual(ticks({ low: 0, high: 0.5 }, 5), [0, 0.1, 0.2, 0.3, 0.4, 0.5]);
+    const domain = niceDomain([105, 543], 5);
+    assert.deepEqual(domain, [100, 600]);
+    assert.deepEqual(ticks(100, 600, 5), [100, 200, 300, 400, 500, 600]);
   });
 
   it('take whole rounds only', () => {
-    assert.deepEqual(ticks({ low: 1, high: 3 }, 10, 1), [1, 2, 3]);
+    assert.deepEqual(wholeTicks([1, 3], 10), [1, 2, 3]);
+    assert.deepEqual(wholeTicks([7, 7], 10), [7]);
+    assert.deepEqual(wholeTicks([0, 1000], 5), [0, 200, 400, 600, 800, 1000]);
   });
 
   it('give a flat domain room on both sides, and zero too', () => {
-    assert.deepEqual(niceDomain({ low: 0, high: 0 }, 4), { low: -1, high: 1 });
-    assert.deepEqual(niceDomain({ low: 2, high: 2 }, 4), { low: 1, high: 3 });
+    assert.deepEqual(niceDomain([0, 0], 4), [-1, 1]);
+    assert.deepEqual(niceDomain([2, 2], 4), [1, 3]);
   });
 
   it('hold every finite domain between their ends, with 1 to 20 ticks', () => {
@@ -34,19 +33,14 @@ describe('axes', () => {
       fc.property(value, value, (a, b) => {
         const low = Math.min(a, b);
         const high = Math.max(a, b);
-        const domain = niceDomain({ low, high }, 5);
-        const slack = niceStep(high - low, 5) * 1e-5 + Math.abs(high) * 1e-12;
-        assert.ok(domain.low <= low + slack && domain.high >= high - slack);
-        const count = ticks(domain, 5).length;
+        const domain = niceDomain([low, high], 5);
+        const slack = Math.abs(high - low) * 1e-5 + Math.abs(high) * 1e-12;
+        assert.ok(domain[0] <= low + slack && domain[1] >= high - slack);
+        const count = ticks(...domain, 5).length;
         assert.ok(count >= 1 && count <= 20, `${count} ticks`);
       }),
       { seed: 1 },
     );
-  });
-
-  it('map ends to ends and a single point to the middle', () => {
-    assert.equal(linear({ low: 0, high: 4 }, 100, 20)(1), 80);
-    assert.equal(linear({ low: 3, high: 3 }, 0, 100)(3), 50);
   });
 });
 
@@ -82,7 +76,7 @@ describe('line chart', () => {
         // The curve ends further from 0.5 (at 2) than it begins (at 0), and most of it runs above: label right, below.
         '<path class="reference alone" d="M33 97H200"/>' +
           '<text class="note alone" x="200" y="111" text-anchor="end">alone 0.5</text>',
-        '<path class="curve fed" d="M33 122L116.5 72L200 22"/><circle class="dot fed" cx="33" cy="122" r="2.6"/>' +
+        '<path class="curve fed" d="M33,122L116.5,72L200,22"/><circle class="dot fed" cx="33" cy="122" r="2.6"/>' +
           '<circle class="dot fed" cx="116.5" cy="72" r="2.6"/><circle class="dot fed" cx="200" cy="22" r="2.6"/>',
         // Columns of half the distance of two rounds, 41.75, to each side.
         '<g class="hover"><title>round 1: test 0</title><rect class="hit" x="-8.75" y="22" width="83.5" height="100"/><path d="M33 22V122"/><text x="33" y="12">round 1: test 0</text></g>' +
@@ -92,9 +86,37 @@ describe('line chart', () => {
     );
   });
 
+  it('keeps ticks exact where floating point would not, and a single round in the middle', () => {
+    const svg = markupText(
+      lineChart({
+        ...chart,
+        series: [{ label: '', tone: 'fed', points: [{ x: 3, y: 0.25 }] }],
+        range: [0, 0.5],
+        format: String,
+      }),
+    );
+    const labels = [...svg.matchAll(/text-anchor="end">([^<]*)</g)].map(([, label]) => label);
+    assert.deepEqual(labels.slice(0, 6), ['0', '0.1', '0.2', '0.3', '0.4', '0.5']);
+    assert.match(svg, /cx="116.5" cy="72"/); // between 33 and 200, and between 22 and 122
+  });
+
+  it('puts equal ratios at equal distances on a logarithmic axis, each measured place with its tick', () => {
+    // Left edge 33 and right edge 200 with 36 of room each: 69, 116.5, 164.
+    const points = [0.1, 1, 10].map((x, i) => ({ x, y: i, note: `n${i}` }));
+    const svg = markupText(
+      lineChart({ ...chart, series: [{ label: '', tone: 'fed', points }], logX: (x) => `x${x}`, isStill: true }),
+    );
+    assert.ok(svg.includes('d="M69,122L116.5,72L164,22"'));
+    for (const [i, x] of [69, 116.5, 164].entries()) {
+      assert.ok(svg.includes(`<text class="tick" x="${x}" y="138" text-anchor="middle">x${[0.1, 1, 10][i]}</text>`));
+    }
+    assert.ok(svg.includes('<text class="note fed" x="116.5" y="90" text-anchor="middle">n1</text>'));
+    assert.ok(!svg.includes('class="hover"'));
+  });
+
   it('does not let a far reference flatten the curves, and says where it is', () => {
     const svg = markupText(lineChart({ ...chart, references: [{ label: 'alone', tone: 'alone', y: 900 }] }));
-    assert.ok(svg.includes('d="M33 122L116.5 72L200 22"'));
+    assert.ok(svg.includes('d="M33,122L116.5,72L200,22"'));
     assert.ok(svg.includes('alone 900 (above)'));
   });
 
@@ -134,12 +156,14 @@ describe('bar chart', () => {
   });
 
   it('shows the mean of rounds that share a bar', () => {
-    const bars = [1, 2, 3, 4, 5].map((round) => ({ round, parts: [round * 10] }));
-    // At most 2 bars: ceil(5 / 2) = 3 rounds each; (10 + 20 + 30) / 3 = 20 and (40 + 50) / 2 = 45.
-    assert.deepEqual(binned(bars, 2), [
-      { first: 1, last: 3, parts: [20] },
-      { first: 4, last: 5, parts: [45] },
-    ]);
+    const bars = Array.from({ length: 161 }, (_, i) => ({ round: i + 1, parts: [(i + 1) * 10, 1] }));
+    const svg = markupText(barChart({ ...chart, bars }));
+    const titles = [...svg.matchAll(/<title>([^<]*)</g)].map(([, words]) => words);
+    // At most 80 bars: ceil(161 / 80) = 3 rounds each, 53 times 3 and 2 at the end; (10 + 20 + 30) / 3 = 20 and
+    // (1600 + 1610) / 2 = 1605.
+    assert.equal(titles.length, 54);
+    assert.equal(titles[0], 'rounds 1 to 3, mean: a 20, b 1');
+    assert.equal(titles[53], 'rounds 160 to 161, mean: a 1605, b 1');
   });
 
   it('says so when no round ended, and draws rounds of nothing', () => {
