@@ -7,7 +7,7 @@ import { finalValue, formatMetric } from '../../../server/report/metrics.js';
 import type { Report } from '../../../shared/run/report.js';
 import { outcome, ROOT, withFolder } from '../../e2e/support.js';
 
-const MAIN = join(ROOT, 'dist', 'simulations', 'gallery', 'main.js');
+const MAIN = join(ROOT, 'dist', 'cli', 'gallery.js');
 
 describe('npm run gallery', function () {
   this.timeout(120_000);
