@@ -5,32 +5,13 @@ import { join } from 'node:path';
 import { budgetRefusalOf, parsePolicy, refusalOf } from '../../client/policy.js';
 import { ACCOUNT_FILE, openAccount } from '../../client/privacy-account.js';
 import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../client/release.js';
-import { updateChannel } from '../../shared/channels.js';
 import { identityFromSeed } from '../../shared/identity.js';
 import { composedEpsilon, decodeLedger, treeSpend } from '../../shared/privacy/index.js';
 import type { PrivacySpec, RoundPlan } from '../../shared/round.js';
+import { exampleSpec as EXAMPLE, privatePlan as plan } from '../support/private-plan.js';
 
-const MODEL = [{ name: 'w', shape: [3] }];
-const EXAMPLE: PrivacySpec = { mode: 'example', clippingBound: 1, noiseMultiplier: 2, delta: 1e-5, samplingRate: 0.1 };
 const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };
 const SECRET = new Uint8Array(32).fill(7);
-
-function plan(round: number, privacy: PrivacySpec | undefined = EXAMPLE, more: Partial<RoundPlan> = {}): RoundPlan {
-  return {
-    ...{ run: 'r', kind: 'train', round, attempt: 1, modelSha256: `${round}`.repeat(64).slice(0, 64) },
-    ...{ modelSizeBytes: 12, deadlineMs: 1000, cohort: 10 },
-    work: {
-      ...{ workload: 'w', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds: 9, model: MODEL },
-      training: {
-        ...{ localSteps: 5, batchSize: 4, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
-        ...{ lrSchedule: 'constant', proximalMu: 0 },
-      },
-      phases: [{ name: 'train', channels: [updateChannel(MODEL)] }],
-      ...(privacy && { privacy }),
-    },
-    ...more,
-  };
-}
 
 describe("a client's own account of privacy", () => {
   const identity = identityFromSeed(new Uint8Array(32).fill(1));
