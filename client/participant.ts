@@ -5,9 +5,7 @@
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/identity.js';
 import { isHeadSignedBy, type SignedHead } from '../shared/ledger/against.js';
-import { type ReceiptCheck, receiptCheck } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
 import {
@@ -19,6 +17,8 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
+import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/signing/identity.js';
+import { type ReceiptCheck, receiptCheck } from '../shared/signing/receipts.js';
 import { type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import { type PlainContribution, type SecureSite, SecureTask } from './secure-task.js';
 import {

@@ -5,10 +5,10 @@
 import { sha256Of } from '../shared/codecs/bytes.js';
 import { decode } from '../shared/codecs/safetensors.js';
 import { FlError } from '../shared/errors.js';
-import { signedBytes, verifySignature } from '../shared/identity.js';
 import type { Layout } from '../shared/params.js';
 import type { RoundPlan } from '../shared/round.js';
 import { checkPlan } from '../shared/run-spec.js';
+import { signedBytes, verifySignature } from '../shared/signing/identity.js';
 
 /** @throws FlError permission-denied: not signed by the coordinator; invalid-argument: no plan */
 export type PlanReader = (body: Uint8Array, signature: Uint8Array) => RoundPlan;

@@ -1,13 +1,12 @@
 /**
  * privacy.jsonl of a client: what its examples have been charged, over all runs and coordinators; signed by the client,
- * each record holding the hash of the one before (shared/privacy/ledger). A release is charged before it leaves, and once.
+ * each record holding the hash of the one before (shared/privacy/charges). A release is charged before it leaves, and once.
  *
  * The figure is the client's own, for one example of it, by Rényi accounting: it holds whatever coordinators say.
  */
 import { join } from 'node:path';
 import { openLines } from '../shared/disk/lines.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { type Identity, sha256Hex, verifySignature } from '../shared/identity.js';
 import {
   charge,
   encodeLedger,
@@ -19,6 +18,7 @@ import {
   verifyLedger,
 } from '../shared/privacy/index.js';
 import type { RoundPlan } from '../shared/round.js';
+import { type Identity, sha256Hex, verifySignature } from '../shared/signing/identity.js';
 import { exampleCostOf, releaseIdOf } from './release.js';
 
 export const ACCOUNT_FILE = 'privacy.jsonl';

@@ -8,10 +8,10 @@ import { bytesOf, sha256Of, valuesOf } from '../shared/codecs/bytes.js';
 import { decode, encode } from '../shared/codecs/safetensors.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson } from '../shared/identity.js';
 import { type HostTensors, packTensors } from '../shared/params.js';
 import type { UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate } from '../shared/service.js';
+import { canonicalJson } from '../shared/signing/identity.js';
 
 export interface StoredUpdate {
   readonly header: UpdateHeader;

@@ -3,11 +3,11 @@
  * control stream lives. What is small goes over that stream and needs none of this.
  */
 import { FlError } from '../shared/errors.js';
-import { type Identity, signedBytes } from '../shared/identity.js';
 import { type Layout, layoutOf, sizeOf } from '../shared/params.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, UpdateHeader } from '../shared/round.js';
 import { CHUNK_BYTES, type ClientFrame, type ParticipantService, SMALL_BYTES } from '../shared/service.js';
+import { type Identity, signedBytes } from '../shared/signing/identity.js';
 import { equal, type ModelReader } from './plan.js';
 
 /** The first wait is 0.5 s, then twice as long each time up to 30 s. */

@@ -5,8 +5,6 @@
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
-import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec, UpdateHeader } from '../shared/round.js';
 import {
@@ -23,6 +21,8 @@ import {
   type SignedUpdateHeader,
   type UploadReply,
 } from '../shared/service.js';
+import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
+import { signReceipts } from '../shared/signing/receipts.js';
 import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';

@@ -6,7 +6,6 @@
 import { dirname, join } from 'node:path';
 import { diskError, type Files, type OpenFile, systemFiles, writeAll } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
-import type { Identity } from '../shared/identity.js';
 import type { LedgerHead } from '../shared/ledger/against.js';
 import {
   droppedOf,
@@ -20,6 +19,7 @@ import {
   signLine,
 } from '../shared/ledger/entry.js';
 import { signProof } from '../shared/ledger/secure.js';
+import type { Identity } from '../shared/signing/identity.js';
 import type { RunRecord } from './round-state.js';
 
 export const LEDGER_FILE = 'ledger.jsonl';

@@ -3,8 +3,8 @@
  * kept as hashes only; whoever reads the coordinator's disk cannot join with them.
  */
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
 import type { EnrolRequest } from '../shared/service.js';
+import { sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
 
 type RegistryRecord =
   | { kind: 'token'; hash: string; name: string; uses: number; expiresAtMs: number }

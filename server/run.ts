@@ -1,12 +1,12 @@
 import type { Clock } from '../shared/clock.js';
 import { type DropReason, FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, signedBytes } from '../shared/identity.js';
 import { type LedgerHead, signHead } from '../shared/ledger/against.js';
 import type { SecureProof } from '../shared/ledger/entry.js';
-import { signReceipts } from '../shared/receipts.js';
 import { type Rng, rngFromKey } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../shared/round.js';
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../shared/service.js';
+import { canonicalJson, type Identity, signedBytes } from '../shared/signing/identity.js';
+import { signReceipts } from '../shared/signing/receipts.js';
 import { describeActivity } from './activity.js';
 import { type Aggregate, parseAggregator } from './aggregators/robust.js';
 import { Feed } from './feed.js';

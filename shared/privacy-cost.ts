@@ -8,7 +8,6 @@
  * step are drawn by the client in secret, and there it is.
  */
 import { FlError, invalidArgument } from './errors.js';
-import { canonicalJson } from './identity.js';
 import {
   type Accountant,
   composedEpsilon,
@@ -21,6 +20,7 @@ import { dpSteps } from './privacy-steps.js';
 import { boundsOf, isClientLevel, latticeFor } from './private-sum.js';
 import type { Report } from './report.js';
 import type { PrivacySpec, RoundSummary, RunSpec, WorkSpec } from './round.js';
+import { canonicalJson } from './signing/identity.js';
 
 /** What one round costs a client that is invited to it, and how such costs are added. */
 export interface PrivacyCost {

@@ -14,7 +14,6 @@
  */
 import { contributionLayout, phaseOfRound, reduceSums, type SummedLayout, UPDATE_CHANNEL } from './channels.js';
 import { FlError, invalidArgument } from './errors.js';
-import { canonicalJson } from './identity.js';
 import { layoutOf, sizeOf } from './params.js';
 import {
   ADAPTIVE_CLIP_DEFAULT,
@@ -34,6 +33,7 @@ import {
 } from './privacy/index.js';
 import type { Rng } from './rng.js';
 import type { PrivacySpec, RoundPlan, WorkSpec } from './round.js';
+import { canonicalJson } from './signing/identity.js';
 
 /** Name of the number that says whether the update was within the bound. */
 const WITHIN_BOUND = 'privacy/within-bound';

@@ -8,9 +8,9 @@
  * still do is draw another cohort and look again; docs/secure-aggregation.md says what that is worth to it.
  */
 import { FlError } from './errors.js';
-import { canonicalJson, sha256Hex } from './identity.js';
 import type { RoundPlan } from './round.js';
 import { assignGroups, nodeSuite } from './secagg/index.js';
+import { canonicalJson, sha256Hex } from './signing/identity.js';
 
 /** The virtual clients of a process share a plan, and with it its groups. */
 const known = new WeakMap<RoundPlan, readonly RoundPlan[]>();

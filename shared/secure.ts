@@ -8,7 +8,6 @@
  */
 import type { SummedLayout } from './channels.js';
 import { invalidArgument } from './errors.js';
-import { canonicalJson, sha256Hex } from './identity.js';
 import type { SumMetrics } from './metrics.js';
 import { sizeOf } from './params.js';
 import { integerBits, isClientLevel, vectorLayout } from './private-sum.js';
@@ -16,6 +15,7 @@ import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './round.js';
 import { HEADER_BYTES } from './secagg/frames.js';
 import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from './secagg/index.js';
 import { packedBytes } from './secagg/ring.js';
+import { canonicalJson, sha256Hex } from './signing/identity.js';
 
 /** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
 const RING_HALF = 2 ** 31;

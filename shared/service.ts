@@ -5,8 +5,8 @@
  */
 import type { SignedHead } from './ledger/against.js';
 import type { SumMetrics } from './metrics.js';
-import type { SignedReceipt } from './receipts.js';
 import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './round.js';
+import type { SignedReceipt } from './signing/receipts.js';
 
 export interface EnrolRequest {
   readonly token: string;

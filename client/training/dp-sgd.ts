@@ -20,7 +20,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { sha256Of } from '../../shared/codecs/bytes.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { canonicalJson, sha256Hex } from '../../shared/identity.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
 import {
   type LatticeNoise,
@@ -32,6 +31,7 @@ import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { dpSteps } from '../../shared/privacy-steps.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { PrivacySpec } from '../../shared/round.js';
+import { canonicalJson, sha256Hex } from '../../shared/signing/identity.js';
 import type { Workload } from '../workload.js';
 import {
   advance,

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import { FlError } from '../errors.js';
-import { canonicalJson, type Identity, signedBytes, verifySignature } from '../identity.js';
+import { canonicalJson, type Identity, signedBytes, verifySignature } from '../signing/identity.js';
 import { bytes, hex, isSignedBy, type LedgerLine, lineSha256, parseLine } from './entry.js';
 import { linesOf } from './verify.js';
 

@@ -1,7 +1,7 @@
 /**
  * One line of ledger.jsonl: what the coordinator states, and signs, about a run and each of its committed rounds.
  *
- * A line is canonical JSON (shared/identity.ts), `{"entry":…,"signature":…}`, and a line end. `entry.previous` is the
+ * A line is canonical JSON (shared/signing/identity.ts), `{"entry":…,"signature":…}`, and a line end. `entry.previous` is the
  * SHA-256 of the line before, without its line end; in the first line, that of the run's specification. So there is one
  * spelling of each line, and none can be changed, moved or taken out without all after it. docs/ledger.md has the format.
  *
@@ -9,8 +9,8 @@
  */
 import { z } from 'zod';
 import { type DropReason, FlError } from '../errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../identity.js';
 import type { Dropped, RunSpec } from '../round.js';
+import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../signing/identity.js';
 import type { RoundPrivacy } from './privacy.js';
 
 /** The first line: which run this is, and whose key signs it. */

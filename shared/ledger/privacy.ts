@@ -3,10 +3,10 @@
  * Whoever has the ledger counts again who was charged how often, and adds the costs up again.
  */
 import { FlError } from '../errors.js';
-import { canonicalJson } from '../identity.js';
 import type { PrivacyUnit, Spend } from '../privacy/index.js';
 import { costOf, epsilonAfter, type PrivacyCost } from '../privacy-cost.js';
 import type { RunSpec } from '../round.js';
+import { canonicalJson } from '../signing/identity.js';
 
 export interface RoundPrivacy {
   /** Whose presence is hidden: a client, or one example of a client. */

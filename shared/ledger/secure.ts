@@ -8,7 +8,6 @@
  * keys that lived for one round and are gone, so it is checked only in that the survivors have signed it.
  */
 import { FlError } from '../errors.js';
-import type { Identity } from '../identity.js';
 import type { RoundPlan, RunSpec } from '../round.js';
 import { bitmapHas, bitmapOf, compareBytes } from '../secagg/bytes.js';
 import { memberTag, survivorRootOf } from '../secagg/derive.js';
@@ -23,6 +22,7 @@ import {
 } from '../secagg/index.js';
 import { receiptBytes } from '../secagg/receipt.js';
 import { agree, type SecureAgreement } from '../secure.js';
+import type { Identity } from '../signing/identity.js';
 import { bytes, hex, type RoundEntry, type SecureProof, type SecureReceipt } from './entry.js';
 
 /** What an aggregation ended with. */

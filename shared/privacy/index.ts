@@ -76,8 +76,8 @@ export {
   recordHash,
   spendsOf,
   wouldExceed,
-} from './ledger/ledger.js';
-export { decodeLedger, encodeLedger, type LedgerVerifier, type Verification, verifyLedger } from './ledger/verify.js';
+} from './charges/charges.js';
+export { decodeLedger, encodeLedger, type LedgerVerifier, type Verification, verifyLedger } from './charges/verify.js';
 // Mechanisms: clip, round, add noise
 export {
   ADAPTIVE_CLIP_DEFAULT,

@@ -3,10 +3,10 @@
  */
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
 import { updateChannel } from '../../shared/channels.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { packTensors } from '../../shared/params.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunSpec } from '../../shared/round.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 
 const SIZE = 10;
 

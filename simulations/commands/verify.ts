@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { type CheckOptions, checkRun, type RunCheck } from '../../server/run-check.js';
-import { parseEnrolment } from '../../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { parseEnrolment } from '../../shared/signing/enrolment-file.js';
 import { command, print, printJson } from './options.js';
 
 interface Given {

@@ -5,7 +5,6 @@ import { memorySecureStore } from '../../client/secure-store.js';
 import { memoryStore } from '../../client/store.js';
 import { sha256Of } from '../../shared/codecs/bytes.js';
 import { FlError } from '../../shared/errors.js';
-import { canonicalJson, identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan } from '../../shared/round.js';
 import {
@@ -15,6 +14,7 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../../shared/service.js';
+import { canonicalJson, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import { toySpec, toyTrainer } from '../support/toy.js';

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { budgetRefusalOf, parsePolicy, refusalOf } from '../../client/policy.js';
 import { ACCOUNT_FILE, openAccount } from '../../client/privacy-account.js';
 import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../client/release.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { composedEpsilon, decodeLedger, treeSpend } from '../../shared/privacy/index.js';
 import type { PrivacySpec, RoundPlan } from '../../shared/round.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../support/private-plan.js';
 
 const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };

@@ -7,7 +7,6 @@
 import { type GrpcServer, serveGrpc } from '../../server/grpc.js';
 import { sha256Of } from '../../shared/codecs/bytes.js';
 import { encode } from '../../shared/codecs/safetensors.js';
-import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, SecureSpec, TaskId } from '../../shared/round.js';
 import { decodeRefusal, type FrameType, parseFrame } from '../../shared/secagg/frames.js';
@@ -30,6 +29,7 @@ import type {
   ParticipantService,
   UploadReply,
 } from '../../shared/service.js';
+import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { toyModel, toySpec } from '../support/toy.js';
 import { ADMIN_TOKEN, FakeAdmin } from '../transport/fake-coordinator.js';
 

@@ -1,7 +1,7 @@
 /** Who may take part: tokens that are used up or expire, keys that must be shown, and a log that says it all again. */
 import assert from 'node:assert/strict';
 import { Registry } from '../../server/registry.js';
-import { identityFromSeed, signedBytes } from '../../shared/identity.js';
+import { identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 
 const identityOf = (n: number) => identityFromSeed(new Uint8Array(32).fill(n));
 

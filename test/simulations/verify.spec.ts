@@ -10,7 +10,6 @@ import { HEADS_FILE, headsFile } from '../../client/heads.js';
 import { openJournal, parseJournal } from '../../server/journal/journal.js';
 import { checkRun, type RunCheck } from '../../server/run-check.js';
 import { encode } from '../../shared/codecs/safetensors.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { signHead } from '../../shared/ledger/against.js';
 import {
   type LedgerEntry,
@@ -21,6 +20,7 @@ import {
 } from '../../shared/ledger/entry.js';
 import { verifyLedger } from '../../shared/ledger/verify.js';
 import type { RunSpec } from '../../shared/round.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 import { starling } from '../e2e/support.js';
 import { entriesOf, forged, ledgerSpec, signedLedger, simulated, toyRun, withReceipt } from '../support/ledgers.js';
 import { toyModel } from '../support/toy.js';

@@ -5,7 +5,6 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Identity, identityFromSeed } from '../../shared/identity.js';
 import {
   type LedgerEntry,
   type LedgerLine,
@@ -21,6 +20,7 @@ import type { RunSpec } from '../../shared/round.js';
 import { bitmapOf, compareBytes } from '../../shared/secagg/bytes.js';
 import { consistencyBody, memberTag, survivorRootOf } from '../../shared/secagg/derive.js';
 import { nodeSuite } from '../../shared/secagg/index.js';
+import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { simulate } from '../../simulations/simulate.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from './toy.js';
 

@@ -11,10 +11,10 @@ import { Registry } from '../../server/registry.js';
 import { bytesOf, sha256Of } from '../../shared/codecs/bytes.js';
 import { decode } from '../../shared/codecs/safetensors.js';
 import type { FlError } from '../../shared/errors.js';
-import { identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/round.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
+import { identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { FakeClock } from './fake-clock.js';
 import { TOY_SIZE, toyExamples } from './toy.js';
 

@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync, sign, verify } from 'node:crypto';
 import fc from 'fast-check';
 import { privacyEpsilon } from '../../../shared/privacy/accounting/calibrate.js';
 import type { Spend } from '../../../shared/privacy/accounting/releases.js';
-import { canonicalText, parseCanonical } from '../../../shared/privacy/ledger/canonical.js';
+import { canonicalText, parseCanonical } from '../../../shared/privacy/charges/canonical.js';
 import {
   charge,
   type Ledger,
@@ -12,8 +12,8 @@ import {
   type RoundSpend,
   recordHash,
   wouldExceed,
-} from '../../../shared/privacy/ledger/ledger.js';
-import { decodeLedger, encodeLedger, verifyLedger } from '../../../shared/privacy/ledger/verify.js';
+} from '../../../shared/privacy/charges/charges.js';
+import { decodeLedger, encodeLedger, verifyLedger } from '../../../shared/privacy/charges/verify.js';
 
 const keys = generateKeyPairSync('ed25519');
 const sha256 = (bytes: Uint8Array) => new Uint8Array(createHash('sha256').update(bytes).digest());

@@ -1,5 +1,5 @@
 /** A site's own list of who is enrolled, as `starling token enrolled` prints it: `{"lab-1": "64 hex digits", …}`. */
-import { FlError, invalidArgument } from './errors.js';
+import { FlError, invalidArgument } from '../errors.js';
 
 /**
  * Ed25519 keys, hex, by client.

@@ -16,7 +16,7 @@ import {
   type LedgerRecord,
   recordHash,
   signedBytes,
-} from './ledger.js';
+} from './charges.js';
 
 export interface LedgerVerifier {
   sha256(bytes: Uint8Array): Uint8Array;
