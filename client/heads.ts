@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { openLines } from '../shared/disk/lines.js';
 import type { SignedHead } from '../shared/ledger/against.js';
-import { canonicalJson } from '../shared/signing/identity.js';
+import { canonicalJson } from '../shared/signing/canonical-json.js';
 
 export const HEADS_FILE = 'receipts.jsonl';
 

@@ -17,7 +17,8 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../shared/service.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../shared/signing/identity.js';
+import { canonicalJson } from '../shared/signing/canonical-json.js';
+import { type Identity, sha256Hex, signedBytes } from '../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../shared/signing/receipts.js';
 import { type ModelReader, modelReader, type PlanReader, planReader } from './plan.js';
 import { type PlainContribution, type SecureSite, SecureTask } from './secure-task.js';

@@ -12,7 +12,8 @@ import { costOf, roundSpend } from '../shared/privacy-cost.js';
 import { encodePrivately, isClientLevel } from '../shared/private-sum.js';
 import { type Rng, rngFromKey } from '../shared/rng.js';
 import type { RoundPlan } from '../shared/round.js';
-import { canonicalJson, sha256Hex } from '../shared/signing/identity.js';
+import { canonicalJson } from '../shared/signing/canonical-json.js';
+import { sha256Hex } from '../shared/signing/identity.js';
 
 /** A name for what the plan asks this client to let out; equal for plans that are answered with the same numbers. */
 export function releaseIdOf({ run, round, modelSha256, work, clippingBound, secure }: RoundPlan): string {

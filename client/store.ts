@@ -11,7 +11,7 @@ import { FlError } from '../shared/errors.js';
 import { type HostTensors, packTensors } from '../shared/params.js';
 import type { UpdateHeader } from '../shared/round.js';
 import type { PendingUpdate } from '../shared/service.js';
-import { canonicalJson } from '../shared/signing/identity.js';
+import { canonicalJson } from '../shared/signing/canonical-json.js';
 
 export interface StoredUpdate {
   readonly header: UpdateHeader;

@@ -21,7 +21,8 @@ import {
   type SignedUpdateHeader,
   type UploadReply,
 } from '../shared/service.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
+import { canonicalJson } from '../shared/signing/canonical-json.js';
+import { type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Logger } from './log.js';

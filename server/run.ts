@@ -5,7 +5,8 @@ import type { SecureProof } from '../shared/ledger/entry.js';
 import { type Rng, rngFromKey } from '../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../shared/round.js';
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../shared/service.js';
-import { canonicalJson, type Identity, signedBytes } from '../shared/signing/identity.js';
+import { canonicalJson } from '../shared/signing/canonical-json.js';
+import { type Identity, signedBytes } from '../shared/signing/identity.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import { describeActivity } from './activity.js';
 import { type Aggregate, parseAggregator } from './aggregators/robust.js';
@@ -39,7 +40,7 @@ export interface RunSurroundings {
   readonly clock: Clock;
   readonly identity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
-  readonly ledger: Pick<Ledger, 'append' | 'close'>;
+  readonly ledger: Ledger;
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
@@ -140,7 +141,6 @@ export class Run {
     this.#secure?.cancel();
     await this.idle();
     await this.#around.journal.close();
-    await this.#around.ledger.close();
   }
 
   async #drain(first: readonly Effect[]): Promise<void> {

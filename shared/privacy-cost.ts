@@ -20,7 +20,7 @@ import { dpSteps } from './privacy-steps.js';
 import { boundsOf, isClientLevel, latticeFor } from './private-sum.js';
 import type { Report } from './report.js';
 import type { PrivacySpec, RoundSummary, RunSpec, WorkSpec } from './round.js';
-import { canonicalJson } from './signing/identity.js';
+import { canonicalJson } from './signing/canonical-json.js';
 
 /** What one round costs a client that is invited to it, and how such costs are added. */
 export interface PrivacyCost {

@@ -33,7 +33,7 @@ import {
 } from './privacy/index.js';
 import type { Rng } from './rng.js';
 import type { PrivacySpec, RoundPlan, WorkSpec } from './round.js';
-import { canonicalJson } from './signing/identity.js';
+import { canonicalJson } from './signing/canonical-json.js';
 
 /** Name of the number that says whether the update was within the bound. */
 const WITHIN_BOUND = 'privacy/within-bound';

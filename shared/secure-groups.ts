@@ -10,7 +10,8 @@
 import { FlError } from './errors.js';
 import type { RoundPlan } from './round.js';
 import { assignGroups, nodeSuite } from './secagg/index.js';
-import { canonicalJson, sha256Hex } from './signing/identity.js';
+import { canonicalJson } from './signing/canonical-json.js';
+import { sha256Hex } from './signing/identity.js';
 
 /** The virtual clients of a process share a plan, and with it its groups. */
 const known = new WeakMap<RoundPlan, readonly RoundPlan[]>();

@@ -15,7 +15,8 @@ import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './round.js';
 import { HEADER_BYTES } from './secagg/frames.js';
 import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from './secagg/index.js';
 import { packedBytes } from './secagg/ring.js';
-import { canonicalJson, sha256Hex } from './signing/identity.js';
+import { canonicalJson } from './signing/canonical-json.js';
+import { sha256Hex } from './signing/identity.js';
 
 /** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
 const RING_HALF = 2 ** 31;

@@ -31,7 +31,8 @@ import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { dpSteps } from '../../shared/privacy-steps.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { PrivacySpec } from '../../shared/round.js';
-import { canonicalJson, sha256Hex } from '../../shared/signing/identity.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { sha256Hex } from '../../shared/signing/identity.js';
 import type { Workload } from '../workload.js';
 import {
   advance,

@@ -14,7 +14,8 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../../shared/service.js';
-import { canonicalJson, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import { toySpec, toyTrainer } from '../support/toy.js';

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { budgetRefusalOf, parsePolicy, refusalOf } from '../../client/policy.js';
 import { ACCOUNT_FILE, openAccount } from '../../client/privacy-account.js';
 import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../client/release.js';
-import { composedEpsilon, decodeLedger, treeSpend } from '../../shared/privacy/index.js';
+import { linesOf } from '../../shared/chain/chain.js';
+import { composedEpsilon, treeSpend } from '../../shared/privacy/index.js';
 import type { PrivacySpec, RoundPlan } from '../../shared/round.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../support/private-plan.js';
@@ -43,7 +44,7 @@ describe("a client's own account of privacy", () => {
     // another model, or anything else that the numbers depend on, is another release
     await account.charge(plan(1, EXAMPLE, { modelSha256: 'f'.repeat(64) }));
     assert.ok(account.epsilon > once);
-    assert.equal(decodeLedger(await readFile(path())).length, 2);
+    assert.equal(linesOf(await readFile(path())).length, 2);
   });
 
   it('cuts off a record that a crash left half written, and writes on', async () => {
@@ -51,7 +52,7 @@ describe("a client's own account of privacy", () => {
     await appendFile(path(), '{"entry":{"accoun');
     const account = await open();
     await account.charge(plan(2));
-    assert.equal(decodeLedger(await readFile(path())).length, 2);
+    assert.equal(linesOf(await readFile(path())).length, 2);
   });
 
   it('does not open with any byte changed', async () => {

@@ -29,7 +29,8 @@ import type {
   ParticipantService,
   UploadReply,
 } from '../../shared/service.js';
-import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { toyModel, toySpec } from '../support/toy.js';
 import { ADMIN_TOKEN, FakeAdmin } from '../transport/fake-coordinator.js';
 

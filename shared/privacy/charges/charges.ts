@@ -1,16 +1,18 @@
 /**
- * The privacy ledger: one signed record per round, each holding the hash of the one before, so that what a run has cost in (ε, δ)
- * can be stated by one party and checked by any other.
+ * Privacy charges: one signed line for each round (shared/chain), so that what a run has cost in (ε, δ) can be stated by one
+ * party and checked by any other.
  *
- * Pure data and pure functions; SHA-256 and Ed25519 come in as arguments. A record is appended *before* the noisy sum of its round
- * is opened: a crash in between has then charged a round that revealed nothing (never the reverse), and appending the same
- * round again after a restart changes nothing.
+ * Pure data and pure functions. A round is charged *before* the noisy sum of it is opened: a crash in between has then
+ * charged a round that revealed nothing (never the reverse), and charging the same round again after a restart changes
+ * nothing.
  */
+import { type ChainLine, lineSha256, signEntry } from '../../chain/chain.js';
 import { FlError, invalidArgument } from '../../errors.js';
+import { canonicalJson } from '../../signing/canonical-json.js';
+import type { Identity } from '../../signing/identity.js';
 import { type Accountant, composedEpsilon, type Spend } from '../accounting/releases.js';
-import { type Canonical, canonicalBytes } from './canonical.js';
 
-/** Whose presence the guarantee hides. A ledger keeps to one unit. */
+/** Whose presence the guarantee hides. All charges of one chain have one unit. */
 export type PrivacyUnit = 'client' | 'example';
 
 /** What a round did, as far as it bears on privacy. */
@@ -29,115 +31,96 @@ export interface RoundSpend {
   readonly survivors: number;
 }
 
-/** How ε is computed from the spends; fixed for the life of a ledger. */
-export interface LedgerTerms {
+/** How ε is computed from the spends; fixed for the life of a chain of charges. */
+export interface ChargeTerms {
   readonly unit: PrivacyUnit;
   readonly delta: number;
   readonly accountant: Exclude<Accountant, 'prv'>;
 }
 
-export interface LedgerEntry extends RoundSpend, LedgerTerms {
+/** One round that was charged, as its line states it. */
+export interface Charge extends RoundSpend, ChargeTerms {
   readonly version: 1;
+  /** From 0. */
   readonly sequence: number;
-  /** SHA-256 of the previous record as stored, hex; 64 zeros for the first. */
+  /** SHA-256 of the line before, hex; 64 zeros in the first. */
   readonly previous: string;
   /** ε of everything up to and with this round, at `delta`. */
   readonly epsilonAfter: number;
 }
 
-export interface LedgerRecord {
-  readonly entry: LedgerEntry;
-  /** Ed25519 over the canonical bytes of `entry` behind a domain tag, hex. */
-  readonly signature: string;
-}
-
 /** Newest last. */
-export type Ledger = readonly LedgerRecord[];
+export type Charges = readonly ChainLine<Charge>[];
 
-export interface LedgerSigner {
-  sha256(bytes: Uint8Array): Uint8Array;
-  sign(bytes: Uint8Array): Uint8Array;
-}
-
+/** ε that must not be passed. */
 export interface Budget {
   readonly epsilon: number;
 }
 
+/** ε at the delta of the charges, without what was asked for and with it. */
 export interface BudgetAnswer {
   readonly exceeds: boolean;
   readonly epsilonBefore: number;
   readonly epsilonAfter: number;
 }
 
+/** What the first charge holds in place of a hash. */
 export const FIRST_PREVIOUS = '0'.repeat(64);
-const SIGNATURE_TAG = new TextEncoder().encode('starling/privacy-ledger/v1\n');
 
-/** Asked before a round: would these spends take the ledger past the budget? Exactly reaching it is allowed. */
-export function wouldExceed(ledger: Ledger, next: readonly Spend[], budget: Budget, terms: LedgerTerms): BudgetAnswer {
-  checkTerms(ledger, terms);
-  const epsilonBefore = ledger.at(-1)?.entry.epsilonAfter ?? 0;
-  const epsilonAfter = epsilonOf([...spendsOf(ledger), ...next], terms);
+/** Asked before a round: would these spends take them past the budget? Exactly reaching it is allowed. */
+export function wouldExceed(
+  charges: Charges,
+  next: readonly Spend[],
+  budget: Budget,
+  terms: ChargeTerms,
+): BudgetAnswer {
+  checkTerms(charges, terms);
+  const epsilonBefore = charges.at(-1)?.entry.epsilonAfter ?? 0;
+  const epsilonAfter = epsilonOf([...spendsOf(charges), ...next], terms);
   return { exceeds: !(epsilonAfter <= budget.epsilon), epsilonBefore, epsilonAfter };
 }
 
 /**
- * The ledger with `spend` charged and signed. Charging a round again with the same content returns the ledger as it is; with other
- * content throws `already-exists`.
+ * The charges with `spend` charged and signed. Charging a round again with the same content returns them as they are.
+ * @throws FlError already-exists: it was charged with other content; failed-precondition: under other terms;
+ * invalid-argument: it cannot be what was done
  */
-export function charge(ledger: Ledger, spend: RoundSpend, terms: LedgerTerms, signer: LedgerSigner): Ledger {
-  checkTerms(ledger, terms);
+export function charge(charges: Charges, spend: RoundSpend, terms: ChargeTerms, identity: Identity): Charges {
+  checkTerms(charges, terms);
   checkSpend(spend);
-  const known = ledger.find(({ entry }) => entry.runId === spend.runId && entry.round === spend.round);
+  const known = charges.find(({ entry }) => entry.runId === spend.runId && entry.round === spend.round);
   if (known !== undefined) {
-    if (sameSpend(known.entry, spend)) return ledger;
+    if (canonicalJson(pickSpend(known.entry)) === canonicalJson(pickSpend(spend))) return charges;
     throw new FlError(
       'already-exists',
-      `ledger: round ${spend.round} of ${spend.runId} was charged with other content`,
+      `charges: round ${spend.round} of ${spend.runId} was charged with other content`,
     );
   }
-  const last = ledger.at(-1);
-  const entry: LedgerEntry = {
+  const last = charges.at(-1);
+  const entry: Charge = {
     ...pickSpend(spend),
     unit: terms.unit,
     delta: terms.delta,
     accountant: terms.accountant,
     version: 1,
-    sequence: ledger.length,
-    previous: last === undefined ? FIRST_PREVIOUS : recordHash(last, signer.sha256),
-    epsilonAfter: epsilonOf([...spendsOf(ledger), ...spend.spends], terms),
+    sequence: charges.length,
+    previous: last === undefined ? FIRST_PREVIOUS : lineSha256(canonicalJson(last)),
+    epsilonAfter: epsilonOf([...spendsOf(charges), ...spend.spends], terms),
   };
-  return [...ledger, { entry, signature: toHex(signer.sign(signedBytes(entry))) }];
+  return [...charges, signEntry('privacy-charge', entry, identity)];
 }
 
 /** All spends in the order they were charged. */
-export function spendsOf(ledger: Ledger): Spend[] {
-  return ledger.flatMap(({ entry }) => entry.spends);
+export function spendsOf(charges: Charges): Spend[] {
+  return charges.flatMap(({ entry }) => entry.spends);
 }
 
-/** ε of these spends under a ledger's terms. */
-export function epsilonOf(spends: readonly Spend[], terms: LedgerTerms): number {
+/** ε of these spends under these terms. */
+export function epsilonOf(spends: readonly Spend[], terms: ChargeTerms): number {
   return composedEpsilon(spends, terms.delta, { accountant: terms.accountant });
 }
 
-/** What the signature covers. */
-export function signedBytes(entry: LedgerEntry): Uint8Array {
-  const body = canonicalBytes(entry as unknown as Canonical);
-  const bytes = new Uint8Array(SIGNATURE_TAG.length + body.length);
-  bytes.set(SIGNATURE_TAG);
-  bytes.set(body, SIGNATURE_TAG.length);
-  return bytes;
-}
-
-/** Links the next record: hash of the stored bytes, signature included. */
-export function recordHash(record: LedgerRecord, sha256: (bytes: Uint8Array) => Uint8Array): string {
-  return toHex(sha256(canonicalBytes(record as unknown as Canonical)));
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-/** Refuses what would make the record a lie about the mechanism. */
+/** Refuses what would make the charge a lie about the mechanism. @throws FlError invalid-argument */
 export function checkSpend(spend: RoundSpend): void {
   const { round, survivors, clippingBound, noiseStdDev, sampling, spends } = spend;
   if (!Number.isSafeInteger(round) || round < 0) throw invalidArgument('round', 'an integer >= 0', round);
@@ -155,23 +138,16 @@ export function checkSpend(spend: RoundSpend): void {
   }
 }
 
-function checkTerms(ledger: Ledger, terms: LedgerTerms): void {
-  const entry = ledger.at(-1)?.entry;
+function checkTerms(charges: Charges, terms: ChargeTerms): void {
+  const entry = charges.at(-1)?.entry;
   if (entry === undefined) return;
   if (entry.unit !== terms.unit || entry.delta !== terms.delta || entry.accountant !== terms.accountant) {
-    const told = ({ unit, delta, accountant }: LedgerTerms) => `${unit}, δ=${delta}, ${accountant}`;
-    throw new FlError('failed-precondition', `ledger terms: expected ${told(entry)}, got ${told(terms)}`);
+    const told = ({ unit, delta, accountant }: ChargeTerms) => `${unit}, δ=${delta}, ${accountant}`;
+    throw new FlError('failed-precondition', `terms of the charges: expected ${told(entry)}, got ${told(terms)}`);
   }
 }
 
 function pickSpend(spend: RoundSpend): RoundSpend {
   const { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors } = spend;
   return { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors };
-}
-
-function sameSpend(a: RoundSpend, b: RoundSpend): boolean {
-  return (
-    toHex(canonicalBytes(pickSpend(a) as unknown as Canonical)) ===
-    toHex(canonicalBytes(pickSpend(b) as unknown as Canonical))
-  );
 }

@@ -1,131 +1,102 @@
 /**
- * The stored form of a ledger, one canonical record per line, and its verification by someone who trusts none of it but the signer's
- * key: spelling, chain, signatures, the order of rounds, and ε recomputed from the spends.
+ * The stored form of privacy charges, and their verification by someone who trusts none of it but the signer's key: spelling,
+ * chain, signatures, the order of rounds, and ε recomputed from the spends.
  *
- * What it cannot see: records cut off the end. Compare the head with one received elsewhere (`expectedHead`), which is why clients
- * keep the last hash they were shown.
+ * What it cannot see: lines cut off the end. Compare the head with one received elsewhere (`expectedHead`).
  */
+import { z } from 'zod';
+import { type ChainLine, checkLine, lineSchema, lineSha256, linesOf } from '../../chain/chain.js';
 import { FlError } from '../../errors.js';
-import { type Canonical, canonicalText, parseCanonical } from './canonical.js';
-import {
-  checkSpend,
-  epsilonOf,
-  FIRST_PREVIOUS,
-  type Ledger,
-  type LedgerEntry,
-  type LedgerRecord,
-  recordHash,
-  signedBytes,
-} from './charges.js';
+import { HEX_32_BYTES } from '../../hex.js';
+import { canonicalJson, parseCanonicalJson } from '../../signing/canonical-json.js';
+import type { Spend } from '../accounting/releases.js';
+import { type Charge, type Charges, checkSpend, epsilonOf, FIRST_PREVIOUS, spendsOf } from './charges.js';
 
-export interface LedgerVerifier {
-  sha256(bytes: Uint8Array): Uint8Array;
-  verify(bytes: Uint8Array, signature: Uint8Array): boolean;
-}
-
-export type Verification =
-  | { readonly ok: true; readonly ledger: Ledger; readonly head: string; readonly epsilon: number }
+/** What became of a check: `head` is the SHA-256 of the last line, hex; `record` counts lines from 0. */
+export type ChargesVerification =
+  | { readonly ok: true; readonly charges: Charges; readonly head: string; readonly epsilon: number }
   | { readonly ok: false; readonly record: number; readonly reason: string };
 
 /** Another machine's exp and log may differ in the last digits, and its accountant by its stated rounding. */
 const EPSILON_TOLERANCE = 1e-5;
 
-export function encodeLedger(ledger: Ledger): Uint8Array {
-  const lines = ledger.map((record) => `${canonicalText(record as unknown as Canonical)}\n`);
-  return new TextEncoder().encode(lines.join(''));
-}
+const line = lineSchema<Charge>(
+  z.looseObject({
+    version: z.literal(1),
+    sequence: z.int().min(0),
+    previous: z.string().regex(HEX_32_BYTES),
+    runId: z.string(),
+    round: z.int().min(0),
+    spends: z.array(z.custom<Spend>()), // the accountant says what is wrong with one
+    clippingBound: z.number(),
+    noiseStdDev: z.number(),
+    sampling: z.enum(['all', 'fixed-size', 'poisson-secret']),
+    survivors: z.int().min(0),
+    unit: z.enum(['client', 'example']),
+    delta: z.number(),
+    accountant: z.enum(['pld', 'rdp', 'analytic']),
+    epsilonAfter: z.number(),
+  }),
+);
 
-/** Reads stored records without verifying them; throws `corrupt` on anything that {@link encodeLedger} would not write. */
-export function decodeLedger(bytes: Uint8Array): Ledger {
-  return linesOf(bytes).map(decodeRecord);
+/** What a file of these charges holds. */
+export function encodeCharges(charges: Charges): Uint8Array {
+  return new TextEncoder().encode(charges.map((charge) => `${canonicalJson(charge)}\n`).join(''));
 }
 
 /**
- * Checks all of a stored ledger. `recompute`: `last` (default) recomputes the final ε only, `all` that of each record.
+ * Checks all of what {@link encodeCharges} gave, with the signer's Ed25519 key, 32 bytes; never throws for what is in it.
+ * `recompute`: `last` (default) recomputes the final ε only, `all` that of each line.
  */
-export function verifyLedger(
-  bytes: Uint8Array,
-  verifier: LedgerVerifier,
+export function verifyCharges(
+  content: Uint8Array,
+  key: Uint8Array,
   options: { readonly expectedHead?: string; readonly recompute?: 'all' | 'last' } = {},
-): Verification {
-  const ledger: LedgerRecord[] = [];
+): ChargesVerification {
+  const charges: ChainLine<Charge>[] = [];
   let head = FIRST_PREVIOUS;
   try {
-    const lines = linesOf(bytes);
-    for (const line of lines) {
-      const record = decodeRecord(line);
-      checkRecord(record, ledger, head, verifier);
-      ledger.push(record);
-      if (options.recompute === 'all' || ledger.length === lines.length) checkEpsilon(ledger);
-      head = recordHash(record, verifier.sha256);
+    const lines = linesOf(content);
+    for (const text of lines) {
+      const charge = parseCanonicalJson(text, line);
+      checkLine('privacy-charge', charge, { key, whose: 'who was charged', previous: head });
+      checkCharge(charge.entry, charges);
+      charges.push(charge);
+      if (options.recompute === 'all' || charges.length === lines.length) checkEpsilon(charges);
+      head = lineSha256(text);
     }
-    if (options.expectedHead !== undefined && options.expectedHead !== head) {
-      throw new FlError('corrupt', `head: expected ${options.expectedHead}, got ${head}`);
-    }
+    const { expectedHead = head } = options;
+    if (expectedHead !== head) throw corrupt('head', expectedHead, head);
   } catch (thrown) {
-    return { ok: false, record: ledger.length, reason: FlError.from(thrown).message };
+    return { ok: false, record: charges.length, reason: FlError.from(thrown).message };
   }
-  return { ok: true, ledger, head, epsilon: ledger.at(-1)?.entry.epsilonAfter ?? 0 };
+  return { ok: true, charges, head, epsilon: charges.at(-1)?.entry.epsilonAfter ?? 0 };
 }
 
-function checkRecord(record: LedgerRecord, before: Ledger, head: string, verifier: LedgerVerifier): void {
-  const { entry, signature } = record;
-  if (!verifier.verify(signedBytes(entry), fromHex(signature)))
-    throw corrupt('signature', 'one by the ledger key', 'another');
+function checkCharge(entry: Charge, before: Charges): void {
   if (entry.sequence !== before.length) throw corrupt('sequence', before.length, entry.sequence);
-  if (entry.previous !== head) throw corrupt('previous', head, entry.previous);
   checkSpend(entry);
-  const first = before[0]?.entry;
-  if (first !== undefined) {
-    for (const term of ['unit', 'delta', 'accountant'] as const) {
-      if (entry[term] !== first[term]) throw corrupt(term, first[term], entry[term]);
-    }
+  const last = before.at(-1)?.entry;
+  if (last === undefined) return;
+  for (const term of ['unit', 'delta', 'accountant'] as const) {
+    if (entry[term] !== last[term]) throw corrupt(term, last[term], entry[term]);
   }
   if (before.some(({ entry: old }) => old.runId === entry.runId && old.round === entry.round)) {
     throw corrupt('round', 'each round of a run once', `${entry.round} of ${entry.runId} again`);
   }
-  const last = before.at(-1)?.entry;
-  if (last !== undefined && entry.epsilonAfter < last.epsilonAfter * (1 - EPSILON_TOLERANCE)) {
+  if (entry.epsilonAfter < last.epsilonAfter * (1 - EPSILON_TOLERANCE)) {
     throw corrupt('epsilonAfter', `at least ${last.epsilonAfter}`, entry.epsilonAfter);
   }
 }
 
-function checkEpsilon(ledger: Ledger): void {
-  const entry = (ledger.at(-1) as LedgerRecord).entry;
-  const spends = ledger.flatMap((record) => record.entry.spends);
-  const epsilon = epsilonOf(spends, entry);
+function checkEpsilon(charges: Charges): void {
+  const { entry } = charges[charges.length - 1];
+  const epsilon = epsilonOf(spendsOf(charges), entry);
   if (Math.abs(entry.epsilonAfter - epsilon) > EPSILON_TOLERANCE * epsilon) {
     throw corrupt('epsilonAfter', epsilon, entry.epsilonAfter);
   }
 }
 
-function linesOf(bytes: Uint8Array): string[] {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new FlError('corrupt', 'ledger: expected UTF-8', { cause });
-  }
-  if (text === '') return [];
-  if (!text.endsWith('\n')) throw corrupt('ledger', 'a line end after the last record', 'none');
-  return text.slice(0, -1).split('\n');
-}
-
-function decodeRecord(line: string): LedgerRecord {
-  const value = parseCanonical(line) as unknown as LedgerRecord;
-  const entry = value?.entry as LedgerEntry | undefined;
-  if (entry?.version !== 1) throw corrupt('version', 1, entry?.version);
-  if (typeof value.signature !== 'string' || !Array.isArray(entry.spends))
-    throw corrupt('record', 'entry and signature', 'less');
-  if (Object.keys(value).length !== 2) throw corrupt('record', 'entry and signature', Object.keys(value).join());
-  return value;
-}
-
-function fromHex(text: string): Uint8Array {
-  if (!/^([0-9a-f]{2})*$/.test(text)) throw corrupt('signature', 'lower-case hex', 'other characters');
-  return Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
-}
-
 function corrupt(field: string, expected: unknown, got: unknown): FlError {
-  return new FlError('corrupt', `${field}: expected ${String(expected)}, got ${String(got)}`);
+  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

@@ -11,8 +11,9 @@ import { openAccount } from '../../../client/privacy-account.js';
 import { parseJournal } from '../../../server/journal/journal.js';
 import { LEDGER_FILE, openLedger } from '../../../server/ledger.js';
 import type { RunRecord } from '../../../server/round-state.js';
+import { signLine } from '../../../shared/chain/chain.js';
 import { signHead, statementsOf } from '../../../shared/ledger/against.js';
-import { parseLine, signLine } from '../../../shared/ledger/entry.js';
+import { parseLine } from '../../../shared/ledger/entry.js';
 import { verifyLedger } from '../../../shared/ledger/verify.js';
 import { identityFromSeed, sha256Hex } from '../../../shared/signing/identity.js';
 import { MemoryFiles } from '../../server/journal/memory-files.js';
@@ -47,11 +48,10 @@ for (const kind of ['plain', 'secure'] as const) {
 
     it('is written again to the byte, from its entries and from its journal', async () => {
       const content = await stored(`${kind}/ledger.jsonl`);
-      for (const line of linesOf(content)) assert.equal(signLine(parseLine(line).entry, coordinator), line);
+      for (const line of linesOf(content)) assert.equal(signLine('ledger', parseLine(line).entry, coordinator), line);
       const records = parseJournal(await stored(`${kind}/journal.log`)).records as RunRecord[];
       const files = new MemoryFiles();
-      const ledger = await openLedger('/run', { records, identity: coordinator, files });
-      await ledger.close();
+      await openLedger('/run', { records, identity: coordinator, files });
       assert.equal(Buffer.from(files.names.get(`/run/${LEDGER_FILE}`)!.durable).toString(), content.toString());
     });
   });
