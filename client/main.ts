@@ -8,6 +8,7 @@ import { systemClock } from '../shared/clock.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
+import { fromHex, toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
@@ -52,7 +53,7 @@ export async function joinClient(options: { token: string; clientsDir: string })
     if ((await readdir(directory)).includes('identity.key')) {
       throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
     }
-    const membership = { client, address, coordinatorKey: Buffer.from(reply.coordinatorKey).toString('hex') };
+    const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
     await writeFileDurably(join(directory, 'identity.key'), seed);
     await writeFileDurably(join(directory, 'client.json'), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
     return membership;
@@ -116,7 +117,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
       ...(enrolled !== undefined && { enrolled }),
       store: await fileSecureStore(join(directory, 'secure')),
     },
-    coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
+    coordinatorKey: fromHex(membership.coordinatorKey),
     store: await fileStore(directory),
     keepHead: await headsFile(directory),
     trainer,
@@ -163,7 +164,7 @@ async function enrolmentOf(
   if (enrolment === undefined) return undefined;
   const path = resolve(dirname(policyFile), enrolment);
   const keys = parseEnrolment(await readFile(path, 'utf8'), path);
-  return new Map([...keys].map(([client, key]) => [client, Buffer.from(key, 'hex')]));
+  return new Map([...keys].map(([client, key]) => [client, fromHex(key)]));
 }
 
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {

@@ -5,6 +5,7 @@
 import type { Clock } from '../shared/clock.js';
 import { bytesOf, sha256Of } from '../shared/codecs/bytes.js';
 import { FlError } from '../shared/errors.js';
+import { toHex } from '../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../shared/ledger/against.js';
 import type { Rng } from '../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../shared/round.js';
@@ -212,7 +213,7 @@ export class Participant {
   #onHead({ head, signature }: SignedHead): void {
     const { keepHead, coordinatorKey, notice } = this.#options;
     if (keepHead === undefined) return;
-    if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
+    if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return notice?.('ledger head ignored: not signed by the coordinator', {});
     }
     void keepHead({ head, signature }).catch((error) => this.#fail(error));

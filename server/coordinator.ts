@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
+import { fromHex, toHex } from '../shared/hex.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec, UpdateHeader } from '../shared/round.js';
 import {
@@ -133,7 +134,7 @@ export class Coordinator implements ParticipantService, AdminService {
       const { hello, nonce } = stage;
       const refusal = this.#checkProof(hello, nonce, frame.signature);
       if (refusal !== undefined) return turnAway(refusal.reason, refusal.retry);
-      const live = { client: hello.client, session: hex(this.#options.rng.bytes(32)), end: toClient };
+      const live = { client: hello.client, session: toHex(this.#options.rng.bytes(32)), end: toClient };
       stage = { kind: 'live', live }; // first: a frame that cannot be sent ends the stream at once
       this.#welcome(live, hello.pending);
     };
@@ -161,7 +162,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
     this.#sessions.set(session, client);
-    end.send({ kind: 'welcome', session: Buffer.from(session, 'hex') });
+    end.send({ kind: 'welcome', session: fromHex(session) });
     const strays = pending.filter((update) => !this.#runs.has(update.run));
     this.#settleStrays(client, end, strays);
     for (const run of this.#runs.values()) {
@@ -364,7 +365,7 @@ export class Coordinator implements ParticipantService, AdminService {
   #surroundings() {
     const { clock, identity, fatal, rng, registry } = this.#options;
     const keysOf = (clients: readonly string[]) =>
-      Object.fromEntries(clients.map((client) => [client, hex(registry.get(client).publicKey)]));
+      Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     return { clock, identity, fatal, send, rng, keysOf, unmasking: this.#unmasking };
   }
@@ -376,17 +377,13 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   #clientOf(session: Uint8Array): string {
-    const client = this.#sessions.get(hex(session));
+    const client = this.#sessions.get(toHex(session));
     if (client === undefined) throw new FlError('permission-denied', 'session: not known; open a control stream first');
     return client;
   }
 }
 
 type Hello = Extract<ClientFrame, { kind: 'hello' }>;
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
-}
 
 async function* counted(chunks: AsyncIterable<Uint8Array>, traffic: { up: number }): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {

@@ -8,6 +8,7 @@
  */
 import type { SummedLayout } from './channels.js';
 import { invalidArgument } from './errors.js';
+import { fromHex } from './hex.js';
 import type { SumMetrics } from './metrics.js';
 import { sizeOf } from './params.js';
 import { integerBits, isClientLevel, vectorLayout } from './private-sum.js';
@@ -76,7 +77,7 @@ export function agree(plan: SecurePlan): SecureAgreement {
   const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
   const aggregation = {
     ...{ taskId: plan.run, round },
-    ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },
+    ...{ modelHash: fromHex(plan.modelSha256), planHash: fromHex(planHash) },
   };
   const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
   return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };

@@ -20,6 +20,7 @@ import { systemClock } from '../shared/clock.js';
 import { encode } from '../shared/codecs/safetensors.js';
 import type { FlError } from '../shared/errors.js';
 import type { RunEvent } from '../shared/events.js';
+import { toHex } from '../shared/hex.js';
 import type { Params } from '../shared/params.js';
 import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
@@ -111,7 +112,7 @@ interface Network {
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
   if (transport === 'memory') return { connect: () => memoryNetwork(coordinator), close: async () => undefined };
-  const adminToken = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
+  const adminToken = toHex(rngFromEntropy().bytes(32));
   const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
   const connections: GrpcParticipant[] = [];
   return {

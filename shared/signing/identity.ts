@@ -13,10 +13,11 @@ import {
   sign,
   verify,
 } from 'node:crypto';
+import { fromHex } from '../hex.js';
 import { canonicalJson } from './canonical-json.js';
 
 /** RFC 8410 DER: what stands before a 32-byte private key. */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+const PKCS8_PREFIX = fromHex('302e020100300506032b657004220420');
 
 /** What a signature may be for. */
 export type SignedKind =

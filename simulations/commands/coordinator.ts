@@ -1,5 +1,6 @@
 /** `starling coordinator` and `starling token create`. */
 import { type Command, Option } from 'commander';
+import { toHex } from '../../shared/hex.js';
 import { withAdmin } from './admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
 import { command, coordinatorDir, durationMs, integer, onInterrupt, print, printJson } from './options.js';
@@ -49,9 +50,7 @@ export function tokenCommand(): Command {
     .action((given: { dataDir?: string }) =>
       withAdmin(given, async (admin) => {
         const clients = await admin.listClients();
-        printJson(
-          Object.fromEntries(clients.map(({ name, publicKey }) => [name, Buffer.from(publicKey).toString('hex')])),
-        );
+        printJson(Object.fromEntries(clients.map(({ name, publicKey }) => [name, toHex(publicKey)])));
       }),
     );
   return command('token', 'invite clients', 'starling token create --name charite')

@@ -33,7 +33,7 @@ describe('enrolment', () => {
     const { registry } = await withToken();
     assert.deepEqual(await registry.enrol(request(1), 5), {
       client: 'lab',
-      publicKey: Buffer.from(identityOf(1).publicKey),
+      publicKey: identityOf(1).publicKey,
       enrolledAtMs: 5,
     });
     assert.equal(registry.get('lab').client, 'lab');
@@ -107,7 +107,7 @@ describe('enrolment', () => {
       code: 'already-exists',
       message: /"lab" is enrolled/,
     });
-    assert.deepEqual(registry.get('lab').publicKey, Buffer.from(identityOf(1).publicKey));
+    assert.deepEqual(registry.get('lab').publicKey, identityOf(1).publicKey);
   });
 
   it('skips names that are taken when the token is for several', async () => {

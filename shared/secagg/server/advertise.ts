@@ -1,7 +1,8 @@
 /**
  * Phase 1, advertise: collect signed keys of enrolled clients; then freeze the roster and tell everyone its neighbours.
  */
-import { compareBytes, equalBytes, toHex } from '../bytes.js';
+import { toHex } from '../../hex.js';
+import { compareBytes, equalBytes } from '../bytes.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
 import { decodeAdvertise, encodeAdvertisement, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';

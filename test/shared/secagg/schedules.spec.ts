@@ -4,8 +4,8 @@
  * prints its seed.
  */
 import assert from 'node:assert/strict';
+import { toHex } from '../../../shared/hex.js';
 import { type Rng, rngFromSeed } from '../../../shared/rng.js';
-import { toHex } from '../../../shared/secagg/bytes.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientContext, ClientInput, ClientOutput, ClientState } from '../../../shared/secagg/client/state.js';
 import { restoreState, saveState } from '../../../shared/secagg/saved.js';

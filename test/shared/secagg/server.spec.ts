@@ -1,8 +1,8 @@
 /** The server against lying or broken clients, and what it hands to whoever checks it afterwards. */
 import assert from 'node:assert/strict';
 import { FlError } from '../../../shared/errors.js';
+import { toHex } from '../../../shared/hex.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import { toHex } from '../../../shared/secagg/bytes.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientOutput } from '../../../shared/secagg/client/state.js';
 import { LABEL } from '../../../shared/secagg/constants.js';
