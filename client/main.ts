@@ -9,6 +9,7 @@ import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex, toHex } from '../shared/hex.js';
+import { decodeJoinToken } from '../shared/join-token.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
@@ -29,15 +30,9 @@ export interface Membership {
   readonly coordinatorKey: string;
 }
 
-interface JoinToken {
-  readonly address: string;
-  readonly fingerprint: string;
-  readonly secret: string;
-}
-
 /** Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator. */
 export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
-  const { address, fingerprint, secret } = parseToken(options.token);
+  const { address, fingerprint, secret } = decodeJoinToken(options.token);
   const seed = newIdentitySeed();
   const identity = identityFromSeed(seed);
   const service = connectGrpc(address);
@@ -60,20 +55,6 @@ export async function joinClient(options: { token: string; clientsDir: string })
   } finally {
     service.close();
   }
-}
-
-function parseToken(token: string): JoinToken {
-  const expected = 'a token from `starling token create` (starling1.…)';
-  const [scheme, body, ...rest] = token.trim().split('.');
-  if (scheme !== 'starling1' || body === undefined || rest.length > 0)
-    throw invalidArgument('token', expected, 'another text');
-  try {
-    const parsed = JSON.parse(Buffer.from(body, 'base64url').toString()) as JoinToken;
-    if ([parsed.address, parsed.fingerprint, parsed.secret].every((part) => typeof part === 'string')) return parsed;
-  } catch {
-    // said below, for every kind of damage
-  }
-  throw invalidArgument('token', expected, 'a damaged one');
 }
 
 export interface RunClientOptions {

@@ -62,7 +62,7 @@ export interface ParticipantOptions {
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
   readonly refuse?: (plan: RoundPlan) => { readonly reason: DeclineReason; readonly detail: string } | undefined;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
-  readonly admit?: <T>(task: () => Promise<T>) => Promise<T>;
+  readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly rng: Rng;
@@ -275,13 +275,13 @@ export class Participant {
     const abort = new AbortController();
     this.#work = { task: taskOf(plan), abort };
     if (plan.work.secure !== undefined) return this.#startSecure(plan, abort);
-    const { admit = atOnce } = this.#options;
-    void admit(() => this.#doWork(plan, abort));
+    const { limit = atOnce } = this.#options;
+    void limit(() => this.#doWork(plan, abort));
   }
 
   /** Keys and shares first; training when the cohort is frozen; then only what is masked goes out. */
   #startSecure(plan: RoundPlan, abort: AbortController): void {
-    const { client, secure: site, admit = atOnce } = this.#options;
+    const { client, secure: site, limit = atOnce } = this.#options;
     const task = taskOf(plan);
     if (site === undefined) {
       return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
@@ -300,7 +300,7 @@ export class Participant {
         ...{ plan, client, store: site.store, signingSeed: site.signingSeed, policy: site.policy },
         ...(site.enrolled !== undefined && { enrolled: site.enrolled }),
         rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
-        contribute: () => admit(() => this.#contribute(plan, options)),
+        contribute: () => limit(() => this.#contribute(plan, options)),
         send: (frame) => this.#sendSecure(plan, frame),
         ended: (refusal) => end({ kind: 'finished', task }, refusal),
         failed: ({ message }) => end({ kind: 'failed', task, detail: message }, message),

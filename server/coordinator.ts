@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex, toHex } from '../shared/hex.js';
+import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec, UpdateHeader } from '../shared/round.js';
 import {
@@ -22,7 +23,6 @@ import {
   type SignedUpdateHeader,
   type UploadReply,
 } from '../shared/service.js';
-import { canonicalJson } from '../shared/signing/canonical-json.js';
 import { type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
@@ -285,8 +285,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const { registry, rng, clock, identity, address } = this.#options;
     const secret = Buffer.from(rng.bytes(32)).toString('base64url');
     await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-    const token = { address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret };
-    return `starling1.${Buffer.from(canonicalJson(token)).toString('base64url')}`;
+    return encodeJoinToken({ address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret });
   }
 
   async listClients() {

@@ -71,7 +71,7 @@ export class Registry {
   }
 
   /** Enrols a key that the operator, or a simulation, vouches for; no token. */
-  async admit(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
+  async enrolTrusted(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
     if (!NAME.test(client))
       throw invalidArgument('client', 'lower-case letters, digits and dashes, at most 63', client);
     const key = toHex(publicKey);

@@ -14,8 +14,8 @@ import { parseScheme } from '../shared/partition.js';
 import { checkPrivacySpec } from '../shared/privacy-cost.js';
 import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../shared/round.js';
 import { checkRunSpec } from '../shared/run-spec.js';
+import { checkYaml } from '../shared/yaml.js';
 import { privacyOf } from './privacy-config.js';
-import { checkYaml } from './yaml.js';
 
 const count = z.int().min(1);
 const hyperValue = z.union([z.number(), z.string(), z.boolean()]);

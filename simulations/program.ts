@@ -1,5 +1,6 @@
 /** The command tree of `starling`. Everything heavy is imported by the command that needs it, when it needs it. */
 import { Command } from 'commander';
+import { VERSION } from '../shared/version.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
@@ -12,7 +13,6 @@ import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { simulateCommand } from './commands/simulate.js';
 import { verifyCommand } from './commands/verify.js';
-import { VERSION } from './version.js';
 
 /** Throws a CommanderError instead of ending the process. */
 export function createProgram(): Command {

@@ -102,7 +102,7 @@ async function runRounds({ clients, rounds, directory, peer }: Setting & { direc
 
 async function serve(directory: string, clients: number) {
   const registry = new Registry({ append: async () => undefined }, []);
-  for (const client of clientNames(clients)) await registry.admit(client, benchIdentity(client).publicKey, 0);
+  for (const client of clientNames(clients)) await registry.enrolTrusted(client, benchIdentity(client).publicKey, 0);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
     fail = reject;

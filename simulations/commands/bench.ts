@@ -2,7 +2,7 @@
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
-import { VERSION } from '../version.js';
+import { VERSION } from '../../shared/version.js';
 import { command, print, printJson } from './options.js';
 
 interface Bench {

@@ -1,6 +1,6 @@
 /** `starling client join` and `starling client run`. */
 import type { Command } from 'commander';
-import { VERSION } from '../version.js';
+import { VERSION } from '../../shared/version.js';
 import { asWrongUse, clientsDir, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 
 interface RunOptions {

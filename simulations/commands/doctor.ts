@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Command } from 'commander';
-import { VERSION } from '../version.js';
+import { VERSION } from '../../shared/version.js';
 import { command, print, printJson } from './options.js';
 
 export function doctorCommand(): Command {

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { starlingHome } from '../../shared/home.js';
 import type { RunStatus } from '../../shared/round.js';
+import { stampOf } from '../../shared/run-id.js';
 
 export function integer(text: string): number {
   const value = Number(text);
@@ -106,6 +107,5 @@ export function clientsDir(): string {
 /** Where simulations and demos put their run directories. */
 export function newRunDirectory(name: string, nowMs: number): string {
   if (name.includes('/')) throw invalidArgument('name', 'no slash', name);
-  const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return join('starling-runs', `${name}-${stamp}-${process.pid}`);
+  return join('starling-runs', `${name}-${stampOf(nowMs)}-${process.pid}`);
 }

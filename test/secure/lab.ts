@@ -66,7 +66,7 @@ export class Lab {
   /** A run of these clients has begun when it resolves. */
   static async open(directory: string, names: readonly string[], spec: RunSpec): Promise<Lab> {
     const lab = new Lab(directory, names);
-    for (const name of names) await lab.#registry.admit(name, identityFromSeed(seedOf(name)).publicKey, 0);
+    for (const name of names) await lab.#registry.enrolTrusted(name, identityFromSeed(seedOf(name)).publicKey, 0);
     await lab.startCoordinator();
     const allHere = new Promise<void>((resolve) => {
       let here = 0;

@@ -268,7 +268,7 @@ async function deployed(directory: string, secure: boolean) {
   try {
     for (const client of NAMES) {
       const signingSeed = seedOf(client);
-      await registry.admit(client, identityFromSeed(signingSeed).publicKey, 0);
+      await registry.enrolTrusted(client, identityFromSeed(signingSeed).publicKey, 0);
       const service = connectGrpc(tap.address);
       const participant = await Participant.start({
         ...{ service, client, identity: identityFromSeed(signingSeed), coordinatorKey: identity.publicKey, trainer },

@@ -178,8 +178,8 @@ describe('the log of clients', () => {
 
   it('takes a client that the operator vouches for, and no odd name', async () => {
     const { registry } = open();
-    await registry.admit('c1', identityOf(1).publicKey, 3);
+    await registry.enrolTrusted('c1', identityOf(1).publicKey, 3);
     assert.equal(registry.get('c1').enrolledAtMs, 3);
-    await assert.rejects(registry.admit('C1', identityOf(2).publicKey, 3), { code: 'invalid-argument' });
+    await assert.rejects(registry.enrolTrusted('C1', identityOf(2).publicKey, 3), { code: 'invalid-argument' });
   });
 });

@@ -34,7 +34,7 @@ export async function openWorld(dataDir?: string, overrides: { inFlightBytes?: n
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));
   const clock = new FakeClock();
   const registry = new Registry({ append: async () => undefined }, []);
-  for (let i = 1; i <= 6; i++) await registry.admit(`c${i}`, identityOf(`c${i}`).publicKey, 0);
+  for (let i = 1; i <= 6; i++) await registry.enrolTrusted(`c${i}`, identityOf(`c${i}`).publicKey, 0);
   const fatal: FlError[] = [];
   const coordinator = await Coordinator.open({
     dataDir: folder,
