@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { openLines } from '../../shared/disk/lines.js';
-import { canonicalJson } from '../../shared/identity.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
 
 export const HEADS_FILE = 'receipts.jsonl';
 

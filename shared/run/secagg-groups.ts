@@ -8,8 +8,9 @@
  * still do is draw another cohort and look again; docs/secure-aggregation.md says what that is worth to it.
  */
 import { FlError } from '../errors.js';
-import { canonicalJson, sha256Hex } from '../identity.js';
 import { assignGroups, nodeSuite } from '../secagg/index.js';
+import { canonicalJson } from '../signing/canonical-json.js';
+import { sha256Hex } from '../signing/identity.js';
 import type { RoundPlan } from './plan.js';
 
 /** The virtual clients of a process share a plan, and with it its groups. */

@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import type { GrpcAdmin } from '../../client/grpc/admin.js';
 import { ACCOUNT_FILE } from '../../client/store/privacy-account.js';
 import { loadWorkload } from '../../client/workloads/index.js';
-import { decodeLedger } from '../../shared/privacy/index.js';
+import { type ChainLine, linesOf } from '../../shared/chain/chain.js';
+import type { Charge } from '../../shared/privacy/index.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { WorkSpec } from '../../shared/run/plan.js';
@@ -128,7 +129,8 @@ describe('kill -9', function () {
       );
     }
     for (const [i] of clients.entries()) {
-      const records = decodeLedger(await readFile(await accountOf(join(directory, `lab-${i}`))));
+      const lines = linesOf(await readFile(await accountOf(join(directory, `lab-${i}`))));
+      const records = lines.map((line) => JSON.parse(line) as ChainLine<Charge>);
       assert.equal(records.length, 3 * runs, `records of lab ${i + 1}`);
       assert.equal(new Set(records.map(({ entry }) => entry.runId)).size, 3 * runs);
     }

@@ -1,9 +1,9 @@
 /**
  * Phase 1, advertise: collect signed keys of enrolled clients; then freeze the roster and tell everyone its neighbours.
  */
-
+import { toHex } from '../../hex.js';
 import type { SecaggDropReason } from '../checks.js';
-import { compareBytes, equalBytes, toHex } from '../codec.js';
+import { compareBytes, equalBytes } from '../codec.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
 import { decodeAdvertise, encodeAdvertisement, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';

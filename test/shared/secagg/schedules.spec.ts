@@ -4,10 +4,10 @@
  * prints its seed.
  */
 import assert from 'node:assert/strict';
+import { toHex } from '../../../shared/hex.js';
 import { type Rng, rngFromSeed } from '../../../shared/rng.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientContext, ClientInput, ClientOutput, ClientState } from '../../../shared/secagg/client/state.js';
-import { toHex } from '../../../shared/secagg/codec.js';
 import { restoreState, saveState } from '../../../shared/secagg/serialise.js';
 import { startServer, stepServer } from '../../../shared/secagg/server/machine.js';
 import type { ServerInput, ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';

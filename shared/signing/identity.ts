@@ -1,8 +1,8 @@
 /**
- * Who signed what: Ed25519 keys (RFC 8032) and the one canonical encoding that is signed.
+ * Who signed what: Ed25519 keys (RFC 8032) and the bytes that are signed.
  *
- * A signed object is JSON with sorted keys and no white space (RFC 8785; JavaScript's own number format is the
- * canonical one), behind a label that says what kind of object it is, so no signature is valid for two purposes.
+ * A signed object is canonical JSON behind a label that says what kind of object it is, so no signature is valid for two
+ * purposes.
  */
 import {
   createPrivateKey,
@@ -13,10 +13,13 @@ import {
   sign,
   verify,
 } from 'node:crypto';
+import { fromHex } from '../hex.js';
+import { canonicalJson } from './canonical-json.js';
 
 /** RFC 8410 DER: what stands before a 32-byte private key. */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+const PKCS8_PREFIX = fromHex('302e020100300506032b657004220420');
 
+/** What a signature may be for. */
 export type SignedKind =
   | 'plan'
   | 'noise'
@@ -26,15 +29,18 @@ export type SignedKind =
   | 'session'
   | 'enrolment'
   | 'ledger'
-  | 'ledger-head';
+  | 'ledger-head'
+  | 'privacy-charge';
 
+/** Who signs with Ed25519. The private key stays inside. */
 export interface Identity {
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** 64 bytes. */
   sign(message: Uint8Array): Uint8Array;
 }
 
-/** An identity from its 32-byte private seed. */
+/** An identity from its 32-byte private seed. @throws RangeError for another length */
 export function identityFromSeed(seed: Uint8Array): Identity {
   if (seed.length !== 32) throw new RangeError(`seed: expected 32 bytes, got ${seed.length}`);
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
@@ -69,27 +75,10 @@ function keyObjectOf(publicKey: Uint8Array): KeyObject {
   return key;
 }
 
-/** The bytes that are signed for `value`, a JSON value. */
+/** The bytes that are signed for `value`, a JSON value. @throws RangeError for a number that is not finite */
 export function signedBytes(kind: SignedKind, value: unknown): Uint8Array {
-  return new TextEncoder().encode(`starling/v1/${kind}\n${canonicalJson(value)}`);
-}
-
-/** JSON with sorted keys; members that are undefined are left out. */
-export function canonicalJson(value: unknown): string {
-  if (typeof value !== 'object' || value === null) {
-    if (typeof value === 'number' && !Number.isFinite(value))
-      throw new RangeError(`number: expected finite, got ${value}`);
-    return JSON.stringify(value);
-  }
-  if (value instanceof Uint8Array) return JSON.stringify(Buffer.from(value).toString('hex'));
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  let members = '';
-  for (const name of Object.keys(value).sort()) {
-    const member = (value as Record<string, unknown>)[name];
-    if (member === undefined) continue;
-    members += `${members === '' ? '' : ','}${JSON.stringify(name)}:${canonicalJson(member)}`;
-  }
-  return `{${members}}`;
+  const label = kind === 'privacy-charge' ? 'starling/privacy-ledger/v1' : `starling/v1/${kind}`; // as it was first written
+  return new TextEncoder().encode(`${label}\n${canonicalJson(value)}`);
 }
 
 /** Lower-case hex SHA-256. */

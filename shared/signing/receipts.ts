@@ -3,9 +3,9 @@
  * part of what a round costs; so the receipts of one step are the leaves of a tree, its root is signed once, and every
  * client gets its own receipt with the way to that root. It needs no other's receipt to check its own.
  */
+import type { Receipt } from '../run/plan.js';
 import { type Identity, signedBytes, verifySignature } from './identity.js';
 import { type Inclusion, merkleRoot, merkleTree } from './merkle.js';
-import type { Receipt } from './run/plan.js';
 
 export interface SignedReceipt {
   readonly receipt: Receipt;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseEnrolment } from '../../shared/enrolment-file.js';
+import { parseEnrolment } from '../../../shared/signing/enrolment-file.js';
 
 describe('an enrolment file', () => {
   const key = 'ab'.repeat(32);
