@@ -3,7 +3,6 @@
  * of them is killed before an act that is chosen by its number and started again.
  */
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GrpcAdmin } from '../../client/admin-grpc.js';
@@ -42,20 +41,20 @@ export interface Outcome {
 
 export class Federation {
   readonly #directory: string;
-  readonly #listen: string;
+  /** The port that the first coordinator was given, and that the clients know. */
+  #listen = '127.0.0.1:0';
   readonly #processes: Child[] = [];
   /** Where a party's acts are counted. */
   readonly #acts: string[] = [];
   #fuses = 0;
 
-  private constructor(directory: string, listen: string) {
+  private constructor(directory: string) {
     this.#directory = directory;
-    this.#listen = listen;
   }
 
   static async open(): Promise<Federation> {
     const directory = await mkdtemp(join(tmpdir(), 'starling-crash-'));
-    const federation = new Federation(directory, `127.0.0.1:${await freePort()}`);
+    const federation = new Federation(directory);
     try {
       await federation.#start(0);
       await writeFile(federation.#policy, 'min-cohort: 3\nmin-survivors: 2\nadversary-fraction: 0\n');
@@ -137,7 +136,9 @@ export class Federation {
         : ['client', 'run', '--slice', `${party}/${CLIENTS}`, '--policy', this.#policy, ...more];
     await mkdir(this.#home(party), { recursive: true });
     this.#processes[party] = startWithFuse(args, this.#home(party));
-    if (party === 0) await this.#processes[party].line(/listens on/);
+    if (party !== 0) return;
+    const line = await this.#processes[party].line(/listens on/);
+    this.#listen = /listens on (\S+)/.exec(line)![1];
   }
 
   /** Counts a party's acts from now on. */
@@ -198,12 +199,4 @@ async function finish(admin: GrpcAdmin, run: string): Promise<Outcome> {
     model: decode(file).params.values,
     check: await checkRun(info.directory),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
