@@ -35,13 +35,19 @@ export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
   return `${slugOf(spec.work.workload, 30)}-${stampOf(nowMs)}-${rng.u32().toString(16).padStart(8, '0').slice(0, 4)}`;
 }
 
-/** The run directories below `runs`, sorted; none when there is no such folder. */
+/**
+ * The run directories below `runs`, sorted; none when there is no such folder. One that {@link createRun} was killed in
+ * has no first record: nobody has been told of that run, and it is passed over.
+ */
 export async function storedRuns(runs: string): Promise<string[]> {
   const entries = await readdir(runs, { withFileTypes: true }).catch(() => []);
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join(runs, entry.name))
-    .sort();
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const made: string[] = [];
+  for (const name of names.sort()) {
+    const content = await systemFiles.read(join(runs, name, 'journal.log'));
+    if (content !== undefined && parseJournal(content).records.length > 0) made.push(join(runs, name));
+  }
+  return made;
 }
 
 /**

@@ -32,8 +32,8 @@ export interface Wired {
 export const atOnce: Clock = {
   nowMs: () => 0,
   after: (_, fire) => {
-    const timer = setTimeout(fire, 1);
-    return () => clearTimeout(timer);
+    const turn = setImmediate(fire);
+    return () => clearImmediate(turn);
   },
 };
 
