@@ -4,9 +4,8 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../../shared/identity.js';
+import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
-import { type ReceiptCheck, receiptCheck } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import {
@@ -18,6 +17,9 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, sha256Hex, signedBytes } from '../../shared/signing/identity.js';
+import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions, TaskRunner } from '../training/task.js';
@@ -60,7 +62,7 @@ export interface ParticipantOptions {
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
   readonly refuse?: (plan: RoundPlan) => { readonly reason: DeclineReason; readonly detail: string } | undefined;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
-  readonly admit?: <T>(task: () => Promise<T>) => Promise<T>;
+  readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly rng: Rng;
@@ -215,7 +217,7 @@ export class Participant {
   #onHead({ head, signature }: SignedHead): void {
     const { keepHead, coordinatorKey, notice } = this.#options;
     if (keepHead === undefined) return;
-    if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
+    if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return notice?.('ledger head ignored: not signed by the coordinator', {});
     }
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
@@ -280,13 +282,13 @@ export class Participant {
     const abort = new AbortController();
     this.#work = { task: taskOf(plan), abort };
     if (plan.work.secure !== undefined) return this.#startSecure(plan, abort);
-    const { admit = atOnce } = this.#options;
-    void admit(() => this.#doWork(plan, abort));
+    const { limit = atOnce } = this.#options;
+    void limit(() => this.#doWork(plan, abort));
   }
 
   /** Keys and shares first; training when the cohort is frozen; then only what is masked goes out. */
   #startSecure(plan: RoundPlan, abort: AbortController): void {
-    const { client, secure: site, admit = atOnce } = this.#options;
+    const { client, secure: site, limit = atOnce } = this.#options;
     const task = taskOf(plan);
     if (site === undefined) {
       return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
@@ -305,7 +307,7 @@ export class Participant {
         ...{ plan, client, store: site.store, signingSeed: site.signingSeed, policy: site.policy },
         ...(site.enrolled !== undefined && { enrolled: site.enrolled }),
         rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
-        contribute: () => admit(() => this.#contribute(plan, options)),
+        contribute: () => limit(() => this.#contribute(plan, options)),
         send: (frame) => this.#sendSecure(plan, frame),
         ended: (refusal) => end({ kind: 'finished', task }, refusal),
         failed: ({ message }) => end({ kind: 'failed', task, detail: message }, message),

@@ -8,7 +8,6 @@
  * step are drawn by the client in secret, and there it is.
  */
 import { FlError, invalidArgument } from '../errors.js';
-import { canonicalJson } from '../identity.js';
 import { checkNoise, checkRate, MOST_STEPS } from '../privacy/accounting/limits.js';
 import {
   type Accountant,
@@ -24,6 +23,7 @@ import {
   treeSpend,
   withSamplerError,
 } from '../privacy/index.js';
+import { canonicalJson } from '../signing/canonical-json.js';
 import { contributionLayout } from '../tensors/channels.js';
 import { layoutOf, sizeOf } from '../tensors/params.js';
 import { boundsOf, isClientLevel, latticeFor } from './client-level-privacy.js';

@@ -1,4 +1,5 @@
 /** Plans of rounds under differential privacy, for a model of three numbers. */
+
 import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 

@@ -124,7 +124,7 @@ function greatestLoss(parts: readonly LossPart[], direction: Direction): number 
 
 /** Probability of the loss at grid index i. Round-off may have left -1e-17 there: 0 then, which can only raise δ. */
 function probAt({ tilted, tilt, logScale, step }: ComposedLoss, i: number): number {
-  const mass = tilted[i & (tilted.length - 1)] as number;
+  const mass = tilted[i & (tilted.length - 1)];
   return mass > 0 ? Math.exp(Math.log(mass) + logScale - tilt * i * step) : 0;
 }
 

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { budgetRefusalOf, parsePolicy, refusalOf } from '../../../client/round/policy.js';
 import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../../client/round/privatize.js';
 import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
-import { identityFromSeed } from '../../../shared/identity.js';
-import { composedEpsilon, decodeLedger, treeSpend } from '../../../shared/privacy/index.js';
+import { linesOf } from '../../../shared/chain/chain.js';
+import { composedEpsilon, treeSpend } from '../../../shared/privacy/index.js';
 import type { PrivacySpec, RoundPlan } from '../../../shared/run/plan.js';
+import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../../support/private-plan.js';
 
 const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };
@@ -44,7 +45,7 @@ describe("a client's own account of privacy", () => {
     // another model, or anything else that the numbers depend on, is another release
     await account.charge(plan(1, EXAMPLE, { modelSha256: 'f'.repeat(64) }));
     assert.ok(account.epsilon > once);
-    assert.equal(decodeLedger(await readFile(path())).length, 2);
+    assert.equal(linesOf(await readFile(path())).length, 2);
   });
 
   it('cuts off a record that a crash left half written, and writes on', async () => {
@@ -52,7 +53,7 @@ describe("a client's own account of privacy", () => {
     await appendFile(path(), '{"entry":{"accoun');
     const account = await open();
     await account.charge(plan(2));
-    assert.equal(decodeLedger(await readFile(path())).length, 2);
+    assert.equal(linesOf(await readFile(path())).length, 2);
   });
 
   it('does not open with any byte changed', async () => {
