@@ -8,8 +8,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../shared/rng.js';
 import type { MetricSum, SumMetrics } from '../shared/run/metrics.js';
-import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/run/plan.js';
 import type { Headline, RowName } from '../shared/run/report.js';
+import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/run/spec.js';
 import type { Contribution, PhaseSpec } from '../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../shared/tensors/params.js';
 import type { Examples } from './data/partition.js';

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RunStatus } from '../../shared/run/plan.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import { stampOf } from '../../shared/run-id.js';
 
 export function integer(text: string): number {

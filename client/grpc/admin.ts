@@ -3,7 +3,7 @@
  */
 import { Metadata } from '@grpc/grpc-js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { AdminService, RunInfo } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';

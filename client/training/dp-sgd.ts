@@ -28,8 +28,8 @@ import {
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
-import type { PrivacySpec } from '../../shared/run/plan.js';
 import { dpSteps } from '../../shared/run/privacy-steps.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';

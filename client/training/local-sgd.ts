@@ -16,7 +16,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
-import type { TrainingSpec } from '../../shared/run/plan.js';
+import type { TrainingSpec } from '../../shared/run/spec.js';
 import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
 import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';

@@ -7,16 +7,9 @@ import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type {
-  Dropped,
-  EngineSpec,
-  Receipt,
-  RoundSummary,
-  RunSpec,
-  RunStatus,
-  TaskId,
-  TaskKind,
-} from '../../shared/run/plan.js';
+import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { EngineSpec, RunSpec } from '../../shared/run/spec.js';
+import type { Dropped, RoundSummary, RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import { isRested, type Spending } from './privacy.js';
 

@@ -8,7 +8,7 @@ import { systemFiles } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { type Contradiction, contradictionsOf, type Statement, statementsOf } from '../../shared/ledger/against.js';
 import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } from '../../shared/ledger/verify.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { checkRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';

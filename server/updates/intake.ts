@@ -6,7 +6,8 @@
 import { type DropReason, FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { isClientLevel, privateMean, vectorLayout } from '../../shared/run/client-level-privacy.js';
-import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
 import { valuesIn } from '../../shared/tensors/bytes.js';
 import {

@@ -8,7 +8,7 @@
 import { checkLine, lineSha256, linesOf } from '../chain/chain.js';
 import { corrupt, FlError } from '../errors.js';
 import { fromHex } from '../hex.js';
-import type { RunSpec } from '../run/plan.js';
+import type { RunSpec } from '../run/spec.js';
 import { sha256Hex } from '../signing/identity.js';
 import { type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
 import { checkPrivacy, type PrivacyTally } from './privacy.js';

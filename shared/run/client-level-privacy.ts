@@ -40,7 +40,8 @@ import {
   UPDATE_CHANNEL,
 } from '../tensors/channels.js';
 import { layoutOf, sizeOf } from '../tensors/params.js';
-import type { PrivacySpec, RoundPlan, WorkSpec } from './plan.js';
+import type { RoundPlan } from './plan.js';
+import type { PrivacySpec, WorkSpec } from './spec.js';
 
 /** Name of the number that says whether the update was within the bound. */
 const WITHIN_BOUND = 'privacy/within-bound';

@@ -2,7 +2,7 @@
  * The event feed of a run: what the terminal, the report and `run watch` read. One event is one JSON line.
  */
 import type { DropReason } from '../errors.js';
-import type { RoundSummary, RunStatus } from './plan.js';
+import type { RoundSummary, RunStatus } from './summary.js';
 
 export type RunEvent =
   | {

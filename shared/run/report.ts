@@ -1,7 +1,7 @@
 /**
  * report.json, the file that others rely on: CONTRACT "report.json", schema starling.report/1.
  */
-import type { Dropped, RunStatus } from './plan.js';
+import type { Dropped, RunStatus } from './summary.js';
 
 export interface RoundReport {
   readonly round: number;

@@ -18,7 +18,8 @@ import type { SummedLayout } from '../tensors/channels.js';
 import { sizeOf } from '../tensors/params.js';
 import { integerBits, isClientLevel, vectorLayout } from './client-level-privacy.js';
 import type { SumMetrics } from './metrics.js';
-import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './plan.js';
+import type { RoundPlan } from './plan.js';
+import type { MaskedMetric, RunSpec, SecureSpec } from './spec.js';
 
 /** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
 const RING_HALF = 2 ** 31;

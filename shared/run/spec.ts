@@ -1,129 +1,167 @@
 /**
- * Checks a run's specification where it enters the coordinator, and a plan where it enters a client: either may come
- * from a version that is older, newer or somebody else's.
+ * What a run is asked to do: the part that every client is told, and the part that only the coordinator uses. A
+ * specification is checked where it enters the coordinator: it may come from a version that is older, newer or somebody
+ * else's.
  */
 import { z } from 'zod';
 import { FlError } from '../errors.js';
-import { HEX_32_BYTES } from '../hex.js';
-import { layoutOf } from '../tensors/params.js';
-import type { RoundPlan, RunSpec } from './plan.js';
+import { checkAgainst, type Infer } from '../schema.js';
+import { phaseSpec } from '../tensors/channels.js';
+import { layoutOf, tensorSpec } from '../tensors/params.js';
 
-const count = z.int().min(1).max(1_000_000);
-const tensor = z.strictObject({ name: z.string(), shape: z.array(z.int().min(0)).max(16) });
-const channel = z.strictObject({
-  name: z.string().regex(/^[a-z0-9-]{1,63}$/),
-  tensors: z.array(tensor),
-  reduce: z.enum(['sum', 'mean']),
-  weight: z.enum(['examples', 'clients', 'per-tensor']),
-  clip: z.strictObject({ norm: z.number().positive(), per: z.enum(['all', 'tensor', 'row']).optional() }).optional(),
-});
-const training = z.strictObject({
+/** Of clients, examples, rounds: at least one, and no more than anyone means. */
+export const count = z.int().min(1).max(1_000_000);
+const fraction = z.number().min(0).lt(1);
+
+const trainingSpec = z.strictObject({
+  /** Exactly one of the two is set. */
   localEpochs: count.optional(),
   localSteps: count.optional(),
   batchSize: count,
   clientLr: z.number().positive(),
   momentum: z.number().min(0).lt(1),
   weightDecay: z.number().min(0),
+  /** Largest L2 norm of one step's gradient; 0 switches it off. Not a privacy mechanism. */
   gradientClipNorm: z.number().min(0),
+  /** Learning rate over rounds: constant, or cosine from clientLr to 0 over the run. */
   lrSchedule: z.enum(['constant', 'cosine']),
+  /** FedProx (Li et al. 2020): weight mu of (mu/2)·|local − global|²; 0 switches it off. */
   proximalMu: z.number().min(0),
 });
+
 const maskedMetric = z.strictObject({
   name: z.string().min(1).max(128),
+  /** Length of its vector of sums. */
   size: z.int().min(1).max(65_536),
+  /** Largest magnitude that one example adds to one sum; what is larger is clamped. */
   max: z.number().positive(),
 });
-const fraction = z.number().min(0).lt(1);
-const secure = z.strictObject({
+
+const secureSpec = z.strictObject({
+  /** Elements of an update beyond +- this are clamped. */
   valueRange: z.number().positive(),
+  /** Largest weight of a client; examples beyond it do not count. */
   weightCap: count,
+  /** What the graph is computed for: fraction of a cohort that may collude, and that may drop out. */
   adversaryFraction: fraction,
   dropFraction: fraction,
+  /** Fewest clients in a sum; a client signs no smaller survivor set. */
   survivorsMin: z.int().min(2),
+  /** Time for each exchange of keys, shares and signatures. */
   phaseDeadlineMs: z.int().min(1),
+  /** Least clients in one sum, when a cohort trains in groups; absent: one sum over all. */
   groupSize: z.int().min(3).optional(),
   trainMetrics: z.array(maskedMetric).max(64),
   testMetrics: z.array(maskedMetric).max(64),
 });
-const privacy = z.strictObject({
+
+const privacySpec = z.strictObject({
+  /** Who adds noise: the coordinator to the sum; all clients together inside the masked sum; each to its own update or steps. */
   mode: z.enum(['central', 'distributed', 'local', 'example']),
+  /** L2 norm that one unit is clipped to: a client's update, or an example's gradient. Under `adaptive`, in round 1. */
   clippingBound: z.number().positive(),
+  /** Deviation of all noise that protects a unit / its clipping bound. */
   noiseMultiplier: z.number().positive(),
   delta: z.number().gt(0).lt(1),
+  /** The run ends before the round after which a unit's epsilon would lie above this. */
   epsilonBudget: z.number().positive().optional(),
+  /** Client-level modes: most clients in a sum, which is what the integers are sized for. */
   cohortMax: count.optional(),
-  tree: z.strictObject({ separation: count }).optional(),
+  /** Client-level modes: the bound follows the median norm of updates (Andrew et al. 2021). */
   adaptive: z.boolean().optional(),
+  /**
+   * `central` only: noise that is correlated over rounds (DP-FTRL, Kairouz et al. 2021), which pays where a client takes part
+   * seldom. Two rounds of one client are at least `separation` apart.
+   */
+  tree: z.strictObject({ separation: count }).optional(),
+  /** `example` only: chance of each example to be in a step (Poisson sampling), equal on all clients. */
   samplingRate: z.number().gt(0).max(1).optional(),
 });
-const work = z.strictObject({
+
+const hyperValue = z.union([z.number(), z.string(), z.boolean()]);
+const hyper = z.record(z.string(), hyperValue);
+
+/** Of {@link WorkSpec}. */
+export const workSpec = z.strictObject({
   workload: z.string().min(1).max(200),
   scale: z.string().min(1).max(20),
-  hyper: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
-  training,
+  hyper,
+  training: trainingSpec,
+  /** How a data set that many clients share is divided between them: iid, dirichlet:A, shards:K, natural. */
   partition: z.string(),
   seed: z.int(),
   rounds: count,
-  phases: z
-    .array(z.strictObject({ name: z.string(), rounds: count.optional(), channels: z.array(channel).min(1) }))
-    .min(1),
-  model: z.array(tensor).min(1),
-  secure: secure.optional(),
-  privacy: privacy.optional(),
+  phases: z.array(phaseSpec).min(1),
+  /** The shared tensors of the model, in manifest order. */
+  model: z.array(tensorSpec).min(1),
+  /** Absent: the coordinator sees each update. */
+  secure: secureSpec.optional(),
+  /** Absent: no noise is added. */
+  privacy: privacySpec.optional(),
 });
-const engine = z.strictObject({
+
+const engineSpec = z.strictObject({
   rounds: count,
   cohort: count,
+  /** Clients that must be there before a cohort is drawn. */
   minClients: count,
+  /** Fewest updates that make a round. */
   minSurvivors: count,
+  /** Extra fraction of the cohort that is invited; the round ends when `cohort` updates are in. */
   overSelection: z.number().min(0).max(10),
   deadlineMs: z
     .int()
     .min(1)
     .max(7 * 24 * 3_600_000),
+  /** Failed attempts at one round before the run fails. */
   maxAttempts: z.int().min(1).max(1000),
+  /** Evaluate after every n-th round, and always after the last; 0: only after the last. */
   evaluateEvery: z.int().min(0),
+  /** How many clients evaluate; 0: all that are there. */
   evaluateClients: z.int().min(0),
   strategy: z.string(),
+  /** What becomes of many updates, or of the means of groups: mean (the default), trimmed-mean[:fraction] or median. */
   aggregator: z.string().optional(),
   seed: z.int(),
+  /** Whether rounds go through secure aggregation; then `work.secure` says how. */
   secure: z.boolean().optional(),
 });
 
-const plan = z.object({
-  run: z.string().regex(/^[a-z0-9-]{1,63}$/),
-  kind: z.enum(['train', 'evaluate']),
-  round: count,
-  attempt: count,
-  modelSha256: z.string().regex(HEX_32_BYTES),
-  modelSizeBytes: z.int().min(0),
-  deadlineMs: z.int().min(0),
-  cohort: count,
-  work: work.loose(),
-  clippingBound: z.number().positive().optional(),
-  secure: z
-    .strictObject({
-      nonce: z.string().regex(/^[0-9a-f]{32}$/),
-      enrolled: z.record(z.string(), z.string().regex(HEX_32_BYTES)),
-    })
-    .optional(),
-});
+const runSpec = z.strictObject({ work: workSpec, engine: engineSpec });
 
-/** @throws FlError invalid-argument naming the first field that is wrong. */
-export function checkPlan(value: unknown): asserts value is RoundPlan {
-  parse(plan, value, 'plan');
-}
+/** Local training on one client, all of it engine-side (a workload only gives the loss). */
+export type TrainingSpec = Infer<typeof trainingSpec>;
 
-function parse<Schema extends z.ZodType>(schema: Schema, value: unknown, what: string): z.output<Schema> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new FlError('invalid-argument', `${what}: ${issue.path.join('.') || what}: ${issue.message}`);
-}
+export type HyperValue = Infer<typeof hyperValue>;
+
+/** A workload's own settings. */
+export type Hyper = Infer<typeof hyper>;
+
+/** A metric that travels inside the masked vector: its sums, then its count. */
+export type MaskedMetric = Infer<typeof maskedMetric>;
+
+/** Secure aggregation of a run: the coordinator learns sums over the survivors of a round and nothing of one client. */
+export type SecureSpec = Infer<typeof secureSpec>;
+
+/**
+ * Differential privacy of a run: whose noise, and on what. Under `central`, `distributed` and `local` the unit is a client
+ * (its whole update is clipped and noised); under `example` it is one example of a client (DP-SGD, Abadi et al. 2016).
+ */
+export type PrivacySpec = Infer<typeof privacySpec>;
+
+/** The part of a run that every client is told, so that all train the same thing. */
+export type WorkSpec = Infer<typeof workSpec>;
+
+/** The part of a run that only the round engine uses. */
+export type EngineSpec = Infer<typeof engineSpec>;
+
+/** All of a run; its canonical JSON is what the ledger begins with. */
+export type RunSpec = Infer<typeof runSpec>;
 
 /** @throws FlError invalid-argument naming the first field that is wrong. */
 export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
-  const { engine: e, work: w } = parse(z.strictObject({ work, engine }), spec, 'run spec');
+  checkAgainst(runSpec, spec, 'run spec');
+  const { engine: e, work: w } = spec;
   if (e.minSurvivors > e.cohort) {
     throw new FlError(
       'invalid-argument',

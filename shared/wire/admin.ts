@@ -2,7 +2,8 @@
  * The operator's calls: proto/starling/v1/admin.proto.
  */
 import { FlError, invalidArgument } from '../errors.js';
-import type { RunSpec, RunStatus } from '../run/plan.js';
+import type { RunSpec } from '../run/spec.js';
+import { RUN_STATUSES } from '../run/summary.js';
 import type { ClientInfo, RunInfo } from '../service.js';
 import {
   checkLength,
@@ -30,16 +31,6 @@ import {
   MAX_TOKEN_CHARS,
   MAX_WORKLOAD_CHARS,
 } from './limits.js';
-
-/** A record, so that the compiler asks for a new status here too. */
-const STATUSES: Readonly<Record<RunStatus, true>> = {
-  running: true,
-  completed: true,
-  stopped: true,
-  'budget-exhausted': true,
-  failed: true,
-};
-const STATUS_WORDS = Object.keys(STATUSES) as RunStatus[];
 
 export interface TokenRequest {
   readonly name: string;
@@ -188,7 +179,7 @@ function infoToWire(info: RunInfo): gen.Run {
   return {
     run: checkName('run', info.run),
     workload: checkText('workload', info.workload, MAX_WORKLOAD_CHARS),
-    status: oneOf('status', STATUS_WORDS, info.status),
+    status: oneOf('status', RUN_STATUSES, info.status),
     reason: clipText(info.reason),
     round: checkUint32('round', info.round),
     rounds: checkUint32('rounds', info.rounds),
@@ -202,7 +193,7 @@ function infoFromWire(message: gen.Run): RunInfo {
   return {
     run: checkName('run', message.run),
     workload: checkText('workload', message.workload, MAX_WORKLOAD_CHARS),
-    status: oneOf('status', STATUS_WORDS, message.status),
+    status: oneOf('status', RUN_STATUSES, message.status),
     reason: checkText('reason', message.reason, MAX_TEXT_CHARS),
     round: message.round,
     rounds: message.rounds,

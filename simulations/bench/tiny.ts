@@ -3,7 +3,7 @@
  */
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { packTensors } from '../../shared/tensors/params.js';

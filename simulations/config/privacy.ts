@@ -2,7 +2,7 @@
 import type { Workload } from '../../client/workload.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { ADAPTIVE_CLIP_DEFAULT } from '../../shared/privacy/index.js';
-import type { PrivacySpec } from '../../shared/run/plan.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 import type { Config } from './resolve.js';
 
 const KEYS = [

@@ -14,7 +14,8 @@ import {
   type RunState,
 } from '../../server/round/state.js';
 import { History } from '../../server/run/history.js';
-import type { RoundPlan, RunSpec } from '../../shared/run/plan.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { ClientFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
 import type { SimulatedClient } from './client.js';
 import * as must from './invariants.js';

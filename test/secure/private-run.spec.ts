@@ -9,9 +9,9 @@ import { LEDGER_FILE } from '../../server/run/ledger.js';
 import type { RoundEntry } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import { verifyLedger } from '../../shared/ledger/verify.js';
-import type { PrivacySpec, RunSpec } from '../../shared/run/plan.js';
 import { costOf, epsilonAfter } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
+import type { PrivacySpec, RunSpec } from '../../shared/run/spec.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { entriesOf, ledgerSpec, signedLedger, toyRun } from '../support/ledgers.js';
 

@@ -15,8 +15,8 @@ import { createTaskRunner, type Task, type TaskRunner } from '../../client/train
 import { defineWorkload, type Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import { meansOf } from '../../shared/run/metrics.js';
-import type { SecureSpec } from '../../shared/run/plan.js';
 import type { Report } from '../../shared/run/report.js';
+import type { SecureSpec } from '../../shared/run/spec.js';
 import { federations, federationsOf } from '../../simulations/baselines/federations.js';
 import { evenlyBySize } from '../../simulations/baselines/local.js';
 import { type BaselineInput, baselines } from '../../simulations/baselines.js';

@@ -10,7 +10,7 @@ import { fromHex, toHex } from '../../shared/hex.js';
 import type { LedgerEntry, LedgerLine, RoundEntry, SecureProof, SecureReceipt } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { bitmapOf, compareBytes } from '../../shared/secagg/codec.js';
 import { consistencyBody, memberTag, survivorRootOf } from '../../shared/secagg/derive.js';
 import { nodeSuite } from '../../shared/secagg/index.js';

@@ -8,7 +8,7 @@
 
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../client/training/task.js';
 import type { Workload } from '../../client/workload.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { contributionLayout, phaseOfRound, updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors, sizeOf } from '../../shared/tensors/params.js';
 

@@ -13,7 +13,7 @@ import { lineSha256, signLine } from '../../../shared/chain/chain.js';
 import { signHead } from '../../../shared/ledger/against.js';
 import type { LedgerEntry, OpenedEntry, RoundEntry } from '../../../shared/ledger/entry.js';
 import { verifyLedger } from '../../../shared/ledger/verify.js';
-import type { RunSpec } from '../../../shared/run/plan.js';
+import type { RunSpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
 import { starling } from '../../e2e/support.js';

@@ -9,7 +9,7 @@ import { type LocalSgdInput, localSgd, scheduleFactor } from '../../../client/tr
 import { defineWorkload, type Shard, type Workload } from '../../../client/workload.js';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { TrainingSpec } from '../../../shared/run/plan.js';
+import type { TrainingSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 
 const PLAIN: TrainingSpec = {

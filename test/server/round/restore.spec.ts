@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { restore } from '../../../server/round/restore.js';
 import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from '../../../server/round/state.js';
-import type { RunSpec } from '../../../shared/run/plan.js';
+import type { RunSpec } from '../../../shared/run/spec.js';
 import {
   arrived,
   committing,

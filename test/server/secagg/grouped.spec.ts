@@ -13,9 +13,10 @@ import { SecureCohort } from '../../../server/secagg/grouped.js';
 import { checkAggregator, parseAggregator } from '../../../server/updates/aggregator.js';
 import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { RoundPlan, RunSpec, SecureSpec } from '../../../shared/run/plan.js';
+import type { RoundPlan } from '../../../shared/run/plan.js';
 import { groupPlansOf, leastSumOf, planOfMember } from '../../../shared/run/secagg-groups.js';
 import { agree, quantizationStep } from '../../../shared/run/secagg-params.js';
+import type { RunSpec, SecureSpec } from '../../../shared/run/spec.js';
 import {
   createEnrolment,
   createKernel,
