@@ -63,7 +63,7 @@ export interface SimulationOptions {
 /** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { directory, spec, model } = options;
-  const rng = rngFromSeed(spec.engine.seed).split('simulation');
+  const rng = rngFromSeed(spec.work.seed).split('simulation');
   const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
   const registry = new Registry({ append: async () => undefined }, []);
   let fail: (error: FlError) => void = () => {};

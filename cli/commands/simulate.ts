@@ -107,7 +107,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     workloadModules: isWorkloadPath(config.workload) ? { [workload.manifest.name]: config.workload } : {},
   });
   const show = showRun({
-    rounds: resolved.spec.engine.rounds,
+    rounds: resolved.spec.work.rounds,
     headline: workload.manifest.headline,
     quiet: json === '-',
   });

@@ -356,7 +356,7 @@ export class Run {
     this.traffic.up = 0;
     this.traffic.down = 0;
     const atMs = this.#around.clock.nowMs();
-    const isLast = draft.round === this.spec.engine.rounds;
+    const isLast = draft.round === this.spec.work.rounds;
     await this.#record({ ...this.history.roundEnded(summary, evaluation, isLast), atMs });
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const keep = [this.#model.sha256, this.#previousSha256];

@@ -38,12 +38,12 @@ const roundPlan = taskId.extend({
 const receivedPlan = roundPlan.extend({ work: workSpec.loose() });
 
 /** Says which plan an answer belongs to. */
-export type TaskId = Infer<typeof taskId>;
+export interface TaskId extends Infer<typeof taskId> {}
 
 export type TaskKind = TaskId['kind'];
 
 /** What one client is asked to do. Signed by the coordinator; a client checks it before it spends anything. */
-export type RoundPlan = Infer<typeof roundPlan>;
+export interface RoundPlan extends Infer<typeof roundPlan> {}
 
 /** Goes ahead of an upload; signed by the client over every field. */
 export interface UpdateHeader {

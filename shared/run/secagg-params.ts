@@ -90,9 +90,6 @@ export function agree(plan: SecurePlan): SecureAgreement {
  * @throws FlError invalid-argument naming what cannot be
  */
 export function checkSecureSpec({ work, engine }: RunSpec): void {
-  if ((engine.secure ?? false) !== (work.secure !== undefined)) {
-    throw invalidArgument('secure', 'the same of engine and work', `${engine.secure} and ${typeof work.secure}`);
-  }
   if (work.secure === undefined) return;
   const cohort = Math.ceil(engine.cohort * (1 + engine.overSelection));
   const secure = { nonce: '0'.repeat(32), enrolled: {} };

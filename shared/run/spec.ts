@@ -2,6 +2,10 @@
  * What a run is asked to do: the part that every client is told, and the part that only the coordinator uses. A
  * specification is checked where it enters the coordinator: it may come from a version that is older, newer or somebody
  * else's.
+ *
+ * On the wire and on disk the second part repeats the rounds, the seed and whether sums are secure, for the round engine
+ * is told nothing of the first. In memory a run says them once; {@link storedSpec} and {@link readSpec} are the way there
+ * and back.
  */
 import { z } from 'zod';
 import { FlError } from '../errors.js';
@@ -100,8 +104,7 @@ export const workSpec = z.strictObject({
   privacy: privacySpec.optional(),
 });
 
-const engineSpec = z.strictObject({
-  rounds: count,
+const ownEngineSpec = z.strictObject({
   cohort: count,
   /** Clients that must be there before a cohort is drawn. */
   minClients: count,
@@ -122,15 +125,20 @@ const engineSpec = z.strictObject({
   strategy: z.string(),
   /** What becomes of many updates, or of the means of groups: mean (the default), trimmed-mean[:fraction] or median. */
   aggregator: z.string().optional(),
+});
+
+const engineSpec = ownEngineSpec.extend({
+  rounds: count,
   seed: z.int(),
   /** Whether rounds go through secure aggregation; then `work.secure` says how. */
   secure: z.boolean().optional(),
 });
 
-const runSpec = z.strictObject({ work: workSpec, engine: engineSpec });
+const runSpec = z.strictObject({ work: workSpec, engine: ownEngineSpec });
+const storedRunSpec = z.strictObject({ work: workSpec, engine: engineSpec });
 
 /** Local training on one client, all of it engine-side (a workload only gives the loss). */
-export type TrainingSpec = Infer<typeof trainingSpec>;
+export interface TrainingSpec extends Infer<typeof trainingSpec> {}
 
 export type HyperValue = Infer<typeof hyperValue>;
 
@@ -138,25 +146,54 @@ export type HyperValue = Infer<typeof hyperValue>;
 export type Hyper = Infer<typeof hyper>;
 
 /** A metric that travels inside the masked vector: its sums, then its count. */
-export type MaskedMetric = Infer<typeof maskedMetric>;
+export interface MaskedMetric extends Infer<typeof maskedMetric> {}
 
 /** Secure aggregation of a run: the coordinator learns sums over the survivors of a round and nothing of one client. */
-export type SecureSpec = Infer<typeof secureSpec>;
+export interface SecureSpec extends Infer<typeof secureSpec> {}
 
 /**
  * Differential privacy of a run: whose noise, and on what. Under `central`, `distributed` and `local` the unit is a client
  * (its whole update is clipped and noised); under `example` it is one example of a client (DP-SGD, Abadi et al. 2016).
  */
-export type PrivacySpec = Infer<typeof privacySpec>;
+export interface PrivacySpec extends Infer<typeof privacySpec> {}
 
 /** The part of a run that every client is told, so that all train the same thing. */
-export type WorkSpec = Infer<typeof workSpec>;
+export interface WorkSpec extends Infer<typeof workSpec> {}
 
-/** The part of a run that only the round engine uses. */
-export type EngineSpec = Infer<typeof engineSpec>;
+/** All that the round engine is told of a run. */
+export interface EngineSpec extends Infer<typeof engineSpec> {}
 
-/** All of a run; its canonical JSON is what the ledger begins with. */
-export type RunSpec = Infer<typeof runSpec>;
+/** All of a run. */
+export interface RunSpec extends Infer<typeof runSpec> {}
+
+/** A run as it is sent and stored; its canonical JSON is what the ledger begins with. */
+export interface StoredRunSpec extends Infer<typeof storedRunSpec> {}
+
+/** What is sent, stored and hashed for a run. */
+export function storedSpec({ work, engine }: RunSpec): StoredRunSpec {
+  const { rounds, seed, secure } = work;
+  return { work, engine: { ...engine, rounds, seed, secure: secure !== undefined } };
+}
+
+/** The run of what an earlier process has stored. @throws FlError invalid-argument: its two parts contradict each other */
+export function specOf({ work, engine: { rounds, seed, secure = false, ...engine } }: StoredRunSpec): RunSpec {
+  const same = (key: string, expected: unknown, got: unknown) => {
+    if (expected === got) return;
+    throw new FlError('invalid-argument', `engine.${key}: expected ${expected}, as in work, got ${got}`);
+  };
+  same('rounds', work.rounds, rounds);
+  same('seed', work.seed, seed);
+  same('secure', work.secure !== undefined, secure);
+  return { work, engine };
+}
+
+/** The run of what came from elsewhere. @throws FlError invalid-argument naming the first field that is wrong */
+export function readSpec(stored: unknown): RunSpec {
+  checkAgainst(storedRunSpec, stored, 'run spec');
+  const spec = specOf(stored);
+  checkRunSpec(spec);
+  return spec;
+}
 
 /** @throws FlError invalid-argument naming the first field that is wrong. */
 export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
@@ -173,10 +210,6 @@ export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
       'invalid-argument',
       `minClients: expected at least minSurvivors (${e.minSurvivors}), got ${e.minClients}`,
     );
-  }
-  if (e.rounds !== w.rounds) throw new FlError('invalid-argument', 'rounds: engine and work differ');
-  if ((e.secure ?? false) !== (w.secure !== undefined)) {
-    throw new FlError('invalid-argument', 'secure: engine and work differ');
   }
   const survivorsMin = w.secure?.survivorsMin ?? 0;
   if (e.evaluateClients > 0 && e.evaluateClients < survivorsMin) {

@@ -28,10 +28,10 @@ export const phaseSpec = z.strictObject({
 });
 
 /** One kind of contribution of a client: its tensors, and how they are summed over clients. */
-export type ChannelSpec = Infer<typeof channelSpec>;
+export interface ChannelSpec extends Infer<typeof channelSpec> {}
 
 /** A kind of round; phases follow one another. `rounds` absent: all that are left. */
-export type PhaseSpec = Infer<typeof phaseSpec>;
+export interface PhaseSpec extends Infer<typeof phaseSpec> {}
 
 /** The channel that carries `update = local - global` and that the strategy applies to the model. */
 export const UPDATE_CHANNEL = 'update';

@@ -2,7 +2,7 @@
  * The operator's calls: proto/starling/v1/admin.proto.
  */
 import { FlError, invalidArgument } from '../errors.js';
-import type { RunSpec } from '../run/spec.js';
+import type { StoredRunSpec } from '../run/spec.js';
 import { RUN_STATUSES } from '../run/summary.js';
 import type { ClientInfo, RunInfo } from '../service.js';
 import {
@@ -40,7 +40,7 @@ export interface TokenRequest {
 
 /** First message of StartRun. */
 export interface RunStart {
-  readonly spec: RunSpec;
+  readonly spec: StoredRunSpec;
   readonly modelSizeBytes: number;
 }
 
@@ -99,7 +99,7 @@ export function encodeRunStart({ spec, modelSizeBytes }: RunStart): Uint8Array {
   return serialise('StartRunRequest', gen.StartRunRequest, { part: { $case: 'header', value } });
 }
 
-/** The header (its specification is JSON with the two parts of a RunSpec, no more is known of it) or a piece (a view). */
+/** The header (its specification is JSON with the two parts of a StoredRunSpec, no more is known of it) or a piece (a view). */
 export function decodeStartRunPart(bytes: Uint8Array): StartRunPart {
   const part = present('part', parse('StartRunRequest', gen.StartRunRequest, bytes).part);
   if (part.$case === 'model') return { model: checkChunk(part.value) };
@@ -114,7 +114,7 @@ function checkModelSize(modelSizeBytes: number): number {
   return modelSizeBytes;
 }
 
-function specFromJson(text: string): RunSpec {
+function specFromJson(text: string): StoredRunSpec {
   let spec: unknown;
   try {
     spec = JSON.parse(text);
@@ -126,7 +126,7 @@ function specFromJson(text: string): RunSpec {
       typeof spec === 'object' && spec !== null && Object.hasOwn(spec, part) ? Reflect.get(spec, part) : null;
     if (typeof value !== 'object' || value === null) throw invalidArgument(`spec.${part}`, 'an object', value);
   }
-  return spec as RunSpec;
+  return spec as StoredRunSpec;
 }
 
 export function encodeRunName(run: string): Uint8Array {

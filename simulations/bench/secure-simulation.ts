@@ -68,7 +68,7 @@ function specOf({ clients, values, groupSize }: SecureSimulationCase): RunSpec {
   const phases = [{ name: 'train', channels: [updateChannel(model)] }];
   return {
     work: { ...work, model, phases, secure },
-    engine: { ...engine, secure: true, deadlineMs: 600_000, evaluateClients: Math.min(EVALUATORS, clients) },
+    engine: { ...engine, deadlineMs: 600_000, evaluateClients: Math.min(EVALUATORS, clients) },
   };
 }
 

@@ -27,8 +27,8 @@ export function tinySpec({ clients, rounds }: { clients: number; rounds: number 
       phases: [{ name: 'train', channels: [updateChannel(model)] }],
     },
     engine: {
-      ...{ rounds, cohort: clients, minClients: clients, minSurvivors: clients, overSelection: 0, deadlineMs: 60_000 },
-      ...{ maxAttempts: 1, evaluateEvery: 0, evaluateClients: 1, strategy: 'fedavg', seed: 1 },
+      ...{ cohort: clients, minClients: clients, minSurvivors: clients, overSelection: 0, deadlineMs: 60_000 },
+      ...{ maxAttempts: 1, evaluateEvery: 0, evaluateClients: 1, strategy: 'fedavg' },
     },
   };
 }

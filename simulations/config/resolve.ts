@@ -129,11 +129,9 @@ export function resolve(config: Config, workload: Workload): Resolved {
       ...(privacy && { privacy }),
     },
     engine: {
-      rounds,
       cohort,
       minClients: config['min-clients'] ?? cohort,
       minSurvivors,
-      secure,
       overSelection: config['over-selection'] ?? 0,
       deadlineMs: config['deadline-ms'] ?? 600_000,
       maxAttempts: config['max-attempts'] ?? 5,
@@ -141,7 +139,6 @@ export function resolve(config: Config, workload: Workload): Resolved {
       evaluateClients: config['evaluate-clients'] ?? 0,
       strategy,
       ...(config.aggregator !== undefined && { aggregator: config.aggregator }),
-      seed: config.seed,
     },
   };
   checkRunSpec(spec);

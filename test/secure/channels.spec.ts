@@ -65,7 +65,7 @@ const trainer: TaskRunner = {
 };
 
 function specOf(secure: SecureSpec | undefined, channels = CHANNELS): RunSpec {
-  const { work, engine } = toySpec({ rounds: 1, cohort: CLIENTS, minClients: CLIENTS, secure: secure !== undefined });
+  const { work, engine } = toySpec({ rounds: 1, cohort: CLIENTS, minClients: CLIENTS });
   return { engine, work: { ...work, model: MODEL, phases: [{ name: 'train', channels }], ...(secure && { secure }) } };
 }
 

@@ -40,7 +40,7 @@ describe('a secure run', () => {
     { engine = {}, ...overrides }: Partial<SimulationOptions> & { engine?: Parameters<typeof toySpec>[0] } = {},
     spec: SecureSpec = SPEC,
   ) {
-    const plain = toySpec({ rounds: ROUNDS, cohort: COHORT, minClients: CLIENTS, secure, ...engine });
+    const plain = toySpec({ rounds: ROUNDS, cohort: COHORT, minClients: CLIENTS, ...engine });
     const work: RunSpec['work'] = { ...plain.work, ...(secure && { secure: spec }) };
     const result = await simulate({
       ...{

@@ -76,7 +76,7 @@ const trainer: TaskRunner = {
 };
 
 function specOf(secure: boolean): RunSpec {
-  const plain = toySpec({ rounds: 2, secure });
+  const plain = toySpec({ rounds: 2 });
   return secure ? { ...plain, work: { ...plain.work, secure: SECURE } } : plain;
 }
 

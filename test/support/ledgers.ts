@@ -18,12 +18,12 @@ import { type Identity, identityFromSeed } from '../../shared/signing/identity.j
 import { simulate } from '../../simulations/simulate.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from './toy.js';
 
-export function ledgerSpec(secure: boolean, engine: Partial<RunSpec['engine']> = {}): RunSpec {
+export function ledgerSpec(secure: boolean, engine: Parameters<typeof toySpec>[0] = {}): RunSpec {
   const spec = toySpec({ rounds: 2, evaluateEvery: 0, evaluateClients: 3, ...engine });
   if (!secure) return spec;
   const bounds = { valueRange: 8, weightCap: 10, adversaryFraction: 0, dropFraction: 0.2, survivorsMin: 2 };
   const work = { ...spec.work, secure: { ...bounds, phaseDeadlineMs: 60_000, trainMetrics: [], testMetrics: [] } };
-  return { work, engine: { ...spec.engine, secure: true } };
+  return { work, engine: spec.engine };
 }
 
 /** A finished run of c1, c2 ... in a directory of its own. */

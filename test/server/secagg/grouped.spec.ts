@@ -39,10 +39,10 @@ const SECURE: SecureSpec = {
   groupSize: 3,
 };
 
-function specOf(cohort: number, engine: Partial<RunSpec['engine']>, secure: SecureSpec | null = SECURE): RunSpec {
+function specOf(cohort: number, engine: Parameters<typeof toySpec>[0], secure: SecureSpec | null = SECURE): RunSpec {
   const spec = toySpec({ rounds: 1, cohort, minClients: cohort, minSurvivors: 3, maxAttempts: 1, ...engine });
   const work = secure === null ? spec.work : { ...spec.work, secure };
-  return { work, engine: { ...spec.engine, secure: secure !== null } };
+  return { work, engine: spec.engine };
 }
 
 const isTraining = (result: TrainResult | EvaluateResult): result is TrainResult => result.kind === 'train';
