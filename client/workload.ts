@@ -9,6 +9,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../shared/rng.js';
 import type { MetricSum, SumMetrics } from '../shared/run/metrics.js';
 import type { Headline, RowName } from '../shared/run/report.js';
+import type { Config } from '../shared/run/settings.js';
 import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/run/spec.js';
 import type { Contribution, PhaseSpec } from '../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../shared/tensors/params.js';
@@ -33,23 +34,10 @@ export interface Scale {
   readonly hyper: Hyper;
 }
 
-/** What another run of `--baselines all` does not do as the run does, as `simulate` names it. */
-export interface OtherSettings {
-  readonly clients?: number;
-  readonly rounds?: number;
-  readonly 'local-epochs'?: number;
-  readonly 'secure-aggregation'?: boolean;
-  readonly privacy?: PrivacySpec['mode'];
-  readonly 'noise-multiplier'?: number;
-  readonly 'clipping-bound'?: number | 'adaptive';
-  readonly delta?: number;
-  readonly 'sampling-rate'?: number;
-  readonly 'client-lr'?: number;
-  readonly 'server-lr'?: number;
-  readonly momentum?: number;
-  /** Laid over the run's, a key at a time. */
-  readonly hyper?: Hyper;
-}
+/** What another run of `--baselines all` does not do as the run does; `hyper` is laid over the run's, a key at a time. */
+export type OtherSettings = Readonly<Partial<Omit<Config, OfTheWholeRun>>>;
+
+type OfTheWholeRun = 'workload' | 'scale' | 'dropout' | 'workers' | 'transport' | 'backend' | 'baselines' | 'out';
 
 /** A federation that `--baselines all` sets the run beside: the run again, with other settings. */
 export interface Comparison {

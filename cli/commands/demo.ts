@@ -1,7 +1,8 @@
 /** `starling demo`: the main job on real data, with real processes over real gRPC on this machine. */
 import { availableParallelism } from 'node:os';
-import { type Command, Option } from 'commander';
-import { checkEnded, command, integer, newRunDirectory, onInterrupt, print } from './options.js';
+import type { Command } from 'commander';
+import { checkEnded, command, newRunDirectory, onInterrupt, print } from './options.js';
+import { settingOption } from './settings.js';
 
 /** Ten labs protect their patients: no image of any lab can be told from the model, up to epsilon 8 (docs/privacy.md). */
 const PRIVATE = {
@@ -25,15 +26,15 @@ interface Given {
 
 export function demoCommand(): Command {
   return command('demo', 'ten labs train on real MNIST under a real coordinator, on this machine', 'starling demo')
-    .option('--clients <N>', 'client processes', integer, 10)
-    .option('--rounds <N>', 'rounds', integer, DEMO_ROUNDS)
-    .option('--seed <N>', 'of everything that is drawn', integer, 1)
+    .addOption(settingOption('clients', 'client processes').default(10))
+    .addOption(settingOption('rounds').default(DEMO_ROUNDS))
+    .addOption(settingOption('seed').default(1))
     .addOption(
-      new Option('--privacy <MODE>', 'noise on each training step of a lab, or none')
+      settingOption('privacy', 'noise on each training step of a lab, or none')
         .choices(['example', 'none'])
         .default('example'),
     )
-    .option('--out <DIR>', 'where all of it is kept (default: starling-runs/…)')
+    .addOption(settingOption('out', 'where all of it is kept (default: starling-runs/…)'))
     .action(async ({ privacy, ...given }: Given) => {
       const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
       const { runFederation } = await import('../../simulations/local-deployment.js');

@@ -7,7 +7,8 @@ import type { DropReason } from '../errors.js';
 import { HEX_32_BYTES } from '../hex.js';
 import { checkAgainst, type Infer } from '../schema.js';
 import type { SumMetrics } from './metrics.js';
-import { count, workSpec } from './spec.js';
+import { count } from './settings.js';
+import { workSpec } from './spec.js';
 
 const hash = z.string().regex(HEX_32_BYTES);
 

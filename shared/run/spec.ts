@@ -12,23 +12,13 @@ import { FlError } from '../errors.js';
 import { checkAgainst, type Infer } from '../schema.js';
 import { phaseSpec } from '../tensors/channels.js';
 import { layoutOf, tensorSpec } from '../tensors/params.js';
-
-/** Of clients, examples, rounds: at least one, and no more than anyone means. */
-export const count = z.int().min(1).max(1_000_000);
-const fraction = z.number().min(0).lt(1);
+import { count, ENGINE_SETTINGS, fieldsOf, PRIVACY_SETTINGS, SECURE_SETTINGS, TRAINING_SETTINGS } from './settings.js';
 
 const trainingSpec = z.strictObject({
   /** Exactly one of the two is set. */
   localEpochs: count.optional(),
   localSteps: count.optional(),
-  batchSize: count,
-  clientLr: z.number().positive(),
-  momentum: z.number().min(0).lt(1),
-  weightDecay: z.number().min(0),
-  /** Largest L2 norm of one step's gradient; 0 switches it off. Not a privacy mechanism. */
-  gradientClipNorm: z.number().min(0),
-  /** Learning rate over rounds: constant, or cosine from clientLr to 0 over the run. */
-  lrSchedule: z.enum(['constant', 'cosine']),
+  ...fieldsOf(TRAINING_SETTINGS),
   /** FedProx (Li et al. 2020): weight mu of (mu/2)·|local − global|²; 0 switches it off. */
   proximalMu: z.number().min(0),
 });
@@ -42,13 +32,7 @@ const maskedMetric = z.strictObject({
 });
 
 const secureSpec = z.strictObject({
-  /** Elements of an update beyond +- this are clamped. */
-  valueRange: z.number().positive(),
-  /** Largest weight of a client; examples beyond it do not count. */
-  weightCap: count,
-  /** What the graph is computed for: fraction of a cohort that may collude, and that may drop out. */
-  adversaryFraction: fraction,
-  dropFraction: fraction,
+  ...fieldsOf(SECURE_SETTINGS),
   /** Fewest clients in a sum; a client signs no smaller survivor set. */
   survivorsMin: z.int().min(2),
   /** Time for each exchange of keys, shares and signatures. */
@@ -64,11 +48,7 @@ const privacySpec = z.strictObject({
   mode: z.enum(['central', 'distributed', 'local', 'example']),
   /** L2 norm that one unit is clipped to: a client's update, or an example's gradient. Under `adaptive`, in round 1. */
   clippingBound: z.number().positive(),
-  /** Deviation of all noise that protects a unit / its clipping bound. */
-  noiseMultiplier: z.number().positive(),
-  delta: z.number().gt(0).lt(1),
-  /** The run ends before the round after which a unit's epsilon would lie above this. */
-  epsilonBudget: z.number().positive().optional(),
+  ...fieldsOf(PRIVACY_SETTINGS),
   /** Client-level modes: most clients in a sum, which is what the integers are sized for. */
   cohortMax: count.optional(),
   /** Client-level modes: the bound follows the median norm of updates (Andrew et al. 2021). */
@@ -78,8 +58,6 @@ const privacySpec = z.strictObject({
    * seldom. Two rounds of one client are at least `separation` apart.
    */
   tree: z.strictObject({ separation: count }).optional(),
-  /** `example` only: chance of each example to be in a step (Poisson sampling), equal on all clients. */
-  samplingRate: z.number().gt(0).max(1).optional(),
 });
 
 const hyperValue = z.union([z.number(), z.string(), z.boolean()]);
@@ -104,28 +82,7 @@ export const workSpec = z.strictObject({
   privacy: privacySpec.optional(),
 });
 
-const ownEngineSpec = z.strictObject({
-  cohort: count,
-  /** Clients that must be there before a cohort is drawn. */
-  minClients: count,
-  /** Fewest updates that make a round. */
-  minSurvivors: count,
-  /** Extra fraction of the cohort that is invited; the round ends when `cohort` updates are in. */
-  overSelection: z.number().min(0).max(10),
-  deadlineMs: z
-    .int()
-    .min(1)
-    .max(7 * 24 * 3_600_000),
-  /** Failed attempts at one round before the run fails. */
-  maxAttempts: z.int().min(1).max(1000),
-  /** Evaluate after every n-th round, and always after the last; 0: only after the last. */
-  evaluateEvery: z.int().min(0),
-  /** How many clients evaluate; 0: all that are there. */
-  evaluateClients: z.int().min(0),
-  strategy: z.string(),
-  /** What becomes of many updates, or of the means of groups: mean (the default), trimmed-mean[:fraction] or median. */
-  aggregator: z.string().optional(),
-});
+const ownEngineSpec = z.strictObject({ cohort: count, ...fieldsOf(ENGINE_SETTINGS), strategy: z.string() });
 
 const engineSpec = ownEngineSpec.extend({
   rounds: count,
