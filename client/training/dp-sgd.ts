@@ -39,11 +39,11 @@ import {
   checkTraining,
   finish,
   type LocalResult,
+  learningRateOf,
   moved,
   type Plan,
   planOf,
   type State,
-  scheduleFactor,
   startState,
 } from './local-sgd.js';
 import { chooseMethod, type LotInput, sumOverLot } from './per-example/lot.js';
@@ -84,7 +84,7 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
   const noise = noiseOf(input, plan);
   const rng = rngFromKey(input.noiseKey, `dp-sgd/v1/${round}/${fingerprint(input, plan)}`);
   const steps = shard.train.length === 0 ? 0 : dpSteps(training, noise.samplingRate);
-  const learningRate = training.clientLr * scheduleFactor(training.lrSchedule, round, rounds);
+  const learningRate = learningRateOf(training, { round, rounds });
   const state = startState(plan, training);
   try {
     const clipping = { bound: input.privacy.clippingBound };

@@ -49,7 +49,7 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
     throw invalidArgument('workload', 'a loss for local SGD', input.workload.manifest.name);
   }
   const plan = planOf(input);
-  const learningRate = training.clientLr * scheduleFactor(training.lrSchedule, input.round, input.rounds);
+  const learningRate = learningRateOf(training, input);
   const steps = countSteps(training, shard.train.length);
   const order = batches(shard.train, training.batchSize, rng.split('order'));
   const lossRng = rng.split('loss');
@@ -73,9 +73,12 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
   }
 }
 
-/** What the learning rate is multiplied by in round `round` (from 1): cosine falls from 1 in round 1 towards 0. */
-export function scheduleFactor(schedule: TrainingSpec['lrSchedule'], round: number, rounds: number): number {
-  return schedule === 'constant' ? 1 : 0.5 * (1 + Math.cos((Math.PI * (round - 1)) / rounds));
+/** The learning rate of round `round` (from 1) of `rounds`: a cosine falls from `clientLr` in round 1 towards 0. */
+export function learningRateOf(
+  { clientLr, lrSchedule }: Pick<TrainingSpec, 'clientLr' | 'lrSchedule'>,
+  { round, rounds }: { readonly round: number; readonly rounds: number },
+): number {
+  return lrSchedule === 'constant' ? clientLr : clientLr * (0.5 * (1 + Math.cos((Math.PI * (round - 1)) / rounds)));
 }
 
 /** Steps of one round over `examples` local examples; the last batch of an epoch may be smaller. */

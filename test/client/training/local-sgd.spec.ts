@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../../client/backends/index.js';
-import { type LocalSgdInput, localSgd, scheduleFactor } from '../../../client/training/local-sgd.js';
+import { type LocalSgdInput, learningRateOf, localSgd } from '../../../client/training/local-sgd.js';
 import { defineWorkload, type Shard, type Workload } from '../../../client/workload.js';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
@@ -121,7 +121,9 @@ describe('the arithmetic of local SGD', () => {
 
   it('follows a cosine over the rounds', async () => {
     // round r of 4: (1 + cos(π (r − 1) / 4)) / 2 = 1, 0.854, 0.5, 0.146
-    const factors = [1, 2, 3, 4].map((round) => scheduleFactor('cosine', round, 4));
+    const factors = [1, 2, 3, 4].map((round) =>
+      learningRateOf({ clientLr: 1, lrSchedule: 'cosine' }, { round, rounds: 4 }),
+    );
     assert.deepEqual(
       factors.map((factor) => factor.toFixed(3)),
       ['1.000', '0.854', '0.500', '0.146'],
