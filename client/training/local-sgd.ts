@@ -73,12 +73,16 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
   }
 }
 
-/** The learning rate of round `round` (from 1) of `rounds`: a cosine falls from `clientLr` in round 1 towards 0. */
+/**
+ * The learning rate of round `round` (from 1) of `rounds`: a cosine falls from `clientLr` in round 1 towards 0. A warm-up of
+ * W rounds multiplies it with 1/W, 2/W ... 1: first updates that lead nowhere are small (Goyal et al. 2017, section 2.2).
+ */
 export function learningRateOf(
-  { clientLr, lrSchedule }: Pick<TrainingSpec, 'clientLr' | 'lrSchedule'>,
+  { clientLr, lrSchedule, lrWarmupRounds = 1 }: Pick<TrainingSpec, 'clientLr' | 'lrSchedule' | 'lrWarmupRounds'>,
   { round, rounds }: { readonly round: number; readonly rounds: number },
 ): number {
-  return lrSchedule === 'constant' ? clientLr : clientLr * (0.5 * (1 + Math.cos((Math.PI * (round - 1)) / rounds)));
+  const warm = clientLr * Math.min(1, round / lrWarmupRounds);
+  return lrSchedule === 'constant' ? warm : warm * (0.5 * (1 + Math.cos((Math.PI * (round - 1)) / rounds)));
 }
 
 /** Steps of one round over `examples` local examples; the last batch of an epoch may be smaller. */

@@ -40,6 +40,12 @@ export const TRAINING_SETTINGS = {
   },
   /** Learning rate over rounds: constant, or cosine from `client-lr` to 0 over the run. */
   'lr-schedule': { schema: z.enum(['constant', 'cosine']), value: 'NAME', help: 'constant or cosine, over rounds' },
+  /** Absent, and not 0, when there is none: a specification without it is what it was. */
+  'lr-warmup-rounds': {
+    schema: count.optional(),
+    value: 'N',
+    help: 'rounds in which the learning rate rises, in equal steps, to client-lr',
+  },
 } satisfies Settings;
 
 /** Fields of what the round engine is told. */

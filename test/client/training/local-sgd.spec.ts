@@ -131,6 +131,17 @@ describe('the arithmetic of local SGD', () => {
     // round 3: lr 0.5 · 0.5; w = 4 − 0.25 · 2
     assert.equal((await update({ lrSchedule: 'cosine' }, { round: 3, rounds: 4 })).toFixed(6), '-0.500000');
   });
+
+  it('warms up over the first rounds, whatever the schedule', async () => {
+    const rates = (training: Pick<TrainingSpec, 'lrSchedule' | 'lrWarmupRounds'>) =>
+      [1, 2, 3, 4].map((round) => learningRateOf({ clientLr: 8, ...training }, { round, rounds: 4 }).toFixed(3));
+    assert.deepEqual(rates({ lrSchedule: 'constant', lrWarmupRounds: 4 }), ['2.000', '4.000', '6.000', '8.000']);
+    assert.deepEqual(rates({ lrSchedule: 'constant', lrWarmupRounds: 1 }), ['8.000', '8.000', '8.000', '8.000']);
+    assert.deepEqual(rates({ lrSchedule: 'cosine', lrWarmupRounds: 2 }), ['4.000', '6.828', '4.000', '1.172']);
+    // round 1 of 2: lr 0.5 / 2, half of the step that it would be
+    const [half, whole] = [await update({ lrWarmupRounds: 2 }, { round: 1 }), await update({}, { round: 1 })];
+    assert.equal((2 * half).toFixed(6), whole.toFixed(6));
+  });
 });
 
 describe('the contribution of local SGD', () => {

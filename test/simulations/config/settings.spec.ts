@@ -13,13 +13,20 @@ describe('the settings of a run', () => {
     const evaluation = { 'evaluate-every': 9, 'evaluate-clients': 4, aggregator: 'median' };
     const secure = { 'value-range': 2, 'weight-cap': 10, 'adversary-fraction': 0.125, 'drop-fraction': 0.25 };
     const privacy = { 'noise-multiplier': 2, delta: 1e-6, 'epsilon-budget': 1e6, 'sampling-rate': 0.5 };
-    const cohort = { clients: 4, cohort: 4, 'lr-schedule': 'cosine', strategy: 'fedavg', 'server-lr': 0.5 };
+    const cohort = {
+      clients: 4,
+      cohort: 4,
+      'lr-schedule': 'cosine',
+      'lr-warmup-rounds': 2,
+      strategy: 'fedavg',
+      'server-lr': 0.5,
+    };
     const workload = await loadWorkload('cnn');
     const given = { ...CNN, ...training, ...rounds, ...evaluation, ...cohort };
     const { work, engine } = resolve(checkConfig(given, 'test'), workload).spec;
     assert.deepEqual(work.training, {
       ...{ localEpochs: work.training.localEpochs, batchSize: 3, clientLr: 0.3, momentum: 0.4, weightDecay: 0.5 },
-      ...{ gradientClipNorm: 6, lrSchedule: 'cosine', proximalMu: 0 },
+      ...{ gradientClipNorm: 6, lrSchedule: 'cosine', lrWarmupRounds: 2, proximalMu: 0 },
     });
     assert.deepEqual(engine, {
       ...{ cohort: 4, strategy: 'fedavg:lr=0.5', overSelection: 0.5, minClients: 4, minSurvivors: 4, deadlineMs: 7 },
