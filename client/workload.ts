@@ -15,9 +15,13 @@ import type { Contribution, PhaseSpec } from '../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../shared/tensors/params.js';
 import type { Examples } from './data/partition.js';
 
+/** Smoke: seconds, for tests; demo: minutes, with figures that mean something; full: as in the paper. */
 export type ScaleName = 'smoke' | 'demo' | 'full';
+/** The two parts of the data of a client. */
 export type Split = 'train' | 'test';
+/** Named tensors, each with one row an example. */
 export type Batch = Readonly<Record<string, tf.Tensor>>;
+/** Parameters by name. */
 export type TensorMap = Readonly<Record<string, tf.Tensor>>;
 
 /** What a run of one scale uses unless the user says otherwise. */
@@ -48,6 +52,7 @@ export interface Comparison {
   readonly settings: OtherSettings;
 }
 
+/** What is known of a workload without running it. */
 export interface Manifest {
   readonly name: string;
   /** The course topic, for lists. */
@@ -114,6 +119,7 @@ export interface Bar {
   readonly note?: string;
 }
 
+/** What a workload is told when it loads data. */
 export interface LoadContext {
   readonly hyper: Hyper;
   /** Where this site keeps its data; absent: the data sets that packages bring. */
@@ -131,6 +137,7 @@ export interface Shard {
   readonly count: number;
 }
 
+/** Whose examples a batch is made of. */
 export interface BatchContext {
   readonly hyper: Hyper;
   readonly shard: Shard;
@@ -169,6 +176,7 @@ export interface Addition {
   readonly weights?: Readonly<Record<string, number>>;
 }
 
+/** A file for people. */
 export interface Artefact {
   /** File name below artefacts/. */
   readonly path: string;

@@ -6,6 +6,7 @@ import { readYaml } from '../../simulations/config/yaml.js';
 import { asWrongUse, checkEnded, command, newRunDirectory, onInterrupt, print } from './options.js';
 import { configOf, SETTING_KEYS, settingOption } from './settings.js';
 
+/** Its options are the settings of a run; those that are given go before the file. */
 export function simulateCommand(): Command {
   const example = 'starling simulate --workload cnn --clients 10 --rounds 12 --partition shards:2 --baselines all';
   const made = command('simulate', 'run a whole federation on this machine', example).argument('[CONFIG]');
@@ -48,8 +49,14 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   try {
     const { report, html } = await simulate({
       ...resolved,
-      ...{ workload, trainer, backend: trainer.backend.name, workers, signal: abort.signal },
-      ...{ transport: config.transport, dropout: config.dropout, baselines: config.baselines },
+      workload,
+      trainer,
+      backend: trainer.backend.name,
+      workers,
+      signal: abort.signal,
+      transport: config.transport,
+      dropout: config.dropout,
+      baselines: config.baselines,
       federations: beside.federations,
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,

@@ -77,14 +77,14 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
     if (options.against !== undefined) notes.push(...checkAgainst(content, ledger, options.against));
     const signatures = rounds.flatMap(({ secure }) => secure.flatMap((receipt) => receipt.signatures));
     return {
-      ...{
-        ok: true,
-        run: opened.run,
-        rounds: rounds.length,
-        coordinatorFingerprint: fingerprintOf(opened),
-        modelSha256,
-      },
-      ...{ survivorSignatures: signatures.length, head: hashes[hashes.length - 1], notes },
+      ok: true,
+      run: opened.run,
+      rounds: rounds.length,
+      coordinatorFingerprint: fingerprintOf(opened),
+      modelSha256,
+      survivorSignatures: signatures.length,
+      head: hashes[hashes.length - 1],
+      notes,
     };
   } catch (thrown) {
     if (!(thrown instanceof Fault)) throw thrown;

@@ -4,6 +4,7 @@
 import type { DropReason } from '../errors.js';
 import type { RoundSummary, RunStatus } from './summary.js';
 
+/** One event; `atMs` is the coordinator's clock. */
 export type RunEvent =
   | {
       readonly kind: 'waiting';

@@ -41,6 +41,7 @@ const receivedPlan = roundPlan.extend({ work: workSpec.loose() });
 /** Says which plan an answer belongs to. */
 export interface TaskId extends Infer<typeof taskId> {}
 
+/** Train on one's own examples, or measure a model on them. */
 export type TaskKind = TaskId['kind'];
 
 /** What one client is asked to do. Signed by the coordinator; a client checks it before it spends anything. */

@@ -19,7 +19,7 @@ import { sizeOf } from '../tensors/params.js';
 import { integerBits, isClientLevel, vectorLayout } from './client-level-privacy.js';
 import type { SumMetrics } from './metrics.js';
 import type { RoundPlan } from './plan.js';
-import type { MaskedMetric, RunSpec, SecureSpec } from './spec.js';
+import type { MaskedMetric, RunSpec } from './spec.js';
 
 /** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
 const RING_HALF = 2 ** 31;
@@ -28,6 +28,7 @@ const MIN_QUANTIZE_BITS = 8;
 /** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
 const EVALUATION_CAP = 2 ** 17;
 
+/** What both sides have worked out from a plan. */
 export interface SecureAgreement {
   readonly params: SecaggParams;
   readonly quantize: QuantizeSpec;
@@ -71,15 +72,22 @@ export function agree(plan: SecurePlan): SecureAgreement {
     metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
   };
   const params: SecaggParams = {
-    ...{ suite: 'node', cohortMin: Math.min(cohort, Math.max(3, survivorsMin)), cohortMax: cohort, survivorsMin },
-    ...{ adversaryFraction, dropFraction, elements: elementsOf(quantize, sizeOf(layout)) },
+    suite: 'node',
+    cohortMin: Math.min(cohort, Math.max(3, survivorsMin)),
+    cohortMax: cohort,
+    survivorsMin,
+    adversaryFraction,
+    dropFraction,
+    elements: elementsOf(quantize, sizeOf(layout)),
     ring: ringFor(quantize, cohort),
   };
   const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
   const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
   const aggregation = {
-    ...{ taskId: plan.run, round },
-    ...{ modelHash: fromHex(plan.modelSha256), planHash: fromHex(planHash) },
+    taskId: plan.run,
+    round,
+    modelHash: fromHex(plan.modelSha256),
+    planHash: fromHex(planHash),
   };
   const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
   return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };
@@ -110,11 +118,6 @@ function quantizeBitsFor(cohort: number, weightCap: number): number {
   }
   const most = Math.floor(RING_HALF / (2 ** (MIN_QUANTIZE_BITS - 1) - 1));
   throw invalidArgument('cohort x weight-cap', `at most ${most}`, cohort * weightCap);
-}
-
-/** Largest error of one element of the mean update, from the grid alone. */
-export function quantizationStep({ valueRange, weightCap }: SecureSpec, cohort: number): number {
-  return valueRange / (2 ** (quantizeBitsFor(cohort, weightCap) - 1) - 1);
 }
 
 /**

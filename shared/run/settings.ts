@@ -20,6 +20,8 @@ type Settings = Readonly<Record<string, Setting>>;
 
 /** Of clients, examples, rounds: at least one, and no more than anyone means. */
 export const count = z.int().min(1).max(1_000_000);
+/** A workload's own settings, by name. */
+export const hyper = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
 const rate = z.number().positive();
 const countFromZero = z.int().min(0);
 const fraction = z.number().min(0).lt(1);
@@ -180,7 +182,7 @@ export const SETTINGS = {
   },
   out: { schema: z.string().optional(), value: 'DIR', help: 'the run directory (default: starling-runs/…)' },
   hyper: {
-    schema: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).default({}),
+    schema: hyper.default({}),
     value: 'KEY=VALUE',
     help: "one of the workload's own settings; repeatable",
   },

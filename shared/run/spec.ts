@@ -8,11 +8,19 @@
  * and back.
  */
 import { z } from 'zod';
-import { FlError } from '../errors.js';
+import { invalidArgument } from '../errors.js';
 import { checkAgainst, type Infer } from '../schema.js';
 import { phaseSpec } from '../tensors/channels.js';
 import { layoutOf, tensorSpec } from '../tensors/params.js';
-import { count, ENGINE_SETTINGS, fieldsOf, PRIVACY_SETTINGS, SECURE_SETTINGS, TRAINING_SETTINGS } from './settings.js';
+import {
+  count,
+  ENGINE_SETTINGS,
+  fieldsOf,
+  hyper,
+  PRIVACY_SETTINGS,
+  SECURE_SETTINGS,
+  TRAINING_SETTINGS,
+} from './settings.js';
 
 const trainingSpec = z.strictObject({
   /** Exactly one of the two is set. */
@@ -60,9 +68,6 @@ const privacySpec = z.strictObject({
   tree: z.strictObject({ separation: count }).optional(),
 });
 
-const hyperValue = z.union([z.number(), z.string(), z.boolean()]);
-const hyper = z.record(z.string(), hyperValue);
-
 /** Of {@link WorkSpec}. */
 export const workSpec = z.strictObject({
   workload: z.string().min(1).max(200),
@@ -97,10 +102,11 @@ const storedRunSpec = z.strictObject({ work: workSpec, engine: engineSpec });
 /** Local training on one client, all of it engine-side (a workload only gives the loss). */
 export interface TrainingSpec extends Infer<typeof trainingSpec> {}
 
-export type HyperValue = Infer<typeof hyperValue>;
-
-/** A workload's own settings. */
+/** A workload's own settings, by name. */
 export type Hyper = Infer<typeof hyper>;
+
+/** One of them. */
+export type HyperValue = Hyper[string];
 
 /** A metric that travels inside the masked vector: its sums, then its count. */
 export interface MaskedMetric extends Infer<typeof maskedMetric> {}
@@ -135,8 +141,7 @@ export function storedSpec({ work, engine }: RunSpec): StoredRunSpec {
 /** The run of what an earlier process has stored. @throws FlError invalid-argument: its two parts contradict each other */
 export function specOf({ work, engine: { rounds, seed, secure = false, ...engine } }: StoredRunSpec): RunSpec {
   const same = (key: string, expected: unknown, got: unknown) => {
-    if (expected === got) return;
-    throw new FlError('invalid-argument', `engine.${key}: expected ${expected}, as in work, got ${got}`);
+    if (expected !== got) throw invalidArgument(`engine.${key}`, `${expected}, as in work`, got);
   };
   same('rounds', work.rounds, rounds);
   same('seed', work.seed, seed);
@@ -155,27 +160,16 @@ export function readSpec(stored: unknown): RunSpec {
 /** @throws FlError invalid-argument naming the first field that is wrong. */
 export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
   checkAgainst(runSpec, spec, 'run spec');
-  const { engine: e, work: w } = spec;
-  if (e.minSurvivors > e.cohort) {
-    throw new FlError(
-      'invalid-argument',
-      `minSurvivors: expected at most the cohort (${e.cohort}), got ${e.minSurvivors}`,
-    );
-  }
-  if (e.minClients < e.minSurvivors) {
-    throw new FlError(
-      'invalid-argument',
-      `minClients: expected at least minSurvivors (${e.minSurvivors}), got ${e.minClients}`,
-    );
-  }
-  const survivorsMin = w.secure?.survivorsMin ?? 0;
-  if (e.evaluateClients > 0 && e.evaluateClients < survivorsMin) {
+  const { work, engine } = spec;
+  const { cohort, minSurvivors, minClients, evaluateClients } = engine;
+  const { survivorsMin = 0, groupSize = 0 }: Partial<SecureSpec> = work.secure ?? {};
+  if (minSurvivors > cohort) throw invalidArgument('minSurvivors', `at most the cohort (${cohort})`, minSurvivors);
+  if (minClients < minSurvivors)
+    throw invalidArgument('minClients', `at least minSurvivors (${minSurvivors})`, minClients);
+  if (evaluateClients > 0 && evaluateClients < survivorsMin) {
     const expected = `0 (all) or at least survivorsMin (${survivorsMin}), as they are in a secure sum too`;
-    throw new FlError('invalid-argument', `evaluateClients: expected ${expected}, got ${e.evaluateClients}`);
+    throw invalidArgument('evaluateClients', expected, evaluateClients);
   }
-  const groupSize = w.secure?.groupSize;
-  if (groupSize !== undefined && groupSize > e.cohort) {
-    throw new FlError('invalid-argument', `groupSize: expected at most the cohort (${e.cohort}), got ${groupSize}`);
-  }
-  layoutOf(w.model);
+  if (groupSize > cohort) throw invalidArgument('groupSize', `at most the cohort (${cohort})`, groupSize);
+  layoutOf(work.model);
 }

@@ -29,4 +29,5 @@ export interface RoundSummary {
 /** How a run can stand. */
 export const RUN_STATUSES = ['running', 'completed', 'stopped', 'budget-exhausted', 'failed'] as const;
 
+/** One of {@link RUN_STATUSES}. */
 export type RunStatus = (typeof RUN_STATUSES)[number];

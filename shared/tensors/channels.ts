@@ -59,6 +59,7 @@ export type SummedEntry = LayoutEntry & {
   readonly divided: boolean;
 };
 
+/** All tensors of a phase, back to back. */
 export type SummedLayout = readonly SummedEntry[];
 
 /** The flat layout of a phase's contributions; tensors are named `channel/tensor`. */

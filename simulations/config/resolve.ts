@@ -14,20 +14,25 @@ import {
   SECURE_SETTINGS,
   TRAINING_SETTINGS,
 } from '../../shared/run/settings.js';
-import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../../shared/run/spec.js';
-import { checkRunSpec } from '../../shared/run/spec.js';
+import {
+  checkRunSpec,
+  type Hyper,
+  type HyperValue,
+  type RunSpec,
+  type SecureSpec,
+  type TrainingSpec,
+} from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { checkYaml } from '../../shared/yaml.js';
 import { privacyOf } from './privacy.js';
-
-export type { Config };
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
 export function checkConfig(value: unknown, source: string): Config {
   return checkYaml(configSchema, value, source);
 }
 
+/** A run that can be started. */
 export interface Resolved {
   readonly spec: RunSpec;
   readonly model: Params;

@@ -15,7 +15,7 @@ import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import type { RoundPlan } from '../../../shared/run/plan.js';
 import { groupPlansOf, leastSumOf, planOfMember } from '../../../shared/run/secagg-groups.js';
-import { agree, quantizationStep } from '../../../shared/run/secagg-params.js';
+import { agree } from '../../../shared/run/secagg-params.js';
 import type { RunSpec, SecureSpec } from '../../../shared/run/spec.js';
 import {
   createEnrolment,
@@ -30,6 +30,7 @@ import { checkConfig, resolve } from '../../../simulations/config/resolve.js';
 import { simulate } from '../../../simulations/simulate.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { turns } from '../../support/hand-fed.js';
+import { quantizationStep } from '../../support/quantization.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from '../../support/toy.js';
 
 const SECURE: SecureSpec = {
