@@ -4,9 +4,10 @@
  */
 import { z } from 'zod';
 import { FlError } from '../../shared/errors.js';
-import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
 import { costOf } from '../../shared/run/privacy-cost.js';
 import { leastSumOf } from '../../shared/run/secagg-groups.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { checkYaml, parseYaml } from '../../shared/yaml.js';
 

@@ -10,8 +10,8 @@ import {
   withSamplerError,
 } from '../../../shared/privacy/index.js';
 import { latticeFor } from '../../../shared/run/client-level-privacy.js';
-import type { PrivacySpec, WorkSpec } from '../../../shared/run/plan.js';
 import { costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
+import type { PrivacySpec, WorkSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 
 /** Large enough that what is charged can be told from nothing in a double. */
