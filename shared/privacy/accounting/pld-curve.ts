@@ -15,6 +15,8 @@ import { rdpToDelta } from './rdp.js';
 /** What lies beyond a profile this small counts as an infinite loss. */
 const NEGLIGIBLE = 1e-24;
 const SKETCH_CELLS = 2000;
+/** A grid so fine that it would need more cells to either side ends there: what lies beyond counts as infinite. */
+const MOST_CELLS = 2 ** 20;
 
 /** ln δ as a function of ε, by one order: intercept - slope ε. */
 interface Line {
@@ -24,7 +26,7 @@ interface Line {
 
 /**
  * The source for divergences `rdp` at `orders`, ascending, of a mechanism that looks alike in both directions.
- * @param rdp at least one of them finite
+ * @param rdp at least one of them finite and above 0
  */
 export function curveLoss(orders: readonly number[], rdp: readonly number[]): LossSource {
   const lines = envelopeOf(orders, rdp);
@@ -84,7 +86,7 @@ function once<T>(make: () => T): () => T {
 }
 
 function gridFrom(lines: readonly Line[], highest: number, step: number): LossGrid {
-  const top = Math.ceil(highest / step);
+  const top = Math.min(MOST_CELLS, Math.ceil(highest / step));
   const size = 2 * top + 1;
   const heights = new Float64Array(size);
   heights.set(profileOf(lines, step, top + 1), top);

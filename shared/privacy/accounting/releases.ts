@@ -148,10 +148,10 @@ export function rdpOf(release: Release, order: number, fractionalOrders: Fractio
 function pldEpsilonOf(spends: readonly Spend[], delta: number, relativeError?: number): number {
   if (spends.some(isNoiseless)) return Number.POSITIVE_INFINITY;
   if (spends.every(isPlainGaussian)) return gaussianEpsilon({ noiseMultiplier: pureGaussianNoise(spends), delta });
-  const renyi = () => rdpToEpsilon(DEFAULT_RDP_ORDERS, composedRdp(spends, DEFAULT_RDP_ORDERS), delta).epsilon;
+  const renyi = () => rdpToEpsilon(DEFAULT_RDP_ORDERS, boundingCurve(spends), delta).epsilon;
   if (spends.every(isCurveOnly)) return renyi(); // which the curve's own distribution could only round up
   const epsilon = gridEpsilon(lossParts(spends), delta, relativeError);
-  if (epsilon !== undefined) return epsilon;
+  if (epsilon !== undefined && (Number.isFinite(epsilon) || delta === 0)) return epsilon;
   if (!spends.every(isGaussian)) return renyi();
   return Math.min(renyi(), gaussianEpsilon({ noiseMultiplier: pureGaussianNoise(spends.map(unsampled)), delta }));
 }
@@ -159,9 +159,17 @@ function pldEpsilonOf(spends: readonly Spend[], delta: number, relativeError?: n
 function pldDeltaOf(spends: readonly Spend[], epsilon: number, relativeError?: number): number {
   if (spends.some(isNoiseless)) return 1;
   if (spends.every(isPlainGaussian)) return gaussianDelta({ noiseMultiplier: pureGaussianNoise(spends), epsilon });
-  const renyi = () => rdpToDelta(DEFAULT_RDP_ORDERS, composedRdp(spends, DEFAULT_RDP_ORDERS), epsilon);
+  const renyi = () => rdpToDelta(DEFAULT_RDP_ORDERS, boundingCurve(spends), epsilon);
   if (spends.every(isCurveOnly)) return renyi();
   return gridDelta(lossParts(spends), epsilon, relativeError) ?? renyi();
+}
+
+/** Of spends of which some may have no curve of their own: without sampling they have one, and never cost less. */
+function boundingCurve(spends: readonly Spend[]): number[] {
+  return composedRdp(
+    spends.map((spend) => (hasCurve(spend.release) ? spend : unsampled(spend))),
+    DEFAULT_RDP_ORDERS,
+  );
 }
 
 /**
@@ -187,9 +195,8 @@ export function lossParts(spends: readonly Spend[]): LossPart[] {
     else parts.push({ source: sourceOf(release), count });
   }
   if (plainPrecision > 0) parts.push({ source: gaussianLoss({ noiseMultiplier: plainPrecision ** -0.5 }), count: 1 });
-  if (curves.length > 0) {
-    parts.push({ source: curveLoss(DEFAULT_RDP_ORDERS, composedRdp(curves, DEFAULT_RDP_ORDERS)), count: 1 });
-  }
+  const rdp = composedRdp(curves, DEFAULT_RDP_ORDERS);
+  if (rdp.some((divergence) => divergence > 0)) parts.push({ source: curveLoss(DEFAULT_RDP_ORDERS, rdp), count: 1 });
   return parts;
 }
 
@@ -246,7 +253,7 @@ const isGaussian = ({ release, count }: Spend): boolean => count === 0 || releas
 
 /** Never cheaper: what is released from a sample is a mixture of what is released with the record and without. */
 const unsampled = ({ release, count }: Spend): Spend =>
-  release.mechanism === 'gaussian' && samplingRateOf(release) > 0
+  'samplingRate' in release && samplingRateOf(release) > 0
     ? { release: { ...release, samplingRate: 1 }, count }
     : { release, count };
 

@@ -74,6 +74,25 @@ describe('what a price costs', () => {
     assert.ok(result <= composedEpsilon(many, 1e-5, { accountant: 'rdp' }));
   });
 
+  it('is bounded for whatever is composed with a Rényi curve, however little or much the curve says', () => {
+    const other = gaussian(1, 0.1, 10);
+    const price = (rho: number) => composedEpsilon([other, { release: { mechanism: 'zcdp', rho }, count: 1 }], 1e-5);
+    const alone = composedEpsilon([other], 1e-5);
+    for (const rho of [0, 1e-300, 1e-15, 1e-9, 1e-3, 1, 1e4, 1e8]) {
+      const { result } = countedMath(6e7, () => price(rho));
+      const curve = composedEpsilon([{ release: { mechanism: 'zcdp', rho }, count: 1 }], 1e-5);
+      const most = curve + alone + 1; // by basic composition at δ / 2 each, roughly
+      assert.ok(result >= Math.max(alone, curve) * (1 - 1e-5) && result <= most, `ρ ${rho}: ${result}, ${curve}`);
+    }
+    // beyond every grid, and with no curve under sampling: as without sampling
+    const laplace = (samplingRate: number): Spend => ({
+      release: { mechanism: 'laplace', noiseMultiplier: 1, samplingRate },
+      count: 1e8,
+    });
+    const { result } = countedMath(MOST_EVALUATIONS, () => priced([laplace(0.5)], 'pld'));
+    assert.ok(typeof result === 'number' && result <= (priced([laplace(1)], 'rdp') as number), `${result}`);
+  });
+
   it('is bounded for noise of a million clients and trees of a million rounds', () => {
     const options = { noiseStdDev: 0.5, dimension: 1e9, l2: 127 };
     const { calls } = countedMath(1e4, () => {
