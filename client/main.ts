@@ -11,13 +11,13 @@ import { parseEnrolment } from '../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
 import { rngFromEntropy } from '../shared/rng.js';
-import { connectGrpc } from './grpc.js';
-import { headsFile } from './heads.js';
-import { Participant } from './participant.js';
-import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './policy.js';
-import { openAccount, type PrivacyAccount } from './privacy-account.js';
-import { fileSecureStore } from './secure-store.js';
-import { fileStore } from './store.js';
+import { connectGrpc } from './grpc/participant.js';
+import { Participant } from './round/participant.js';
+import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './round/policy.js';
+import { headsFile } from './store/ledger-heads.js';
+import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
+import { fileSecureStore } from './store/secagg.js';
+import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
 
 /** What `join` leaves in a client's directory, beside its key. */

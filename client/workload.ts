@@ -6,13 +6,13 @@
  * private never leave the client.
  */
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Contribution, PhaseSpec } from '../shared/channels.js';
-import type { MetricSum, SumMetrics } from '../shared/metrics.js';
-import type { HostTensors, TensorSpec } from '../shared/params.js';
-import type { Examples } from '../shared/partition.js';
-import type { Headline, RowName } from '../shared/report.js';
 import type { Rng } from '../shared/rng.js';
-import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/round.js';
+import type { MetricSum, SumMetrics } from '../shared/run/metrics.js';
+import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/run/plan.js';
+import type { Headline, RowName } from '../shared/run/report.js';
+import type { Contribution, PhaseSpec } from '../shared/tensors/channels.js';
+import type { HostTensors, TensorSpec } from '../shared/tensors/params.js';
+import type { Examples } from './data/partition.js';
 
 export type ScaleName = 'smoke' | 'demo' | 'full';
 export type Split = 'train' | 'test';

@@ -8,7 +8,7 @@ import { FlError, invalidArgument } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
 import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
-import type { RunSpec, UpdateHeader } from '../shared/round.js';
+import type { RunSpec, UpdateHeader } from '../shared/run/plan.js';
 import {
   type AdminService,
   CHUNK_BYTES,
@@ -26,11 +26,11 @@ import {
 import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';
-import { reportOf } from './report.js';
-import type { Run } from './run.js';
-import { createRun, openRun, runIdFor, storedRuns } from './run-directory.js';
+import { reportOf } from './report/run-report.js';
+import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
+import type { Run } from './run/run.js';
 import { UnmaskPool } from './unmask-pool.js';
-import { Uploads } from './uploads.js';
+import { Uploads } from './updates/upload-buffers.js';
 
 /** A peer that has not proved who it is by then is sent away. */
 const HANDSHAKE_MS = 10_000;

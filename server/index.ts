@@ -4,7 +4,7 @@
 
 // The coordinator, and the way onto a network.
 export { Coordinator, type CoordinatorOptions } from './coordinator.js';
-export { GRPC_LIMITS, type GrpcLimits, type GrpcServer, serveGrpc } from './grpc.js';
+export { GRPC_LIMITS, type GrpcLimits, type GrpcServer, serveGrpc } from './grpc/server.js';
 export { type CoordinatorProcess, startCoordinator } from './main.js';
 export { Registry } from './registry.js';
 // Reports.

@@ -13,11 +13,11 @@ import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/iden
 import { rngFromEntropy } from '../shared/rng.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
-import { type GrpcServer, serveGrpc } from './grpc.js';
+import { type GrpcServer, serveGrpc } from './grpc/server.js';
 import { openJournal } from './journal/journal.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
-import { reportOf } from './report.js';
+import { reportOf } from './report/run-report.js';
 
 export interface CoordinatorProcess {
   readonly address: string;

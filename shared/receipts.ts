@@ -5,7 +5,7 @@
  */
 import { type Identity, signedBytes, verifySignature } from './identity.js';
 import { type Inclusion, merkleRoot, merkleTree } from './merkle.js';
-import type { Receipt } from './round.js';
+import type { Receipt } from './run/plan.js';
 
 export interface SignedReceipt {
   readonly receipt: Receipt;

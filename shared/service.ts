@@ -1,12 +1,12 @@
 /**
  * What a coordinator offers, as plain functions over plain records: the coordinator implements it, a client calls it.
- * `server/grpc.ts` and `client/grpc.ts` carry it over the network; a simulation hands the one to the other directly, so
+ * `server/grpc/server.ts` and `client/grpc/participant.ts` carry it over the network; a simulation hands the one to the other directly, so
  * both worlds run the same code on both sides.
  */
 import type { SignedHead } from './ledger/against.js';
-import type { SumMetrics } from './metrics.js';
 import type { SignedReceipt } from './receipts.js';
-import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './round.js';
+import type { SumMetrics } from './run/metrics.js';
+import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './run/plan.js';
 
 export interface EnrolRequest {
   readonly token: string;

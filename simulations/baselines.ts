@@ -2,7 +2,7 @@
  * What federation is worth: the rows that a run is set beside, at equal total gradient steps, judged on the same test
  * data. Each row is a function of the run as it was resolved; a new row is one file and one line here.
  */
-import type { Report } from '../shared/report.js';
+import type { Report } from '../shared/run/report.js';
 import { centralised } from './baselines/centralised.js';
 import { federations } from './baselines/federations.js';
 import type { Baseline, BaselineInput } from './baselines/input.js';

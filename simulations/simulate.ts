@@ -4,35 +4,35 @@
  * transport and however many workers train.
  */
 import { join } from 'node:path';
-import { connectGrpc, type GrpcParticipant } from '../client/grpc.js';
-import { Participant, type ParticipantOptions } from '../client/participant.js';
-import { modelReader, planReader } from '../client/plan.js';
-import { memorySecureStore } from '../client/secure-store.js';
-import { memoryStore } from '../client/store.js';
+import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
+import { Participant, type ParticipantOptions } from '../client/round/participant.js';
+import { modelReader, planReader } from '../client/round/verify-signed.js';
+import { memorySecureStore } from '../client/store/secagg.js';
+import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
 import { Coordinator } from '../server/coordinator.js';
-import { serveGrpc } from '../server/grpc.js';
+import { serveGrpc } from '../server/grpc/server.js';
 import { silent } from '../server/log.js';
 import { Registry } from '../server/registry.js';
-import type { Run } from '../server/run.js';
+import type { Run } from '../server/run/run.js';
 import { systemClock } from '../shared/clock.js';
-import { encode } from '../shared/codecs/safetensors.js';
 import type { FlError } from '../shared/errors.js';
-import type { RunEvent } from '../shared/events.js';
 import { identityFromSeed } from '../shared/identity.js';
-import type { Params } from '../shared/params.js';
 import { receiptCheck } from '../shared/receipts.js';
-import type { Report } from '../shared/report.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
-import type { RunSpec } from '../shared/round.js';
+import type { RunEvent } from '../shared/run/events.js';
+import type { RunSpec } from '../shared/run/plan.js';
+import type { Report } from '../shared/run/report.js';
 import type { ParticipantService } from '../shared/service.js';
+import type { Params } from '../shared/tensors/params.js';
+import { encode } from '../shared/tensors/safetensors.js';
+import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
-import { conclude, figuresOf, type SimulationResult } from './conclude.js';
+import { conclude, figuresOf, type SimulationResult } from './finish-run.js';
 import { limiter } from './limit.js';
-import { memoryNetwork } from './network.js';
-import { VERSION } from './version.js';
+import { memoryNetwork } from './memory-transport.js';
 
 export interface SimulationOptions {
   readonly spec: RunSpec;

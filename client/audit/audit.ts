@@ -7,11 +7,11 @@
  * (Yeom et al. 2018, arXiv:1709.01604).
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { updateChannel } from '../../shared/channels.js';
-import { meansOf } from '../../shared/metrics.js';
-import { addUpdate, type HostTensors, packTensors } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import type { Hyper, PrivacySpec, TrainingSpec } from '../../shared/round.js';
+import { meansOf } from '../../shared/run/metrics.js';
+import type { Hyper, PrivacySpec, TrainingSpec } from '../../shared/run/plan.js';
+import { updateChannel } from '../../shared/tensors/channels.js';
+import { addUpdate, type HostTensors, packTensors } from '../../shared/tensors/params.js';
 import type { ImageData } from '../data/images.js';
 import { dpSgd } from '../training/dp-sgd.js';
 import { evaluate, uploadTensors } from '../training/evaluate.js';

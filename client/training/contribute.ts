@@ -2,9 +2,15 @@
  * A client's whole contribution: the update that the engine has trained, and what the workload adds to it for the other
  * channels of the phase (prototypes, losses, moments) and as weights of single tensors.
  */
-import { type Contribution, contributionLayout, type PhaseSpec, UPDATE_CHANNEL } from '../../shared/channels.js';
+
 import { invalidArgument } from '../../shared/errors.js';
-import { sizeOf } from '../../shared/params.js';
+import {
+  type Contribution,
+  contributionLayout,
+  type PhaseSpec,
+  UPDATE_CHANNEL,
+} from '../../shared/tensors/channels.js';
+import { sizeOf } from '../../shared/tensors/params.js';
 import type { Addition } from '../workload.js';
 
 /** The phase as local SGD knows it: with the update channel alone. */

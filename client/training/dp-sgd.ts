@@ -18,7 +18,6 @@
  * in the label: a key must not outlive a change of the data.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { sha256Of } from '../../shared/codecs/bytes.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { canonicalJson, sha256Hex } from '../../shared/identity.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
@@ -29,9 +28,10 @@ import {
   roundedGaussianNoise,
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
-import { dpSteps } from '../../shared/privacy-steps.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
-import type { PrivacySpec } from '../../shared/round.js';
+import type { PrivacySpec } from '../../shared/run/plan.js';
+import { dpSteps } from '../../shared/run/privacy-steps.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { Workload } from '../workload.js';
 import {
   advance,
@@ -45,7 +45,7 @@ import {
   scheduleFactor,
   startState,
 } from './local-sgd.js';
-import { chooseMethod, type LotInput, sumOverLot } from './per-example-lot.js';
+import { chooseMethod, type LotInput, sumOverLot } from './per-example/lot.js';
 
 export interface DpSgdInput<Data> extends LotInput<Data> {
   readonly privacy: PrivacySpec;

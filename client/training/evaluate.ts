@@ -6,9 +6,9 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError } from '../../shared/errors.js';
-import { addMetrics, type SumMetrics } from '../../shared/metrics.js';
-import type { HostTensors } from '../../shared/params.js';
-import type { Hyper } from '../../shared/round.js';
+import { addMetrics, type SumMetrics } from '../../shared/run/metrics.js';
+import type { Hyper } from '../../shared/run/plan.js';
+import type { HostTensors } from '../../shared/tensors/params.js';
 import type { Shard, Split, Workload } from '../workload.js';
 import { type Progress, throwIfCancelled } from './local-sgd.js';
 

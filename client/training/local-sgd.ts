@@ -14,11 +14,11 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import { type Contribution, UPDATE_CHANNEL } from '../../shared/channels.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/params.js';
 import type { Rng } from '../../shared/rng.js';
-import type { TrainingSpec } from '../../shared/round.js';
+import type { TrainingSpec } from '../../shared/run/plan.js';
+import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
+import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
 
 export interface LocalSgdInput<Data> extends TrainContext {

@@ -12,7 +12,7 @@ import {
 import { rngFromSeed } from '../../shared/rng.js';
 import { addScaled } from '../backends/layers.js';
 import { type DrawnNetwork, drawNetwork, lossOf, NETWORKS, type Network } from '../backends/measure.js';
-import { type ClippedSum, clippedSumByTaps } from './per-example.js';
+import { type ClippedSum, clippedSumByTaps } from './per-example/index.js';
 
 /** Medians over the repeats, in ms. */
 export interface PrivateStepTime {

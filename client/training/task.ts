@@ -6,13 +6,14 @@
  * Randomness comes from the run's seed by label: `init` for the first model, `data` for generated data, `partition`, and
  * `train/ROUND/CLIENT` for local training; so neither the order of clients nor the process they run in changes a bit.
  */
-import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/channels.js';
+
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { SumMetrics } from '../../shared/metrics.js';
-import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/params.js';
-import { type Partition, partition } from '../../shared/partition.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { WorkSpec } from '../../shared/round.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { WorkSpec } from '../../shared/run/plan.js';
+import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
+import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
+import { type Partition, partition } from '../data/partition.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';

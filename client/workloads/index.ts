@@ -8,17 +8,17 @@ import type { Workload } from '../workload.js';
 
 export type * from '../workload.js';
 export { defineWorkload } from '../workload.js';
-export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './hyper.js';
+export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './parts/hyper.js';
 
 const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
-  cnn: async () => (await import('./cnn.js')).cnn,
-  transformer: async () => (await import('./transformer.js')).transformer,
-  simclr: async () => (await import('./simclr.js')).simclr,
-  mtan: async () => (await import('./mtan.js')).mtan,
-  misa: async () => (await import('./misa.js')).misa,
-  meta: async () => (await import('./meta.js')).meta,
-  distillation: async () => (await import('./distillation.js')).distillation,
-  'privacy-demo': async () => (await import('./privacy-demo.js')).privacyDemo,
+  cnn: async () => (await import('./cnn/index.js')).cnn,
+  transformer: async () => (await import('./transformer/index.js')).transformer,
+  simclr: async () => (await import('./simclr/index.js')).simclr,
+  mtan: async () => (await import('./mtan/index.js')).mtan,
+  misa: async () => (await import('./misa/index.js')).misa,
+  meta: async () => (await import('./meta/index.js')).meta,
+  distillation: async () => (await import('./distillation/index.js')).distillation,
+  'privacy-demo': async () => (await import('./privacy-demo/index.js')).privacyDemo,
 };
 
 /** Names of the built-in workloads, in the order of the course. */

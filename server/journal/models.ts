@@ -5,11 +5,11 @@
  * Order matters to the caller: `put` first, then the journal record that names the hash, then the announcement.
  */
 import { join } from 'node:path';
-import { sha256Of } from '../../shared/codecs/bytes.js';
-import { decode, type Metadata } from '../../shared/codecs/safetensors.js';
 import { diskError, type Files, systemFiles, writeDurably } from '../../shared/disk/files.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { Layout, Params } from '../../shared/params.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import type { Layout, Params } from '../../shared/tensors/params.js';
+import { decode, type Metadata } from '../../shared/tensors/safetensors.js';
 
 const SUFFIX = '.safetensors';
 const HASH = /^[0-9a-f]{64}$/;

@@ -2,7 +2,7 @@
  * Learning curves, the headline metric large and first, the others as small multiples of one size: train and test of
  * one family share a picture, and the baselines are dashed lines in it.
  */
-import type { Headline, Report } from '../../shared/report.js';
+import type { Headline, Report } from '../../shared/run/report.js';
 import { lineChart, type Reference, type Series } from './charts.js';
 import { groupBy } from './facts.js';
 import { capital } from './format.js';

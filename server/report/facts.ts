@@ -1,7 +1,7 @@
 /**
  * What the one who writes a report may know beyond report.json, and the words that all sections share.
  */
-import type { Headline, Report, RoundReport } from '../../shared/report.js';
+import type { Headline, Report, RoundReport } from '../../shared/run/report.js';
 
 export interface ReportFacts {
   /** From the workload's manifest; without it the headline is guessed from the names of the metrics. */

@@ -4,7 +4,7 @@
  * goes through the escaping tag of markup.ts.
  */
 import { createHash } from 'node:crypto';
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { artefactsSection, type InlineArtefact } from './artefacts.js';
 import { clientsSection } from './clients.js';
 import { curvesSection } from './curves.js';

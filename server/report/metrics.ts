@@ -3,7 +3,7 @@
  * fraction, which way is better, and which of many is looked at first. The workload's manifest has the last word on
  * the headline; the guesses serve reports that were written without one.
  */
-import type { Headline, MetricsReport, Report } from '../../shared/report.js';
+import type { Headline, MetricsReport, Report } from '../../shared/run/report.js';
 import { formatNumber, formatPercent, NONE } from './format.js';
 
 export type Metrics = Readonly<Record<string, number>>;

@@ -2,8 +2,9 @@
  * The top of the page: how the run ended, in one sentence; how far that is from training alone and from pooling all
  * data; and the figures that people ask for next.
  */
-import type { Headline, Report } from '../../shared/report.js';
-import type { RunStatus } from '../../shared/round.js';
+
+import type { RunStatus } from '../../shared/run/plan.js';
+import type { Headline, Report } from '../../shared/run/report.js';
 import { awaited, clientCount, largestCohort, type ReportFacts, total } from './facts.js';
 import { capital, formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { type Html, html, shorten } from './markup.js';

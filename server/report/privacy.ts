@@ -2,7 +2,7 @@
  * The privacy that was spent: epsilon after each round against the budget, and what the figures mean.
  * (ε, δ)-differential privacy: Dwork, Roth, "The Algorithmic Foundations of Differential Privacy", 2014, definition 2.4.
  */
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { lineChart } from './charts.js';
 import { formatNumber, formatPercent } from './format.js';
 import { type Html, html, shorten } from './markup.js';

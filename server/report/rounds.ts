@@ -3,7 +3,7 @@
  * their reasons in plain words.
  */
 import type { DropReason } from '../../shared/errors.js';
-import type { Report, RoundReport } from '../../shared/report.js';
+import type { Report, RoundReport } from '../../shared/run/report.js';
 import { barChart } from './bars.js';
 import { legend } from './curves.js';
 import { awaited, groupBy } from './facts.js';

@@ -2,7 +2,7 @@
  * The rows that a run is compared by, in the order in which people read them: training alone, the federation, all data in
  * one place. The page, the terminal and the gallery show the same ones.
  */
-import type { FederationReport, MetricsReport, Report, RowName } from '../../shared/report.js';
+import type { FederationReport, MetricsReport, Report, RowName } from '../../shared/run/report.js';
 import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
 import { formatCount, formatNumber } from './format.js';
 import { clientMean, finalValue, metricValue } from './metrics.js';

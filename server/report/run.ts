@@ -1,7 +1,7 @@
 /**
  * The facts by which a run can be told from another, checked and done again.
  */
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { type Html, html, shorten } from './markup.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';

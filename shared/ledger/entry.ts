@@ -10,7 +10,7 @@
 import { z } from 'zod';
 import { type DropReason, FlError } from '../errors.js';
 import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../identity.js';
-import type { Dropped, RunSpec } from '../round.js';
+import type { Dropped, RunSpec } from '../run/plan.js';
 import type { RoundPrivacy } from './privacy.js';
 
 /** The first line: which run this is, and whose key signs it. */

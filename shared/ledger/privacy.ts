@@ -5,8 +5,8 @@
 import { FlError } from '../errors.js';
 import { canonicalJson } from '../identity.js';
 import type { PrivacyUnit, Spend } from '../privacy/index.js';
-import { costOf, epsilonAfter, type PrivacyCost } from '../privacy-cost.js';
-import type { RunSpec } from '../round.js';
+import type { RunSpec } from '../run/plan.js';
+import { costOf, epsilonAfter, type PrivacyCost } from '../run/privacy-cost.js';
 
 export interface RoundPrivacy {
   /** Whose presence is hidden: a client, or one example of a client. */

@@ -9,8 +9,9 @@
  */
 import { FlError } from '../errors.js';
 import type { Identity } from '../identity.js';
-import type { RoundPlan, RunSpec } from '../round.js';
-import { bitmapHas, bitmapOf, compareBytes } from '../secagg/bytes.js';
+import type { RoundPlan, RunSpec } from '../run/plan.js';
+import { agree, type SecureAgreement } from '../run/secagg-params.js';
+import { bitmapHas, bitmapOf, compareBytes } from '../secagg/codec.js';
 import { memberTag, survivorRootOf } from '../secagg/derive.js';
 import {
   aggregationIdOf,
@@ -21,8 +22,7 @@ import {
   type ReceiptBody,
   receiptFault,
 } from '../secagg/index.js';
-import { receiptBytes } from '../secagg/receipt.js';
-import { agree, type SecureAgreement } from '../secure.js';
+import { receiptBytes } from '../secagg/proof.js';
 import { bytes, hex, type RoundEntry, type SecureProof, type SecureReceipt } from './entry.js';
 
 /** What an aggregation ended with. */

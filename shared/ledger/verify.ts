@@ -7,7 +7,7 @@
  */
 import { FlError } from '../errors.js';
 import { sha256Hex } from '../identity.js';
-import type { RunSpec } from '../round.js';
+import type { RunSpec } from '../run/plan.js';
 import { bytes, isSignedBy, lineSha256, type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
 import { checkPrivacy, type PrivacyTally } from './privacy.js';
 import { checkSecure } from './secure.js';

@@ -2,7 +2,7 @@
  * Everything that is hashed, signed or derived, with its label and transcript: the aggregation id fixes task, round, model
  * and parameters; the roster root fixes everybody's keys; so no key or signature means anything in another context.
  */
-import { Writer } from './bytes.js';
+import { Writer } from './codec.js';
 import { KEY_BYTES, LABEL, TAG_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
 

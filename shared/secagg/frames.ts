@@ -16,10 +16,11 @@
  * | 9    | client | unmask: per neighbour among the sharers one half share                     | 32 k               |
  * | 10   | client | refusal: reason u8, culprit's roster index u32 or ff ff ff ff              | 5                  |
  */
-import { MalformedFrame, Reader, Writer } from './bytes.js';
+
+import { REFUSAL_REASONS, type RefusalReason } from './checks.js';
+import { MalformedFrame, Reader, Writer } from './codec.js';
 import { FRAME_VERSION, HASH_BYTES, KEY_BYTES, LIMIT, SECRET_BYTES, SIGNATURE_BYTES, TAG_BYTES } from './constants.js';
 import type { Advertisement, RosterEntry } from './derive.js';
-import { REFUSAL_REASONS, type RefusalReason } from './reasons.js';
 import type { CryptoSuite } from './suite.js';
 
 export const FRAME_TYPES = [

@@ -3,6 +3,8 @@
  * roster, and a consistency phase. What is promised and what is not: docs/secure-aggregation.md.
  */
 
+export type { ClientCheck, RefusalReason, SecaggAbortReason, SecaggDropReason } from './checks.js';
+export { CLIENT_CHECKS } from './checks.js';
 // The two machines.
 export { startClient, stepClient } from './client/machine.js';
 export type {
@@ -26,17 +28,15 @@ export { createKernel } from './kernel.js';
 export type { AggregationContext, SecaggParams } from './params.js';
 // Agree on an aggregation: parameters, who may take part, with which cryptography.
 export { aggregationIdOf, encodeParams, paramsFault } from './params.js';
+export type { Receipt, ReceiptBody, ReceiptFault } from './proof.js';
+// After the round.
+export { contradictions, receiptFault, signReceipt } from './proof.js';
 export type { Contribution, QuantizeSpec, WeightedSum } from './quantize.js';
 // Vectors: floats to ring elements, the running sum, and back.
 export { dequantize, elementsOf, factorsOf, quantize, ringFor, stepsOf } from './quantize.js';
-export type { ClientCheck, RefusalReason, SecaggAbortReason, SecaggDropReason } from './reasons.js';
-export { CLIENT_CHECKS } from './reasons.js';
-export type { Receipt, ReceiptBody, ReceiptFault } from './receipt.js';
-// After the round.
-export { contradictions, receiptFault, signReceipt } from './receipt.js';
 export type { RingSpec } from './ring.js';
 export { chooseRing, ringMayWrap } from './ring.js';
-export { restoreState, saveState } from './saved.js';
+export { restoreState, saveState } from './serialise.js';
 export { startServer, stepServer } from './server/machine.js';
 export type {
   MaskTerm,

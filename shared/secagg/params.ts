@@ -3,7 +3,7 @@
  * and the model. Both sides compute the id for themselves; every frame, signature and derived key carries it.
  */
 import { type FlError, invalidArgument } from '../errors.js';
-import { Writer } from './bytes.js';
+import { Writer } from './codec.js';
 import { HASH_BYTES, LABEL, LIMIT } from './constants.js';
 import type { ThreatModel } from './graph.js';
 import { type RingSpec, ringMayWrap } from './ring.js';
@@ -31,7 +31,7 @@ export interface AggregationContext {
 }
 
 /**
- * Refuses parameters under which no run could be correct; policy is another matter (client/policy.ts).
+ * Refuses parameters under which no run could be correct; policy is another matter (client/round/policy.ts).
  * @returns what is wrong, or undefined
  */
 export function paramsFault(params: SecaggParams): FlError | undefined {

@@ -2,7 +2,7 @@
  * The operator's calls: proto/starling/v1/admin.proto.
  */
 import { FlError, invalidArgument } from '../errors.js';
-import type { RunSpec, RunStatus } from '../round.js';
+import type { RunSpec, RunStatus } from '../run/plan.js';
 import type { ClientInfo, RunInfo } from '../service.js';
 import {
   checkLength,

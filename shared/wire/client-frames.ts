@@ -2,7 +2,7 @@
  * Frames of a control stream, client to coordinator: proto/starling/v1/participant.proto, ControlRequest.
  */
 import { invalidArgument } from '../errors.js';
-import type { UpdateHeader } from '../round.js';
+import type { UpdateHeader } from '../run/plan.js';
 import { type ClientFrame, type DeclineReason, SMALL_BYTES } from '../service.js';
 import {
   checkAtMost,

@@ -5,7 +5,7 @@ import { type DropReason, invalidArgument } from '../errors.js';
 import type { LedgerHead, SignedHead } from '../ledger/against.js';
 import { HASH_BYTES, type Inclusion } from '../merkle.js';
 import type { SignedReceipt } from '../receipts.js';
-import type { Receipt } from '../round.js';
+import type { Receipt } from '../run/plan.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
 import {
   checkLength,

@@ -2,7 +2,7 @@
  * Metrics on the wire: named sums. The names come from the other side, so they are kept away from the prototype.
  */
 import { invalidArgument } from '../errors.js';
-import type { MetricSum, SumMetrics } from '../metrics.js';
+import type { MetricSum, SumMetrics } from '../run/metrics.js';
 import { checkAtMost, checkCount, checkFinite, checkText } from './checks.js';
 import type { MetricSum as MetricSumMessage } from './gen/starling/v1/participant.js';
 import { MAX_METRIC_NAME_CHARS, MAX_METRIC_SUMS, MAX_METRICS } from './limits.js';

@@ -1,5 +1,5 @@
 /** A frame of secure aggregation inside a control stream, the same both ways. */
-import type { TaskId } from '../round.js';
+import type { TaskId } from '../run/plan.js';
 import { checkMaxLength, own } from './checks.js';
 import type { Secure } from './gen/starling/v1/participant.js';
 import { MAX_SECURE_FRAME_BYTES } from './limits.js';

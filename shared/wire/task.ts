@@ -1,7 +1,7 @@
 /**
  * What frames and transfers share: the name of a task, the name of an update.
  */
-import type { TaskId, TaskKind } from '../round.js';
+import type { TaskId, TaskKind } from '../run/plan.js';
 import type { PendingUpdate } from '../service.js';
 import { checkName, checkSha256, checkUint32, numberOf, present, wordOf } from './checks.js';
 import type { PendingUpdate as PendingUpdateMessage, TaskId as TaskIdMessage } from './gen/starling/v1/participant.js';

@@ -2,7 +2,7 @@
  * Enrolment, model download, upload of an update: the participant's calls other than the control stream.
  */
 import { invalidArgument } from '../errors.js';
-import type { UpdateHeader } from '../round.js';
+import type { UpdateHeader } from '../run/plan.js';
 import type { EnrolReply, EnrolRequest, PendingUpdate, SignedUpdateHeader, UploadReply } from '../service.js';
 import {
   checkAtMost,

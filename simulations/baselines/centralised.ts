@@ -4,10 +4,10 @@
  * that the total of gradient steps is that of the run.
  */
 import { countSteps } from '../../client/training/local-sgd.js';
-import type { Report } from '../../shared/report.js';
-import { trainAlone } from './alone.js';
+import type { Report } from '../../shared/run/report.js';
+import { judge, reportOf } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
-import { judge, reportOf } from './judge.js';
+import { trainAlone } from './train-alone.js';
 
 export async function centralised(input: BaselineInput): Promise<Report['baselines']> {
   const { model, trainer, signal } = input;

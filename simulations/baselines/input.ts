@@ -1,10 +1,10 @@
 /** What every baseline is made from: the run, as it was resolved, and the means to train and to judge. */
 import type { TaskRunner } from '../../client/training/task.js';
 import { FlError } from '../../shared/errors.js';
-import type { SumMetrics } from '../../shared/metrics.js';
-import type { Params } from '../../shared/params.js';
-import type { Headline, Report } from '../../shared/report.js';
-import type { RunSpec } from '../../shared/round.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { RunSpec } from '../../shared/run/plan.js';
+import type { Headline, Report } from '../../shared/run/report.js';
+import type { Params } from '../../shared/tensors/params.js';
 import type { Federation } from './federations.js';
 
 export interface BaselineInput {

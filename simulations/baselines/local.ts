@@ -7,11 +7,11 @@
  * the first and may look good on the second.
  */
 import { findMetric, metricValue } from '../../server/report/metrics.js';
-import { sumMetrics } from '../../shared/metrics.js';
-import type { LocalReport, Report } from '../../shared/report.js';
-import { trainAlone } from './alone.js';
+import { sumMetrics } from '../../shared/run/metrics.js';
+import type { LocalReport, Report } from '../../shared/run/report.js';
+import { judge } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
-import { judge } from './judge.js';
+import { trainAlone } from './train-alone.js';
 
 /** Clients that train alone, at most: with all of many clients, the baseline would cost more than the run. */
 const MAX_LOCAL_CLIENTS = 10;

@@ -2,7 +2,7 @@
  * How fast one core folds updates into the exact sum, beside a plain copy of the same bytes in the same run, and that
  * memory does not grow with the number of clients.
  */
-import { createSum } from '../../server/aggregators/exact-sum.js';
+import { createSum } from '../../server/updates/exact-sum.js';
 import { type BenchRow, median } from './rows.js';
 
 const ELEMENTS = 4_000_000;

@@ -3,10 +3,10 @@
  * in memory and "trains" at once. Told by its parent over the channel that `fork` opens; leaves when that closes.
  */
 import { connect, type Socket } from 'node:net';
-import { connectGrpc } from '../../client/grpc.js';
-import { Participant } from '../../client/participant.js';
-import { modelReader, planReader } from '../../client/plan.js';
-import { memoryStore } from '../../client/store.js';
+import { connectGrpc } from '../../client/grpc/participant.js';
+import { Participant } from '../../client/round/participant.js';
+import { modelReader, planReader } from '../../client/round/verify-signed.js';
+import { memoryStore } from '../../client/store/updates.js';
 import { systemClock } from '../../shared/clock.js';
 import { receiptCheck } from '../../shared/receipts.js';
 import { rngFromSeed } from '../../shared/rng.js';

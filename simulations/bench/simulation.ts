@@ -12,9 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { selectBackend } from '../../client/backends/index.js';
 import { createTrainerPool, type TrainerPool } from '../../client/training/pool.js';
 import type { Shard, TensorMap, Workload } from '../../client/workload.js';
-import type { RunEvent } from '../../shared/events.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import { checkConfig, type Resolved, resolve } from '../config.js';
+import type { RunEvent } from '../../shared/run/events.js';
+import { checkConfig, type Resolved, resolve } from '../config/resolve.js';
 import { simulate } from '../simulate.js';
 import { cpuMs } from './rows.js';
 

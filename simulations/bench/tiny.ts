@@ -2,11 +2,11 @@
  * A federation in which training costs nothing: ten numbers, one step, an update that is known beforehand.
  */
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
-import { updateChannel } from '../../shared/channels.js';
 import { identityFromSeed } from '../../shared/identity.js';
-import { packTensors } from '../../shared/params.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/round.js';
+import type { RunSpec } from '../../shared/run/plan.js';
+import { updateChannel } from '../../shared/tensors/channels.js';
+import { packTensors } from '../../shared/tensors/params.js';
 
 const SIZE = 10;
 

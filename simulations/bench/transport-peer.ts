@@ -4,7 +4,7 @@
  */
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { serveGrpc } from '../../server/grpc.js';
+import { serveGrpc } from '../../server/grpc/server.js';
 import { FlError } from '../../shared/errors.js';
 import type { AdminService, ParticipantService, RunInfo } from '../../shared/service.js';
 import { CHUNK_BYTES } from '../../shared/service.js';

@@ -3,7 +3,7 @@
 import type { Bar } from '../../client/workload.js';
 import { formatNumber } from '../../server/report/format.js';
 import { formatMetric, isFraction, readable } from '../../server/report/metrics.js';
-import type { RowName } from '../../shared/report.js';
+import type { RowName } from '../../shared/run/report.js';
 import { compareRows, type Values } from './compare.js';
 import type { Results } from './results.js';
 

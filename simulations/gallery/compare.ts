@@ -1,6 +1,6 @@
 /** The figures that a claim is about: rows of several seeds against one another. */
 import type { Bar } from '../../client/workload.js';
-import type { RowName } from '../../shared/report.js';
+import type { RowName } from '../../shared/run/report.js';
 import type { Results } from './results.js';
 
 /** One for each seed; null where a figure is missing. */

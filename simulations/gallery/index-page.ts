@@ -2,7 +2,7 @@
 import type { Manifest } from '../../client/workload.js';
 import { NONE } from '../../server/report/format.js';
 import { formatMetric, readable } from '../../server/report/metrics.js';
-import type { RowName } from '../../shared/report.js';
+import type { RowName } from '../../shared/run/report.js';
 import { checkBars } from './bars.js';
 import { bySeed, meanOf } from './compare.js';
 import { table, text } from './markdown.js';

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import type { Manifest, Workload } from '../../client/workload.js';
 import { listWorkloads, loadWorkload } from '../../client/workloads/index.js';
 import { FlError } from '../../shared/errors.js';
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { type IndexEntry, indexOf } from './index-page.js';
 import { pageName, pageOf } from './page.js';
 import { type Picture, type Results, type RunFacts, resultsOf } from './results.js';

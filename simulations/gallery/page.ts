@@ -5,7 +5,7 @@
 import type { Manifest, Published } from '../../client/workload.js';
 import { capital, formatBytes, formatDuration, formatNumber, NONE, plural } from '../../server/report/format.js';
 import { findMetric, formatMetric, readable } from '../../server/report/metrics.js';
-import type { RowName } from '../../shared/report.js';
+import type { RowName } from '../../shared/run/report.js';
 import { bareLabel, checkBars, type ReadableComparison, readComparison } from './bars.js';
 import { bySeed, meanOf } from './compare.js';
 import { fenced, table, text } from './markdown.js';

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DATA_SETS } from '../../client/data/index.js';
-import { CLI } from '../../simulations/child.js';
+import { CLI } from '../../simulations/local-process.js';
 import { ROOT, withFolder } from '../e2e/support.js';
 
 const { name: PACKAGE, scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {

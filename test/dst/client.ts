@@ -1,9 +1,9 @@
 /**
- * A client of a simulated world: the shell of `client/participant.ts` in small, around the real session. Its store
+ * A client of a simulated world: the shell of `client/round/participant.ts` in small, around the real session. Its store
  * outlives its crashes; its stream, its work and its memory do not.
  */
-import { newSession, type SessionEffect, type SessionEvent, type SessionState } from '../../client/session.js';
-import type { RoundPlan, TaskId } from '../../shared/round.js';
+import { newSession, type SessionEffect, type SessionEvent, type SessionState } from '../../client/round/session.js';
+import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ClientFrame, PendingUpdate } from '../../shared/service.js';
 import type { ControlStream, Frame, SimulatedCoordinator } from './coordinator.js';
 import * as must from './invariants.js';

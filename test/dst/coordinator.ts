@@ -1,9 +1,9 @@
 /**
- * The coordinator of a simulated world: the shell of `server/run.ts` and `server/coordinator.ts` in small, around the
+ * The coordinator of a simulated world: the shell of `server/run/run.ts` and `server/coordinator.ts` in small, around the
  * real engine, fold and history. It journals, sums integers, carries frames, crashes between any two effects and comes
  * back from what its journal holds.
  */
-import { History } from '../../server/history.js';
+
 import {
   dropReceipt,
   type Effect,
@@ -12,8 +12,9 @@ import {
   type RoundEvent,
   type RunRecord,
   type RunState,
-} from '../../server/round-state.js';
-import type { RoundPlan, RunSpec } from '../../shared/round.js';
+} from '../../server/round/state.js';
+import { History } from '../../server/run/history.js';
+import type { RoundPlan, RunSpec } from '../../shared/run/plan.js';
 import type { ClientFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
 import type { SimulatedClient } from './client.js';
 import * as must from './invariants.js';

@@ -3,9 +3,9 @@
  * seen: the judge's own book-keeping, made from what was said and stored and never from the engine's state.
  */
 
-import type { SessionEffect, SessionState } from '../../client/session.js';
-import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from '../../server/round-state.js';
-import type { Receipt } from '../../shared/round.js';
+import type { SessionEffect, SessionState } from '../../client/round/session.js';
+import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from '../../server/round/state.js';
+import type { Receipt } from '../../shared/run/plan.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { DEADLINE_MS } from './scenario.js';
 

@@ -2,7 +2,7 @@
  * The code under test with one thing wrong, by name: each is a fault that such an engine has had, or could have, and
  * that the invariants must find. A mutant changes what goes into a function or what comes out of it, never its source.
  */
-import type { SessionEffect } from '../../client/session.js';
+import type { SessionEffect } from '../../client/round/session.js';
 import {
   currentMember,
   type Effect,
@@ -10,7 +10,7 @@ import {
   planFor,
   type RoundEvent,
   type RunState,
-} from '../../server/round-state.js';
+} from '../../server/round/state.js';
 import { type Subject, subject } from './subject.js';
 
 type Step = Subject['step'];

@@ -1,9 +1,9 @@
 /** The code under test, as a table of functions: a mutant is the same table with one of them wrong. */
-import { step as clientStep } from '../../client/session.js';
-import type { History } from '../../server/history.js';
-import { restore } from '../../server/restore.js';
-import { step } from '../../server/round.js';
-import type { Receipt } from '../../shared/round.js';
+import { step as clientStep } from '../../client/round/session.js';
+import { restore } from '../../server/round/restore.js';
+import { step } from '../../server/round/step.js';
+import type { History } from '../../server/run/history.js';
+import type { Receipt } from '../../shared/run/plan.js';
 import type { PendingUpdate } from '../../shared/service.js';
 
 export interface Subject {

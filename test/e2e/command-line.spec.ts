@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { Report } from '../../shared/report.js';
-import { createProgram } from '../../simulations/program.js';
-import { VERSION } from '../../simulations/version.js';
+import { createProgram } from '../../cli/program.js';
+import type { Report } from '../../shared/run/report.js';
+import { VERSION } from '../../shared/version.js';
 import { Deployment, outcome, ROOT, spawnStarling, starling, succeed } from './support.js';
 
 /** CONTRACT: the keys of report.json, in order. */

@@ -4,8 +4,8 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Report } from '../../shared/report.js';
-import { CLI } from '../../simulations/child.js';
+import type { Report } from '../../shared/run/report.js';
+import { CLI } from '../../simulations/local-process.js';
 import { allGone, outcome, processesIn, spawnStarling, withFolder } from './support.js';
 
 describe('starling demo', function () {

@@ -3,7 +3,7 @@
  * in five. Another seed is another model.
  */
 import assert from 'node:assert/strict';
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { Deployment, succeed, withFolder } from './support.js';
 
 const CLIENTS = 4;

@@ -10,7 +10,7 @@ import { outcome, ROOT, spawnStarling, starling, succeed } from './support.js';
 
 describe('without TensorFlow', () => {
   let folder: string;
-  const here = () => ({ cwd: folder, cli: join(folder, 'dist', 'simulations', 'cli.js') });
+  const here = () => ({ cwd: folder, cli: join(folder, 'dist', 'cli', 'main.js') });
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'starling-bare-'));

@@ -7,11 +7,11 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { GrpcAdmin } from '../../client/admin-grpc.js';
-import type { RunEvent } from '../../shared/events.js';
-import type { Report } from '../../shared/report.js';
-import { type Child, CLI, startChild } from '../../simulations/child.js';
-import { openAdmin } from '../../simulations/commands/admin.js';
+import type { GrpcAdmin } from '../../client/grpc/admin.js';
+import type { RunEvent } from '../../shared/run/events.js';
+import type { Report } from '../../shared/run/report.js';
+import { type Child, CLI, startChild } from '../../simulations/local-process.js';
+import { openAdmin } from '../../simulations/open-admin.js';
 
 /** The repository, seen from dist/test/e2e. */
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { Deployment, ROOT, succeed } from './support.js';
 
 const LABS = 2;

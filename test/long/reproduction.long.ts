@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Report } from '../../shared/report.js';
+import type { Report } from '../../shared/run/report.js';
 import { ROOT, succeed, withFolder } from '../e2e/support.js';
 
 const HOUR_MS = 3_600_000;

@@ -4,12 +4,11 @@
  * all that it heard and said, for `knowledge.ts` to make the most of.
  */
 
-import { type GrpcServer, serveGrpc } from '../../server/grpc.js';
-import { sha256Of } from '../../shared/codecs/bytes.js';
-import { encode } from '../../shared/codecs/safetensors.js';
+import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
-import type { RoundPlan, SecureSpec, TaskId } from '../../shared/round.js';
+import type { RoundPlan, SecureSpec, TaskId } from '../../shared/run/plan.js';
+import { agree, type SecureAgreement } from '../../shared/run/secagg-params.js';
 import { decodeRefusal, type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import {
   createEnrolment,
@@ -22,7 +21,6 @@ import {
   stepServer,
 } from '../../shared/secagg/index.js';
 import type { ServerRoster } from '../../shared/secagg/server/state.js';
-import { agree, type SecureAgreement } from '../../shared/secure.js';
 import type {
   ClientFrame,
   ControlEnd,
@@ -30,6 +28,8 @@ import type {
   ParticipantService,
   UploadReply,
 } from '../../shared/service.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import { encode } from '../../shared/tensors/safetensors.js';
 import { toyModel, toySpec } from '../support/toy.js';
 import { ADMIN_TOKEN, FakeAdmin } from '../transport/fake-coordinator.js';
 

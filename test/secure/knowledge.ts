@@ -5,7 +5,7 @@
  * advertised keys), and tries every set: the sum over S opens when each member's own mask is known, and for each pair of a
  * member and an outsider the secret key of one of the two. For cohorts small enough to try all sets.
  */
-import { bitmapHas, equalBytes } from '../../shared/secagg/bytes.js';
+import { bitmapHas, equalBytes } from '../../shared/secagg/codec.js';
 import { pairMaskKey, seedCommitment, selfMaskKey } from '../../shared/secagg/derive.js';
 import { decodeUnmask } from '../../shared/secagg/frames.js';
 import { createKernel, dequantize, type Sign, nodeSuite as suite } from '../../shared/secagg/index.js';

@@ -4,20 +4,20 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Participant } from '../../client/participant.js';
-import { fileSecureStore, type SecureStore } from '../../client/secure-store.js';
-import { memoryStore } from '../../client/store.js';
+import { Participant } from '../../client/round/participant.js';
+import { fileSecureStore, type SecureStore } from '../../client/store/secagg.js';
+import { memoryStore } from '../../client/store/updates.js';
 import { Coordinator } from '../../server/coordinator.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
-import { encode } from '../../shared/codecs/safetensors.js';
 import type { FlError } from '../../shared/errors.js';
-import type { RunEvent } from '../../shared/events.js';
 import { identityFromSeed } from '../../shared/identity.js';
 import { rngFromEntropy } from '../../shared/rng.js';
-import type { RoundSummary, RunSpec, TaskId } from '../../shared/round.js';
+import type { RunEvent } from '../../shared/run/events.js';
+import type { RoundSummary, RunSpec, TaskId } from '../../shared/run/plan.js';
 import { type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../../shared/service.js';
+import { encode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { toyModel, toyTrainer } from '../support/toy.js';
 import { hex, coordinator as identity, seedOf } from './hostile-coordinator.js';

@@ -4,8 +4,8 @@
  * one too many.
  */
 
-import { refusalOf } from '../../client/policy.js';
-import type { RoundPlan } from '../../shared/round.js';
+import { refusalOf } from '../../client/round/policy.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
 import { bundleBytes, encodeSurvivors, type FrameType, HEADER_BYTES } from '../../shared/secagg/frames.js';
 import { graphParameters } from '../../shared/secagg/graph.js';
 import { type ClientCheck, nodeSuite } from '../../shared/secagg/index.js';

@@ -3,7 +3,7 @@
  * rule on plans; and from all that left honest clients, no sum opens but one that they agreed to.
  */
 import assert from 'node:assert/strict';
-import type { RoundPlan } from '../../shared/round.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
 import type { FrameType } from '../../shared/secagg/frames.js';
 import { toyExamples } from '../support/toy.js';
 import { type Aggregation, HostileCoordinator } from './hostile-coordinator.js';

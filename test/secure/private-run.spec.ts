@@ -5,14 +5,14 @@
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LEDGER_FILE } from '../../server/ledger.js';
-import { decode } from '../../shared/codecs/safetensors.js';
+import { LEDGER_FILE } from '../../server/run/ledger.js';
 import type { RoundEntry } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import { verifyLedger } from '../../shared/ledger/verify.js';
-import { costOf, epsilonAfter } from '../../shared/privacy-cost.js';
-import type { Report } from '../../shared/report.js';
-import type { PrivacySpec, RunSpec } from '../../shared/round.js';
+import type { PrivacySpec, RunSpec } from '../../shared/run/plan.js';
+import { costOf, epsilonAfter } from '../../shared/run/privacy-cost.js';
+import type { Report } from '../../shared/run/report.js';
+import { decode } from '../../shared/tensors/safetensors.js';
 import { entriesOf, ledgerSpec, signedLedger, toyRun } from '../support/ledgers.js';
 
 const CLIENTS = 4;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TaskKind } from '../../shared/round.js';
+import type { TaskKind } from '../../shared/run/plan.js';
 import { decodeAdvertise } from '../../shared/secagg/frames.js';
 import { toySpec } from '../support/toy.js';
 import { hex, SECURE } from './hostile-coordinator.js';

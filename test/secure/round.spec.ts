@@ -3,12 +3,12 @@
  * its shell, where an aggregation cannot even begin.
  */
 import assert from 'node:assert/strict';
-import { restore } from '../../server/restore.js';
-import type { RoundEvent, RunRecord } from '../../server/round-state.js';
-import { SecureRound } from '../../server/secure-round.js';
-import type { SumMetrics } from '../../shared/metrics.js';
+import { restore } from '../../server/round/restore.js';
+import type { RoundEvent, RunRecord } from '../../server/round/state.js';
+import { SecureRound } from '../../server/secagg/aggregation.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { EngineSpec, TaskId } from '../../shared/round.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { EngineSpec, TaskId } from '../../shared/run/plan.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import {

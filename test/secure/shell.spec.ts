@@ -6,12 +6,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileSecureStore, memorySecureStore, type SecureStore } from '../../client/secure-store.js';
+import { fileSecureStore, memorySecureStore, type SecureStore } from '../../client/store/secagg.js';
 import type { TaskRunner } from '../../client/training/task.js';
-import { SecureRound } from '../../server/secure-round.js';
+import { SecureRound } from '../../server/secagg/aggregation.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RoundPlan, TaskId } from '../../shared/round.js';
+import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
+import { agree } from '../../shared/run/secagg-params.js';
 import {
   type ClientState,
   createEnrolment,
@@ -20,7 +21,6 @@ import {
   startClient,
   stepClient,
 } from '../../shared/secagg/index.js';
-import { agree } from '../../shared/secure.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import { toyTrainer } from '../support/toy.js';

@@ -1,11 +1,11 @@
 /**
  * Real clients of a hostile coordinator, each over a gRPC connection of its own, with what each site insists on.
  */
-import { connectGrpc } from '../../client/grpc.js';
-import { Participant, type ParticipantOptions } from '../../client/participant.js';
-import { memorySecureStore } from '../../client/secure-store.js';
-import type { SecureSite } from '../../client/secure-task.js';
-import { memoryStore } from '../../client/store.js';
+import { connectGrpc } from '../../client/grpc/participant.js';
+import { Participant, type ParticipantOptions } from '../../client/round/participant.js';
+import type { SecureSite } from '../../client/round/secagg-task.js';
+import { memorySecureStore } from '../../client/store/secagg.js';
+import { memoryStore } from '../../client/store/updates.js';
 import type { Clock } from '../../shared/clock.js';
 import { identityFromSeed } from '../../shared/identity.js';
 import { rngFromEntropy } from '../../shared/rng.js';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { identityFromSeed } from '../../shared/identity.js';
 import { merkleRoot, merkleTree } from '../../shared/merkle.js';
 import { receiptCheck, signReceipts } from '../../shared/receipts.js';
-import type { Receipt } from '../../shared/round.js';
+import type { Receipt } from '../../shared/run/plan.js';
 
 // The leaves and roots that implementations of RFC 6962 test with (transparency-dev/merkle, testonly/constants.go).
 const LEAVES = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'];

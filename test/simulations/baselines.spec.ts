@@ -14,13 +14,13 @@ import { selectBackend } from '../../client/backends/index.js';
 import { createTaskRunner, type Task, type TaskRunner } from '../../client/training/task.js';
 import { defineWorkload, type Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
-import { meansOf } from '../../shared/metrics.js';
-import type { Report } from '../../shared/report.js';
-import type { SecureSpec } from '../../shared/round.js';
+import { meansOf } from '../../shared/run/metrics.js';
+import type { SecureSpec } from '../../shared/run/plan.js';
+import type { Report } from '../../shared/run/report.js';
 import { federations, federationsOf } from '../../simulations/baselines/federations.js';
 import { evenlyBySize } from '../../simulations/baselines/local.js';
 import { type BaselineInput, baselines } from '../../simulations/baselines.js';
-import { checkConfig, resolve } from '../../simulations/config.js';
+import { checkConfig, resolve } from '../../simulations/config/resolve.js';
 import { type SimulationOptions, simulate } from '../../simulations/simulate.js';
 
 const scalar = (value: number) => ({ shape: [1], data: Float32Array.of(value) });

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../client/backends/index.js';
 import { drawNetwork, lossOf } from '../../client/backends/measure.js';
 import { MEASURED } from '../../client/training/measure-privacy.js';
-import { clippedSumByTaps } from '../../client/training/per-example.js';
+import { clippedSumByTaps } from '../../client/training/per-example/index.js';
 import { benchPrivateSteps } from '../../simulations/bench/backends.js';
 
 describe('the bench of example-level privacy', () => {

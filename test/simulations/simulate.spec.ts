@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decode } from '../../shared/codecs/safetensors.js';
+import { decode } from '../../shared/tensors/safetensors.js';
 import { simulate } from '../../simulations/simulate.js';
 import { toyExpected, toyModel, toySpec, toyTrainer, toyWorkload } from '../support/toy.js';
 

@@ -17,8 +17,8 @@ import {
 } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/round.js';
-import { bitmapOf, compareBytes } from '../../shared/secagg/bytes.js';
+import type { RunSpec } from '../../shared/run/plan.js';
+import { bitmapOf, compareBytes } from '../../shared/secagg/codec.js';
 import { consistencyBody, memberTag, survivorRootOf } from '../../shared/secagg/derive.js';
 import { nodeSuite } from '../../shared/secagg/index.js';
 import { simulate } from '../../simulations/simulate.js';

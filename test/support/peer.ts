@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { Coordinator } from '../../server/coordinator.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
-import { bytesOf, sha256Of } from '../../shared/codecs/bytes.js';
-import { decode } from '../../shared/codecs/safetensors.js';
 import type { FlError } from '../../shared/errors.js';
 import { identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/round.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
+import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
+import { decode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';
 import { TOY_SIZE, toyExamples } from './toy.js';
 

@@ -2,10 +2,11 @@
  * Short words for tests of the round engine: events of a run `r` with clients a, b, c, states in each stage, and what is
  * in a list of effects.
  */
-import { step } from '../../server/round.js';
-import { type Effect, initialState, type RoundEvent, type RunState } from '../../server/round-state.js';
-import type { SumMetrics } from '../../shared/metrics.js';
-import type { EngineSpec, TaskKind } from '../../shared/round.js';
+
+import { type Effect, initialState, type RoundEvent, type RunState } from '../../server/round/state.js';
+import { step } from '../../server/round/step.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { EngineSpec, TaskKind } from '../../shared/run/plan.js';
 
 export type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> & { atMs?: number } : never;
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;

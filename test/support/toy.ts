@@ -8,9 +8,9 @@
 
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../client/training/task.js';
 import type { Workload } from '../../client/workload.js';
-import { contributionLayout, phaseOfRound, updateChannel } from '../../shared/channels.js';
-import { type Params, packTensors, sizeOf } from '../../shared/params.js';
-import type { RunSpec } from '../../shared/round.js';
+import type { RunSpec } from '../../shared/run/plan.js';
+import { contributionLayout, phaseOfRound, updateChannel } from '../../shared/tensors/channels.js';
+import { type Params, packTensors, sizeOf } from '../../shared/tensors/params.js';
 
 export const TOY_SIZE = 6;
 

@@ -2,7 +2,7 @@
  * Every call of the operator through real gRPC on loopback.
  */
 import assert from 'node:assert/strict';
-import { connectAdmin } from '../../client/admin-grpc.js';
+import { connectAdmin } from '../../client/grpc/admin.js';
 import { FlError } from '../../shared/errors.js';
 import { ADMIN_TOKEN, RUN_INFO, SPEC } from './fake-coordinator.js';
 import { bytes, eachLink, hasCode, signal } from './fixture.js';

@@ -2,7 +2,7 @@
  * A coordinator that keeps what it was told and answers from tables: what the transport's tests put behind serveGrpc.
  */
 import { FlError } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/round.js';
+import type { RunSpec } from '../../shared/run/plan.js';
 import type {
   AdminService,
   ClientFrame,

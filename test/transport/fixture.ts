@@ -2,10 +2,10 @@
  * A server and a client over real gRPC, made before each test and closed after it.
  */
 import assert from 'node:assert/strict';
-import { connectAdmin, type GrpcAdmin } from '../../client/admin-grpc.js';
-import type { ChannelOptions } from '../../client/channel.js';
-import { connectGrpc, type GrpcParticipant } from '../../client/grpc.js';
-import { type GrpcLimits, type GrpcServer, serveGrpc } from '../../server/grpc.js';
+import { connectAdmin, type GrpcAdmin } from '../../client/grpc/admin.js';
+import type { ChannelOptions } from '../../client/grpc/channel.js';
+import { connectGrpc, type GrpcParticipant } from '../../client/grpc/participant.js';
+import { type GrpcLimits, type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { FlError } from '../../shared/errors.js';
 import type { SignedUpdateHeader } from '../../shared/service.js';
 import { DelayProxy } from '../support/delay-proxy.js';

@@ -2,7 +2,7 @@
  * Phase 4, consistency: check the survivor set that the server claims and sign it, once per aggregation. The state that
  * says so is durable before the signature leaves; a second set is refused even after a crash.
  */
-import { bitmapHas, bitmapIndices } from '../bytes.js';
+import { bitmapHas, bitmapIndices } from '../codec.js';
 import { consistencyBody, survivorRootOf } from '../derive.js';
 import { decodeSurvivors, encodeConsistency } from '../frames.js';
 import { advance, type ClientContext, type ClientStep, check, type InPhase } from './state.js';

@@ -13,10 +13,10 @@
  * on disk before the rest happens. Outputs never carry a secret; a refusal carries a reason and nothing else.
  */
 import { invalidArgument } from '../../errors.js';
-import { equalBytes, MalformedFrame } from '../bytes.js';
+import { Refusal, type RefusalReason } from '../checks.js';
+import { equalBytes, MalformedFrame } from '../codec.js';
 import { encodeRefusal, type Frame, type FrameType, parseFrame } from '../frames.js';
 import { aggregationIdOf } from '../params.js';
-import { Refusal, type RefusalReason } from '../reasons.js';
 import { advertise } from './advertise.js';
 import { signSurvivors } from './consistency.js';
 import { maskVector, openBundles } from './mask.js';

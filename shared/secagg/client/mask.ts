@@ -4,7 +4,7 @@
  */
 
 import { invalidArgument } from '../../errors.js';
-import { bitmapHas, bitmapIndices, equalBytes } from '../bytes.js';
+import { bitmapHas, bitmapIndices, equalBytes } from '../codec.js';
 import { LABEL } from '../constants.js';
 import { pairMaskKey, selfMaskKey, shareSeal } from '../derive.js';
 import { decodeBundles, encodeMasked } from '../frames.js';

@@ -2,7 +2,7 @@
  * Phase 2, share: check the frozen roster line by line, derive the neighbours from it, and deal each a sealed share of the
  * self-mask seed and of the mask key. Nothing secret has left the client before every check has passed.
  */
-import { compareBytes, concat, equalBytes, toHex } from '../bytes.js';
+import { compareBytes, concat, equalBytes, toHex } from '../codec.js';
 import {
   type Advertisement,
   advertisementBody,

@@ -3,12 +3,12 @@
  * keys until it reads `done` or `refused`.
  */
 import type { Rng } from '../../rng.js';
+import { type ClientCheck, Refusal, type RefusalReason } from '../checks.js';
 import type { Enrolment } from '../enrolment.js';
 import type { FrameType } from '../frames.js';
 import type { GraphParameters } from '../graph.js';
 import type { Kernel } from '../kernel.js';
 import type { AggregationContext, SecaggParams } from '../params.js';
-import { type ClientCheck, Refusal, type RefusalReason } from '../reasons.js';
 import type { CryptoSuite } from '../suite.js';
 
 /** What the site insists on, whatever the coordinator proposes; DEFAULT_POLICY where it says nothing. */

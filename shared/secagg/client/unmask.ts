@@ -2,7 +2,7 @@
  * Phase 5, unmask: once a threshold of neighbours has signed the same survivor set, return for each neighbour who shared
  * exactly one half of its share: the seed's if it survived, the mask key's if it dropped out. All secrets go with this step.
  */
-import { bitmapHas, bitmapIndices } from '../bytes.js';
+import { bitmapHas, bitmapIndices } from '../codec.js';
 import { KEY_BYTES } from '../constants.js';
 import { consistencyBody } from '../derive.js';
 import { decodeSignatures, encodeUnmask } from '../frames.js';

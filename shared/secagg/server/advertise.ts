@@ -1,11 +1,12 @@
 /**
  * Phase 1, advertise: collect signed keys of enrolled clients; then freeze the roster and tell everyone its neighbours.
  */
-import { compareBytes, equalBytes, toHex } from '../bytes.js';
+
+import type { SecaggDropReason } from '../checks.js';
+import { compareBytes, equalBytes, toHex } from '../codec.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
 import { decodeAdvertise, encodeAdvertisement, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';
-import type { SecaggDropReason } from '../reasons.js';
 import { isCanonicalX25519 } from '../suites/strict.js';
 import {
   aborted,

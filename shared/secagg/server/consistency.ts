@@ -1,10 +1,11 @@
 /**
  * Phase 4, consistency: collect the survivors' signatures over the survivor set, and show each signer its neighbours'.
  */
-import { bitmapHas, bitmapOf } from '../bytes.js';
+
+import type { SecaggDropReason } from '../checks.js';
+import { bitmapHas, bitmapOf } from '../codec.js';
 import { consistencyBody, survivorRootOf } from '../derive.js';
 import { decodeConsistency, encodeSignatures } from '../frames.js';
-import type { SecaggDropReason } from '../reasons.js';
 import {
   aborted,
   indicesWhere,

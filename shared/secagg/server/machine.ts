@@ -10,10 +10,11 @@
  * throws: it becomes a `drop` and the phase goes on. Frames of a passed phase and repeated frames are ignored, which is
  * also the rule for late vectors. Save the state, and `context.sum` with it, before acting on the outputs of a step.
  */
-import { bitmapHas, equalBytes, MalformedFrame } from '../bytes.js';
+
+import type { SecaggDropReason } from '../checks.js';
+import { bitmapHas, equalBytes, MalformedFrame } from '../codec.js';
 import { decodeRefusal, type Frame, type FrameType, parseFrame } from '../frames.js';
 import { aggregationIdOf, paramsFault } from '../params.js';
-import type { SecaggDropReason } from '../reasons.js';
 import { closeAdvertise, rosterFrames, takeAdvertisement } from './advertise.js';
 import { closeConsistency, signatureFrames, takeSignature } from './consistency.js';
 import { closeMask, survivorFrames, takeMasked } from './mask.js';

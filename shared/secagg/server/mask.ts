@@ -2,7 +2,7 @@
  * Phase 3, mask: add each masked vector to the sum as it arrives and forget it; then claim the survivor set.
  */
 import { FlError } from '../../errors.js';
-import { bitmapHas, bitmapOf, MalformedFrame } from '../bytes.js';
+import { bitmapHas, bitmapOf, MalformedFrame } from '../codec.js';
 import { encodeSurvivors } from '../frames.js';
 import { packedBytes, unpack } from '../ring.js';
 import {

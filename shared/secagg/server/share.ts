@@ -1,7 +1,7 @@
 /**
  * Phase 2, share: collect sealed shares, then hand each sharer the bundles that its neighbours sealed for it.
  */
-import { bitmapHas, bitmapOf, MalformedFrame } from '../bytes.js';
+import { bitmapHas, bitmapOf, MalformedFrame } from '../codec.js';
 import { HASH_BYTES } from '../constants.js';
 import { bundleBytes, encodeBundles } from '../frames.js';
 import {

@@ -3,13 +3,13 @@
  * sum is not in it but in `context.sum`, and is to be saved together with it.
  */
 import type { Rng } from '../../rng.js';
+import type { RefusalReason, SecaggAbortReason, SecaggDropReason } from '../checks.js';
 import type { Advertisement, RosterEntry } from '../derive.js';
 import type { Enrolment } from '../enrolment.js';
 import type { FrameType } from '../frames.js';
 import { buildGraph, type GraphParameters } from '../graph.js';
 import type { Kernel, Sign } from '../kernel.js';
 import type { AggregationContext, SecaggParams } from '../params.js';
-import type { RefusalReason, SecaggAbortReason, SecaggDropReason } from '../reasons.js';
 import type { CryptoSuite } from '../suite.js';
 
 export interface ServerContext {

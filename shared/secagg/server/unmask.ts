@@ -3,7 +3,7 @@
  * and each drop-out's mask key (checked against its advertised public key), and list the keystreams to take off the sum.
  * Where a subset of shares does not fit, others are tried; holders whose shares then turn out wrong are named.
  */
-import { bitmapHas, equalBytes, MalformedFrame } from '../bytes.js';
+import { bitmapHas, equalBytes, MalformedFrame } from '../codec.js';
 import { HASH_BYTES, LIMIT } from '../constants.js';
 import { pairMaskKey, seedCommitment, selfMaskKey, survivorRootOf } from '../derive.js';
 import { decodeUnmask } from '../frames.js';

@@ -6,7 +6,7 @@
  * Secretbox takes no associated data, so it goes into the key: each box is sealed under HKDF(key, associated data).
  */
 import nacl from 'tweetnacl';
-import { concat } from '../bytes.js';
+import { concat } from '../codec.js';
 import { CHUNK_BYTES, HASH_BYTES } from '../constants.js';
 import type { CryptoSuite, HkdfInput, SealInput } from '../suite.js';
 import { isAllZero, isCanonicalX25519, isStrictEd25519Key, isStrictSignature } from './strict.js';

@@ -3,7 +3,7 @@
  * canonical, points of low order, and Ed25519 scalars S >= L (RFC 8032 section 5.1.7; "Taming the many EdDSAs",
  * Chalkias, Garillot, Nikolaenko 2020, https://eprint.iacr.org/2020/1244).
  */
-import { compareBytes, fromHex, toHex } from '../bytes.js';
+import { compareBytes, fromHex, toHex } from '../codec.js';
 import { KEY_BYTES, SIGNATURE_BYTES } from '../constants.js';
 
 /** 2^255 - 19 and the group order L, big-endian for comparison. */

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { TensorMap } from '../../../client/workload.js';
-import { dense, flatten, heLayer } from '../../../client/workloads/layers.js';
+import { dense, flatten, heLayer } from '../../../client/workloads/parts/layers.js';
 import { CLASSES, imageWorkload } from './images.js';
 
 // biome-ignore lint/style/noDefaultExport: a workload's file is known by its default export

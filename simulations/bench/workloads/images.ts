@@ -4,9 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { defineWorkload, type Scale, type TensorMap, type Workload } from '../../../client/workload.js';
-import { crossEntropy } from '../../../client/workloads/layers.js';
-import type { HostTensors } from '../../../shared/params.js';
+import { crossEntropy } from '../../../client/workloads/parts/layers.js';
 import type { Rng } from '../../../shared/rng.js';
+import type { HostTensors } from '../../../shared/tensors/params.js';
 
 export const CLASSES = 10;
 const BANK = 1000;

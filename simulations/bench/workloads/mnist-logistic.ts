@@ -2,7 +2,7 @@
  * Logistic regression on images [28, 28, 1]: 1,000 clients of 60, 10 of them in each of 100 rounds, the task by which
  * FLUTE (Garcia et al. 2022, arXiv:2203.13789) compares simulators. 7,850 parameters.
  */
-import { dense, flatten, heLayer } from '../../../client/workloads/layers.js';
+import { dense, flatten, heLayer } from '../../../client/workloads/parts/layers.js';
 import { CLASSES, imageWorkload } from './images.js';
 
 // biome-ignore lint/style/noDefaultExport: a workload's file is known by its default export

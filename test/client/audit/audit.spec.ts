@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type AuditPlan, auditTraining } from '../../../client/audit/audit.js';
 import { mislabelled } from '../../../client/audit/canaries.js';
 import { selectBackend } from '../../../client/backends/index.js';
-import { cnn } from '../../../client/workloads/cnn.js';
+import { cnn } from '../../../client/workloads/cnn/index.js';
 import { oneRunBound, privacyEpsilon } from '../../../shared/privacy/index.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 

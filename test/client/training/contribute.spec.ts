@@ -1,7 +1,7 @@
 /** The engine's update and the workload's addition become one contribution, in the order of the phase. */
 import assert from 'node:assert/strict';
 import { complete, updateOnly } from '../../../client/training/contribute.js';
-import type { PhaseSpec } from '../../../shared/channels.js';
+import type { PhaseSpec } from '../../../shared/tensors/channels.js';
 
 const PHASE: PhaseSpec = {
   name: 'train',

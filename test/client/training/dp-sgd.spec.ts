@@ -7,13 +7,13 @@ import { checkExamplePrivacy, type DpSgdInput, dpSgd, floatAllowance } from '../
 import { createTrainerPool } from '../../../client/training/pool.js';
 import { createTaskRunner, initialModel, type TrainTask } from '../../../client/training/task.js';
 import { defineWorkload, type Workload } from '../../../client/workload.js';
-import { cnn } from '../../../client/workloads/cnn.js';
-import { updateChannel } from '../../../shared/channels.js';
+import { cnn } from '../../../client/workloads/cnn/index.js';
 import { FlError } from '../../../shared/errors.js';
-import { type HostTensors, packTensors } from '../../../shared/params.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { PrivacySpec, TrainingSpec, WorkSpec } from '../../../shared/round.js';
-import { NOT_COVERED, paramsOf } from './per-example-nets.js';
+import type { PrivacySpec, TrainingSpec, WorkSpec } from '../../../shared/run/plan.js';
+import { updateChannel } from '../../../shared/tensors/channels.js';
+import { type HostTensors, packTensors } from '../../../shared/tensors/params.js';
+import { NOT_COVERED, paramsOf } from './per-example/nets.js';
 
 const PLAIN: TrainingSpec = {
   ...{ localSteps: 1, batchSize: 10, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },

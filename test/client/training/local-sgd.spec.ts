@@ -7,10 +7,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../../client/backends/index.js';
 import { type LocalSgdInput, localSgd, scheduleFactor } from '../../../client/training/local-sgd.js';
 import { defineWorkload, type Shard, type Workload } from '../../../client/workload.js';
-import { updateChannel } from '../../../shared/channels.js';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { TrainingSpec } from '../../../shared/round.js';
+import type { TrainingSpec } from '../../../shared/run/plan.js';
+import { updateChannel } from '../../../shared/tensors/channels.js';
 
 const PLAIN: TrainingSpec = {
   localSteps: 1,

@@ -8,10 +8,10 @@ import { join, resolve } from 'node:path';
 import { createTrainerPool, type TrainerPool } from '../../../client/training/pool.js';
 import { initialModel, type TrainTask } from '../../../client/training/task.js';
 import { loadWorkload } from '../../../client/workloads/index.js';
-import { updateChannel } from '../../../shared/channels.js';
 import { FlError } from '../../../shared/errors.js';
-import { packTensors } from '../../../shared/params.js';
-import type { WorkSpec } from '../../../shared/round.js';
+import type { WorkSpec } from '../../../shared/run/plan.js';
+import { updateChannel } from '../../../shared/tensors/channels.js';
+import { packTensors } from '../../../shared/tensors/params.js';
 
 const EXAMPLE = resolve('docs/examples/my-workload.ts');
 const CLIENTS = 4;

@@ -8,17 +8,17 @@ import { uploadTensors } from '../../../client/training/evaluate.js';
 import { createTaskRunner, initialModel, type TaskRunner } from '../../../client/training/task.js';
 import type { Shard, Workload } from '../../../client/workload.js';
 import { checkWorkload } from '../../../client/workloads/user-module.js';
+import { rngFromSeed } from '../../../shared/rng.js';
+import { meansOf } from '../../../shared/run/metrics.js';
+import type { Hyper, WorkSpec } from '../../../shared/run/plan.js';
 import {
   contributionLayout,
   type PhaseSpec,
   phaseOfRound,
   UPDATE_CHANNEL,
   updateChannel,
-} from '../../../shared/channels.js';
-import { meansOf } from '../../../shared/metrics.js';
-import { firstNonFinite, layoutOf, packTensors, sizeOf } from '../../../shared/params.js';
-import { rngFromSeed } from '../../../shared/rng.js';
-import type { Hyper, WorkSpec } from '../../../shared/round.js';
+} from '../../../shared/tensors/channels.js';
+import { firstNonFinite, layoutOf, packTensors, sizeOf } from '../../../shared/tensors/params.js';
 
 const SEED = 11;
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
 import { principalPlane, project } from '../../../client/artefacts/principal.js';
 import { selectBackend } from '../../../client/backends/index.js';
-import { memoryOf, mergedStart } from '../../../client/workloads/fed-ema.js';
-import { linearScores, neighbourVotes } from '../../../client/workloads/probes.js';
-import { viewOf } from '../../../client/workloads/views.js';
+import { memoryOf, mergedStart } from '../../../client/workloads/simclr/fed-ema.js';
+import { linearScores, neighbourVotes } from '../../../client/workloads/simclr/probes.js';
+import { viewOf } from '../../../client/workloads/simclr/views.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 
 const AS_IT_IS = { cropLeast: 1, mirror: false, contrast: 0, eraseMost: 0 };

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../../server/journal/journal.js';
 import { openModels } from '../../../server/journal/models.js';
-import { sha256Of } from '../../../shared/codecs/bytes.js';
-import { encode } from '../../../shared/codecs/safetensors.js';
-import { packTensors } from '../../../shared/params.js';
+import { sha256Of } from '../../../shared/tensors/bytes.js';
+import { packTensors } from '../../../shared/tensors/params.js';
+import { encode } from '../../../shared/tensors/safetensors.js';
 import { failure, MemoryFiles } from './memory-files.js';
 
 const model = (value: number) => packTensors({ w: { shape: [2], data: Float32Array.of(value, -value) } });

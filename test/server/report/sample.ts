@@ -1,7 +1,7 @@
 /**
  * Reports to draw: made up, by arithmetic alone, so that every run of the tests sees the same ones.
  */
-import type { Report, RoundReport } from '../../../shared/report.js';
+import type { Report, RoundReport } from '../../../shared/run/report.js';
 
 export interface SampleOptions {
   readonly rounds: number;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { makeStrategy, parseStrategy, STRATEGIES, type Strategy } from '../../../server/strategies/index.js';
-import { decode, encode } from '../../../shared/codecs/safetensors.js';
-import { packTensors, viewTensor } from '../../../shared/params.js';
+import { packTensors, viewTensor } from '../../../shared/tensors/params.js';
+import { decode, encode } from '../../../shared/tensors/safetensors.js';
 
 const f32 = (...values: number[]) => Float32Array.from(values);
 

@@ -7,8 +7,8 @@ import {
   roundedGaussianTable,
 } from '../../../shared/privacy/noise/rounded-gaussian.js';
 import { deltaWithSamplerError, type NoiseTable } from '../../../shared/privacy/noise/table.js';
-import { dpSteps } from '../../../shared/privacy-steps.js';
 import { type Rng, rngFromSeed } from '../../../shared/rng.js';
+import { dpSteps } from '../../../shared/run/privacy-steps.js';
 
 /** The value that a table draws for one 32-bit word. */
 function drawnFor(table: NoiseTable, word: number): number {

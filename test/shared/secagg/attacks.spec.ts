@@ -3,11 +3,11 @@
  * check on, the victim refuses with that reason and gives away nothing; with it off, the same attack is not stopped so.
  */
 import assert from 'node:assert/strict';
+import { CLIENT_CHECKS, type ClientCheck } from '../../../shared/secagg/checks.js';
 import type { ClientContext } from '../../../shared/secagg/client/state.js';
 import { bundleBytes, encodeSurvivors, HEADER_BYTES } from '../../../shared/secagg/frames.js';
 import { graphParameters } from '../../../shared/secagg/graph.js';
 import type { SecaggParams } from '../../../shared/secagg/params.js';
-import { CLIENT_CHECKS, type ClientCheck } from '../../../shared/secagg/reasons.js';
 import {
   type Deceive,
   flipByte,

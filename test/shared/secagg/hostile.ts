@@ -1,8 +1,9 @@
 /**
  * A coordinator that runs the protocol with real clients and changes what one of them, the victim, is shown.
  */
-import { concat } from '../../../shared/secagg/bytes.js';
+
 import type { ClientContext } from '../../../shared/secagg/client/state.js';
+import { concat } from '../../../shared/secagg/codec.js';
 
 import { type Advertisement, advertisementBody, type RosterEntry, rosterEntry } from '../../../shared/secagg/derive.js';
 import {

@@ -3,6 +3,7 @@
  * the sum must be.
  */
 import { type Rng, rngFromSeed } from '../../../shared/rng.js';
+import type { ClientCheck } from '../../../shared/secagg/checks.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type {
   ClientContext,
@@ -14,7 +15,6 @@ import type {
 import { createEnrolment } from '../../../shared/secagg/enrolment.js';
 import { createKernel } from '../../../shared/secagg/kernel.js';
 import type { SecaggParams } from '../../../shared/secagg/params.js';
-import type { ClientCheck } from '../../../shared/secagg/reasons.js';
 import { centre, chooseRing } from '../../../shared/secagg/ring.js';
 import type { ServerContext } from '../../../shared/secagg/server/state.js';
 import type { CryptoSuite } from '../../../shared/secagg/suite.js';

@@ -5,16 +5,16 @@
  */
 import assert from 'node:assert/strict';
 import { type Rng, rngFromSeed } from '../../../shared/rng.js';
-import { toHex } from '../../../shared/secagg/bytes.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientContext, ClientInput, ClientOutput, ClientState } from '../../../shared/secagg/client/state.js';
-import { restoreState, saveState } from '../../../shared/secagg/saved.js';
+import { toHex } from '../../../shared/secagg/codec.js';
+import { restoreState, saveState } from '../../../shared/secagg/serialise.js';
 import { startServer, stepServer } from '../../../shared/secagg/server/machine.js';
 import type { ServerInput, ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
 import { unmaskSum } from '../../../shared/secagg/unmask.js';
 import { createParty, type Party } from './party.js';
-import { toySuite } from './toySuite.js';
+import { toySuite } from './toy-suite.js';
 
 interface Mail {
   readonly to: string; // 'server' or a client id

@@ -2,23 +2,23 @@
 import assert from 'node:assert/strict';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import { toHex } from '../../../shared/secagg/bytes.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientOutput } from '../../../shared/secagg/client/state.js';
+import { toHex } from '../../../shared/secagg/codec.js';
 import { LABEL } from '../../../shared/secagg/constants.js';
 import { memberTag } from '../../../shared/secagg/derive.js';
 import { encodeConsistency, encodeRefusal, type FrameType, HEADER_BYTES } from '../../../shared/secagg/frames.js';
 import { derivedOrder } from '../../../shared/secagg/graph.js';
 import { assignGroups, trimmedMean } from '../../../shared/secagg/groups.js';
 import { encodeParams } from '../../../shared/secagg/params.js';
-import { contradictions, type ReceiptBody, receiptFault, signReceipt } from '../../../shared/secagg/receipt.js';
-import { restoreState, saveState } from '../../../shared/secagg/saved.js';
+import { contradictions, type ReceiptBody, receiptFault, signReceipt } from '../../../shared/secagg/proof.js';
+import { restoreState, saveState } from '../../../shared/secagg/serialise.js';
 import { startServer, stepServer } from '../../../shared/secagg/server/machine.js';
 import type { ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
 import { unmaskSum } from '../../../shared/secagg/unmask.js';
 import { createParty, framesOf, type Party, wireClient } from './party.js';
-import { toySuite } from './toySuite.js';
+import { toySuite } from './toy-suite.js';
 
 type Tamper = (id: string, type: FrameType, frame: Uint8Array) => readonly Uint8Array[];
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { hkdfSync } from 'node:crypto';
 import { rngFromSeed } from '../../../shared/rng.js';
-import { fromHex, toHex } from '../../../shared/secagg/bytes.js';
+import { fromHex, toHex } from '../../../shared/secagg/codec.js';
 import type { CryptoSuite } from '../../../shared/secagg/suite.js';
 import { hkdfSha512, hmacSha512, naclSuite } from '../../../shared/secagg/suites/nacl.js';
 import { aes256Ctr, nodeSuite } from '../../../shared/secagg/suites/node.js';

@@ -3,8 +3,8 @@
  */
 import fc from 'fast-check';
 import type { Inclusion } from '../../../shared/merkle.js';
-import type { SumMetrics } from '../../../shared/metrics.js';
-import type { Receipt, TaskId, UpdateHeader } from '../../../shared/round.js';
+import type { SumMetrics } from '../../../shared/run/metrics.js';
+import type { Receipt, TaskId, UpdateHeader } from '../../../shared/run/plan.js';
 import type { ClientFrame, CoordinatorFrame, RunInfo } from '../../../shared/service.js';
 
 /** Plain objects, as ours are. */

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { FlError } from '../../../shared/errors.js';
-import type { RunSpec } from '../../../shared/round.js';
+import type { RunSpec } from '../../../shared/run/plan.js';
 import * as admin from '../../../shared/wire/admin.js';
 import { decodeClientFrame, encodeClientFrame } from '../../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame, encodeCoordinatorFrame } from '../../../shared/wire/coordinator-frames.js';

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatNumber } from '../../../server/report/format.js';
 import { finalValue, formatMetric } from '../../../server/report/metrics.js';
-import type { Report } from '../../../shared/report.js';
+import type { Report } from '../../../shared/run/report.js';
 import { outcome, ROOT, withFolder } from '../../e2e/support.js';
 
 const MAIN = join(ROOT, 'dist', 'simulations', 'gallery', 'main.js');

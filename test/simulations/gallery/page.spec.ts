@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bar, Manifest } from '../../../client/workload.js';
-import type { Report } from '../../../shared/report.js';
+import type { Report } from '../../../shared/run/report.js';
 import { checkBars } from '../../../simulations/gallery/bars.js';
 import { indexOf } from '../../../simulations/gallery/index-page.js';
 import { renderAll } from '../../../simulations/gallery/make.js';

@@ -63,7 +63,7 @@ export interface ListClientsResponse {
 }
 
 export interface RunHeader {
-  /** JSON of RunSpec (shared/round.ts). */
+  /** JSON of RunSpec (shared/run/plan.ts). */
   spec: string;
   /** Of the whole safetensors file that follows. */
   modelSizeBytes: bigint;
@@ -101,7 +101,7 @@ export interface Run {
   /** [a-z0-9-]{1,63}. */
   run: string;
   workload: string;
-  /** RunStatus (shared/round.ts): running, completed, stopped, budget-exhausted or failed. */
+  /** RunStatus (shared/run/plan.ts): running, completed, stopped, budget-exhausted or failed. */
   status: string;
   /** Why it ended; empty while it runs. */
   reason: string;
@@ -133,7 +133,7 @@ export interface WatchRunRequest {
 }
 
 export interface WatchRunResponse {
-  /** JSON of a RunEvent (shared/events.ts). */
+  /** JSON of a RunEvent (shared/run/events.ts). */
   event: string;
 }
 

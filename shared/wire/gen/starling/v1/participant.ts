@@ -144,7 +144,7 @@ export interface Welcome {
   session: Uint8Array;
 }
 
-/** An order to train or to evaluate. `body` is the canonical JSON of a RoundPlan (shared/round.ts), signed. */
+/** An order to train or to evaluate. `body` is the canonical JSON of a RoundPlan (shared/run/plan.ts), signed. */
 export interface Plan {
   body: Uint8Array;
   signature: Uint8Array;

@@ -1,0 +1,60 @@
+/** `starling client join` and `starling client run`. */
+import type { Command } from 'commander';
+import { clientsDir } from '../../shared/disk/home.js';
+import { VERSION } from '../../shared/version.js';
+import { asWrongUse, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
+
+interface RunOptions {
+  readonly name?: string;
+  readonly join?: string;
+  readonly policy?: string;
+  readonly data?: string;
+  readonly slice?: { index: number; count: number };
+  readonly backend?: string;
+  readonly workload: string[];
+}
+
+export function clientCommand(): Command {
+  const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
+    .argument('TOKEN')
+    .option('--json', 'print JSON')
+    .action(async (token: string, given: { json?: boolean }) => {
+      const { joinClient } = await import('../../client/main.js');
+      const membership = await joinClient({ token, clientsDir: clientsDir() });
+      if (given.json) return printJson(membership);
+      print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
+    });
+  const run = command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml')
+    .option('--name <NAME>', 'which client, when this machine is several')
+    .option('--join <TOKEN>', 'join first, if that has not been done')
+    .option('--policy <FILE>', 'what this site allows (default: everything)')
+    .option('--data <DIR>', "this site's data (default: the data sets that packages bring)")
+    .option('--slice <I/N>', 'use the I-th of N shares of the data: for several clients on one data set', slice)
+    .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
+    .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
+    .action(runAction);
+  return command('client', 'be a client', 'starling client join TOKEN').addCommand(join).addCommand(run);
+}
+
+async function runAction(given: RunOptions): Promise<void> {
+  const { joinClient, runClient } = await import('../../client/main.js');
+  const { loadWorkload } = await import('../../client/workloads/index.js');
+  const joined =
+    given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });
+  const modules: Record<string, string> = {};
+  for (const file of given.workload) modules[(await loadWorkload(file).catch(asWrongUse)).manifest.name] = file;
+  const name = given.name ?? joined?.client;
+  const client = await runClient({
+    clientsDir: clientsDir(),
+    ...(name !== undefined && { name }),
+    ...(given.policy !== undefined && { policyFile: given.policy }),
+    ...(given.data !== undefined && { dataDir: given.data }),
+    ...(given.slice !== undefined && { slice: given.slice }),
+    ...(given.backend !== undefined && { backend: given.backend }),
+    workloadModules: modules,
+    version: VERSION,
+    say: print,
+  });
+  const release = onInterrupt(() => void client.stop());
+  await client.done.finally(release);
+}

@@ -1,0 +1,16 @@
+/** The file behind `starling coordinator --config`. Unknown keys are errors. */
+import { z } from 'zod';
+import { checkYaml, readYaml } from '../../simulations/config/yaml.js';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'silent'] as const;
+
+const schema = z.strictObject({
+  'data-dir': z.string().optional(),
+  listen: z.string().optional(),
+  'log-level': z.enum(LOG_LEVELS).optional(),
+});
+
+/** @throws FlError invalid-argument naming the file, the key, what was expected and what came */
+export async function readCoordinatorConfig(path: string): Promise<z.infer<typeof schema>> {
+  return checkYaml(schema, await readYaml(path), path);
+}

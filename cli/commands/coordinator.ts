@@ -1,0 +1,61 @@
+/** `starling coordinator` and `starling token create`. */
+import { type Command, Option } from 'commander';
+import { coordinatorDir } from '../../shared/disk/home.js';
+import { withAdmin } from '../../simulations/open-admin.js';
+import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
+import { command, durationMs, integer, onInterrupt, print, printJson } from './options.js';
+
+export const DEFAULT_LISTEN = '127.0.0.1:7437';
+
+export function coordinatorCommand(): Command {
+  return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
+    .option('--config <FILE>', 'YAML with the keys data-dir, listen, log-level')
+    .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
+    .option('--listen <HOST:PORT>', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
+    .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
+    .action(async (given: Record<string, string | undefined>) => {
+      const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
+      const { startCoordinator } = await import('../../server/main.js');
+      const coordinator = await startCoordinator({
+        dataDir: coordinatorDir(given.dataDir ?? file['data-dir']),
+        listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
+        logLevel: given.logLevel ?? file['log-level'] ?? 'info',
+      });
+      print(`coordinator listens on ${coordinator.address} (loopback only: this version has no mutual TLS)`);
+      const release = onInterrupt(() => void coordinator.stop());
+      await coordinator.done.finally(release);
+    });
+}
+
+export function tokenCommand(): Command {
+  const create = command('create', 'a join token for one lab, or for several', 'starling token create --name charite')
+    .requiredOption('--name <NAME>', 'the client will be called so; lower-case letters, digits, dashes')
+    .option('--uses <N>', 'how many clients may join with it; they are called NAME-1, NAME-2 ...', integer, 1)
+    .option('--expires <DURATION>', 'how long it is good for', durationMs, durationMs('24h'))
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option('--json', 'print JSON')
+    .action((given: { name: string; uses: number; expires: number; dataDir?: string; json?: boolean }) =>
+      withAdmin(given, async (admin) => {
+        const token = await admin.createToken({ name: given.name, uses: given.uses, expiresMs: given.expires });
+        if (given.json) printJson({ token });
+        else print(token);
+      }),
+    );
+  const enrolled = command(
+    'enrolled',
+    'who has joined, and the keys that labs may pin',
+    'starling token enrolled > enrolment.json',
+  )
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .action((given: { dataDir?: string }) =>
+      withAdmin(given, async (admin) => {
+        const clients = await admin.listClients();
+        printJson(
+          Object.fromEntries(clients.map(({ name, publicKey }) => [name, Buffer.from(publicKey).toString('hex')])),
+        );
+      }),
+    );
+  return command('token', 'invite clients', 'starling token create --name charite')
+    .addCommand(create)
+    .addCommand(enrolled);
+}

@@ -1,0 +1,104 @@
+/** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
+import type { Command } from 'commander';
+import type { RunEvent } from '../../shared/run/events.js';
+import type { RunInfo } from '../../shared/service.js';
+import { encode } from '../../shared/tensors/safetensors.js';
+import { readYaml } from '../../simulations/config/yaml.js';
+import { withAdmin } from '../../simulations/open-admin.js';
+import { asWrongUse, checkEnded, command, onInterrupt, print, printJson } from './options.js';
+
+interface Given {
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
+export function runCommand(): Command {
+  const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
+    async (file: string, given: Given) => {
+      const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
+      // Real labs get secure aggregation unless the operator says no, in the file, where the labs' policies can object.
+      const config = checkConfig({ 'secure-aggregation': true, ...(await readYaml(file)) }, file);
+      const { loadWorkload } = await import('../../client/workloads/index.js');
+      const { spec, model } = resolve(config, await loadWorkload(config.workload).catch(asWrongUse));
+      await withAdmin(given, async (admin) => {
+        const run = await admin.startRun(spec, encode(model));
+        if (given.json) printJson({ run });
+        else print(`${run}: now starling run watch ${run}`);
+      });
+    },
+  );
+  const list = sub('list', 'all runs', 'starling run list').action((given: Given) =>
+    withAdmin(given, async (admin) => {
+      const runs = await admin.listRuns();
+      if (given.json) printJson(runs);
+      else for (const line of table(runs)) print(line);
+    }),
+  );
+  const show = sub('show RUN', "a run and its report's figures", 'starling run show cnn-20261124-203000-1f2e').action(
+    (run: string, given: Given) =>
+      withAdmin(given, async (admin) => {
+        const { info, report } = await admin.getRun(run);
+        if (given.json) printJson({ ...info, report: JSON.parse(report) });
+        else for (const line of [...table([info]), `directory  ${info.directory}`, report]) print(line);
+      }),
+  );
+  const stop = sub('stop RUN', 'stop a run; it can be resumed', 'starling run stop RUN').action(
+    (run: string, given: Given) => withAdmin(given, (admin) => admin.stopRun(run, 'stopped by the operator')),
+  );
+  const resume = sub('resume RUN', 'go on with a stopped or failed run', 'starling run resume RUN').action(
+    (run: string, given: Given) => withAdmin(given, (admin) => admin.resumeRun(run)),
+  );
+  const watch = sub('watch RUN', 'follow a run', 'starling run watch RUN').action(watchAction);
+  return [start, list, show, watch, stop, resume].reduce(
+    (all, one) => all.addCommand(one),
+    command('run', 'start, list, show, watch, stop and resume runs', 'starling run start heart.yaml'),
+  );
+}
+
+function sub(usage: string, description: string, example: string): Command {
+  const [name, ...args] = usage.split(' ');
+  const made = command(name, description, example)
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option('--json', 'print JSON');
+  return args.reduce((all, arg) => all.argument(arg), made);
+}
+
+async function watchAction(run: string, given: Given): Promise<void> {
+  await withAdmin(given, async (admin) => {
+    const { createProgress } = await import('../terminal/progress.js');
+    const { info } = await admin.getRun(run);
+    const abort = new AbortController();
+    const release = onInterrupt(() => abort.abort());
+    const stream = process.stdout;
+    const progress = createProgress({
+      ...{ stream, isTTY: stream.isTTY && !given.json, columns: stream.columns ?? 80, nowMs: Date.now },
+      ...{ rounds: info.rounds, headline: { metric: 'test.accuracy', better: 'higher' } },
+    });
+    let last: RunEvent | undefined;
+    try {
+      for await (const line of admin.watchRun(run, abort.signal)) {
+        last = JSON.parse(line) as RunEvent;
+        if (given.json) print(line);
+        else progress.event(last);
+      }
+    } finally {
+      progress.close();
+      release();
+    }
+    if (last?.kind === 'ended') checkEnded(last.status, last.reason);
+  });
+}
+
+function table(runs: readonly RunInfo[]): string[] {
+  const rows = runs.map(({ run, workload, status, round, rounds, activity, reason }) => [
+    ...[run, workload, status, `${round}/${rounds}`, status === 'running' ? activity : reason],
+  ]);
+  const all = [['RUN', 'WORKLOAD', 'STATUS', 'ROUND', 'NOW'], ...rows];
+  const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join('  ')
+      .trimEnd(),
+  );
+}

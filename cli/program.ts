@@ -1,0 +1,47 @@
+/** The command tree of `starling`. Everything heavy is imported by the command that needs it, when it needs it. */
+import { Command } from 'commander';
+import { VERSION } from '../shared/version.js';
+import { benchCommand } from './commands/bench.js';
+import { clientCommand } from './commands/client.js';
+import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
+import { dataCommand, workloadsCommand } from './commands/data.js';
+import { demoCommand } from './commands/demo.js';
+import { doctorCommand } from './commands/doctor.js';
+import { exampleText } from './commands/options.js';
+import { privacyCommand } from './commands/privacy.js';
+import { reportCommand } from './commands/report.js';
+import { runCommand } from './commands/run.js';
+import { simulateCommand } from './commands/simulate.js';
+import { verifyCommand } from './commands/verify.js';
+
+/** Throws a CommanderError instead of ending the process. */
+export function createProgram(): Command {
+  const program = new Command('starling')
+    .description('Federated learning: a coordinator, clients and simulations that share one code path.')
+    .version(VERSION)
+    .addHelpText('after', exampleText('starling demo'));
+  const commands = [
+    demoCommand(),
+    coordinatorCommand(),
+    tokenCommand(),
+    clientCommand(),
+    runCommand(),
+    simulateCommand(),
+    workloadsCommand(),
+    dataCommand(),
+    privacyCommand(),
+    verifyCommand(),
+    reportCommand(),
+    doctorCommand(),
+    benchCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
+  return strict(program);
+}
+
+/** Commander's own errors are thrown, so that all ends in one place, `main.ts`. */
+function strict(command: Command): Command {
+  command.exitOverride();
+  command.commands.forEach(strict);
+  return command;
+}

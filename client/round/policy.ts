@@ -1,0 +1,111 @@
+/**
+ * What a site allows, in its own words (`policy.yaml`) and in its own hands: the client checks every plan against it and
+ * declines what it forbids. A key that is not known is an error, so that a misspelt rule is never a missing one.
+ */
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { FlError } from '../../shared/errors.js';
+import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
+import { leastSumOf } from '../../shared/run/secagg-groups.js';
+import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
+
+const schema = z.strictObject({
+  /** Names of workloads that may train here; absent: all. */
+  workloads: z.array(z.string()).optional(),
+  /** Fewest clients in what is summed: the cohort, or the client's group of it. */
+  'min-cohort': z.int().min(1).optional(),
+  'max-local-epochs': z.number().positive().optional(),
+  'max-local-steps': z.int().min(1).optional(),
+  'max-rounds': z.int().min(1).optional(),
+  'max-model-bytes': z.int().min(1).optional(),
+  /** Whether a plan without secure aggregation is declined. */
+  'require-secure-aggregation': z.boolean().optional(),
+  /** Which kinds of differential privacy are good enough; absent: any, and none. */
+  'require-privacy': z
+    .array(z.enum(['central', 'distributed', 'local', 'example']))
+    .min(1)
+    .optional(),
+  /** Least noise, as a multiple of the clipping bound. */
+  'min-noise-multiplier': z.number().positive().optional(),
+  /** Most that one example of this site may be charged over all runs and coordinators, at `delta`. */
+  'max-epsilon': z.number().positive().optional(),
+  delta: z.number().gt(0).lt(1).optional(),
+  /** Fewest clients in a secure sum. */
+  'min-survivors': z.int().min(2).optional(),
+  /** A file with this site's own list of who is enrolled: what `starling token enrolled` prints, come by another way. */
+  enrolment: z.string().optional(),
+  /** Fraction of a cohort that may collude with the coordinator and still learn nothing. */
+  'adversary-fraction': z.number().min(0).lt(1).optional(),
+});
+
+export type Policy = z.infer<typeof schema>;
+
+export const allowAll: Policy = {};
+
+/** @throws FlError invalid-argument naming the key. */
+export function parsePolicy(text: string, source: string): Policy {
+  let value: unknown;
+  try {
+    value = parse(text) ?? {};
+  } catch (error) {
+    throw new FlError('invalid-argument', `${source}: not YAML: ${FlError.from(error).message}`);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new FlError(
+    'invalid-argument',
+    `${source}: ${[issue.path.join('.'), issue.message].filter(Boolean).join(': ')}`,
+  );
+}
+
+/** Why the plan may not run here, or undefined. */
+export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
+  const { training, workload, rounds } = plan.work;
+  if (policy.workloads !== undefined && !policy.workloads.includes(workload)) {
+    return `policy: workloads: expected one of ${policy.workloads.join(', ')}, got ${workload}`;
+  }
+  if (policy['require-secure-aggregation'] && plan.work.secure === undefined) {
+    return 'policy: require-secure-aggregation: expected secure aggregation, got none';
+  }
+  return (
+    privacyRefusal(policy, plan.work.privacy) ??
+    atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
+    atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
+    atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
+    atMost('max-rounds', policy['max-rounds'], rounds) ??
+    atMost('max-model-bytes', policy['max-model-bytes'], plan.modelSizeBytes)
+  );
+}
+
+function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
+  const modes = policy['require-privacy'];
+  if (modes !== undefined && !modes.some((mode) => mode === privacy?.mode)) {
+    return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${privacy?.mode ?? 'none'}`;
+  }
+  return atLeast('min-noise-multiplier', policy['min-noise-multiplier'], privacy?.noiseMultiplier ?? 0);
+}
+
+/** Why a round that would take the site's own account to `epsilonAfter` is not taken part in. */
+export function budgetRefusalOf(policy: Policy, epsilonAfter: () => number): string | undefined {
+  const limit = policy['max-epsilon'];
+  return limit === undefined ? undefined : atMost('max-epsilon', limit, Number(epsilonAfter().toPrecision(6)));
+}
+
+/** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */
+export function securePolicyOf(policy: Policy): ClientPolicy {
+  return {
+    cohortMin: policy['min-cohort'] ?? DEFAULT_POLICY.cohortMin,
+    survivorsMin: policy['min-survivors'] ?? DEFAULT_POLICY.survivorsMin,
+    adversaryFraction: policy['adversary-fraction'] ?? DEFAULT_POLICY.adversaryFraction,
+  };
+}
+
+function atMost(key: string, limit: number | undefined, got: number | undefined): string | undefined {
+  if (limit === undefined || got === undefined || got <= limit) return undefined;
+  return `policy: ${key}: expected at most ${limit}, got ${got}`;
+}
+
+function atLeast(key: string, limit: number | undefined, got: number): string | undefined {
+  return limit === undefined || got >= limit ? undefined : `policy: ${key}: expected at least ${limit}, got ${got}`;
+}

@@ -1,0 +1,157 @@
+/**
+ * What a client does next: `step(state, event) -> [state, effects]`, pure. The shell in `participant.ts` carries frames,
+ * trains and uploads.
+ *
+ *   plan --> queued --> working --> kept (on disk) --uploaded--> kept --receipt--> forgotten
+ *                          |                                       |
+ *                          +-- failed, withdrawn: nothing is kept   +-- cut: the plan comes again, the update goes again
+ *
+ * An update that was trained is never trained again: when the plan comes once more, after a crash on either side, the
+ * kept one is sent.
+ */
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
+import type { ClientFrame, DeclineReason, PendingUpdate } from '../../shared/service.js';
+
+export interface SessionState {
+  readonly online: boolean;
+  readonly working: RoundPlan | undefined;
+  readonly queue: readonly RoundPlan[];
+  readonly kept: readonly PendingUpdate[];
+  /** Those of `kept` that were made while the client was away, perhaps after it had said hello. */
+  readonly unspoken: readonly PendingUpdate[];
+}
+
+export type SessionEvent =
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'disconnected' }
+  /** A plan that is signed and well-formed; `refusal` is what the site's policy has against it. */
+  | { readonly kind: 'plan'; readonly plan: RoundPlan; readonly refusal?: { reason: DeclineReason; detail: string } }
+  | { readonly kind: 'withdrawn'; readonly task: TaskId }
+  /** Signed by the coordinator. */
+  | { readonly kind: 'receipt'; readonly receipt: Receipt }
+  /** The update is on this client's disk. */
+  | { readonly kind: 'trained'; readonly task: TaskId; readonly sha256: string }
+  | { readonly kind: 'evaluated'; readonly task: TaskId; readonly metrics: SumMetrics }
+  | { readonly kind: 'failed'; readonly task: TaskId; readonly detail: string }
+  /** Over, and the coordinator knows how: secure aggregation says so itself. */
+  | { readonly kind: 'finished'; readonly task: TaskId };
+
+export type SessionEffect =
+  | { readonly kind: 'work'; readonly plan: RoundPlan }
+  | { readonly kind: 'cancel'; readonly task: TaskId }
+  | { readonly kind: 'upload'; readonly update: PendingUpdate }
+  | { readonly kind: 'forget'; readonly update: PendingUpdate }
+  | { readonly kind: 'send'; readonly frame: ClientFrame };
+
+export function newSession(kept: readonly PendingUpdate[]): SessionState {
+  return { online: false, working: undefined, queue: [], kept, unspoken: [] };
+}
+
+export function step(state: SessionState, event: SessionEvent): [SessionState, SessionEffect[]] {
+  const effects: SessionEffect[] = [];
+  const next = handle(state, event, effects);
+  return [startNext(next, effects), effects];
+}
+
+function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]): SessionState {
+  switch (event.kind) {
+    case 'connected':
+      for (const update of state.unspoken) {
+        if (state.kept.some((kept) => belongsTo(kept, update))) out.push({ kind: 'upload', update });
+      }
+      return { ...state, online: true, unspoken: [] };
+    case 'disconnected':
+      return { ...state, online: false };
+    case 'plan':
+      return onPlan(state, event, out);
+    case 'withdrawn':
+      return withdraw(state, (plan) => sameTask(plan, event.task), out);
+    case 'receipt':
+      return onReceipt(state, event.receipt, out);
+    case 'trained': {
+      const { run, round, attempt } = event.task;
+      const update = { run, round, attempt, sha256: event.sha256 };
+      if (!isWorkingOn(state, event.task)) {
+        // Withdrawn while it was being written: nobody will ask for it.
+        if (!state.kept.some((kept) => belongsTo(kept, event.task))) out.push({ kind: 'forget', update });
+        return state;
+      }
+      if (state.online) out.push({ kind: 'upload', update });
+      const unspoken = state.online ? state.unspoken : [...state.unspoken, update];
+      return { ...state, working: undefined, kept: [...state.kept, update], unspoken };
+    }
+    case 'evaluated':
+      if (!isWorkingOn(state, event.task)) return state;
+      if (state.online)
+        out.push({ kind: 'send', frame: { kind: 'evaluation', task: event.task, metrics: event.metrics } });
+      return { ...state, working: undefined };
+    case 'finished':
+      return isWorkingOn(state, event.task) ? { ...state, working: undefined } : state;
+    case 'failed':
+      if (!isWorkingOn(state, event.task)) return state;
+      if (state.online) out.push(decline(event.task, 'failed', event.detail));
+      return { ...state, working: undefined };
+  }
+}
+
+function onPlan(
+  state: SessionState,
+  { plan, refusal }: Extract<SessionEvent, { kind: 'plan' }>,
+  out: SessionEffect[],
+): SessionState {
+  const update = plan.kind === 'train' ? state.kept.find((kept) => belongsTo(kept, plan)) : undefined;
+  if (update !== undefined) {
+    out.push({ kind: 'upload', update });
+    return state;
+  }
+  if (isWorkingOn(state, plan) || state.queue.some((queued) => sameTask(queued, plan))) return state;
+  // A newer plan of a run voids what is left of an older one: the coordinator has moved on.
+  const rest = withdraw(state, (older) => older.run === plan.run, out);
+  if (refusal !== undefined) {
+    out.push(decline(taskOf(plan), refusal.reason, refusal.detail));
+    return rest;
+  }
+  return { ...rest, queue: [...rest.queue, plan] };
+}
+
+function withdraw(state: SessionState, isVoid: (plan: RoundPlan) => boolean, out: SessionEffect[]): SessionState {
+  const queue = state.queue.filter((plan) => !isVoid(plan));
+  if (state.working === undefined || !isVoid(state.working)) return { ...state, queue };
+  out.push({ kind: 'cancel', task: taskOf(state.working) });
+  return { ...state, queue, working: undefined };
+}
+
+function onReceipt(state: SessionState, receipt: Receipt, out: SessionEffect[]): SessionState {
+  const update = state.kept.find((kept) => belongsTo(kept, receipt) && kept.sha256 === receipt.updateSha256);
+  if (update === undefined) return state;
+  out.push({ kind: 'forget', update });
+  return { ...state, kept: state.kept.filter((kept) => kept !== update) };
+}
+
+function startNext(state: SessionState, out: SessionEffect[]): SessionState {
+  const [plan, ...queue] = state.queue;
+  if (plan === undefined || state.working !== undefined) return state;
+  out.push({ kind: 'work', plan });
+  return { ...state, working: plan, queue };
+}
+
+function decline(task: TaskId, reason: DeclineReason, detail: string): SessionEffect {
+  return { kind: 'send', frame: { kind: 'decline', task, reason, detail } };
+}
+
+export function taskOf({ run, kind, round, attempt }: TaskId): TaskId {
+  return { run, kind, round, attempt };
+}
+
+function isWorkingOn(state: SessionState, task: TaskId): boolean {
+  return state.working !== undefined && sameTask(state.working, task);
+}
+
+export function sameTask(a: TaskId, b: TaskId): boolean {
+  return a.run === b.run && a.kind === b.kind && a.round === b.round && a.attempt === b.attempt;
+}
+
+function belongsTo(update: PendingUpdate, task: Pick<TaskId, 'run' | 'round' | 'attempt'>): boolean {
+  return update.run === task.run && update.round === task.round && update.attempt === task.attempt;
+}

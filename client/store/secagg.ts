@@ -1,0 +1,122 @@
+/**
+ * What a client keeps of secure aggregation: the state of the current one, for ever the id of each that it has begun, and
+ * of each run where its last masked vector went.
+ *
+ * A coordinator that replays an id, after a crash or a year, is refused: two sums under one id would differ by one client.
+ * So is one that asks for a task's vector again under another id, for the difference of those two sums is the same.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileDurably } from '../../shared/disk/files.js';
+import { FlError } from '../../shared/errors.js';
+import type { TaskId } from '../../shared/run/plan.js';
+
+export interface SecureStore {
+  /** `state` is there for the aggregation that was kept last; `used` also for all before it. */
+  find(aggregationId: string): Promise<{ readonly used: boolean; readonly state?: string }>;
+  /**
+   * Durable when it resolves; the state of an older aggregation, secrets and all, is gone then. What an aggregation has to
+   * say after a newer one was kept is not.
+   */
+  keep(aggregationId: string, state: string): Promise<void>;
+  /** Whether this aggregation may have the task's masked vector: none went elsewhere, for it or for a later task. */
+  mayMask(aggregationId: string, task: TaskId): boolean;
+  /** The vector goes to this aggregation and no other. Durable when it resolves with true; false: it may not. */
+  bind(aggregationId: string, task: TaskId): Promise<boolean>;
+}
+
+interface Kept {
+  readonly used: Set<string>;
+  current: { readonly id: string; readonly state: string } | undefined;
+  /** By run and kind. */
+  readonly masked: Map<string, { readonly round: number; readonly attempt: number; readonly id: string }>;
+}
+
+/** How the parts of {@link Kept} become durable; each resolves when it is. */
+interface Saving {
+  used(): Promise<void>;
+  current(): Promise<void>;
+  masked(): Promise<void>;
+}
+
+export function memorySecureStore(): SecureStore {
+  const nothing = async () => undefined;
+  return storeOf(
+    { used: new Set(), current: undefined, masked: new Map() },
+    { used: nothing, current: nothing, masked: nothing },
+  );
+}
+
+/** Three files in `directory`, one for each part of what is kept. Mode 0600: the current state holds keys. */
+export async function fileSecureStore(directory: string): Promise<SecureStore> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const usedPath = join(directory, 'used-aggregations');
+  const currentPath = join(directory, 'current-aggregation.json');
+  const maskedPath = join(directory, 'masked-vectors.json');
+  const kept: Kept = {
+    used: new Set((await readIfThere(usedPath))?.split('\n').filter((line) => line !== '')),
+    current: parseIfThere(await readIfThere(currentPath), currentPath),
+    masked: new Map(parseIfThere<[]>(await readIfThere(maskedPath), maskedPath)),
+  };
+  let writing: Promise<void> = Promise.resolve();
+  /** One after the other, in the order asked for: the file must end as the last call left it. */
+  const save = (path: string, render: () => string) => {
+    const text = render();
+    const written = writing.then(() => writeFileDurably(path, Buffer.from(text)));
+    writing = written.catch(() => undefined); // whoever asked for it is told
+    return written;
+  };
+  return storeOf(kept, {
+    used: () => save(usedPath, () => `${[...kept.used].join('\n')}\n`),
+    current: () => save(currentPath, () => JSON.stringify(kept.current)),
+    masked: () => save(maskedPath, () => JSON.stringify([...kept.masked])),
+  });
+}
+
+function storeOf(kept: Kept, save: Saving): SecureStore {
+  const mayMask = (id: string, { run, kind, round, attempt }: TaskId) => {
+    const last = kept.masked.get(`${run}/${kind}`);
+    if (last === undefined || last.id === id) return true;
+    return round > last.round || (round === last.round && attempt > last.attempt);
+  };
+  return {
+    mayMask,
+    async find(id) {
+      const { used, current } = kept;
+      return current?.id === id ? { used: true, state: current.state } : { used: used.has(id) };
+    },
+    async keep(id, state) {
+      const isNew = !kept.used.has(id);
+      if (!isNew && kept.current?.id !== id) return;
+      kept.used.add(id);
+      kept.current = { id, state };
+      if (isNew) await save.used();
+      await save.current();
+    },
+    async bind(id, task) {
+      if (!mayMask(id, task)) return false;
+      const { run, kind, round, attempt } = task;
+      kept.masked.set(`${run}/${kind}`, { round, attempt, id });
+      await save.masked();
+      return true;
+    },
+  };
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function parseIfThere<T>(text: string | undefined, path: string): T | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new FlError('corrupt', `${path}: damaged; delete it, and the round goes on without this client`, { cause });
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What a client keeps between two rounds: updates that the coordinator has not confirmed, and private tensors that never
+ * leave. On disk for a real client, in memory for a virtual one; the same interface.
+ */
+import { mkdir, readdir, readFile, rm, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileDurably } from '../../shared/disk/files.js';
+import { FlError } from '../../shared/errors.js';
+import { canonicalJson } from '../../shared/identity.js';
+import type { UpdateHeader } from '../../shared/run/plan.js';
+import type { PendingUpdate } from '../../shared/service.js';
+import { bytesOf, sha256Of, valuesOf } from '../../shared/tensors/bytes.js';
+import { type HostTensors, packTensors } from '../../shared/tensors/params.js';
+import { decode, encode } from '../../shared/tensors/safetensors.js';
+
+export interface StoredUpdate {
+  readonly header: UpdateHeader;
+  readonly values: Float32Array;
+}
+
+export interface ClientStore {
+  /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
+  list(): Promise<readonly PendingUpdate[]>;
+  /** Durable when it resolves. */
+  keep(update: StoredUpdate): Promise<void>;
+  /** @throws FlError not-found, corrupt. */
+  read(update: PendingUpdate): Promise<StoredUpdate>;
+  /** No error when it is not kept. */
+  forget(update: PendingUpdate): Promise<void>;
+  /** Private tensors as they were before `round` was trained; undefined before the first time. */
+  ownBefore(run: string, round: number): Promise<HostTensors | undefined>;
+  /** Durable when it resolves. Kept by round, so that a round that is trained again starts from the same numbers. */
+  keepOwn(run: string, round: number, own: HostTensors): Promise<void>;
+}
+
+/** RUN.ROUND.safetensors, as we write it. */
+const OWN_FILE = /^([a-z0-9-]+)\.([1-9][0-9]*)\.safetensors$/;
+
+/** Rounds whose private tensors no round needs any more: `round` may be trained again, from the last before it. */
+function outlived(rounds: readonly number[], round: number): number[] {
+  const before = rounds.filter((kept) => kept < round);
+  const last = Math.max(...before);
+  return before.filter((kept) => kept < last);
+}
+
+/** @param options.readOnce an update's values are gone once they were read, its name stays: where nothing is sent twice */
+export function memoryStore({ readOnce = false } = {}): ClientStore {
+  const updates = new Map<string, StoredUpdate>();
+  const own = new Map<string, Map<number, HostTensors>>();
+  return {
+    list: async () => [...updates.values()].map(({ header }) => pendingOf(header)),
+    keep: async (update) => void updates.set(fileOf(update.header), update),
+    async read(update) {
+      const kept = updates.get(fileOf(update));
+      if (kept === undefined) throw notKept(update);
+      if (readOnce) updates.set(fileOf(update), { header: kept.header, values: new Float32Array(0) });
+      return kept;
+    },
+    forget: async (update) => void updates.delete(fileOf(update)),
+    async ownBefore(run, round) {
+      const rounds = own.get(run) ?? new Map<number, HostTensors>();
+      const last = Math.max(-1, ...[...rounds.keys()].filter((kept) => kept < round));
+      return rounds.get(last);
+    },
+    async keepOwn(run, round, tensors) {
+      const rounds = own.get(run) ?? new Map<number, HostTensors>();
+      own.set(run, rounds.set(round, tensors));
+      for (const old of outlived([...rounds.keys()], round)) rounds.delete(old);
+    },
+  };
+}
+
+/** A store in `directory`; one file for each update and each round's private tensors. */
+export async function fileStore(directory: string): Promise<ClientStore> {
+  const updates = join(directory, 'updates');
+  const own = join(directory, 'own');
+  await mkdir(updates, { recursive: true, mode: 0o700 });
+  await mkdir(own, { recursive: true, mode: 0o700 });
+
+  async function rounds(run: string): Promise<number[]> {
+    const names = await readdir(own);
+    const kept = names.map((name) => OWN_FILE.exec(name)).filter((match) => match?.[1] === run);
+    return kept.map((match) => Number(match![2])).sort((a, b) => a - b);
+  }
+  const ownFile = (run: string, round: number) => join(own, `${run}.${round}.safetensors`);
+
+  return {
+    async list() {
+      const names = (await readdir(updates)).filter((name) => name.endsWith('.update'));
+      const kept = await Promise.all(names.sort().map((name) => readUpdate(join(updates, name))));
+      return kept.flatMap((update) => (update === undefined ? [] : pendingOf(update.header)));
+    },
+    keep: (update) => writeFileDurably(join(updates, fileOf(update.header)), renderUpdate(update)),
+    async read(update) {
+      const kept = await readUpdate(join(updates, fileOf(update)));
+      if (kept === undefined) throw notKept(update);
+      return kept;
+    },
+    forget: (update) => rm(join(updates, fileOf(update)), { force: true }),
+    async ownBefore(run, round) {
+      const last = (await rounds(run)).filter((kept) => kept < round).at(-1);
+      if (last === undefined) return undefined;
+      const { params } = decode(await readFile(ownFile(run, last)));
+      const entries = params.layout.map(({ name, shape, offset, size }) => {
+        return [name, { shape, data: params.values.slice(offset, offset + size) }] as const;
+      });
+      return Object.fromEntries(entries);
+    },
+    async keepOwn(run, round, tensors) {
+      await writeFileDurably(ownFile(run, round), encode(packTensors(tensors)));
+      for (const old of outlived(await rounds(run), round)) await unlink(ownFile(run, old));
+    },
+  };
+}
+
+function pendingOf({ run, round, attempt, sha256 }: UpdateHeader): PendingUpdate {
+  return { run, round, attempt, sha256 };
+}
+
+function fileOf({ run, round, attempt }: Omit<PendingUpdate, 'sha256'>): string {
+  return `${run}.${round}.${attempt}.update`;
+}
+
+/** One line of JSON, then the values. */
+function renderUpdate({ header, values }: StoredUpdate): Uint8Array {
+  return Buffer.concat([Buffer.from(`${canonicalJson(header)}\n`), bytesOf(values)]);
+}
+
+/** The update in a file, or undefined when there is no such file. */
+async function readUpdate(path: string): Promise<StoredUpdate | undefined> {
+  const file = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
+  const update = parseUpdate(file);
+  if (update !== undefined) return update;
+  throw new FlError('corrupt', `${path}: damaged; delete it, and the round is trained again if it is still wanted`);
+}
+
+/** Undefined when anything is not as it was written. */
+function parseUpdate(file: Buffer): StoredUpdate | undefined {
+  try {
+    const end = file.indexOf(0x0a);
+    const header = JSON.parse(file.subarray(0, end).toString()) as UpdateHeader;
+    const values = valuesOf(file.subarray(end + 1));
+    return header.sha256 === sha256Of({ values }) ? { header, values } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function notKept({ run, round, attempt }: PendingUpdate): FlError {
+  return new FlError('not-found', `update of ${run}, round ${round}, attempt ${attempt}: not kept here`);
+}

@@ -1,0 +1,133 @@
+/**
+ * The clipped gradients of a whole lot, summed: chunk by chunk, so that a lot of any size fits into memory, by taps where the
+ * model allows it and one example at a time where it does not.
+ */
+import { setImmediate } from 'node:timers/promises';
+import * as tf from '@tensorflow/tfjs-core';
+import { firstNonFinite } from '../../../shared/tensors/params.js';
+import { type LocalSgdInput, namedParams, type Plan, type State, throwIfCancelled } from '../local-sgd.js';
+import { type ClippedSum, type Clipping, clippedSumByLoop, clippedSumByTaps, type NotCovered } from './index.js';
+
+export type Method = 'taps' | 'loop';
+
+export interface LotInput<Data> extends LocalSgdInput<Data> {
+  /** Told once if gradients have to be computed one example at a time, which is slow; and why. */
+  readonly onSlow?: (reason: string) => void;
+}
+
+/**
+ * Σ over `lot` (positions in the split) of clipped gradients, in the plan's layout, into `total`, which is returned. An
+ * empty lot sums to zero.
+ */
+export async function sumOverLot<Data>(
+  input: LotInput<Data>,
+  plan: Plan,
+  state: State,
+  { lot, method, clipping, total }: { lot: Int32Array; method: Method; clipping: Clipping; total: Float64Array },
+): Promise<Float64Array> {
+  if (lot.length === 0) total.fill(0);
+  const { batchSize } = input.training;
+  for (let from = 0; from < lot.length; from += batchSize) {
+    throwIfCancelled(input.signal);
+    const chunk = lot.slice(from, from + batchSize);
+    let part = await clippedSum(input, plan, state, { examples: chunk, method, clipping });
+    // Some example's gradient is no number, and by taps it has spoilt the others.
+    if (method === 'taps' && (typeof part === 'string' || firstNonFinite(part.norms) >= 0)) {
+      part = await clippedSum(input, plan, state, { examples: chunk, method: 'loop', clipping });
+    }
+    for (const [i, { offset }] of plan.layout.entries()) {
+      const sum = (part as HostSum).sums[i];
+      if (from === 0) total.set(sum, offset);
+      else add(total, offset, sum);
+    }
+    await setImmediate(); // the client answers its coordinator between chunks
+  }
+  return total;
+}
+
+/** `part` is added to `total` from `offset` on. */
+function add(total: Float64Array, offset: number, part: Float32Array): void {
+  for (let i = 0; i < part.length; i++) total[offset + i] += part[i];
+}
+
+/** How far sums and norms by the two methods may lie apart, relative to their size: rounding, through some tens of layers. */
+const TOLERANCE = 1e-3;
+
+/**
+ * Whether the taps tell this model's gradients: its tensors are used in tapped layers only, and for the first two examples
+ * they come to the same norms and the same clipped sum as the loop, which a model that mixes the examples of a batch, or
+ * lays them out in another order, does not.
+ */
+export async function chooseMethod<Data>(
+  input: LotInput<Data>,
+  plan: Plan,
+  state: State,
+  clipping: Clipping,
+): Promise<Method> {
+  const examples = input.shard.train.slice(0, 2);
+  if (examples.length === 0) return 'loop';
+  const byTaps = await clippedSum(input, plan, state, { examples, method: 'taps', clipping });
+  let reason = byTaps;
+  if (typeof byTaps !== 'string') {
+    const byLoop = (await clippedSum(input, plan, state, { examples, method: 'loop', clipping })) as HostSum;
+    if (firstNonFinite(byLoop.norms) >= 0 || agree(byTaps, byLoop)) return 'taps';
+    reason = 'two examples together give other gradients than each alone';
+  }
+  input.onSlow?.(`gradients are computed one example at a time: ${reason}`);
+  return 'loop';
+}
+
+function agree(a: HostSum, b: HostSum): boolean {
+  return distance([a.norms], [b.norms]) <= TOLERANCE && distance(a.sums, b.sums) <= TOLERANCE;
+}
+
+/** L2 norm of the difference over that of `b`; 0 if both are zero. */
+function distance(a: readonly Float32Array[], b: readonly Float32Array[]): number {
+  let [apart, size] = [0, 0];
+  for (const [n, values] of b.entries()) {
+    for (let i = 0; i < values.length; i++) {
+      apart += (a[n][i] - values[i]) ** 2;
+      size += values[i] ** 2;
+    }
+  }
+  return apart === 0 ? 0 : Math.sqrt(apart / size);
+}
+
+/** A clipped sum on the host: a vector for each trained tensor, and the norms before clipping. */
+interface HostSum {
+  readonly sums: readonly Float32Array[];
+  readonly norms: Float32Array;
+}
+
+/** The clipped sum of `examples` in one chunk; a reason, when the taps do not cover the model. Leaves no tensor behind. */
+async function clippedSum<Data>(
+  input: LotInput<Data>,
+  plan: Plan,
+  state: State,
+  { examples, method, clipping }: { examples: Int32Array; method: Method; clipping: Clipping },
+): Promise<HostSum | NotCovered> {
+  const { workload, data, hyper, shard } = input;
+  const made = tf.tidy((): ClippedSumTensors | NotCovered => {
+    const named = namedParams(plan, state);
+    const loss = (indices: Int32Array): tf.Tensor => {
+      const batch = workload.batch(data, indices, { hyper, shard, split: 'train' });
+      return workload.perExampleLoss!(named, batch);
+    };
+    if (method === 'taps') {
+      return tensorsOf(clippedSumByTaps(state.params, examples.length, () => loss(examples), clipping));
+    }
+    const alone = (i: number): tf.Tensor => tf.sum(loss(examples.subarray(i, i + 1)));
+    return tensorsOf(clippedSumByLoop(state.params, examples.length, alone, clipping));
+  });
+  if (typeof made === 'string') return made;
+  const [norms, ...sums] = await Promise.all(made.map((tensor) => tensor.data<'float32'>()));
+  tf.dispose(made);
+  return { norms, sums };
+}
+
+/** The norms, then the sums: a form that a tidy can hand out. */
+type ClippedSumTensors = tf.Tensor[];
+
+function tensorsOf(clipped: ClippedSum | NotCovered): ClippedSumTensors | NotCovered {
+  return typeof clipped === 'string' ? clipped : [clipped.norms, ...clipped.sums];
+}

@@ -1,0 +1,91 @@
+/** What the privacy demo leaves to look at: what an attacker sees, and what privacy costs. */
+import { type GalleryImage, galleryPicture } from '../../artefacts/gallery.js';
+import { linePlot } from '../../artefacts/line-plot.js';
+import type { Artefact } from '../../workload.js';
+import type { AttackPlan, View } from './attack.js';
+import type { Curve, CurvePlan } from './curve.js';
+import { psnr } from './gradient-inversion.js';
+
+/** An image closer than the average image by this much tells more of it than its being an image of the set. */
+const LEAK_DB = 1;
+
+type About = Pick<AttackPlan, 'cohort' | 'clients' | 'batch' | 'noiseMultiplier' | 'toPixels'> & {
+  /** The mean training image, in 0..1: what an attacker knows who has seen nothing. */
+  readonly average: Float32Array;
+};
+
+/** One row for each victim: the original and what each view gave away. */
+export function attackArtefact(views: readonly View[], about: About): Artefact {
+  const { height, width, pixels } = about.cohort;
+  const size = height * width;
+  const truths = views[0].found.map((_, i) => about.toPixels(pixels.subarray(i * size, (i + 1) * size)));
+  const floors = truths.map((truth) => psnr(about.average, truth));
+  const images = truths.flatMap((truth, victim): GalleryImage[] => [
+    { pixels: truth, caption: 'original', note: `average: ${floors[victim].toFixed(1)} db` },
+    ...views.map(({ name, found }) => {
+      const { pixels: guess, psnrDb } = found[victim];
+      const figure = `${psnrDb.toFixed(1)} db`;
+      const seen = psnrDb >= floors[victim] + LEAK_DB ? { alert: `${figure}: leaks` } : { note: figure };
+      return { pixels: guess, caption: captionOf(name, about), ...seen };
+    }),
+  ]);
+  const title = 'images rebuilt from gradients of an untrained model, where attacks are strongest';
+  const scale = Math.max(1, Math.round(140 / width));
+  const bytes = galleryPicture(title, images, { height, width, columns: views.length + 1, scale });
+  const figures = views
+    .map(({ name, found }) => `${captionOf(name, about)} ${mean(found.map(({ psnrDb }) => psnrDb)).toFixed(1)}`)
+    .join(', ');
+  return {
+    path: 'attack.png',
+    mime: 'image/png',
+    title: `Gradient inversion: reconstruction.psnr in dB, ${figures}; the average image ${mean(floors).toFixed(1)}`,
+    bytes,
+  };
+}
+
+export function curveArtefact(
+  { points, withoutNoise }: Curve,
+  { delta, steps, samplingRate }: Pick<CurvePlan<unknown>, 'delta' | 'steps' | 'samplingRate'>,
+): Artefact {
+  const percent = (value: number) => `${(100 * value).toFixed(1)}%`;
+  const bytes = linePlot({
+    title: `What privacy costs: accuracy against ε at δ = ${delta.toExponential()}`,
+    x: {
+      label: `ε of ${steps} steps of DP-SGD on all training data, sampling rate ${samplingRate}; less is more private`,
+      scale: 'log',
+      format: short,
+    },
+    y: { label: 'test accuracy', range: [0, 1], format: (value) => `${Math.round(100 * value)}%` },
+    series: [
+      {
+        label: 'DP-SGD',
+        points: points.map(({ epsilon, accuracy }) => ({ x: epsilon, y: accuracy, note: percent(accuracy) })),
+      },
+    ],
+    rules: [{ y: withoutNoise, label: `clipped, without noise: ${percent(withoutNoise)}` }],
+  });
+  const figures = points.map(({ epsilon, accuracy }) => `${percent(accuracy)} at ε ${short(epsilon)}`).join(', ');
+  return { path: 'epsilon-curve.svg', mime: 'image/svg+xml', title: `What privacy costs: ${figures}`, bytes };
+}
+
+function captionOf(name: View['name'], { clients, batch, noiseMultiplier }: About): string {
+  switch (name) {
+    case 'plain':
+    case 'clipped':
+      return name;
+    case 'noised':
+      return `noise ${noiseMultiplier}`;
+    case 'sum of images':
+      return `sum ${clients} x 1`;
+    case 'sum of batches':
+      return `sum ${clients} x ${batch}`;
+  }
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(2)));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,94 @@
+/**
+ * The coordinator on the network: its two services carried by gRPC (proto/starling/v1), nothing decided here.
+ *
+ * Plaintext on loopback only; see shared/wire/address.ts. What a client sends is taken from the stream only when the
+ * coordinator asks for it, so that at most the HTTP/2 window of an upload (16 MiB) and 16 chunks wait in this process.
+ */
+import { createServer } from 'node:net';
+import { Server } from '@grpc/grpc-js';
+import type { AdminService, ParticipantService } from '../../shared/service.js';
+import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
+import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
+import { EnrolmentServiceService, ParticipantServiceService } from '../../shared/wire/gen/starling/v1/participant.js';
+import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
+import { adminHandlers } from './admin.js';
+import { type FaultListener, rawService } from './call.js';
+import { type ControlLimits, ControlStreams, checkControlLimits } from './control.js';
+import { Connections, listen, shutDown } from './listener.js';
+import { enrolmentHandlers, participantHandlers, type UploadLimits } from './participant.js';
+import { injectorWithWindows } from './windows.js';
+
+export interface GrpcLimits extends ControlLimits, UploadLimits {
+  readonly maxConnections: number;
+  /** Calls that one connection may have open; with the window it bounds what a peer can make us hold. */
+  readonly maxCallsPerConnection: number;
+  readonly keepalive: Keepalive;
+}
+
+export const GRPC_LIMITS: GrpcLimits = {
+  maxConnections: 16_384,
+  maxCallsPerConnection: 16,
+  maxOutboxFrames: 256,
+  maxOutboxBytes: 8 * 1024 * 1024,
+  closeGraceMs: 2_000,
+  uploadIdleMs: 120_000,
+  keepalive: KEEPALIVE,
+};
+
+export interface ServeOptions {
+  readonly participant: ParticipantService;
+  readonly admin: AdminService;
+  readonly adminToken: string;
+  /** HOST:PORT; port 0 picks a free one. */
+  readonly listen: string;
+  readonly limits?: Partial<GrpcLimits>;
+  /** Hears of thrown things that are not an FlError; the client is only told that there was a fault. */
+  readonly onFault?: FaultListener;
+}
+
+export interface GrpcServer {
+  /** HOST:PORT, as a client takes it. */
+  readonly address: string;
+  readonly port: number;
+  /** Takes no more calls, ends the control streams, gives transfers `closeGraceMs`, then cuts. Never rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens and serves until closed.
+ * @throws FlError failed-precondition: not a loopback address; unavailable: the port cannot be had
+ */
+export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
+  const { host, port } = parseLoopback('listen', options.listen);
+  const limits = { ...GRPC_LIMITS, ...options.limits };
+  const { maxOutboxFrames, maxOutboxBytes, closeGraceMs } = limits;
+  checkControlLimits({ maxOutboxFrames, maxOutboxBytes, closeGraceMs });
+  const onFault = options.onFault ?? (() => {});
+  const connections = new Connections();
+  const control = new ControlStreams(options.participant, { limits, onFault, cut: (peer) => connections.cut(peer) });
+  const server = new Server({
+    ...commonOptions(limits.keepalive),
+    'grpc.max_concurrent_streams': limits.maxCallsPerConnection,
+  });
+  server.addService(rawService(EnrolmentServiceService), enrolmentHandlers(options.participant, onFault));
+  server.addService(
+    rawService(ParticipantServiceService),
+    participantHandlers(options.participant, { control, limits, onFault }),
+  );
+  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, options.adminToken, onFault));
+  const injector = injectorWithWindows(server, WINDOW_BYTES);
+  const listener = createServer({ noDelay: true }, (socket) => {
+    connections.add(socket);
+    injector.injectConnection(socket);
+  });
+  listener.maxConnections = limits.maxConnections;
+  const bound = await listen(listener, host, port);
+  return {
+    address: formatAddress({ host, port: bound }),
+    port: bound,
+    close: () => {
+      control.closeAll('the coordinator is shutting down');
+      return shutDown({ server, listener, connections, graceMs: limits.closeGraceMs });
+    },
+  };
+}

@@ -1,0 +1,33 @@
+/** The report of a run from what the coordinator knows of it; who has the workload's code adds what that says. */
+import { meansOf, type SumMetrics } from '../../shared/run/metrics.js';
+import { privacyReport } from '../../shared/run/privacy-cost.js';
+import type { Report } from '../../shared/run/report.js';
+import type { Run } from '../run/run.js';
+import { type BuildInput, buildReport } from './build.js';
+
+export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'baselines' | 'artefacts' | 'command'>> {
+  /** Pooled sums to figures; default: the means, under `test.`. */
+  readonly figures?: (sums: SumMetrics) => Record<string, number>;
+}
+
+export function reportOf(
+  { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
+  { figures = (sums) => meansOf(sums, 'test'), ...known }: KnownBeside = {},
+): Report {
+  const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, figures(sums)] as const);
+  return buildReport({
+    run: state.run,
+    work: spec.work,
+    status: state.status,
+    reason: state.reason === '' ? null : state.reason,
+    backend: known.backend ?? null,
+    rounds: history.summaries,
+    final: { metrics: figures(history.pooled), perClient: Object.fromEntries(perClient) },
+    baselines: known.baselines ?? {},
+    artefacts: known.artefacts ?? [],
+    modelSha256: state.modelSha256,
+    privacy: privacyReport(spec.work, history.summaries),
+    secureAggregation: spec.work.secure !== undefined,
+    command: known.command,
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * A run directory checked offline, by whoever has a copy of it: the ledger against itself, the specification, the models
+ * and the journal. It trusts no file of the directory; nothing is written.
+ */
+import { join } from 'node:path';
+import { systemFiles } from '../../shared/disk/files.js';
+import { FlError } from '../../shared/errors.js';
+import { type Contradiction, contradictionsOf, type Statement, statementsOf } from '../../shared/ledger/against.js';
+import {
+  type CheckedLedger,
+  fingerprintOf,
+  type LedgerTrust,
+  linesOf,
+  verifyLedger,
+} from '../../shared/ledger/verify.js';
+import type { RunSpec } from '../../shared/run/plan.js';
+import { checkRunSpec } from '../../shared/run/spec.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import { decode } from '../../shared/tensors/safetensors.js';
+import { parseJournal } from '../journal/journal.js';
+import type { RunRecord } from '../round/state.js';
+import { LEDGER_FILE } from './ledger.js';
+
+export type RunCheck =
+  | {
+      readonly ok: true;
+      readonly run: string;
+      readonly rounds: number;
+      /** SHA-256 of the coordinator's public key: to be compared with the one that a join token carried. */
+      readonly coordinatorFingerprint: string;
+      readonly modelSha256: string;
+      /** Clients' signatures that were verified. */
+      readonly survivorSignatures: number;
+      /** SHA-256 of the last line. */
+      readonly head: string;
+      /** What could not be checked, and why. */
+      readonly notes: readonly string[];
+    }
+  | {
+      readonly ok: false;
+      readonly file: string;
+      /** From 1; 0: the file as a whole. */
+      readonly line: number;
+      readonly reason: string;
+      /** Signed statements that contradict one another: keep them. */
+      readonly evidence?: readonly Contradiction[];
+    };
+
+export interface CheckOptions extends Omit<LedgerTrust, 'spec'> {
+  /** Lines or heads from elsewhere, to be compared. */
+  readonly against?: Uint8Array;
+}
+
+/** Thrown inside, returned outside. */
+class Fault extends Error {
+  constructor(
+    readonly file: string,
+    readonly line: number,
+    reason: string,
+    readonly evidence?: readonly Contradiction[],
+  ) {
+    super(reason);
+  }
+}
+
+/** @throws FlError not-found: there is no ledger; invalid-argument: `against` says nothing of this run */
+export async function checkRun(directory: string, options: CheckOptions = {}): Promise<RunCheck> {
+  // The journal first: of a run that goes on, the ledger may then be ahead of what was read, and never behind.
+  const journal = await systemFiles.read(join(directory, 'journal.log'));
+  const content = await systemFiles.read(join(directory, LEDGER_FILE));
+  if (content === undefined)
+    throw new FlError('not-found', `${directory} is no run directory: it has no ${LEDGER_FILE}`);
+  try {
+    const about = await specIn(directory);
+    const ledger = verifyLedger(content, { ...options, spec: about.spec });
+    if (!ledger.ok) throw new Fault(LEDGER_FILE, ledger.line, ledger.reason);
+    const { opened, rounds, hashes } = ledger;
+    if (about.run !== opened.run) throw new Fault('run.json', 0, `run: expected ${opened.run}, got ${about.run}`);
+    const notes = checkJournal(journal, ledger);
+    const modelSha256 = rounds.at(-1)?.modelAfter ?? opened.modelSha256;
+    await checkModels(directory, modelSha256);
+    await checkReport(directory, { rounds: rounds.length, modelSha256 });
+    if (options.against !== undefined) notes.push(...checkAgainst(content, ledger, options.against));
+    const signatures = rounds.flatMap(({ secure }) => secure.flatMap((receipt) => receipt.signatures));
+    return {
+      ...{
+        ok: true,
+        run: opened.run,
+        rounds: rounds.length,
+        coordinatorFingerprint: fingerprintOf(opened),
+        modelSha256,
+      },
+      ...{ survivorSignatures: signatures.length, head: hashes[hashes.length - 1], notes },
+    };
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    const { file, line, message: reason, evidence } = thrown;
+    return { ok: false, file, line, reason, ...(evidence && { evidence }) };
+  }
+}
+
+async function specIn(directory: string): Promise<{ run: string; spec: RunSpec }> {
+  const file = await systemFiles.read(join(directory, 'run.json'));
+  if (file === undefined) throw new Fault('run.json', 0, 'expected the file, got none');
+  try {
+    const about = JSON.parse(Buffer.from(file).toString('utf8')) as { run: string; spec: RunSpec };
+    checkRunSpec(about.spec);
+    return about;
+  } catch (thrown) {
+    throw new Fault('run.json', 0, FlError.from(thrown).message);
+  }
+}
+
+/** That no line is missing at the end; returns what could not be seen. */
+function checkJournal(content: Uint8Array | undefined, { rounds }: CheckedLedger): string[] {
+  const unseen = 'lines cut off the end of the ledger would not be seen';
+  if (content === undefined) return [`journal.log is not here: ${unseen}`];
+  let records: RunRecord[];
+  try {
+    records = parseJournal(content).records as RunRecord[];
+  } catch (thrown) {
+    throw new Fault('journal.log', 0, FlError.from(thrown).message);
+  }
+  const committed = records.filter((record) => record.kind === 'committed');
+  for (const [index, { round, modelSha256 }] of committed.entries()) {
+    const line = index + 2;
+    const entry = rounds[index];
+    const isInFlight = committed.length === index + 1 && records.at(-1)?.kind === 'committed';
+    if (entry === undefined && isInFlight)
+      return [`round ${round} is in the journal only: its line was about to be written`];
+    if (entry === undefined) throw new Fault(LEDGER_FILE, line, `expected round ${round}, got the end of the file`);
+    if (entry.round === round && entry.modelAfter === modelSha256) continue;
+    throw new Fault(
+      LEDGER_FILE,
+      line,
+      `modelAfter: expected ${modelSha256}, as in the journal, got ${entry.modelAfter}`,
+    );
+  }
+  const goesOn = records.at(-1)?.kind !== 'ended';
+  if (rounds.length > committed.length && !goesOn) {
+    throw new Fault('journal.log', 0, `expected ${rounds.length} committed rounds, got ${committed.length}`);
+  }
+  return goesOn ? ['the run had not ended'] : [];
+}
+
+/** The last line's model must be there; each file must be what its name says. */
+async function checkModels(directory: string, modelSha256: string): Promise<void> {
+  const folder = join(directory, 'models');
+  const names = (await systemFiles.list(folder).catch(() => [])).filter((name) => name.endsWith('.safetensors'));
+  const last = `${modelSha256}.safetensors`;
+  if (!names.includes(last)) throw new Fault(`models/${last}`, 0, 'expected the model of the last round, got no file');
+  for (const name of names) {
+    const file = await systemFiles.read(join(folder, name));
+    if (file === undefined) continue; // a run that goes on has dropped it meanwhile
+    try {
+      const got = sha256Of(decode(file).params);
+      if (name === `${got}.safetensors`) continue;
+      throw new FlError('corrupt', `parameters: expected SHA-256 ${name.split('.')[0]}, got ${got}`);
+    } catch (thrown) {
+      throw new Fault(`models/${name}`, 0, FlError.from(thrown).message);
+    }
+  }
+}
+
+/** report.json is written when a run has ended, and is what people look at. */
+async function checkReport(directory: string, ledger: { rounds: number; modelSha256: string }): Promise<void> {
+  const file = await systemFiles.read(join(directory, 'report.json'));
+  if (file === undefined) return;
+  let report: { rounds: readonly unknown[]; modelSha256: string };
+  try {
+    report = JSON.parse(Buffer.from(file).toString('utf8')) as typeof report;
+  } catch (thrown) {
+    throw new Fault('report.json', 0, FlError.from(thrown).message);
+  }
+  const rounds = report.rounds?.length;
+  if (!(rounds <= ledger.rounds)) throw new Fault('report.json', 0, `rounds: expected ${ledger.rounds}, got ${rounds}`);
+  if (rounds < ledger.rounds || report.modelSha256 === ledger.modelSha256) return; // an older one, of a run that went on
+  throw new Fault('report.json', 0, `modelSha256: expected ${ledger.modelSha256}, got ${report.modelSha256}`);
+}
+
+/** Returns what is no evidence. */
+function checkAgainst(content: Uint8Array, { opened, hashes }: CheckedLedger, against: Uint8Array): string[] {
+  const { statements, foreign } = statementsOf(against, opened.coordinatorKey);
+  const ours = linesOf(content).map((text, index): Statement => {
+    return { run: opened.run, round: index, lineSha256: hashes[index], text };
+  });
+  const same = statements.filter(({ run }) => run === opened.run);
+  if (same.length === 0) {
+    const what = `${statements.length} of this coordinator about other runs, ${foreign} by others`;
+    throw new FlError('invalid-argument', `against: expected statements about run ${opened.run}, got ${what}`);
+  }
+  const evidence = contradictionsOf(ours, same);
+  if (evidence.length === 0)
+    return foreign === 0 ? [] : [`${foreign} of the lines compared are not signed by this coordinator`];
+  const where = evidence.map(({ round, what }) => `round ${round}: ${what}`).join('; ');
+  throw new Fault(LEDGER_FILE, evidence[0].round + 1, `the coordinator has told two stories: ${where}`, evidence);
+}

@@ -1,0 +1,130 @@
+/**
+ * A run on disk: run.json (for people), journal.log (the truth), ledger.jsonl (for everyone), models/. The same for a simulation and a deployed run.
+ */
+import { readdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { FlError } from '../../shared/errors.js';
+import type { Rng } from '../../shared/rng.js';
+import type { RunSpec } from '../../shared/run/plan.js';
+import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
+import { checkSecureSpec } from '../../shared/run/secagg-params.js';
+import { checkRunSpec } from '../../shared/run/spec.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import { layoutOf } from '../../shared/tensors/params.js';
+import { decode, encode } from '../../shared/tensors/safetensors.js';
+import { openJournal, parseJournal } from '../journal/journal.js';
+import { openModels } from '../journal/models.js';
+import { spendingOf } from '../round/privacy.js';
+import { restore } from '../round/restore.js';
+import { initialState, type RunRecord, type RunState } from '../round/state.js';
+import { parseStrategy } from '../strategies/index.js';
+import { checkAggregator } from '../updates/aggregator.js';
+import { History } from './history.js';
+import { openLedger } from './ledger.js';
+import { openModel } from './model.js';
+import { Run, type RunSurroundings } from './run.js';
+
+type Around = Omit<RunSurroundings, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+/** Readable, sortable, unique: workload-20261124-203000-1f2e. */
+export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
+  const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  const workload = spec.work.workload
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 30);
+  return `${workload}-${stamp}-${rng.u32().toString(16).padStart(8, '0').slice(0, 4)}`;
+}
+
+/** The run directories below `runs`, sorted; none when there is no such folder. */
+export async function storedRuns(runs: string): Promise<string[]> {
+  const entries = await readdir(runs, { withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(runs, entry.name))
+    .sort();
+}
+
+/**
+ * Makes a new run durable.
+ * @throws FlError invalid-argument (a spec that cannot work), already-exists, corrupt (the model is not the spec's).
+ */
+export async function createRun(
+  directory: string,
+  id: string,
+  spec: RunSpec,
+  modelFile: Uint8Array,
+  around: Around,
+): Promise<Run> {
+  checkRunSpec(spec);
+  checkSecureSpec(spec);
+  checkAggregator(spec);
+  checkPrivacySpec(spec);
+  const layout = layoutOf(spec.work.model);
+  const { params } = decode(modelFile, { expect: layout });
+  const modelSha256 = sha256Of(params);
+  await systemFiles.makeDirectory(directory);
+  if ((await systemFiles.list(directory)).includes('journal.log')) {
+    throw new FlError('already-exists', `${directory} holds a run already; resume it or choose another directory`);
+  }
+  const models = await openModels(join(directory, 'models'));
+  await models.put(encode(params), modelSha256);
+  const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
+  const about = { run: id, version, node: process.version, machine, createdAtMs: around.clock.nowMs(), spec };
+  const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
+  await writeFileDurably(join(directory, 'run.json'), text);
+  const { journal } = await openJournal(join(directory, 'journal.log'));
+  const atMs = around.clock.nowMs();
+  const created: RunRecord = { kind: 'created', atMs, run: id, spec, modelSha256 };
+  await journal.append(created);
+  const ledger = await openLedger(directory, { records: [created], identity: around.identity });
+  const strategy = parseStrategy(spec.engine.strategy);
+  const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
+  const state = initialState(id, spec.engine, modelSha256, spendingOf(spec.work));
+  const history = new History([created]);
+  return new Run(
+    { ...around, journal, ledger, models, directory, strategy },
+    { spec, createdAtMs: atMs, state, history, model },
+  );
+}
+
+/** What the journal of a run says, without opening the run: nothing is written. */
+export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
+  const content = await systemFiles.read(join(directory, 'journal.log'));
+  if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
+  const records = parseJournal(content).records as RunRecord[];
+  const [state] = restore(records, 0);
+  return { spec: createdRecord(records).spec, state, history: new History(records) };
+}
+
+/** Opens a run that an earlier process left; it goes on where the journal ends. */
+export async function openRun(directory: string, around: Around): Promise<Run> {
+  const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
+  const records = raw as RunRecord[];
+  const [state, effects] = restore(records, around.clock.nowMs());
+  const { spec, atMs: createdAtMs } = createdRecord(records);
+  const history = new History(records);
+  const ledger = await openLedger(directory, { records, identity: around.identity });
+  const models = await openModels(join(directory, 'models'));
+  const strategy = parseStrategy(spec.engine.strategy);
+  const layout = layoutOf(spec.work.model);
+  const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
+  const run = new Run(
+    { ...around, journal, ledger, models, directory, strategy },
+    { spec, createdAtMs, state, history, model },
+  );
+  run.start(effects);
+  return run;
+}
+
+function createdRecord(records: readonly RunRecord[]): Extract<RunRecord, { kind: 'created' }> {
+  const [created] = records;
+  if (created?.kind !== 'created')
+    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
+  return created;
+}

@@ -1,0 +1,53 @@
+/**
+ * What the report and a late receipt need to know of a run's past; the fold of its journal, beside the engine's state.
+ */
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { Receipt, RoundSummary } from '../../shared/run/plan.js';
+import type { PendingUpdate } from '../../shared/service.js';
+import { dropReceipt, type Evaluation, type RunRecord } from '../round/state.js';
+
+interface CommittedRound {
+  readonly attempt: number;
+  readonly modelSha256: string;
+  readonly updates: ReadonlyMap<string, string>;
+}
+
+export class History {
+  readonly summaries: RoundSummary[] = [];
+  readonly #committed = new Map<number, CommittedRound>();
+  /** Of the last evaluation. */
+  pooled: SumMetrics = {};
+  perClient: Readonly<Record<string, SumMetrics>> = {};
+
+  constructor(records: readonly RunRecord[]) {
+    for (const record of records) this.add(record);
+  }
+
+  add(record: RunRecord): void {
+    if (record.kind === 'committed') {
+      const updates = new Map(record.survivors.map(({ client, updateSha256 }) => [client, updateSha256]));
+      this.#committed.set(record.round, { attempt: record.attempt, modelSha256: record.modelSha256, updates });
+    } else if (record.kind === 'round-ended') {
+      this.summaries.push(record.summary);
+      if (Object.keys(record.pooled).length > 0) {
+        this.pooled = record.pooled;
+        this.perClient = record.perClient;
+      }
+    }
+  }
+
+  /** The record of a round that is over; only the last evaluation is kept client by client. */
+  roundEnded(summary: RoundSummary, { pooled, perClient }: Evaluation, isLast: boolean): RunRecord {
+    return { kind: 'round-ended', atMs: 0, summary, pooled, perClient: isLast ? perClient : {} };
+  }
+
+  /** The last word on an update of a round that is over, if it is over. */
+  receiptFor(run: string, client: string, pending: PendingUpdate): Receipt | undefined {
+    const committed = this.#committed.get(pending.round);
+    if (committed === undefined) return undefined;
+    const { round, attempt, sha256: updateSha256 } = pending;
+    const counted = committed.attempt === attempt && committed.updates.get(client) === updateSha256;
+    if (!counted) return dropReceipt({ run }, { client, round, attempt, updateSha256 }, 'deadline').receipt;
+    return { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256: committed.modelSha256 };
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The global model of one run: flat parameters, the strategy that moves them and the strategy's own state (moments),
+ * each durable before the round that made it counts.
+ */
+import { join } from 'node:path';
+import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { FlError } from '../../shared/errors.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import { UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
+import {
+  firstNonFinite,
+  type Layout,
+  type LayoutEntry,
+  layoutOf,
+  type Params,
+  sizeOf,
+} from '../../shared/tensors/params.js';
+import { decode, encode } from '../../shared/tensors/safetensors.js';
+import type { ModelStore } from '../journal/models.js';
+import type { Strategy, StrategyState } from '../strategies/strategy.js';
+
+export interface GlobalModel {
+  readonly sha256: string;
+  readonly params: Params;
+  /** The safetensors file that clients download. */
+  readonly file: Uint8Array;
+  readonly strategyState: StrategyState;
+}
+
+/** The model of a run that starts, or goes on, with the stored model `sha256`. */
+export async function openModel(
+  models: ModelStore,
+  { directory, sha256, layout, strategy }: { directory: string; sha256: string; layout: Layout; strategy: Strategy },
+): Promise<GlobalModel> {
+  const { params } = await models.load(sha256, { expect: layout });
+  const file = encode(params);
+  const stored = await systemFiles.read(statePath(directory, sha256));
+  const fresh = strategy.init(sizeOf(layout));
+  if (stored === undefined) return { sha256, params, file, strategyState: fresh };
+  const { params: vectors, metadata } = decode(stored);
+  const entries = vectors.layout.map(({ name, offset, size }) => [name, vectors.values.slice(offset, offset + size)]);
+  const scalars = JSON.parse(metadata.scalars ?? '{}') as StrategyState['scalars'];
+  return { sha256, params, file, strategyState: { vectors: Object.fromEntries(entries), scalars } };
+}
+
+/**
+ * One round: the mean contribution becomes the next model. Durable when it resolves.
+ * @throws FlError aborted when the result is not finite.
+ */
+export async function advanceModel(
+  model: GlobalModel,
+  mean: Params,
+  surroundings: { models: ModelStore; directory: string; strategy: Strategy; round: number },
+): Promise<GlobalModel> {
+  const { models, directory, ...how } = surroundings;
+  const { params, strategyState } = nextModel(model, mean, how);
+  const sha256 = sha256Of(params);
+  const file = encode(params);
+  await storeState(directory, sha256, strategyState);
+  await models.put(file, sha256);
+  return { sha256, params, file, strategyState };
+}
+
+/**
+ * The arithmetic of {@link advanceModel}; pure. The update channel goes through the strategy; every other channel replaces
+ * the model tensors that carry its name.
+ * @throws FlError aborted when the result is not finite.
+ */
+export function nextModel(
+  model: Pick<GlobalModel, 'params' | 'strategyState'>,
+  mean: Params,
+  { strategy, round }: { readonly strategy: Strategy; readonly round: number },
+): Pick<GlobalModel, 'params' | 'strategyState'> {
+  const { layout } = model.params;
+  const update = new Float32Array(sizeOf(layout));
+  const moved = new Set<LayoutEntry>();
+  const replaced: [number, Float32Array][] = [];
+  for (const { name, offset, size } of mean.layout) {
+    const values = mean.values.subarray(offset, offset + size);
+    const [channel, ...rest] = name.split('/');
+    const isUpdate = channel === UPDATE_CHANNEL;
+    const target = layout.find((entry) => entry.name === (isUpdate ? rest.join('/') : name));
+    if (target === undefined) throw new FlError('internal', `channel tensor "${name}" has no tensor in the model`);
+    if (isUpdate) {
+      update.set(values, target.offset);
+      moved.add(target);
+    } else replaced.push([target.offset, values]);
+  }
+  const [values, strategyState] = strategy.apply(model.params.values, update, model.strategyState, round);
+  // momentum and moments of earlier rounds would move tensors that the phase freezes, or that nobody holds
+  const still = layout.filter((entry) => !moved.has(entry));
+  for (const { offset, size } of still) values.set(model.params.values.subarray(offset, offset + size), offset);
+  for (const [offset, tensor] of replaced) values.set(tensor, offset);
+  const bad = firstNonFinite(values);
+  if (bad >= 0) throw new FlError('aborted', `round ${round}: the new model is not finite at element ${bad}`);
+  return { params: { layout, values }, strategyState };
+}
+
+/** Forgets all models but those of `keep`. */
+export async function pruneModels(models: ModelStore, directory: string, keep: readonly string[]): Promise<void> {
+  for (const sha256 of await models.prune(new Set(keep))) {
+    await systemFiles.remove(statePath(directory, sha256)).catch(() => undefined); // most strategies have no state
+  }
+}
+
+async function storeState(directory: string, sha256: string, state: StrategyState): Promise<void> {
+  const names = Object.keys(state.vectors).sort();
+  if (names.length === 0 && Object.keys(state.scalars).length === 0) return;
+  const layout = layoutOf(names.map((name) => ({ name, shape: [state.vectors[name].length] })));
+  const values = new Float32Array(sizeOf(layout));
+  for (const { name, offset } of layout) values.set(state.vectors[name], offset);
+  const path = statePath(directory, sha256);
+  await systemFiles.makeDirectory(join(directory, 'strategy'));
+  await writeFileDurably(path, encode({ layout, values }, { scalars: JSON.stringify(state.scalars) }));
+}
+
+function statePath(directory: string, sha256: string): string {
+  return join(directory, 'strategy', `${sha256}.safetensors`);
+}

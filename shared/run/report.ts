@@ -1,0 +1,94 @@
+/**
+ * report.json, the file that others rely on: CONTRACT "report.json", schema starling.report/1.
+ */
+import type { Dropped, RunStatus } from './plan.js';
+
+export interface RoundReport {
+  readonly round: number;
+  readonly cohort: number;
+  readonly survivors: number;
+  readonly dropped: readonly Dropped[];
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly epsilon: number | null;
+  readonly durationMs: number;
+  readonly overheadMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** A metric, and which way is better. */
+export interface Headline {
+  readonly metric: string;
+  readonly better: 'higher' | 'lower';
+}
+
+export interface MetricsReport {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly perClient: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/**
+ * The rows that a run is compared by. `local` is the mean over clients that train alone, `local-best` the best of them;
+ * `federated/NAME` is the run again with other settings, which the workload has named.
+ */
+export type RowName = 'local' | 'local-best' | 'federated' | `federated/${string}` | 'private' | 'centralised';
+
+/** A row that the run is set beside. */
+export interface BaselineReport extends MetricsReport {
+  /** Rounds of one training, and what was done in each. */
+  readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
+  /** Trainings that came to nothing, by client (or row), with the reason; they are in no figure. */
+  readonly failures?: Readonly<Record<string, string>>;
+}
+
+/** Each client alone: `metrics` is the mean over their models on the pooled test set, `perClient` each on its own. */
+export interface LocalReport extends BaselineReport {
+  /** Each client's model on the pooled test set. */
+  readonly pooled?: MetricsReport['perClient'];
+  /** The client whose model is the best there by the workload's headline, and its figures there. */
+  readonly best?: { readonly client: string; readonly metrics: MetricsReport['metrics'] };
+  /** Clients of the federation; where they are many, only some trained alone. */
+  readonly clients?: number;
+}
+
+/** The run again, with other settings. */
+export interface FederationReport extends BaselineReport {
+  readonly privacy: Report['privacy'];
+  /** How it differs, in words. */
+  readonly label?: string;
+}
+
+export interface Report {
+  readonly schema: 'starling.report/1';
+  readonly run: string;
+  readonly workload: string;
+  readonly scale: string;
+  readonly seed: number;
+  readonly backend: string | null;
+  readonly status: RunStatus;
+  readonly reason: string | null;
+  readonly rounds: readonly RoundReport[];
+  readonly final: MetricsReport;
+  /** At equal total gradient steps. */
+  readonly baselines: {
+    readonly local?: LocalReport;
+    readonly centralised?: BaselineReport;
+    /** With differential privacy and secure aggregation. */
+    readonly private?: FederationReport;
+    /** Those that the workload compares itself with, by name. */
+    readonly federated?: Readonly<Record<string, FederationReport>>;
+  };
+  readonly privacy: null | {
+    readonly mode: string;
+    readonly epsilon: number;
+    readonly delta: number;
+    readonly accountant: string;
+    readonly budget: number | null;
+  };
+  /** Present when the coordinator learned sums over the clients only; then `final.perClient` is empty. */
+  readonly secureAggregation?: true;
+  readonly modelSha256: string;
+  readonly artefacts: readonly { readonly path: string; readonly mime: string; readonly title: string }[];
+  /** The command that does the run again, where one is known. */
+  readonly command?: string;
+}

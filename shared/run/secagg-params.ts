@@ -1,0 +1,147 @@
+/**
+ * What coordinator and client must compute alike for one secure aggregation of a round: parameters, encoding, id. All of
+ * it follows from the signed plan.
+ *
+ * The vector is the contribution's values, the weight, a weight for each tensor that has its own, and each metric's sums
+ * and count (Bonawitz et al. 2017; Bell et al. 2020): a single client's example count, what it holds and its metrics are
+ * masked like its update.
+ */
+
+import { invalidArgument } from '../errors.js';
+import { canonicalJson, sha256Hex } from '../identity.js';
+import { HEADER_BYTES } from '../secagg/frames.js';
+import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from '../secagg/index.js';
+import { packedBytes } from '../secagg/ring.js';
+import type { SummedLayout } from '../tensors/channels.js';
+import { sizeOf } from '../tensors/params.js';
+import { integerBits, isClientLevel, vectorLayout } from './client-level-privacy.js';
+import type { SumMetrics } from './metrics.js';
+import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './plan.js';
+
+/** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
+const RING_HALF = 2 ** 31;
+const MAX_QUANTIZE_BITS = 24;
+const MIN_QUANTIZE_BITS = 8;
+/** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
+const EVALUATION_CAP = 2 ** 17;
+
+export interface SecureAgreement {
+  readonly params: SecaggParams;
+  readonly quantize: QuantizeSpec;
+  readonly aggregation: AggregationContext;
+  /** Of the contribution's values; empty for an evaluation. */
+  readonly layout: SummedLayout;
+  readonly metrics: readonly MaskedMetric[];
+  /** Largest count of examples behind a client's metrics. */
+  readonly countCap: number;
+  /** Of the frame that carries the masked vector. */
+  readonly maskedBytes: number;
+}
+
+/** The part of a plan that the agreement follows from. */
+export type SecurePlan = Pick<
+  RoundPlan,
+  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound'
+>;
+
+/**
+ * @throws FlError invalid-argument: the run is not secure, or cohort and weight cap leave fewer than 8 bits for a value
+ */
+export function agree(plan: SecurePlan): SecureAgreement {
+  const { work, kind, round, attempt, cohort } = plan;
+  const { secure } = work;
+  if (secure === undefined || plan.secure === undefined) {
+    throw invalidArgument('plan.secure', 'secure aggregation', 'none');
+  }
+  const layout = kind === 'train' ? vectorLayout(work, round) : [];
+  const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
+  const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
+  const weightCap = kind === 'train' ? secure.weightCap : 1;
+  const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
+  const wholeBits = kind === 'train' && isClientLevel(work.privacy) ? integerBits(work, round) : undefined;
+  const quantize: QuantizeSpec = {
+    // whole numbers, which differential privacy has made, go through as they are
+    clippingBound: wholeBits === undefined ? valueRange : 2 ** (wholeBits - 1) - 1,
+    quantizeBits: wholeBits ?? quantizeBitsFor(cohort, weightCap),
+    weightCap,
+    parts: layout,
+    metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
+  };
+  const params: SecaggParams = {
+    ...{ suite: 'node', cohortMin: Math.min(cohort, Math.max(3, survivorsMin)), cohortMax: cohort, survivorsMin },
+    ...{ adversaryFraction, dropFraction, elements: elementsOf(quantize, sizeOf(layout)) },
+    ring: ringFor(quantize, cohort),
+  };
+  const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
+  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
+  const aggregation = {
+    ...{ taskId: plan.run, round },
+    ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },
+  };
+  const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
+  return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };
+}
+
+/**
+ * Whether every round of a run can be agreed on, asked before it begins.
+ * @throws FlError invalid-argument naming what cannot be
+ */
+export function checkSecureSpec({ work, engine }: RunSpec): void {
+  if ((engine.secure ?? false) !== (work.secure !== undefined)) {
+    throw invalidArgument('secure', 'the same of engine and work', `${engine.secure} and ${typeof work.secure}`);
+  }
+  if (work.secure === undefined) return;
+  const cohort = Math.ceil(engine.cohort * (1 + engine.overSelection));
+  const secure = { nonce: '0'.repeat(32), enrolled: {} };
+  const plan = { run: 'check', attempt: 1, modelSha256: '0'.repeat(64), cohort, work, secure };
+  agree({ ...plan, kind: 'evaluate', round: 1 });
+  let round = 1;
+  for (const phase of work.phases) {
+    agree({ ...plan, kind: 'train', round });
+    if (phase.rounds === undefined) return;
+    round += phase.rounds;
+  }
+}
+
+/** The finest grid on which the sum over a cohort of the heaviest clients does not wrap. */
+function quantizeBitsFor(cohort: number, weightCap: number): number {
+  for (let bits = MAX_QUANTIZE_BITS; bits >= MIN_QUANTIZE_BITS; bits--) {
+    if (cohort * weightCap * (2 ** (bits - 1) - 1) < RING_HALF) return bits;
+  }
+  const most = Math.floor(RING_HALF / (2 ** (MIN_QUANTIZE_BITS - 1) - 1));
+  throw invalidArgument('cohort x weight-cap', `at most ${most}`, cohort * weightCap);
+}
+
+/** Largest error of one element of the mean update, from the grid alone. */
+export function quantizationStep({ valueRange, weightCap }: SecureSpec, cohort: number): number {
+  return valueRange / (2 ** (quantizeBitsFor(cohort, weightCap) - 1) - 1);
+}
+
+/**
+ * Metrics as they stand in the vector; one that the client has not measured counts as nothing, and a client with more
+ * examples than the cap counts as one with the cap's.
+ */
+export function flattenMetrics(
+  { metrics, countCap }: Pick<SecureAgreement, 'metrics' | 'countCap'>,
+  measured: SumMetrics,
+): number[] {
+  return metrics.flatMap(({ name, size }) => {
+    const metric = measured[name];
+    if (metric === undefined) return Array<number>(size + 1).fill(0);
+    if (metric.sum.length !== size) throw invalidArgument(`metric ${name}`, `${size} sums`, metric.sum.length);
+    const scale = Math.min(1, countCap / metric.count);
+    return [...metric.sum, metric.count].map((value) => value * scale);
+  });
+}
+
+/** Inverse of {@link flattenMetrics}, on sums over the survivors. */
+export function unflattenMetrics(declared: readonly MaskedMetric[], values: readonly number[]): SumMetrics {
+  let at = 0;
+  const entries = declared.map(({ name, size }) => {
+    const sum = values.slice(at, at + size);
+    const count = values[at + size];
+    at += size + 1;
+    return [name, { sum, count }] as const;
+  });
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,81 @@
+/** The privacy of a run, from the keys of a configuration; what they leave open is filled in here. */
+import type { Workload } from '../../client/workload.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
+import { ADAPTIVE_CLIP_DEFAULT } from '../../shared/privacy/index.js';
+import type { PrivacySpec } from '../../shared/run/plan.js';
+import type { Config } from './resolve.js';
+
+const KEYS = [
+  'noise-multiplier',
+  'clipping-bound',
+  'delta',
+  'epsilon-budget',
+  'sampling-rate',
+  'noise',
+  'separation',
+] as const;
+const DEFAULTS = { noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, samplingRate: 0.05 };
+
+/**
+ * Undefined for a run without privacy.
+ * @param sizes clients there are, in a round, and most in one sum
+ * @throws FlError invalid-argument: keys that contradict each other, or a unit that the workload cannot protect
+ */
+export function privacyOf(
+  config: Config,
+  { manifest }: Workload,
+  sizes: { readonly clients: number; readonly cohort: number; readonly cohortMax: number },
+): PrivacySpec | undefined {
+  const { privacy: mode } = config;
+  if (mode === 'none') {
+    const given = KEYS.find((key) => config[key] !== undefined);
+    if (given === undefined) return undefined;
+    throw invalidArgument(given, 'privacy to be central, distributed, local or example', 'none');
+  }
+  const unit = mode === 'example' ? 'example' : 'client';
+  if (!manifest.privacyUnits.includes(unit)) throw unitError(manifest.name, unit);
+  const { 'noise-multiplier': noiseMultiplier = DEFAULTS.noiseMultiplier, delta = DEFAULTS.delta } = config;
+  const { 'clipping-bound': bound = DEFAULTS.clippingBound, 'epsilon-budget': epsilonBudget } = config;
+  const isAdaptive = bound === 'adaptive';
+  const common = {
+    ...{ mode, noiseMultiplier, delta, clippingBound: isAdaptive ? ADAPTIVE_CLIP_DEFAULT.bound : bound },
+    ...(epsilonBudget !== undefined && { epsilonBudget }),
+  };
+  if (unit === 'example') {
+    if (isAdaptive) throw invalidArgument('clipping-bound', 'a number with privacy example', bound);
+    const ofTree = (['noise', 'separation'] as const).find((key) => config[key] !== undefined);
+    if (ofTree !== undefined) throw invalidArgument(ofTree, 'privacy central', mode);
+    return { ...common, samplingRate: config['sampling-rate'] ?? DEFAULTS.samplingRate };
+  }
+  if (config['sampling-rate'] !== undefined) {
+    throw invalidArgument('sampling-rate', 'privacy example, whose clients draw examples in secret', mode);
+  }
+  if (mode === 'distributed' && !config['secure-aggregation']) {
+    throw new FlError(
+      'invalid-argument',
+      'privacy distributed: expected secure-aggregation, which hides each share of the noise; or privacy local',
+    );
+  }
+  const { cohortMax } = sizes;
+  return { ...common, cohortMax, ...(isAdaptive && { adaptive: true }), ...treeOf(config, sizes) };
+}
+
+function treeOf(config: Config, { clients, cohort }: { clients: number; cohort: number }): Pick<PrivacySpec, 'tree'> {
+  const { noise = 'independent', separation = 1 } = config;
+  if (noise !== 'tree') {
+    if (config.separation === undefined) return {};
+    throw invalidArgument('separation', 'noise tree', noise);
+  }
+  if (cohort * separation > clients) {
+    throw invalidArgument('separation', `at most clients / cohort (${clients} / ${cohort})`, separation);
+  }
+  return { tree: { separation } };
+}
+
+function unitError(workload: string, unit: 'client' | 'example'): FlError {
+  const why =
+    unit === 'example'
+      ? 'its loss does not split per example; use privacy distributed or central, which protect a client as a whole'
+      : 'it is made for privacy example';
+  return new FlError('invalid-argument', `privacy: workload ${workload} cannot protect one ${unit}: ${why}`);
+}

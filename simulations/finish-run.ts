@@ -1,0 +1,104 @@
+/**
+ * After the last round: figures, artefacts, the report. Done where the workload's code is, which the coordinator is not.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadData } from '../client/training/task.js';
+import type { Workload } from '../client/workload.js';
+import { openModels } from '../server/journal/models.js';
+import { writeReport } from '../server/report/build.js';
+import { reportOf } from '../server/report/run-report.js';
+import { readRun } from '../server/run/directory.js';
+import type { Run } from '../server/run/run.js';
+import { FlError } from '../shared/errors.js';
+import { rngFromSeed } from '../shared/rng.js';
+import { meansOf, type SumMetrics } from '../shared/run/metrics.js';
+import type { Report } from '../shared/run/report.js';
+import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
+
+export interface SimulationResult {
+  readonly report: Report;
+  readonly directory: string;
+  readonly html: string;
+}
+
+export interface ConcludeOptions {
+  readonly workload: Workload;
+  /** The run directory. */
+  readonly directory: string;
+  readonly backend?: string;
+  readonly baselines?: Report['baselines'];
+  /** Clients of the federation, for the page. */
+  readonly clients: number;
+  readonly command?: string;
+}
+
+/** What is needed of a run that has ended. */
+export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
+
+/** Writes artefacts/, report.json and report.html into the run directory. */
+export async function conclude(options: ConcludeOptions, run: EndedRun): Promise<SimulationResult> {
+  const { workload, directory, backend, baselines, command, clients } = options;
+  const report = reportOf(run, {
+    ...{ backend, baselines, command, artefacts: await writeArtefacts(options, run) },
+    figures: (sums) => figuresOf(workload, sums),
+  });
+  const { headline } = workload.manifest;
+  const facts = { headline, clients, plannedRounds: run.spec.engine.rounds };
+  const { html } = await writeReport(directory, report, facts);
+  return { report, directory, html };
+}
+
+/** The same for a run directory that another process has filled. */
+export async function concludeDirectory(options: ConcludeOptions): Promise<SimulationResult> {
+  const { spec, state, history } = await readRun(options.directory);
+  const models = await openModels(join(options.directory, 'models'));
+  const { params } = await models.load(state.modelSha256, { expect: layoutOf(spec.work.model) });
+  return conclude(options, { spec, state, history, model: { params } });
+}
+
+/** The means of the pooled sums and what the workload makes of the others, under `test.`. */
+export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, number> {
+  const finished = Object.keys(sums).length === 0 ? {} : (workload.finish?.(sums) ?? {});
+  const named = Object.entries(finished).map(([name, value]) => [`test.${name}`, value] as const);
+  return { ...meansOf(sums, 'test'), ...Object.fromEntries(named) };
+}
+
+async function writeArtefacts({ workload, directory }: ConcludeOptions, run: EndedRun): Promise<Report['artefacts']> {
+  const { pooled: sums } = run.history;
+  if (workload.artefacts === undefined || Object.keys(sums).length === 0) return [];
+  const { hyper, seed } = run.spec.work;
+  const { selectBackend } = await import('../client/backends/index.js');
+  await selectBackend(); // pictures may need the model
+  const data = await loadData(workload, { hyper, seed });
+  const shared = tensorsOf(run.model.params);
+  const written: Report['artefacts'][number][] = [];
+  await mkdir(join(directory, 'artefacts'), { recursive: true });
+  const rng = rngFromSeed(seed).split('artefacts');
+  const about = { shared, data, hyper, sums, rng };
+  for await (const artefact of workload.artefacts(withOwnMetrics(about, run))) {
+    const path = `artefacts/${artefact.path}`;
+    await writeFile(join(directory, path), artefact.bytes);
+    written.push({ path, mime: artefact.mime, title: artefact.title });
+  }
+  return written;
+}
+
+/** Each client's own sums; under secure aggregation asking for them is an error, and not a picture of nobody. */
+function withOwnMetrics<About extends object>(about: About, { spec, history }: EndedRun) {
+  return {
+    ...about,
+    get perClient() {
+      if (!spec.engine.secure) return history.perClient;
+      const why = 'secure aggregation shows sums over clients only';
+      throw new FlError('failed-precondition', `perClient: there are no metrics of single clients: ${why}`);
+    },
+  };
+}
+
+function tensorsOf({ layout, values }: Params): HostTensors {
+  const entries = layout.map(({ name, shape, offset, size }) => {
+    return [name, { shape, data: values.subarray(offset, offset + size) }] as const;
+  });
+  return Object.fromEntries(entries);
+}

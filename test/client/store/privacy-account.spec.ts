@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { budgetRefusalOf, parsePolicy, refusalOf } from '../../../client/round/policy.js';
+import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../../client/round/privatize.js';
+import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
+import { identityFromSeed } from '../../../shared/identity.js';
+import { composedEpsilon, decodeLedger, treeSpend } from '../../../shared/privacy/index.js';
+import type { PrivacySpec, RoundPlan } from '../../../shared/run/plan.js';
+import { updateChannel } from '../../../shared/tensors/channels.js';
+
+const MODEL = [{ name: 'w', shape: [3] }];
+const EXAMPLE: PrivacySpec = { mode: 'example', clippingBound: 1, noiseMultiplier: 2, delta: 1e-5, samplingRate: 0.1 };
+const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };
+const SECRET = new Uint8Array(32).fill(7);
+
+function plan(round: number, privacy: PrivacySpec | undefined = EXAMPLE, more: Partial<RoundPlan> = {}): RoundPlan {
+  return {
+    ...{ run: 'r', kind: 'train', round, attempt: 1, modelSha256: `${round}`.repeat(64).slice(0, 64) },
+    ...{ modelSizeBytes: 12, deadlineMs: 1000, cohort: 10 },
+    work: {
+      ...{ workload: 'w', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds: 9, model: MODEL },
+      training: {
+        ...{ localSteps: 5, batchSize: 4, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
+        ...{ lrSchedule: 'constant', proximalMu: 0 },
+      },
+      phases: [{ name: 'train', channels: [updateChannel(MODEL)] }],
+      ...(privacy && { privacy }),
+    },
+    ...more,
+  };
+}
+
+describe("a client's own account of privacy", () => {
+  const identity = identityFromSeed(new Uint8Array(32).fill(1));
+  let directory: string;
+  const open = () => openAccount(directory, { identity, delta: 1e-5 });
+  const path = () => join(directory, ACCOUNT_FILE);
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'starling-account-'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  it('adds up over runs and restarts what the accountant says', async () => {
+    await (await open()).charge(plan(1));
+    await (await open()).charge(plan(1, EXAMPLE, { run: 'another' }));
+    const release = { mechanism: 'gaussian', noiseMultiplier: 2, samplingRate: 0.1 } as const;
+    const expected = composedEpsilon([{ release, count: 10 }], 1e-5, { accountant: 'rdp' });
+    assert.equal((await open()).epsilon, expected);
+  });
+
+  it('charges a release once, however often the round is asked for again', async () => {
+    const account = await open();
+    await account.charge(plan(1));
+    const once = account.epsilon;
+    await account.charge(plan(1, EXAMPLE, { attempt: 2, deadlineMs: 5 }));
+    assert.equal(account.epsilon, once);
+    assert.equal(account.epsilonAfter(plan(1)), once);
+    assert.ok(account.epsilonAfter(plan(2)) > once);
+    // another model, or anything else that the numbers depend on, is another release
+    await account.charge(plan(1, EXAMPLE, { modelSha256: 'f'.repeat(64) }));
+    assert.ok(account.epsilon > once);
+    assert.equal(decodeLedger(await readFile(path())).length, 2);
+  });
+
+  it('cuts off a record that a crash left half written, and writes on', async () => {
+    await (await open()).charge(plan(1));
+    await appendFile(path(), '{"entry":{"accoun');
+    const account = await open();
+    await account.charge(plan(2));
+    assert.equal(decodeLedger(await readFile(path())).length, 2);
+  });
+
+  it('does not open with any byte changed', async () => {
+    await (await open()).charge(plan(1));
+    const whole = await readFile(path());
+    for (let at = 0; at < whole.length - 1; at += 7) {
+      const changed = Buffer.from(whole);
+      changed[at] ^= 1;
+      await writeFile(path(), changed);
+      await assert.rejects(open(), /privacy\.jsonl, record|corrupt/, `byte ${at}`);
+    }
+  });
+
+  it('counts noise that hides whether it takes part as what it is for one of its examples', () => {
+    const [central] = [exampleCostOf(plan(1, CENTRAL))!.release];
+    // 1 / (2 z²), and an update can move by two bounds where a client that leaves moves the sum by one
+    assert.ok('rho' in central && Math.abs(central.rho - 4 / 32) < 1e-9);
+    const [local] = [exampleCostOf(plan(1, { ...CENTRAL, mode: 'local' }))!.release];
+    assert.ok('rho' in local && Math.abs(local.rho - 4 / 32) < 1e-9);
+  });
+
+  it('charges rounds under a tree of noise at no less than the tree costs, however many they become', () => {
+    const tree: PrivacySpec = { ...CENTRAL, tree: { separation: 2 } };
+    const { work } = plan(1, tree);
+    const charged = exampleCostOf(plan(1, tree))!.release;
+    assert.ok('rho' in charged);
+    for (let rounds = 1; rounds <= Math.ceil(work.rounds / 2); rounds++) {
+      const participation = { most: rounds, separation: 2 };
+      const { release } = treeSpend({ steps: work.rounds, noiseMultiplier: CENTRAL.noiseMultiplier, participation });
+      assert.ok('rho' in release && rounds * charged.rho >= 4 * release.rho * (1 - 1e-9), `${rounds} rounds`);
+    }
+  });
+
+  it('does not go on at another delta than it was begun with', async () => {
+    await (await open()).charge(plan(1));
+    const other = openAccount(directory, { identity, delta: 1e-6 });
+    await assert.rejects(other, /delta: expected 0\.00001, which .*privacy\.jsonl was begun with, got 0\.000001/);
+    assert.equal((await openAccount(directory, { identity })).delta, 1e-5);
+  });
+
+  it('lets a policy refuse what would cross its limit, or has too little noise', async () => {
+    const policy = parsePolicy(
+      'max-epsilon: 1\nrequire-privacy: [example]\nmin-noise-multiplier: 1.5\n',
+      'policy.yaml',
+    );
+    const account = await open();
+    assert.equal(
+      budgetRefusalOf(policy, () => account.epsilonAfter(plan(1))),
+      undefined,
+    );
+    for (let round = 1; round < 40; round++) await account.charge(plan(round));
+    assert.match(
+      budgetRefusalOf(policy, () => account.epsilonAfter(plan(40)))!,
+      /max-epsilon: expected at most 1, got/,
+    );
+    assert.match(refusalOf(policy, plan(1, CENTRAL))!, /require-privacy: expected one of example, got central/);
+    assert.match(refusalOf(policy, { ...plan(1), work: { ...plan(1).work, privacy: undefined } })!, /got none/);
+    assert.match(refusalOf(policy, plan(1, { ...EXAMPLE, noiseMultiplier: 1 }))!, /min-noise-multiplier.*1\.5, got 1/);
+    const silent = { ...plan(1), work: { ...plan(1).work, privacy: undefined } };
+    assert.match(budgetRefusalOf(policy, () => account.epsilonAfter(silent))!, /got Infinity/);
+  });
+});
+
+describe('what leaves a client under differential privacy', () => {
+  const contribution = { values: Float32Array.of(3, 0, 4), weights: [17], metrics: { loss: { sum: [1], count: 17 } } };
+
+  it('is whole numbers of weight 1, and no metric', () => {
+    const { values, weights, metrics } = released(plan(1, CENTRAL), contribution, SECRET);
+    assert.ok(values.every(Number.isInteger));
+    assert.deepEqual([weights, metrics], [[1], {}]);
+    assert.ok(Math.abs(values[0] / values[2] - 3 / 4) < 1e-3 && Math.abs(values[1]) <= 1); // clipped, and central noise is not ours
+  });
+
+  it('is the same for the same release, and shares no noise with another', () => {
+    const local = { ...CENTRAL, mode: 'local' as const };
+    const valuesOf = (of: RoundPlan, secret = SECRET) => [...released(of, contribution, secret).values];
+    const first = valuesOf(plan(1, local));
+    assert.deepEqual(valuesOf(plan(1, local, { attempt: 3, deadlineMs: 1 })), first);
+    assert.notDeepEqual(valuesOf(plan(1, local), new Uint8Array(32)), first);
+    const others = [
+      plan(2, local),
+      plan(1, local, { run: 'another' }),
+      plan(1, { ...local, clippingBound: 2 }),
+      plan(1, local, { modelSha256: 'e'.repeat(64) }),
+    ];
+    const keys = [plan(1, local), ...others].map((of) => Buffer.from(noiseKeyOf(of, SECRET)).toString('hex'));
+    assert.equal(new Set(keys).size, keys.length);
+  });
+
+  it('has a share of distributed noise that is fresh for each aggregation', () => {
+    const distributed = { ...CENTRAL, mode: 'distributed' as const };
+    const of = (nonce: string) => releaseIdOf(plan(1, distributed, { secure: { nonce, enrolled: {} } }));
+    assert.notEqual(of('0'.repeat(32)), of('1'.repeat(32)));
+    const central = (nonce: string) => releaseIdOf(plan(1, CENTRAL, { secure: { nonce, enrolled: {} } }));
+    assert.equal(central('0'.repeat(32)), central('1'.repeat(32)));
+  });
+});

@@ -1,0 +1,88 @@
+/** The keys of a private run: what they come to, and what each contradiction is answered with. */
+import assert from 'node:assert/strict';
+import type { Workload } from '../../../client/workload.js';
+import { loadWorkload } from '../../../client/workloads/index.js';
+import type { PrivacySpec } from '../../../shared/run/plan.js';
+import { checkConfig, resolve } from '../../../simulations/config/resolve.js';
+
+describe('the privacy of a configuration', () => {
+  let cnn: Workload;
+  let simclr: Workload;
+  before(async () => {
+    cnn = await loadWorkload('cnn');
+    simclr = await loadWorkload('simclr');
+  });
+
+  const specOf = (keys: object, workload = cnn) =>
+    resolve(checkConfig({ workload: 'cnn', scale: 'smoke', ...keys }, 'test'), workload).spec;
+  const privacyOf = (keys: object): PrivacySpec | undefined => specOf(keys).work.privacy;
+
+  it('is none unless it is asked for, and complete when it is', () => {
+    assert.equal(privacyOf({}), undefined);
+    assert.deepEqual(privacyOf({ privacy: 'example' }), {
+      ...{ mode: 'example', noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, samplingRate: 0.05 },
+    });
+    assert.deepEqual(privacyOf({ privacy: 'central', 'over-selection': 0.5, 'epsilon-budget': 9 }), {
+      ...{ mode: 'central', noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, epsilonBudget: 9, cohortMax: 6 },
+    });
+    const adaptive = { privacy: 'central', 'clipping-bound': 'adaptive', clients: 20, cohort: 20 };
+    assert.deepEqual(privacyOf(adaptive), {
+      ...{ mode: 'central', noiseMultiplier: 1, clippingBound: 0.1, delta: 1e-5, cohortMax: 20, adaptive: true },
+    });
+    const tree = { privacy: 'central', noise: 'tree', separation: 2, clients: 8, cohort: 4 };
+    assert.deepEqual(privacyOf(tree)?.tree, { separation: 2 });
+  });
+
+  it('lets a client weigh 1 and tell no training metric', () => {
+    const secure = specOf({ privacy: 'distributed', 'secure-aggregation': true }).work.secure!;
+    assert.deepEqual([secure.weightCap, secure.trainMetrics], [1, []]);
+    assert.equal(specOf({ privacy: 'example', 'secure-aggregation': true }).work.secure!.weightCap, 1024);
+  });
+
+  const contradictions: Record<string, [keys: object, answer: RegExp]> = {
+    'noise without privacy': [{ 'noise-multiplier': 2 }, /^noise-multiplier: expected privacy to be central/],
+    'distributed noise in the clear': [{ privacy: 'distributed' }, /^privacy distributed: expected secure-aggregation/],
+    'examples drawn at random by a coordinator': [
+      { privacy: 'central', 'sampling-rate': 0.1 },
+      /^sampling-rate: expected/,
+    ],
+    'adaptive clipping of examples': [
+      { privacy: 'example', 'clipping-bound': 'adaptive' },
+      /^clipping-bound: expected/,
+    ],
+    'correlated noise of examples': [
+      { privacy: 'example', noise: 'tree' },
+      /^noise: expected privacy central, got "?example/,
+    ],
+    'a separation of examples': [{ privacy: 'example', separation: 2 }, /^separation: expected privacy central/],
+    'correlated noise of clients': [
+      { privacy: 'distributed', 'secure-aggregation': true, noise: 'tree' },
+      /^noise tree: expected privacy central/,
+    ],
+    'a separation without a tree': [{ privacy: 'central', separation: 2 }, /^separation: expected noise tree/],
+    'more rest than there are clients': [
+      { privacy: 'central', noise: 'tree', separation: 2 }, // the scale has 4 clients, all in each round
+      /^separation: expected at most clients \/ cohort \(4 \/ 4\)/,
+    ],
+    'a budget below one round': [
+      { privacy: 'central', 'epsilon-budget': 0.1 },
+      /^epsilon-budget: expected at least 4\.7/,
+    ],
+    'a robust mean': [
+      { privacy: 'central', aggregator: 'median', 'min-survivors': 3 },
+      /^aggregator: expected mean with privacy central/,
+    ],
+  };
+  for (const [name, [keys, answer]] of Object.entries(contradictions)) {
+    it(`does not allow ${name}`, () => {
+      assert.throws(() => specOf(keys), { code: 'invalid-argument', message: answer });
+    });
+  }
+
+  it('names the unit to use instead, where a loss does not split per example', () => {
+    assert.throws(
+      () => specOf({ privacy: 'example' }, simclr),
+      /workload simclr cannot protect one example: .* use privacy distributed or central/,
+    );
+  });
+});
