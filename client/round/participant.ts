@@ -84,6 +84,8 @@ export class Participant {
   readonly #uploading = new Set<string>();
   /** What came with the last plan. */
   #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
+  /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
+  #heads: Promise<void> = Promise.resolve();
   #stopped = false;
   /** Each ends a wait, which would otherwise keep the process alive for up to half a minute after the end. */
   readonly #waits = new Set<() => void>();
@@ -122,18 +124,21 @@ export class Participant {
   /** Leaves the current round, says so, and closes. Kept updates stay on disk. */
   stop(): void {
     if (this.#stopped) return;
-    this.#stopped = true;
+    const detail = 'the client shuts down';
     if (this.#work !== undefined) {
-      this.#stream?.send({
-        kind: 'decline',
-        task: this.#work.task,
-        reason: 'dropout',
-        detail: 'the client shuts down',
-      });
+      this.#stream?.send({ kind: 'decline', task: this.#work.task, reason: 'dropout', detail });
       this.#work.abort.abort();
     }
-    this.#stream?.close('the client shuts down');
+    this.#hangUp(detail);
     this.#finish();
+  }
+
+  /** Whatever is still at work, or being written, says nothing more: the next process does. */
+  #hangUp(reason: string): void {
+    this.#stopped = true;
+    this.#stream?.close(reason);
+    this.#stream = undefined;
+    this.#session = undefined;
   }
 
   // ---- the control stream --------------------------------------------------------------------------------------
@@ -194,10 +199,9 @@ export class Participant {
         if (this.#secure === undefined || !sameTask(this.#secure.plan, frame.task)) return;
         return this.#secure.task.receive(frame.frame);
       case 'receipt':
-        if (!this.#checkReceipt(frame)) {
-          return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
-        }
-        return this.#post({ kind: 'receipt', receipt: frame.receipt });
+        if (frame.receipt.client === client && this.#checkReceipt(frame))
+          return this.#post({ kind: 'receipt', receipt: frame.receipt });
+        return this.#options.notice?.('receipt ignored: not signed by the coordinator for this client', {});
       case 'ledger-head':
         return this.#onHead(frame);
       case 'goodbye':
@@ -214,7 +218,8 @@ export class Participant {
     if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
       return notice?.('ledger head ignored: not signed by the coordinator', {});
     }
-    void keepHead({ head, signature }).catch((error) => this.#fail(error));
+    this.#heads = this.#heads.then(() => keepHead({ head, signature }));
+    this.#heads.catch((error) => this.#fail(error));
   }
 
   #onPlan({ body, signature, model }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {
@@ -236,6 +241,7 @@ export class Participant {
   // ---- effects -------------------------------------------------------------------------------------------------
 
   #post(event: SessionEvent): void {
+    if (this.#stopped) return;
     const [state, effects] = step(this.#state, event);
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
@@ -252,14 +258,15 @@ export class Participant {
       case 'upload':
         return void this.#upload(effect.update);
       case 'forget':
-        return void this.#options.store.forget(effect.update).catch((error) => this.#fail(error));
+        return void this.#heads
+          .then(() => this.#options.store.forget(effect.update))
+          .catch((error) => this.#fail(error));
     }
   }
 
   /** A fault of this machine (its disk, mostly): nothing more may be promised. */
   #fail(error: unknown): void {
-    this.#stopped = true;
-    this.#stream?.close('the client failed');
+    this.#hangUp('the client failed');
     this.#finish(FlError.from(error));
   }
 
@@ -311,10 +318,8 @@ export class Participant {
   }
 
   async #contribute(plan: RoundPlan, options: TaskOptions): Promise<PlainContribution> {
-    if (plan.kind === 'evaluate') {
-      return { values: new Float32Array(0), weights: [], metrics: await this.#tasks.evaluate(plan, options) };
-    }
-    return this.#tasks.train(plan, options);
+    if (plan.kind === 'train') return this.#tasks.train(plan, options);
+    return { values: new Float32Array(0), weights: [], metrics: await this.#tasks.evaluate(plan, options) };
   }
 
   /** A small frame through the stream; a large masked vector by an upload of its own. */
@@ -386,9 +391,7 @@ export class Participant {
   }
 }
 
-function atOnce<T>(task: () => Promise<T>): Promise<T> {
-  return task();
-}
+const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();
 
 /** How many steps there are says how many examples a client has; how far it is does not. */
 function inPercent(report: NonNullable<TaskOptions['onProgress']>): NonNullable<TaskOptions['onProgress']> {

@@ -169,6 +169,8 @@ export class SecureTask {
     const { store, send, ended } = this.#options;
     for (const output of outputs) {
       if (output.kind === 'persist') await store.keep(this.#id, saveState(state));
+      // Whoever has left while the disk was slow gives no vector; the step that comes next says so.
+      else if (output.kind === 'send' && output.type === 'masked' && this.#leaving) return;
       else if (output.kind === 'send') send(output.frame);
       else if (output.kind === 'vector-wanted') await this.#giveVector();
       else {
