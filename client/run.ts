@@ -1,17 +1,17 @@
 /**
- * `starling client join` and `starling client run`: a lab's machine. Its key is made here and stays here; it connects
- * outwards only, trains in a worker thread so that the connection stays alive, and survives being killed.
+ * `starling client run`: a lab's machine at work. It connects outwards only, trains in a worker thread so that the
+ * connection stays alive, and survives being killed.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
-import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { parseEnrolment } from '../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
+import { identityFromSeed } from '../shared/identity.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc/participant.js';
+import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
 import { Participant } from './round/participant.js';
 import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './round/policy.js';
 import { headsFile } from './store/ledger-heads.js';
@@ -19,61 +19,6 @@ import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
 import { fileSecureStore } from './store/secagg.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
-
-/** What `join` leaves in a client's directory, beside its key. */
-export interface Membership {
-  readonly client: string;
-  readonly address: string;
-  /** Ed25519, hex: plans and receipts of anybody else are ignored. */
-  readonly coordinatorKey: string;
-}
-
-interface JoinToken {
-  readonly address: string;
-  readonly fingerprint: string;
-  readonly secret: string;
-}
-
-/** Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator. */
-export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
-  const { address, fingerprint, secret } = parseToken(options.token);
-  const seed = newIdentitySeed();
-  const identity = identityFromSeed(seed);
-  const service = connectGrpc(address);
-  try {
-    const signature = identity.sign(signedBytes('enrolment', secret));
-    const reply = await service.enrol({ token: secret, publicKey: identity.publicKey, signature });
-    if (sha256Hex(reply.coordinatorKey) !== fingerprint) {
-      throw new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`);
-    }
-    const { client } = reply;
-    const directory = join(options.clientsDir, client);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    if ((await readdir(directory)).includes('identity.key')) {
-      throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
-    }
-    const membership = { client, address, coordinatorKey: Buffer.from(reply.coordinatorKey).toString('hex') };
-    await writeFileDurably(join(directory, 'identity.key'), seed);
-    await writeFileDurably(join(directory, 'client.json'), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
-    return membership;
-  } finally {
-    service.close();
-  }
-}
-
-function parseToken(token: string): JoinToken {
-  const expected = 'a token from `starling token create` (starling1.…)';
-  const [scheme, body, ...rest] = token.trim().split('.');
-  if (scheme !== 'starling1' || body === undefined || rest.length > 0)
-    throw invalidArgument('token', expected, 'another text');
-  try {
-    const parsed = JSON.parse(Buffer.from(body, 'base64url').toString()) as JoinToken;
-    if ([parsed.address, parsed.fingerprint, parsed.secret].every((part) => typeof part === 'string')) return parsed;
-  } catch {
-    // said below, for every kind of damage
-  }
-  throw invalidArgument('token', expected, 'a damaged one');
-}
 
 export interface RunClientOptions {
   readonly clientsDir: string;
@@ -93,7 +38,7 @@ export interface RunClientOptions {
 export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
   const directory = await directoryOf(options);
   const unlock = lockDirectory(directory);
-  const membership = JSON.parse(await readFile(join(directory, 'client.json'), 'utf8')) as Membership;
+  const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
@@ -104,7 +49,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
-  const signingSeed = await readFile(join(directory, 'identity.key'));
+  const signingSeed = await readFile(join(directory, IDENTITY_FILE));
   const identity = identityFromSeed(signingSeed);
   const account = await openAccount(directory, { identity, ...(policy.delta && { delta: policy.delta }) });
   const participant = await Participant.start({
