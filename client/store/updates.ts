@@ -21,9 +21,9 @@ export interface StoredUpdate {
 export interface ClientStore {
   /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
   list(): Promise<readonly PendingUpdate[]>;
-  /** Durable when it resolves. */
+  /** Durable when it resolves. The values are the store's from now on: nobody may change them. */
   keep(update: StoredUpdate): Promise<void>;
-  /** @throws FlError not-found, corrupt. */
+  /** The values of a kept update, which nobody may change. @throws FlError not-found, corrupt. */
   read(update: PendingUpdate): Promise<StoredUpdate>;
   /** No error when it is not kept. */
   forget(update: PendingUpdate): Promise<void>;
@@ -70,7 +70,10 @@ export function memoryStore({ readOnce = false } = {}): ClientStore {
   };
 }
 
-/** A store in `directory`; one file for each update and each round's private tensors. */
+/**
+ * A store in `directory`; one file for each update and each round's private tensors. The update that was kept last stays in
+ * memory until it is forgotten: it is sent at once, in the common case, and then nothing is read back and hashed again.
+ */
 export async function fileStore(directory: string): Promise<ClientStore> {
   const updates = join(directory, 'updates');
   const own = join(directory, 'own');
@@ -83,6 +86,7 @@ export async function fileStore(directory: string): Promise<ClientStore> {
     return kept.map((match) => Number(match![2])).sort((a, b) => a - b);
   }
   const ownFile = (run: string, round: number) => join(own, `${run}.${round}.safetensors`);
+  let last: StoredUpdate | undefined;
 
   return {
     async list() {
@@ -90,17 +94,24 @@ export async function fileStore(directory: string): Promise<ClientStore> {
       const kept = await Promise.all(names.sort().map((name) => readUpdate(join(updates, name))));
       return kept.flatMap((update) => (update === undefined ? [] : pendingOf(update.header)));
     },
-    keep: (update) => writeFileDurably(join(updates, fileOf(update.header)), renderUpdate(update)),
+    async keep(update) {
+      await writeFileDurably(join(updates, fileOf(update.header)), renderUpdate(update));
+      last = update;
+    },
     async read(update) {
+      if (last !== undefined && fileOf(last.header) === fileOf(update)) return last;
       const kept = await readUpdate(join(updates, fileOf(update)));
       if (kept === undefined) throw notKept(update);
       return kept;
     },
-    forget: (update) => rm(join(updates, fileOf(update)), { force: true }),
+    async forget(update) {
+      if (last !== undefined && fileOf(last.header) === fileOf(update)) last = undefined;
+      await rm(join(updates, fileOf(update)), { force: true });
+    },
     async ownBefore(run, round) {
-      const last = (await rounds(run)).filter((kept) => kept < round).at(-1);
-      if (last === undefined) return undefined;
-      const { params } = decode(await readFile(ownFile(run, last)));
+      const before = (await rounds(run)).filter((kept) => kept < round).at(-1);
+      if (before === undefined) return undefined;
+      const { params } = decode(await readFile(ownFile(run, before)));
       const entries = params.layout.map(({ name, shape, offset, size }) => {
         return [name, { shape, data: params.values.slice(offset, offset + size) }] as const;
       });

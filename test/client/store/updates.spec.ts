@@ -1,6 +1,6 @@
 /** One contract, two stores; and what a file store makes of a crash and of files that are not its own. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientStore, fileStore, memoryStore } from '../../../client/store/updates.js';
@@ -46,8 +46,11 @@ for (const [where, open] of Object.entries(stores)) {
       assert.deepEqual(await store.list(), [pendingOf(first), pendingOf(second)]);
       assert.deepEqual(await store.read(pendingOf(first)), first);
       assert.deepEqual(await store.read(pendingOf(second)), second);
-      await store.forget(pendingOf(first));
-      assert.deepEqual(await store.list(), [pendingOf(second)]);
+      for (const one of [first, second]) {
+        await store.forget(pendingOf(one));
+        await assert.rejects(store.read(pendingOf(one)), { code: 'not-found' });
+      }
+      assert.deepEqual(await store.list(), []);
     });
 
     it('keeps one update of each attempt, the last', async () => {
@@ -113,6 +116,24 @@ describe('a store on disk', () => {
     assert.equal(firstOf(await next.ownBefore('run-1', 5)), 7);
   });
 
+  it('has the update that it kept last beside its file: the very numbers, without a look at the disk', async () => {
+    const store = await onDisk();
+    const [first, second] = [update(1, [1]), update(2, [2])];
+    await store.keep(first);
+    await store.keep(second);
+    await rm(join(directories.get(store)!, 'updates'), { recursive: true });
+    assert.equal((await store.read(pendingOf(second))).values, second.values);
+    await assert.rejects(store.read(pendingOf(first)), { code: 'not-found' }, 'one update, not all of them');
+  });
+
+  it('does not have in memory what the disk did not take', async () => {
+    const store = await onDisk();
+    const updates = join(directories.get(store)!, 'updates');
+    await rm(updates, { recursive: true });
+    await assert.rejects(store.keep(update(1, [1])), { code: 'ENOENT' });
+    await assert.rejects(store.read(pendingOf(update(1, [1]))), { code: 'not-found' });
+  });
+
   it('forgets private tensors that no round can need', async () => {
     const store = await onDisk();
     for (const round of [1, 2, 3, 4]) await store.keepOwn('run-1', round, tensors(round));
@@ -151,9 +172,10 @@ describe('a store on disk', () => {
       (file) => file.fill(file[file.length - 1] ^ 1, file.length - 1), // one bit
     ];
     for (const [index, spoil] of damage.entries()) {
-      const store = await onDisk();
+      const before = await onDisk();
       const one = update(1, [1, 2, 3]);
-      await store.keep(one);
+      await before.keep(one);
+      const store = await onDisk(directories.get(before));
       const path = join(directories.get(store)!, 'updates', 'run-1.1.1.update');
       await writeFile(path, spoil(await readFile(path)));
       const expected = (error: { code?: string; message: string }) =>
