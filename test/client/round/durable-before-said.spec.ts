@@ -120,6 +120,7 @@ describe('the last word on an update', () => {
     one.coordinator.plan(planOf({ round: 2 }));
     await turns();
     assert.equal(one.coordinator.frames.length, said);
+    assert.equal(one.disk.begun('update'), 1, 'nor does it train');
     one.clock.advance(1e9);
     assert.equal(one.coordinator.all('hello').length, 1, 'it does not come back');
   });

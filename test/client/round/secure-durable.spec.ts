@@ -38,18 +38,18 @@ interface Group {
 }
 
 /** Three clients in memory; what c1 says and writes is on the disk's list. Nothing in it waits for more than its turn. */
-async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, trainer = toyTrainer()): Promise<Group> {
+async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = memorySecureStore()): Promise<Group> {
   const [hostile, disk] = [new HostileCoordinator(), new OrderedDisk()];
   const notices: string[] = [];
   prepare(disk);
   const participants: Participant[] = [];
   for (const name of NAMES) {
-    const secureStore = name === SELF ? disk.secureStore(memorySecureStore()) : memorySecureStore();
+    const secureStore = name === SELF ? disk.secureStore(own) : memorySecureStore();
     const signingSeed = seedOf(name);
     const participant = await Participant.start({
       ...{ service: name === SELF ? overheard(hostile, disk) : hostile, client: name, version: '0' },
       ...{ identity: identityFromSeed(signingSeed), coordinatorKey: coordinator.publicKey, store: memoryStore() },
-      ...{ trainer: name === SELF ? trainer : toyTrainer(), clock: new FakeClock(), rng: rngFromSeed(1) },
+      ...{ trainer: toyTrainer(), clock: new FakeClock(), rng: rngFromSeed(1) },
       privacy: { noiseSecret: signingSeed, ...(name === SELF && { account: disk.account() }) },
       secure: { signingSeed, policy: ANY, store: secureStore, rng: rngFromSeed(2).split(name) },
       notice: (message, fields) => name === SELF && notices.push(`${message} ${JSON.stringify(fields)}`),
@@ -151,6 +151,32 @@ describe('a client that is asked to leave a secure round while its disk is slow'
       stop();
     });
   }
+
+  it('does not even say where its vector would have gone, if it leaves before', async () => {
+    let release = () => {};
+    const { hostile, plan, disk, stop } = await openGroup((one) => {
+      release = one.hold('charge');
+    });
+    hostile.send(SELF, { kind: 'withdrawal', task: taskOf(plan), reason: 'deadline' });
+    release();
+    await settled();
+    assert.equal(disk.begun('bind'), 0);
+    assert.equal(disk.log.at(-1), 'said refusal');
+    stop();
+  });
+
+  it('gives no vector when another aggregation has taken its place meanwhile', async () => {
+    let release = () => {};
+    const store = memorySecureStore();
+    const { plan, disk, stop } = await openGroup((one) => {
+      release = one.hold('bind');
+    }, store);
+    assert.equal(await store.bind('another', taskOf(plan)), true);
+    release();
+    await settled();
+    assert.match(disk.log.at(-1)!, /^said decline: second-vector: train round 1 attempt 1: /);
+    stop();
+  });
 
   it('says nothing more once it was stopped', async () => {
     let release = () => {};

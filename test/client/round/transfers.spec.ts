@@ -39,23 +39,63 @@ describe("a plan's model", () => {
     assert.deepEqual(asked, []);
   });
 
-  it('is fetched where it did not come whole, from where the call broke off', async () => {
-    const one = await enterOne();
-    const { coordinator, clock } = one;
-    coordinator.download = async function* (_, { sha256, offset }) {
-      assert.equal(sha256, MODEL.sha256);
+  for (const [how, cut] of [
+    ['broke off', new FlError('unavailable', 'the network')],
+    ['ended', undefined],
+  ] as const) {
+    it(`is fetched where it did not come whole, from where the call ${how}`, async () => {
+      const { coordinator, clock } = await enterOne();
+      coordinator.download = async function* (_, { sha256, offset }) {
+        assert.equal(sha256, MODEL.sha256);
+        coordinator.downloads.push(offset);
+        yield MODEL.file.subarray(offset, offset + 100);
+        if (coordinator.downloads.length === 1 && cut !== undefined) throw cut;
+        if (coordinator.downloads.length === 1) return;
+        yield MODEL.file.subarray(offset + 100);
+      };
+      coordinator.plan(plan, { model: MODEL.file.subarray(1) });
+      await turns();
+      assert.equal(coordinator.all('small-update').length, 0);
+      clock.advance(500);
+      await turns();
+      assert.deepEqual(coordinator.downloads, [0, 100]);
+      assert.equal(coordinator.all('small-update').length, 1);
+    });
+  }
+
+  it('is not fetched any further once its plan was withdrawn', async () => {
+    const { coordinator, clock } = await enterOne();
+    coordinator.download = async function* (_, { offset }) {
       coordinator.downloads.push(offset);
-      yield MODEL.file.subarray(offset, offset + 100);
-      if (coordinator.downloads.length === 1) throw new FlError('unavailable', 'the network');
-      yield MODEL.file.subarray(offset + 100);
+      yield new Uint8Array(1);
+      throw new FlError('unavailable', 'the network');
     };
-    coordinator.plan(plan, { model: MODEL.file.subarray(1) });
+    coordinator.plan(plan, { model: new Uint8Array(0) });
     await turns();
-    assert.equal(coordinator.all('small-update').length, 0);
+    coordinator.withdraw(plan);
     clock.advance(500);
     await turns();
-    assert.deepEqual(coordinator.downloads, [0, 100]);
-    assert.equal(coordinator.all('small-update').length, 1);
+    assert.deepEqual(coordinator.downloads, [0]);
+  });
+
+  it('is fetched again under a hash that is known, and must be the same file', async () => {
+    const { coordinator } = await enterOne();
+    const files = [encode(other), MODEL.file];
+    coordinator.download = async function* () {
+      yield files.shift()!;
+    };
+    coordinator.plan(plan);
+    await turns();
+    for (const round of [2, 3]) {
+      coordinator.plan(planOf({ round }), { model: new Uint8Array(0) });
+      await turns();
+    }
+    const details = coordinator.all('decline').map(({ task: { round }, detail }) => [round, detail]);
+    assert.deepEqual(details, [[2, 'model: not the file that its hash stood for before']]);
+    assert.deepEqual(
+      coordinator.all('small-update').map(({ signed }) => signed.header.round),
+      [1, 3],
+    );
   });
 
   it('is refused when it is longer than the plan says, or the plan says more than it can be', async () => {
