@@ -13,10 +13,17 @@ import { rngFromEntropy } from '../shared/rng.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
 import { Participant } from './round/participant.js';
-import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './round/policy.js';
-import { headsFile } from './store/ledger-heads.js';
+import {
+  allowAll,
+  budgetDeclineReasonOf,
+  declineReasonOf,
+  type Policy,
+  parsePolicy,
+  secaggPolicyOf,
+} from './round/policy.js';
+import { ledgerHeads } from './store/ledger-heads.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
-import { fileSecureStore } from './store/secagg.js';
+import { fileSecaggStore } from './store/secagg.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
 
@@ -57,20 +64,21 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     client: membership.client,
     identity,
     secure: {
-      ...{ signingSeed, policy: securePolicyOf(policy), rng: rngFromEntropy() },
+      ...{ signingSeed, policy: secaggPolicyOf(policy), rng: rngFromEntropy() },
       ...(enrolled !== undefined && { enrolled }),
-      store: await fileSecureStore(join(directory, 'secure')),
+      store: await fileSecaggStore(join(directory, 'secure')),
     },
     coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
     store: await fileStore(directory),
-    keepHead: await headsFile(directory),
+    keepHead: await ledgerHeads(directory),
     trainer,
     privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
     ...(slice && { slice }),
-    refuse: (plan) => {
-      const isTraining = plan.kind === 'train';
+    declineReason: (plan) => {
+      const spends = plan.kind === 'train';
       const detail =
-        refusalOf(policy, plan) ?? (isTraining ? budgetRefusalOf(policy, () => account.epsilonAfter(plan)) : undefined);
+        declineReasonOf(policy, plan) ??
+        (spends ? budgetDeclineReasonOf(policy, () => account.epsilonAfter(plan)) : undefined);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     clock: systemClock,

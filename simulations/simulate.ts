@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
-import { memorySecureStore } from '../client/store/secagg.js';
+import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
@@ -88,9 +88,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
     const readers = readersOf(coordinatorKeyOf(rng));
-    const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
+    const limit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readers, admit }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readers, limit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -146,9 +146,9 @@ async function enter(about: {
   network: Network;
   registry: Registry;
   readers: Readers;
-  admit: <T>(task: () => Promise<T>) => Promise<T>;
+  limit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, readers, admit } = about;
+  const { options, client, index, rng, network, registry, readers, limit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
   await registry.admit(client, identity.publicKey, systemClock.nowMs());
@@ -159,17 +159,17 @@ async function enter(about: {
     identity,
     ...readers,
     secure: {
-      ...{ signingSeed, policy: ANY_COHORT, store: memorySecureStore(), rng: rng.split(`secure/${client}`) },
+      ...{ signingSeed, policy: ANY_COHORT, store: memorySecaggStore(), rng: rng.split(`secure/${client}`) },
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
     privacy: { noiseSecret: signingSeed },
     slice: { index, count: options.clients },
-    refuse: ({ kind, round, attempt }) => {
+    declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
       return { reason: 'dropout', detail: 'simulated' };
     },
-    admit,
+    limit,
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
@@ -188,7 +188,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   const input: BaselineInput = {
     ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
     trainExamples: shares.map(({ train }) => train.length),
-    admit: limiter(2 * options.workers),
+    limit: limiter(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
     ...{ federations, runAgain: (federation: Federation) => simulateAgain(options, federation) },
     ...(onBaseline && { onProgress: onBaseline }),

@@ -72,7 +72,15 @@ export async function auditTraining(plan: AuditPlan): Promise<AuditScores> {
   };
   const trained = await train(plan, workload, data, shard);
   const losses = await lossesOf(plan, data, trained, [...wrong, ...usual]);
-  const sums = await evaluate({ workload: plan.workload, data, hyper, shard, split: 'test', shared: trained, own: {} });
+  const sums = await evaluate({
+    workload: plan.workload,
+    data,
+    hyper,
+    shard,
+    split: 'test',
+    shared: trained,
+    privateTensors: {},
+  });
   // Gradient descent moves against the slope.
   const moved = Array.from(trained[CANARY_TENSOR].data, (coordinate) => -coordinate);
   return {
@@ -92,7 +100,7 @@ async function train(
   const { shared } = workload.init(rng.split('init'), hyper);
   const { layout } = packTensors(shared);
   const phase = { name: 'train', channels: [updateChannel(layout.map(({ name, shape }) => ({ name, shape })))] };
-  const about = { workload, data, hyper, training, shard, phase, shared, own: {}, rng: rng.split('train') };
+  const about = { workload, data, hyper, training, shard, phase, shared, privateTensors: {}, rng: rng.split('train') };
   const task = { ...about, round: 1, rounds: 1 };
   const { contribution } =
     privacy === undefined

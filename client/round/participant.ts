@@ -9,13 +9,14 @@ import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js'
 import { type ReceiptCheck, receiptCheck } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import type { DeclineReason, ParticipantService, PendingUpdate } from '../../shared/service.js';
+import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { bytesOf } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
-import type { SecureSite, SecureTask } from './secagg-task.js';
+import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
+  type Decline,
   newSession,
   type SessionEffect,
   type SessionEvent,
@@ -43,16 +44,16 @@ export interface ParticipantOptions {
   readonly keepHead?: (head: SignedHead) => Promise<void>;
   readonly store: ClientStore;
   /** Absent: plans with secure aggregation are declined. */
-  readonly secure?: SecureSite;
+  readonly secure?: SecaggSite;
   readonly trainer: TaskRunner;
   /** Absent: plans with differential privacy fail here. */
   readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
-  readonly refuse?: (plan: RoundPlan) => { readonly reason: DeclineReason; readonly detail: string } | undefined;
+  readonly declineReason?: (plan: RoundPlan) => Decline | undefined;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
-  readonly admit?: <T>(task: () => Promise<T>) => Promise<T>;
+  readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly rng: Rng;
@@ -82,7 +83,7 @@ export class Participant {
   readonly done: Promise<void>;
 
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
-    const { service, client, identity, coordinatorKey, clock, rng, version, admit = atOnce } = options;
+    const { service, client, identity, coordinatorKey, clock, rng, version, limit = atOnce } = options;
     const notice = options.notice ?? (() => {});
     this.#options = options;
     this.#notice = notice;
@@ -102,7 +103,7 @@ export class Participant {
     const models = options.models ?? modelReader();
     this.#transfers = new Transfers({ service, identity, rng, models, notice, connection: this.#connection });
     this.#workDeps = {
-      ...{ client, clock, admit, notice, store: options.store, secure: options.secure },
+      ...{ client, clock, limit, notice, store: options.store, secure: options.secure },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
       post: (event) => this.#post(event),
       send: (frame) => this.#connection.send(frame),
@@ -176,11 +177,11 @@ export class Participant {
       if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) return aggregation.resume();
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
-    this.#post({ kind: 'plan', plan, refusal: this.#options.refuse?.(plan) });
+    this.#post({ kind: 'plan', plan, decline: this.#options.declineReason?.(plan) });
   }
 
   /** The aggregation under way for this task, if that is the one. */
-  #aggregationOf(task: TaskId): SecureTask | undefined {
+  #aggregationOf(task: TaskId): SecaggTask | undefined {
     return this.#work !== undefined && sameTask(this.#work.plan, task) ? this.#work.aggregation : undefined;
   }
 

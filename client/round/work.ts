@@ -10,7 +10,7 @@ import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions } from '../training/task.js';
-import { type PlainContribution, type SecureSite, SecureTask } from './secagg-task.js';
+import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
 import { type SessionEvent, taskOf } from './session.js';
 import type { Tasks } from './tasks.js';
 
@@ -21,10 +21,10 @@ export interface WorkDeps {
   readonly tasks: Tasks;
   readonly store: ClientStore;
   /** Absent: a plan with secure aggregation fails here. */
-  readonly secure?: SecureSite;
+  readonly secure?: SecaggSite;
   readonly clock: Clock;
   /** Lets the computation start. */
-  admit<T>(task: () => Promise<T>): Promise<T>;
+  limit<T>(task: () => Promise<T>): Promise<T>;
   /** Takes the event that ends the task; never called before {@link startWork} has returned. */
   post(event: SessionEvent): void;
   send(frame: ClientFrame): void;
@@ -36,7 +36,7 @@ export interface WorkDeps {
 export interface Work {
   readonly plan: RoundPlan;
   /** The aggregation that the task goes through; undefined when there is none, and when it has ended. */
-  readonly aggregation: SecureTask | undefined;
+  readonly aggregation: SecaggTask | undefined;
   /** The task is not wanted any more: ends it, and takes this client out of its aggregation. Nothing is posted. */
   cancel(): void;
   /** Ends the computation, for this process ends. Nothing is posted. */
@@ -49,7 +49,7 @@ export function startWork(plan: RoundPlan, deps: WorkDeps): Work {
 
 function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
   const abort = new AbortController();
-  void deps.admit(async () => {
+  void deps.limit(async () => {
     if (abort.signal.aborted) return;
     const task = taskOf(plan);
     const options = { signal: abort.signal, onProgress: progressOf(task, deps) };
@@ -86,10 +86,10 @@ async function evaluate(plan: RoundPlan, { tasks, post }: WorkDeps, options: Tas
 }
 
 function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
-  const { client, secure: site, admit, post, notice } = deps;
+  const { client, secure: site, limit, post, notice } = deps;
   const task = taskOf(plan);
   const abort = new AbortController();
-  let aggregation: SecureTask | undefined;
+  let aggregation: SecaggTask | undefined;
   /** An aggregation ends in its own time; if it was cancelled, another has taken its place, perhaps for the same task. */
   const end = (event: SessionEvent, detail?: string) => {
     if (abort.signal.aborted) return;
@@ -101,7 +101,7 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
   try {
     if (site === undefined) throw new FlError('failed-precondition', 'this client has no secure aggregation');
     const options = { signal: abort.signal, onProgress: inPercent(progressOf(task, deps)) };
-    aggregation = SecureTask.start({
+    aggregation = SecaggTask.start({
       ...{
         plan,
         client,
@@ -111,7 +111,7 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
         enrolled: site.enrolled,
       },
       rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
-      contribute: () => admit(() => contribution(plan, deps.tasks, options)),
+      contribute: () => limit(() => contribution(plan, deps.tasks, options)),
       send: (frame) => sendSecure(plan, frame, deps),
       ended: (refusal) => end({ kind: 'finished', task }, refusal),
       failed,

@@ -22,7 +22,7 @@ export interface EvaluateInput<Data> {
   readonly shard: Shard;
   readonly split: Split;
   readonly shared: HostTensors;
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
   readonly signal?: AbortSignal;
   readonly onProgress?: Progress;
 }
@@ -33,7 +33,7 @@ export interface EvaluateInput<Data> {
  */
 export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMetrics> {
   const indices = input.shard[input.split];
-  const params = uploadTensors({ ...input.shared, ...input.own });
+  const params = uploadTensors({ ...input.shared, ...input.privateTensors });
   try {
     let total: SumMetrics = {};
     const steps = Math.ceil(indices.length / BATCH_SIZE);

@@ -32,7 +32,7 @@ interface ClientTask {
   /** Hash of `model`: a pool sends a model that it knows only once. */
   readonly modelSha256?: string;
   /** Private tensors as the client's last training left them; absent: as `init` makes them. */
-  readonly own?: HostTensors;
+  readonly privateTensors?: HostTensors;
 }
 
 export interface TrainTask extends ClientTask {
@@ -51,7 +51,7 @@ export type TrainResult = {
   readonly kind: 'train';
   readonly contribution: Contribution;
   /** New private tensors, to be kept until the next round; absent when the workload has none. */
-  readonly own?: HostTensors;
+  readonly privateTensors?: HostTensors;
 };
 
 export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
@@ -88,17 +88,36 @@ export function createTaskRunner(options: {
   }
 
   async function run(task: Task, { signal, onProgress }: TaskOptions = {}): Promise<TrainResult | EvaluateResult> {
-    const { workload, data, shard: shardOf, newOwn } = await site(task.work);
+    const { workload, data, shard: shardOf, newPrivateTensors } = await site(task.work);
     const { hyper } = task.work;
     const shared = unflatten(task.model, task.work.model);
-    const own = task.own ?? newOwn();
+    const privateTensors = task.privateTensors ?? newPrivateTensors();
     const shard = shardOf(task.work.partition, task.slice);
     if (task.kind === 'evaluate') {
-      const metrics = await evaluate({ workload, data, hyper, shard, split: 'test', shared, own, signal, onProgress });
+      const metrics = await evaluate({
+        workload,
+        data,
+        hyper,
+        shard,
+        split: 'test',
+        shared,
+        privateTensors,
+        signal,
+        onProgress,
+      });
       return { kind: 'evaluate', metrics };
     }
-    const { contribution, own: kept } = await train({ task, workload, data, shard, shared, own, signal, onProgress });
-    return { kind: 'train', contribution, ...(Object.keys(kept).length > 0 ? { own: kept } : {}) };
+    const { contribution, privateTensors: kept } = await train({
+      task,
+      workload,
+      data,
+      shard,
+      shared,
+      privateTensors,
+      signal,
+      onProgress,
+    });
+    return { kind: 'train', contribution, ...(Object.keys(kept).length > 0 ? { privateTensors: kept } : {}) };
   }
 
   return { run: run as TaskRunner['run'] };
@@ -112,8 +131,8 @@ export function initialModel(
   workload: Workload,
   { hyper, seed }: Seeded,
 ): { shared: HostTensors; private: HostTensors } {
-  const { shared, private: own = {} } = workload.init(rngFromSeed(seed).split('init'), hyper);
-  return { shared, private: own };
+  const { shared, private: privateTensors = {} } = workload.init(rngFromSeed(seed).split('init'), hyper);
+  return { shared, private: privateTensors };
 }
 
 /** The data of a run; equal for equal work. `dataDir`: where this site keeps its own. */
@@ -128,7 +147,7 @@ export interface Site {
   readonly data: unknown;
   readonly shard: (scheme: string, slice: ClientTask['slice']) => Shard;
   /** The private tensors of a client that has never trained: its to change. */
-  readonly newOwn: () => HostTensors;
+  readonly newPrivateTensors: () => HostTensors;
 }
 
 export async function openSite(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<Site> {
@@ -148,12 +167,12 @@ export async function openSite(workload: Workload, { hyper, seed }: Seeded, data
     return { train: shares.train[index], test: shares.test[index], index, count };
   };
   let initial: HostTensors | undefined; // drawing a whole model may take longer than training it
-  const newOwn = () => {
+  const newPrivateTensors = () => {
     initial ??= initialModel(workload, { hyper, seed }).private;
     const copies = Object.entries(initial).map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]);
     return Object.fromEntries(copies) as HostTensors;
   };
-  return { workload, data, shard, newOwn };
+  return { workload, data, shard, newPrivateTensors };
 }
 
 interface TrainInput {
@@ -162,7 +181,7 @@ interface TrainInput {
   readonly data: unknown;
   readonly shard: Shard;
   readonly shared: HostTensors;
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: Progress | undefined;
 }
@@ -173,7 +192,7 @@ async function train({
   data,
   shard,
   shared,
-  own,
+  privateTensors,
   signal,
   onProgress,
 }: TrainInput): Promise<LocalResult> {
@@ -192,21 +211,29 @@ async function train({
   if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
   const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
-    const input = { ...context, workload, data, shared, own };
+    const input = { ...context, workload, data, shared, privateTensors };
     // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
     const trained =
       work.privacy?.mode === 'example'
         ? await dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) })
         : await localSgd(workload.contribute === undefined ? input : { ...input, phase: updateOnly(phase) });
     if (workload.contribute === undefined) return trained;
-    const addition = { data, shared, own: trained.own, hyper, shard, split: 'train' as const, rng: rng.split('add') };
+    const addition = {
+      data,
+      shared,
+      privateTensors: trained.privateTensors,
+      hyper,
+      shard,
+      split: 'train' as const,
+      rng: rng.split('add'),
+    };
     const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
     checkContribution(workload.manifest.name, context, contribution);
-    return { contribution, own: trained.own };
+    return { contribution, privateTensors: trained.privateTensors };
   }
-  const result = await workload.train(shared, own, data, context);
+  const result = await workload.train(shared, privateTensors, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
-  return { contribution: result.contribution, own: result.private ?? own };
+  return { contribution: result.contribution, privateTensors: result.private ?? privateTensors };
 }
 
 function noiseKeyOf({ noiseKey }: TrainTask): Uint8Array {

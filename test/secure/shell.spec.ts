@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileSecureStore, memorySecureStore, type SecureStore } from '../../client/store/secagg.js';
+import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import type { TaskRunner } from '../../client/training/task.js';
 import { SecureRound } from '../../server/secagg/aggregation.js';
 import { FlError } from '../../shared/errors.js';
@@ -123,7 +123,7 @@ describe('a client in a secure round', () => {
 
   it('that fails to train says so, keeps no key, and answers nothing more', async () => {
     const trainer = heldTrainer();
-    const store = memorySecureStore();
+    const store = memorySecaggStore();
     await everyone({ trainer, store });
     const plan = await untilTraining(trainer);
     trainer.go(new FlError('data-missing', 'no images here'));
@@ -172,9 +172,9 @@ describe('what a client keeps of secure aggregation', () => {
   });
   afterEach(() => rm(directory, { recursive: true }));
 
-  const stores: readonly [string, () => Promise<SecureStore>][] = [
-    ['in memory', async () => memorySecureStore()],
-    ['on disk', () => fileSecureStore(join(directory, 'secure'))],
+  const stores: readonly [string, () => Promise<SecaggStore>][] = [
+    ['in memory', async () => memorySecaggStore()],
+    ['on disk', () => fileSecaggStore(join(directory, 'secure'))],
   ];
   for (const [where, open] of stores) {
     it(`is the state of the newest aggregation, and the ids of all (${where})`, async () => {
@@ -194,8 +194,8 @@ describe('what a client keeps of secure aggregation', () => {
     it(`is which aggregation has the vector of a task (${where})`, async () => {
       const store = await open();
       assert.equal(await store.bind('a', task(2, 2)), true);
-      const check = (from: SecureStore) => {
-        const may = (...[id, of]: Parameters<SecureStore['mayMask']>) => from.mayMask(id, of);
+      const check = (from: SecaggStore) => {
+        const may = (...[id, of]: Parameters<SecaggStore['mayMask']>) => from.mayMask(id, of);
         assert.equal(may('a', task(2, 2)), true, 'the same again');
         assert.equal(may('b', task(2, 2)), false, 'another for the same');
         assert.equal(may('b', task(2, 1)), false, 'an earlier attempt');
@@ -212,7 +212,7 @@ describe('what a client keeps of secure aggregation', () => {
   }
 
   it('is written in the order asked for, and readable by its owner alone', async () => {
-    const store = await fileSecureStore(directory);
+    const store = await fileSecaggStore(directory);
     await Promise.all(Array.from({ length: 20 }, (_, i) => store.keep('a', `${i}`)));
     const path = join(directory, 'current-aggregation.json');
     assert.deepEqual(JSON.parse(await readFile(path, 'utf8')), { id: 'a', state: '19' });

@@ -120,11 +120,11 @@ function usesOf(
   }
   for (const [i, tap] of record.taps.entries()) {
     const derivative = derivatives[i];
-    const own = tap.uses.filter(({ param }) => places.has(param.id));
-    if (derivative === undefined || own.length === 0) continue;
-    const delta = beforeActivation(tap, derivative);
-    for (const use of own) {
-      const gradients = exampleGradients(use, { examples, input: tap.input, delta });
+    const trainedUses = tap.uses.filter(({ param }) => places.has(param.id));
+    if (derivative === undefined || trainedUses.length === 0) continue;
+    const outputGradient = beforeActivation(tap, derivative);
+    for (const use of trainedUses) {
+      const gradients = exampleGradients(use, { examples, input: tap.input, outputGradient });
       if (gradients === undefined) return `a layer maps [${tap.input.shape}] to [${tap.output.shape}]`;
       uses[places.get(use.param.id) as number].push(gradients);
     }

@@ -162,10 +162,11 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     };
   },
 
-  async train(shared, own, data, context) {
-    if (isAveraging(context.hyper)) return localSgd({ ...context, workload: averaging, data, shared, own: {} });
+  async train(shared, privateTensors, data, context) {
+    if (isAveraging(context.hyper))
+      return localSgd({ ...context, workload: averaging, data, shared, privateTensors: {} });
     if (context.phase.channels[0].name === UPDATE_CHANNEL) return teachStudent(shared, data, context);
-    const { contribution, network } = await exchange(shared, own, data, context);
+    const { contribution, network } = await exchange(shared, privateTensors, data, context);
     return { contribution, private: network };
   },
 
@@ -238,14 +239,14 @@ type Loss = NonNullable<Workload<DistillationData>['loss']>;
 /** Digest, revisit, communicate. Returns the client's new network. */
 async function exchange(
   shared: HostTensors,
-  own: HostTensors,
+  privateTensors: HostTensors,
   data: DistillationData,
   context: TrainContext,
 ): Promise<{ contribution: Contribution; network: HostTensors }> {
   const { hyper, rng, shard } = context;
   const kind = ARCHITECTURES[shard.index % ARCHITECTURES.length];
-  const fresh = Object.keys(own).length === 0;
-  const network = fresh ? startNetwork(kind, networkSize(hyper), rng.split('network'), OWN) : own;
+  const fresh = Object.keys(privateTensors).length === 0;
+  const network = fresh ? startNetwork(kind, networkSize(hyper), rng.split('network'), OWN) : privateTensors;
   const teacher = teacherOf(shared, data, hyper);
   const digest = teacher.logits.some((logit) => logit !== 0) ? hyperNumber(hyper, 'digest') : 0;
   const loss: Loss = (params, { images, labels }, stepRng) => {
@@ -256,11 +257,14 @@ async function exchange(
   };
   const trained = await localSgd({
     // The engine's local SGD, with the network as private tensors and nothing shared.
-    ...{ ...context, phase: { ...context.phase, channels: [updateChannel([])] }, shared: {}, own: network },
+    ...{ ...context, phase: { ...context.phase, channels: [updateChannel([])] }, shared: {}, privateTensors: network },
     ...{ data, workload: { ...distillation, loss } },
   });
-  const values = await logitsOn(teacher, trained.own, OWN);
-  return { contribution: { values, weights: [1], metrics: trained.contribution.metrics }, network: trained.own };
+  const values = await logitsOn(teacher, trained.privateTensors, OWN);
+  return {
+    contribution: { values, weights: [1], metrics: trained.contribution.metrics },
+    network: trained.privateTensors,
+  };
 }
 
 /** The client's part of the public set, so that the federation as a whole goes through it once in an epoch. */
@@ -281,7 +285,7 @@ async function teachStudent(
   };
   const { contribution } = await localSgd({
     ...{ ...context, training, shard: { ...shard, train: part } },
-    ...{ workload, data, shared, own: {} },
+    ...{ workload, data, shared, privateTensors: {} },
   });
   return { contribution: { ...contribution, weights: contribution.weights.map(() => 1) } };
 }

@@ -66,13 +66,13 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
   const layout = packTensors(shared).layout.map(({ name, shape }) => ({ name, shape }));
   const phase = { name: 'train', channels: [updateChannel(layout)] };
   const { contribution } = await dpSgd({
-    ...{ workload, data, hyper, shard, phase, shared, own: {}, rng, round: 1, rounds: 1 },
+    ...{ workload, data, hyper, shard, phase, shared, privateTensors: {}, rng, round: 1, rounds: 1 },
     training: trainingOf(plan),
     privacy: { mode: 'example', clippingBound, noiseMultiplier, samplingRate, delta },
     noiseKey: rng.split(`noise/${noiseMultiplier}`).bytes(32),
   });
   const trained = addUpdate(shared, contribution.values);
-  const sums = await evaluate({ workload, data, hyper, shard, split: 'test', shared: trained, own: {} });
+  const sums = await evaluate({ workload, data, hyper, shard, split: 'test', shared: trained, privateTensors: {} });
   return meansOf(sums, 'test')['test.accuracy'];
 }
 

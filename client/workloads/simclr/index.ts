@@ -169,12 +169,14 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     return { ...own, bankImages: imageTensor(data.bank, all, PLAIN), bankLabels: labelTensor(data.bank, all, CLASSES) };
   },
 
-  async train(global, own, data, context) {
+  async train(global, privateTensors, data, context) {
     const { hyper } = context;
-    const start = mergedStart(global, own, hyperNumber(hyper, 'merge'));
-    const projector = Object.fromEntries(Object.entries(own).filter(([name]) => name.startsWith('projector')));
+    const start = mergedStart(global, privateTensors, hyperNumber(hyper, 'merge'));
+    const projector = Object.fromEntries(
+      Object.entries(privateTensors).filter(([name]) => name.startsWith('projector')),
+    );
     const workload = { ...simclr, loss: lossOf(hyper, data.bank) };
-    const trained = await localSgd({ ...context, workload, data, shared: start.model, own: projector });
+    const trained = await localSgd({ ...context, workload, data, shared: start.model, privateTensors: projector });
     const values = trained.contribution.values;
     const local: HostTensors = {};
     let offset = 0;
@@ -185,7 +187,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     }
     return {
       contribution: trained.contribution,
-      private: { ...trained.own, ...memoryOf(local, start.scale) },
+      private: { ...trained.privateTensors, ...memoryOf(local, start.scale) },
     };
   },
 

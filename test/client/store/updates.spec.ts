@@ -19,7 +19,7 @@ const pendingOf = ({ header: { run, round, attempt, sha256 } }: ReturnType<typeo
   return { run, round, attempt, sha256 };
 };
 const tensors = (value: number): HostTensors => ({ head: { shape: [2], data: Float32Array.of(value, -value) } });
-const firstOf = (own: HostTensors | undefined) => own?.head.data[0];
+const firstOf = (tensors: HostTensors | undefined) => tensors?.head.data[0];
 
 const directories = new WeakMap<ClientStore, string>();
 async function onDisk(directory?: string): Promise<ClientStore> {
@@ -77,29 +77,29 @@ for (const [where, open] of Object.entries(stores)) {
 
     it('has no private tensors before the first round, and for each round those of the last round before', async () => {
       const store = await open();
-      assert.equal(await store.ownBefore('run-1', 1), undefined);
-      await store.keepOwn('run-1', 1, tensors(10));
-      await store.keepOwn('run-1', 2, tensors(20));
-      assert.equal(await store.ownBefore('run-1', 1), undefined);
-      assert.deepEqual(await store.ownBefore('run-1', 2), tensors(10));
-      assert.deepEqual(await store.ownBefore('run-1', 3), tensors(20));
-      assert.equal(await store.ownBefore('run-2', 3), undefined, 'of another run');
+      assert.equal(await store.privateTensorsBefore('run-1', 1), undefined);
+      await store.keepPrivateTensors('run-1', 1, tensors(10));
+      await store.keepPrivateTensors('run-1', 2, tensors(20));
+      assert.equal(await store.privateTensorsBefore('run-1', 1), undefined);
+      assert.deepEqual(await store.privateTensorsBefore('run-1', 2), tensors(10));
+      assert.deepEqual(await store.privateTensorsBefore('run-1', 3), tensors(20));
+      assert.equal(await store.privateTensorsBefore('run-2', 3), undefined, 'of another run');
     });
 
     it('still has the private tensors from before a round that is trained again, however long ago they are', async () => {
       const store = await open();
-      await store.keepOwn('run-1', 3, tensors(30));
-      await store.keepOwn('run-1', 9, tensors(90)); // not drawn in between; then a crash before the update was kept
-      assert.equal(firstOf(await store.ownBefore('run-1', 9)), 30);
-      await store.keepOwn('run-1', 9, tensors(91));
-      assert.equal(firstOf(await store.ownBefore('run-1', 9)), 30);
-      assert.equal(firstOf(await store.ownBefore('run-1', 10)), 91);
+      await store.keepPrivateTensors('run-1', 3, tensors(30));
+      await store.keepPrivateTensors('run-1', 9, tensors(90)); // not drawn in between; then a crash before the update was kept
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 9)), 30);
+      await store.keepPrivateTensors('run-1', 9, tensors(91));
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 9)), 30);
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 10)), 91);
     });
 
     it('lists the same in any order of rounds', async () => {
       const store = await open();
-      for (const round of [10, 9]) await store.keepOwn('run-1', round, tensors(round));
-      assert.equal(firstOf(await store.ownBefore('run-1', 11)), 10, 'numbers, not texts');
+      for (const round of [10, 9]) await store.keepPrivateTensors('run-1', round, tensors(round));
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 11)), 10, 'numbers, not texts');
     });
   });
 }
@@ -108,12 +108,12 @@ describe('a store on disk', () => {
   it('is found again by the next process', async () => {
     const store = await onDisk();
     const one = update(4, [1, 2, 3]);
-    await store.keepOwn('run-1', 4, tensors(7));
+    await store.keepPrivateTensors('run-1', 4, tensors(7));
     await store.keep(one);
     const next = await onDisk(directories.get(store));
     assert.deepEqual(await next.list(), [pendingOf(one)]);
     assert.deepEqual(await next.read(pendingOf(one)), one);
-    assert.equal(firstOf(await next.ownBefore('run-1', 5)), 7);
+    assert.equal(firstOf(await next.privateTensorsBefore('run-1', 5)), 7);
   });
 
   it('has the update that it kept last beside its file: the very numbers, without a look at the disk', async () => {
@@ -136,7 +136,7 @@ describe('a store on disk', () => {
 
   it('forgets private tensors that no round can need', async () => {
     const store = await onDisk();
-    for (const round of [1, 2, 3, 4]) await store.keepOwn('run-1', round, tensors(round));
+    for (const round of [1, 2, 3, 4]) await store.keepPrivateTensors('run-1', round, tensors(round));
     const files = await readdir(join(directories.get(store)!, 'own'));
     assert.deepEqual(files.sort(), ['run-1.3.safetensors', 'run-1.4.safetensors']);
   });
@@ -154,9 +154,9 @@ describe('a store on disk', () => {
     ]) {
       await writeFile(join(folder, 'own', name), 'x');
     }
-    await store.keepOwn('run-1', 2, tensors(2));
+    await store.keepPrivateTensors('run-1', 2, tensors(2));
     assert.deepEqual(await store.list(), []);
-    assert.equal(firstOf(await store.ownBefore('run-1', 99)), 2);
+    assert.equal(firstOf(await store.privateTensorsBefore('run-1', 99)), 2);
     await store.keep(update(1, [1]));
     assert.equal((await store.list()).length, 1);
   });
