@@ -66,7 +66,16 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
   const layout = packTensors(shared).layout.map(({ name, shape }) => ({ name, shape }));
   const phase = { name: 'train', channels: [updateChannel(layout)] };
   const { contribution } = await dpSgd({
-    ...{ workload, data, hyper, shard, phase, shared, privateTensors: {}, rng, round: 1, rounds: 1 },
+    workload,
+    data,
+    hyper,
+    shard,
+    phase,
+    shared,
+    privateTensors: {},
+    rng,
+    round: 1,
+    rounds: 1,
     training: trainingOf(plan),
     privacy: { mode: 'example', clippingBound, noiseMultiplier, samplingRate, delta },
     noiseKey: rng.split(`noise/${noiseMultiplier}`).bytes(32),
@@ -78,8 +87,14 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
 
 function trainingOf({ steps, learningRate }: Pick<CurvePlan<unknown>, 'steps' | 'learningRate'>): TrainingSpec {
   return {
-    ...{ localSteps: steps, batchSize: CHUNK, clientLr: learningRate },
-    ...{ momentum: 0, weightDecay: 0, gradientClipNorm: 0, lrSchedule: 'constant', proximalMu: 0 },
+    localSteps: steps,
+    batchSize: CHUNK,
+    clientLr: learningRate,
+    momentum: 0,
+    weightDecay: 0,
+    gradientClipNorm: 0,
+    lrSchedule: 'constant',
+    proximalMu: 0,
   };
 }
 
