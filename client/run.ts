@@ -50,22 +50,25 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
   const trainer = await createTrainerPool({
-    ...{ workers: 1, workloadModules },
-    ...(dataDir !== undefined && { dataDir }),
-    ...(backend !== undefined && { backend }),
+    workers: 1,
+    workloadModules,
+    dataDir,
+    backend,
   });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
   const signingSeed = await readFile(join(directory, IDENTITY_FILE));
   const identity = identityFromSeed(signingSeed);
-  const account = await openAccount(directory, { identity, ...(policy.delta && { delta: policy.delta }) });
+  const account = await openAccount(directory, { identity, delta: policy.delta });
   const participant = await Participant.start({
     service,
     client: membership.client,
     identity,
     secure: {
-      ...{ signingSeed, policy: secaggPolicyOf(policy), rng: rngFromEntropy() },
-      ...(enrolled !== undefined && { enrolled }),
+      signingSeed,
+      policy: secaggPolicyOf(policy),
+      rng: rngFromEntropy(),
+      enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
     },
     coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
@@ -73,7 +76,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     keepHead: await ledgerHeads(directory),
     trainer,
     privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
-    ...(slice && { slice }),
+    slice,
     declineReason: (plan) => {
       const spends = plan.kind === 'train';
       const detail =

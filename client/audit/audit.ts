@@ -35,13 +35,13 @@ export interface AuditPlan {
 }
 
 /** Of one kind of example: who was in, and how much it looks so. */
-export interface Scored {
+interface Scored {
   readonly included: readonly boolean[];
   /** Higher: looks as if it was in. */
   readonly scores: readonly number[];
 }
 
-export interface AuditScores {
+interface AuditScores {
   readonly gradientCanaries: Scored;
   readonly mislabelledImages: Scored;
   readonly ordinaryImages: Scored;

@@ -38,7 +38,7 @@ export interface CharacterData {
   readonly test: CharacterSet;
 }
 
-export interface CharacterRequest {
+interface CharacterRequest {
   readonly name: string;
   readonly side: number;
   readonly dataDir?: string;

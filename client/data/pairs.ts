@@ -30,7 +30,7 @@ export interface PairData {
   readonly speakerNames: readonly string[];
 }
 
-export interface PairRequest {
+interface PairRequest {
   /** `real`: MNIST and FSDD; `made`: drawn digits and tones. */
   readonly source: 'real' | 'made';
   /** Training takes of each digit by each speaker, at most 45; each is one example. */
@@ -53,9 +53,12 @@ export interface PairRequest {
 export async function loadPairs(request: PairRequest): Promise<PairData> {
   const { source, rng, side, dataDir, trainTakes, testRepeats, speakers, heldOut } = request;
   const images = await loadImages({
-    ...{ name: source === 'real' ? 'mnist' : 'drawn', rng: rng.split('images'), drawnSize: side },
-    ...(source === 'real' ? { trainExamples: 12_000, testExamples: 4000 } : { trainExamples: 400, testExamples: 200 }),
-    ...(dataDir !== undefined && { dataDir }),
+    name: source === 'real' ? 'mnist' : 'drawn',
+    rng: rng.split('images'),
+    drawnSize: side,
+    trainExamples: source === 'real' ? 12_000 : 400,
+    testExamples: source === 'real' ? 4000 : 200,
+    dataDir,
   });
   const spoken = source === 'real' ? await loadSpokenDigits(dataDir) : toneSet(rng, trainTakes);
   const isTest = ({ take }: Clip) => take < TEST_TAKES;

@@ -30,7 +30,7 @@ export interface SpokenDigits {
 
 /** @throws FlError data-missing · corrupt */
 export async function loadSpokenDigits(dataDir?: string): Promise<SpokenDigits> {
-  const folder = findData('fsdd', dataDir === undefined ? {} : { dataDir });
+  const folder = findData('fsdd', { dataDir });
   const bytes = await readFile(join(folder, 'fsdd.i16'));
   const about = JSON.parse(await readFile(join(folder, 'fsdd.json'), 'utf8')) as {
     rows: readonly (readonly [digit: number, speaker: string, take: number, offset: number, samples: number])[];

@@ -25,7 +25,7 @@ export interface ChannelOptions {
   readonly transferDeadlineMs: number;
 }
 
-export const CHANNEL_OPTIONS: ChannelOptions = {
+const CHANNEL_OPTIONS: ChannelOptions = {
   keepalive: KEEPALIVE,
   unaryDeadlineMs: 30_000,
   transferDeadlineMs: 3_600_000,
@@ -164,7 +164,7 @@ export class Channel {
 }
 
 /** The error that the coordinator threw, or what gRPC says of the connection. */
-export function flErrorOf(thrown: unknown): FlError {
+function flErrorOf(thrown: unknown): FlError {
   if (!isServiceError(thrown)) return FlError.from(thrown, 'unavailable');
   const [trailer] = thrown.metadata?.get(CODE_KEY) ?? [];
   const code = codeOfStatus(thrown.code, typeof trailer === 'string' ? trailer : undefined);

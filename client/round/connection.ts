@@ -26,7 +26,7 @@ export function backoffMs(failures: number, rng: Rng): number {
 /** What comes over a stream that is open; the frames that open and end it stay here. */
 export type WorkFrame = Exclude<CoordinatorFrame, { kind: 'challenge' | 'welcome' | 'goodbye' }>;
 
-export interface ConnectionDeps {
+interface ConnectionDeps {
   readonly service: ParticipantService;
   readonly client: string;
   readonly identity: Identity;

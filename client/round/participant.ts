@@ -91,7 +91,13 @@ export class Participant {
     this.#readPlan = options.readPlan ?? planReader(coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(coordinatorKey);
     this.#connection = new Connection({
-      ...{ service, client, identity, version, clock, rng, notice },
+      service,
+      client,
+      identity,
+      version,
+      clock,
+      rng,
+      notice,
       pending: () => this.#state.kept,
       connected: () => this.#post({ kind: 'connected' }),
       disconnected: () => this.#post({ kind: 'disconnected' }),
@@ -103,7 +109,12 @@ export class Participant {
     const models = options.models ?? modelReader();
     this.#transfers = new Transfers({ service, identity, rng, models, notice, connection: this.#connection });
     this.#workDeps = {
-      ...{ client, clock, limit, notice, store: options.store, secure: options.secure },
+      client,
+      clock,
+      limit,
+      notice,
+      store: options.store,
+      secure: options.secure,
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
       post: (event) => this.#post(event),
       send: (frame) => this.#connection.send(frame),

@@ -47,7 +47,7 @@ export interface SecaggSite {
   readonly rng: Rng;
 }
 
-export interface SecaggTaskOptions {
+interface SecaggTaskOptions {
   readonly plan: RoundPlan;
   readonly client: string;
   /** Ed25519, 32 bytes: signs this client's keys and the survivor set. */
@@ -94,7 +94,12 @@ export class SecaggTask {
     const { params, aggregation } = this.#agreement;
     this.#id = Buffer.from(aggregationIdOf(nodeSuite, params, aggregation)).toString('hex');
     this.#context = {
-      ...{ suite: nodeSuite, kernel, rng, policy, params, aggregation },
+      suite: nodeSuite,
+      kernel,
+      rng,
+      policy,
+      params,
+      aggregation,
       identity: { id: client, signingSeed },
       enrolment: enrolmentOf(options, own),
       isUsed: () => known.used,

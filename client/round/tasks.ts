@@ -50,8 +50,8 @@ export function tasksOf(
       client,
       model,
       modelSha256,
-      ...(slice && { slice }),
-      ...(privateTensors && { privateTensors }),
+      slice,
+      privateTensors,
     };
   }
 
@@ -61,7 +61,7 @@ export function tasksOf(
       const task = {
         kind: 'train' as const,
         ...(await taskFor(plan, plan.round, options)),
-        ...(secret && { noiseKey: noiseKeyOf(plan, secret) }),
+        noiseKey: secret && noiseKeyOf(plan, secret),
       };
       const { contribution, privateTensors } = await trainer.run(task, options);
       checkSize(plan, contribution.values);

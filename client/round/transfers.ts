@@ -17,7 +17,7 @@ export interface SmallModel {
   readonly file: Uint8Array;
 }
 
-export interface TransferDeps {
+interface TransferDeps {
   readonly service: ParticipantService;
   readonly identity: Identity;
   readonly models: ModelReader;

@@ -13,7 +13,7 @@ import { bytesOf, sha256Of, valuesOf } from '../../shared/tensors/bytes.js';
 import { type HostTensors, packTensors } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 
-export interface StoredUpdate {
+interface StoredUpdate {
   readonly header: UpdateHeader;
   readonly values: Float32Array;
 }

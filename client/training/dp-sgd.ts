@@ -76,7 +76,7 @@ export function checkExamplePrivacy({ manifest, perExampleLoss, train }: Workloa
  * parameters that are not finite · aborted: the signal fired
  */
 export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult> {
-  checkExamplePrivacy(input.workload as Workload);
+  checkExamplePrivacy(input.workload);
   checkTraining(input.training);
   const { training, shard, round, rounds } = input;
   const layout = trainLayoutOf(input);

@@ -15,7 +15,7 @@ import { type Progress, throwIfCancelled } from './local-sgd.js';
 /** Large enough to keep a matrix product busy, small enough for the activations of any model of the course. */
 const BATCH_SIZE = 200;
 
-export interface EvaluateInput<Data> {
+interface EvaluateInput<Data> {
   readonly workload: Workload<Data>;
   readonly data: Data;
   readonly hyper: Hyper;

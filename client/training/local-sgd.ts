@@ -101,7 +101,7 @@ export interface TrainLayout {
   readonly frozen: readonly (readonly [string, HostTensors[string]])[];
 }
 
-/** @throws TypeError: a phase with other channels than the update, or a name that stands for two tensors */
+/** @throws FlError invalid-argument: a phase with other channels than the update, or a name that stands for two tensors */
 export function trainLayoutOf<Data>({ phase, shared, privateTensors }: LocalSgdInput<Data>): TrainLayout {
   const channel = phase.channels.find(({ name }) => name === UPDATE_CHANNEL);
   if (channel === undefined || phase.channels.length > 1) {
@@ -234,9 +234,9 @@ function clipFactor(grads: readonly (tf.Tensor | undefined)[], bound: number): t
 }
 
 function scalarLoss<Data>(workload: Workload<Data>, params: TensorMap, batch: TensorMap, rng: Rng): tf.Scalar {
-  const loss = workload.loss?.(params, batch, rng) as tf.Tensor;
+  const loss = workload.loss!(params, batch, rng);
   if (loss.rank !== 0) throw invalidArgument('loss', 'a scalar, the mean over the batch', `shape [${loss.shape}]`);
-  return loss as tf.Scalar;
+  return loss;
 }
 
 export async function finish<Data>(

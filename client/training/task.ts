@@ -41,7 +41,7 @@ export interface TrainTask extends ClientTask {
   readonly noiseKey?: Uint8Array;
 }
 
-export interface EvaluateTask extends ClientTask {
+interface EvaluateTask extends ClientTask {
   readonly kind: 'evaluate';
 }
 
@@ -56,7 +56,7 @@ export type TrainResult = {
 
 export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
 
-export type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
+type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
 
 export interface TaskOptions {
   readonly signal?: AbortSignal;
@@ -117,7 +117,7 @@ export function createTaskRunner(options: {
       signal,
       onProgress,
     });
-    return { kind: 'train', contribution, ...(Object.keys(kept).length > 0 ? { privateTensors: kept } : {}) };
+    return { kind: 'train', contribution, privateTensors: Object.keys(kept).length > 0 ? kept : undefined };
   }
 
   return { run: run as TaskRunner['run'] };
@@ -138,7 +138,7 @@ export function initialModel(
 /** The data of a run; equal for equal work. `dataDir`: where this site keeps its own. */
 export function loadData(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<unknown> {
   const rng = rngFromSeed(seed).split('data');
-  return workload.load({ hyper, rng, ...(dataDir === undefined ? {} : { dataDir }) });
+  return workload.load({ hyper, rng, dataDir });
 }
 
 /** A workload with its data, divided as a run divides them. */
@@ -205,8 +205,8 @@ async function train({
     round,
     rounds: work.rounds,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
-    ...(signal && { signal }),
-    ...(onProgress && { onProgress }),
+    signal,
+    onProgress,
   };
   if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
   const { phase, hyper, rng } = context;

@@ -14,7 +14,7 @@ const PROGRESS_INTERVAL_MS = 50;
 const { backend, dataDir, workloadModules } = workerData as WorkerSetup;
 const runner = createTaskRunner({
   loadWorkload: (name) => loadPlannedWorkload(name, workloadModules),
-  ...(dataDir === undefined ? {} : { dataDir }),
+  dataDir,
 });
 const running = new Map<number, AbortController>();
 
@@ -45,7 +45,7 @@ async function run(id: number, task: Task): Promise<void> {
   };
   try {
     const result = await runner.run(task, { signal: controller.signal, onProgress });
-    send({ kind: 'result', id, result, ...(untold && { progress: untold }) }, buffersOf(result));
+    send({ kind: 'result', id, result, progress: untold }, buffersOf(result));
   } catch (thrown) {
     send({ kind: 'error', id, error: plain(thrown) });
   } finally {

@@ -73,7 +73,7 @@ export function clippedSumByLoop(
       const squares = grads.map((grad) => grad && tf.sum(tf.square(grad)));
       const { norm, factors } = clip(squares, clipping);
       const added = (grad: tf.Tensor, n: number) => {
-        const clipped = tf.mul(grad, factors[n] as tf.Tensor);
+        const clipped = tf.mul(grad, factors[n]!);
         return tf.add(sums[n], tf.where(tf.isFinite(norm), clipped, tf.zerosLike(clipped)));
       };
       return [norm, ...grads.map((grad, n) => (grad ? added(grad, n) : tf.clone(sums[n])))];
@@ -126,7 +126,7 @@ function usesOf(
     for (const use of trainedUses) {
       const gradients = exampleGradients(use, { examples, input: tap.input, outputGradient });
       if (gradients === undefined) return `a layer maps [${tap.input.shape}] to [${tap.output.shape}]`;
-      uses[places.get(use.param.id) as number].push(gradients);
+      uses[places.get(use.param.id)!].push(gradients);
     }
   }
   return uses;
@@ -152,7 +152,7 @@ function clipAndSum(
     clipping,
   );
   return {
-    sums: each.map((one, n) => one?.weightedSum(factors[n] as tf.Tensor) ?? tf.zerosLike(trained[n])),
+    sums: each.map((one, n) => one?.weightedSum(factors[n]!) ?? tf.zerosLike(trained[n])),
     norms: norm.rank === 0 ? tf.fill([examples], 0) : norm,
   };
 }

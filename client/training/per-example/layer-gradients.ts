@@ -28,7 +28,7 @@ export interface ExampleGradients {
 }
 
 /** A layer's input and the derivative of the summed loss by its output before the activation. */
-export interface LayerSignals {
+interface LayerSignals {
   readonly examples: number;
   readonly input: tf.Tensor;
   readonly outputGradient: tf.Tensor;

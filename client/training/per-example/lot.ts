@@ -8,7 +8,7 @@ import { firstNonFinite } from '../../../shared/tensors/params.js';
 import { type LocalSgdInput, namedParams, type SgdState, type TrainLayout, throwIfCancelled } from '../local-sgd.js';
 import { type ClippedSum, type Clipping, clippedSumByLoop, clippedSumByTaps, type NotCovered } from './index.js';
 
-export type Method = 'taps' | 'loop';
+type Method = 'taps' | 'loop';
 
 export interface LotInput<Data> extends LocalSgdInput<Data> {
   /** Told once if gradients have to be computed one example at a time, which is slow; and why. */

@@ -129,7 +129,7 @@ export const meta = defineWorkload<MetaData>({
       name: hyperChoice(hyper, 'data', ['omniglot', 'drawn']),
       side: hyperInteger(hyper, 'image-size', 8),
       rng: rng.split('characters'),
-      ...(dataDir !== undefined && { dataDir }),
+      dataDir,
     });
     const everyone = Array.from(characters.test.alphabets.keys());
     const about = { ways: WAYS, turned: false };

@@ -18,7 +18,7 @@ const HEAD = 'head';
 /** The layer over all training characters, where there is one. */
 export const CATALOGUE = 'catalogue';
 
-export interface MetaSize {
+interface MetaSize {
   readonly side: number;
   readonly blocks: number;
   readonly filters: number;

@@ -171,8 +171,8 @@ export const misa = defineWorkload<PairData>({
       imageNoise: hyperNumber(hyper, 'image-noise'),
       snrDb: hyperNumber(hyper, 'snr-db', -40),
       speakers: SPEAKERS.filter((speaker) => heldBy(speaker, hyper).length > 0),
-      ...(heldOut >= 0 && { heldOut }),
-      ...(dataDir !== undefined && { dataDir }),
+      heldOut: heldOut >= 0 ? heldOut : undefined,
+      dataDir,
     });
   },
 
@@ -189,7 +189,7 @@ export const misa = defineWorkload<PairData>({
     const presence = presenceIn(batch);
     const weights = Object.fromEntries(SIDE_LOSSES.map((name) => [name, batch[`weight/${name}`]]));
     const main = tf.mean(crossEntropy(answer(params, encodings, presence), labels));
-    return tf.add(main, sideLosses(params, encodings, { presence, labels, weights })) as tf.Scalar;
+    return tf.add(main, sideLosses(params, encodings, { presence, labels, weights }));
   },
 
   async contribute({ shared, data, hyper, shard }) {

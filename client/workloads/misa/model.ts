@@ -30,7 +30,7 @@ const MOMENTS = 5;
 /** Of the squared distances by which prototypes are weighed, in units of the width. */
 const SHARPNESS = 20;
 
-export interface MisaSize {
+interface MisaSize {
   readonly side: number;
   readonly hidden: number;
   readonly width: number;
@@ -58,7 +58,7 @@ export function initMisa(rng: Rng, { side, hidden, width, filters }: MisaSize): 
 }
 
 /** What the encoders make of one modality of a batch. */
-export interface Encoded {
+interface Encoded {
   /** [batch, hidden] */
   readonly h: tf.Tensor2D;
   /** Shared and private, [batch, width], in 0..1. */
@@ -101,7 +101,7 @@ export function answer(params: TensorMap, encodings: Encodings, presence: Presen
 export const SIDE_LOSSES = ['similarity', 'difference', 'reconstruction', 'alignment'] as const;
 
 /** A scalar each; a loss without one is not computed. */
-export type LossWeights = Readonly<Partial<Record<(typeof SIDE_LOSSES)[number], tf.Tensor>>>;
+type LossWeights = Readonly<Partial<Record<(typeof SIDE_LOSSES)[number], tf.Tensor>>>;
 
 /** The losses beside cross-entropy, weighted; `labels` [batch, DIGITS] one-hot. */
 export function sideLosses(

@@ -30,7 +30,7 @@ const INPUTS = 5;
 
 const NORMED_SCALE = 0.35;
 
-export type Sharing = 'shared' | 'single';
+type Sharing = 'shared' | 'single';
 
 /** Stages in the order of computation: what they are called and at which level of the pyramid they are. */
 const STAGES = [
@@ -118,7 +118,7 @@ function trunkFeatures(params: TensorMap, trunk: string, images: tf.Tensor4D): r
   return stages;
 }
 
-export interface TaskOutput {
+interface TaskOutput {
   /** [batch, S, S, OUTPUTS[task]] */
   readonly output: tf.Tensor4D;
   /** The attention masks at the five stages, 0..1. */

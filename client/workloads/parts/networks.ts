@@ -14,7 +14,7 @@ import type { TensorMap } from '../../workload.js';
 import { conv, dense, flatten, heLayer, leftOf } from './layers.js';
 
 export const ARCHITECTURES = ['mlp', 'narrow', 'normed'] as const;
-export type Architecture = (typeof ARCHITECTURES)[number];
+type Architecture = (typeof ARCHITECTURES)[number];
 
 export interface NetworkSize {
   /** Side of the square images. */

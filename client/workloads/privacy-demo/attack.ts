@@ -20,7 +20,7 @@ import type { TensorMap } from '../../workload.js';
 import { invertGradient, labelOf, psnr } from './gradient-inversion.js';
 
 /** Images of one size with labels; `pixels` [count · height · width] are standardised. */
-export interface Pictures {
+interface Pictures {
   readonly pixels: Float32Array;
   readonly labels: ArrayLike<number>;
   readonly height: number;
@@ -48,7 +48,7 @@ export interface AttackPlan {
 }
 
 /** An image with pixels in 0..1, and its distance from the truth: peak signal-to-noise ratio, more is closer. */
-export interface Guess {
+interface Guess {
   readonly pixels: Float32Array;
   readonly psnrDb: number;
 }

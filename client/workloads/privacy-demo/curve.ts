@@ -27,7 +27,7 @@ export interface CurvePlan<Data> {
 }
 
 /** One training run. */
-export interface CurvePoint {
+interface CurvePoint {
   readonly noiseMultiplier: number;
   readonly epsilon: number;
   readonly accuracy: number;

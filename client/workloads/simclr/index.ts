@@ -48,7 +48,7 @@ const DEMO: Hyper = {
 };
 
 /** `bank`: the labelled images that every client has; none of them is among the training images. */
-export interface ContrastiveData extends ImageData {
+interface ContrastiveData extends ImageData {
   readonly bank: ImageSet;
 }
 

@@ -140,7 +140,7 @@ export const transformer = defineWorkload<TransformerData>({
       maxCharacters: hyperInteger(hyper, 'max-characters'),
       maxTestWindows: hyperInteger(hyper, 'max-test-windows'),
       rng,
-      ...(dataDir !== undefined && { dataDir }),
+      dataDir,
     });
     const [width, heads] = [hyperInteger(hyper, 'width', 2), hyperInteger(hyper, 'heads', 1)];
     return { text, positions: sinusoids(context, width), mask: causalMask(heads, context) };
