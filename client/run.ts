@@ -27,6 +27,7 @@ import { fileSecaggStore } from './store/secagg.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
 
+/** What the command line says of a client. */
 export interface RunClientOptions {
   readonly clientsDir: string;
   /** Which membership; needed when this machine has several. */

@@ -14,9 +14,13 @@ import type { Contribution, PhaseSpec } from '../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../shared/tensors/params.js';
 import type { Examples } from './data/partition.js';
 
+/** For tests, for a demonstration in minutes, and for the figures of the paper. */
 export type ScaleName = 'smoke' | 'demo' | 'full';
+/** Which of the data. */
 export type Split = 'train' | 'test';
+/** Tensors of some examples, by the names that the workload gives them. */
 export type Batch = Readonly<Record<string, tf.Tensor>>;
+/** A model's tensors by name, private ones among them. */
 export type TensorMap = Readonly<Record<string, tf.Tensor>>;
 
 /** What a run of one scale uses unless the user says otherwise. */
@@ -60,6 +64,7 @@ export interface Comparison {
   readonly settings: OtherSettings;
 }
 
+/** What a workload says of itself. */
 export interface Manifest {
   readonly name: string;
   /** The course topic, for lists. */
@@ -126,6 +131,7 @@ export interface Bar {
   readonly note?: string;
 }
 
+/** What data are loaded by. */
 export interface LoadContext {
   readonly hyper: Hyper;
   /** Where this site keeps its data; absent: the data sets that packages bring. */
@@ -143,6 +149,7 @@ export interface Shard {
   readonly count: number;
 }
 
+/** Whose examples a batch is of. */
 export interface BatchContext {
   readonly hyper: Hyper;
   readonly shard: Shard;
@@ -181,6 +188,7 @@ export interface Addition {
   readonly weights?: Readonly<Record<string, number>>;
 }
 
+/** A file that a run leaves for people. */
 export interface Artefact {
   /** File name below artefacts/. */
   readonly path: string;

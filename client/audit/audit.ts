@@ -19,6 +19,7 @@ import { localSgd } from '../training/local-sgd.js';
 import type { Shard, Workload } from '../workload.js';
 import { CANARY_TENSOR, mislabelled, withGradientCanaries } from './canaries.js';
 
+/** What is trained, and how often, to audit the privacy that is promised for it. */
 export interface AuditPlan {
   /** With a per-example loss, over images. */
   readonly workload: Workload<ImageData>;

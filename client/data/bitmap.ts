@@ -9,6 +9,7 @@ const SIGNATURE = Buffer.of(137, 80, 78, 71, 13, 10, 26, 10);
 /** Side of the largest image that we read; a wrong header must not make us allocate. */
 const MAX_SIDE = 4096;
 
+/** An image of black and white. */
 export interface Bitmap {
   readonly width: number;
   readonly height: number;

@@ -8,10 +8,13 @@ import type { Rng } from '../../shared/rng.js';
 import { type ImageSet, loadImages } from './images.js';
 import { type Clip, loadSpokenDigits, logMel, makeTones, type SpokenDigits, TEST_TAKES, withNoise } from './speech.js';
 
+/** Times of a clip's log-mel spectrogram. */
 export const FRAMES = 24;
+/** Its bands. */
 export const BANDS = 16;
 const PLAIN_SPEAKERS = ['s0', 's1', 's2', 's3', 's4', 's5'];
 
+/** What is seen and heard of one digit, example by example. */
 export interface PairSet {
   readonly count: number;
   /** [count, side, side], centred */
@@ -23,6 +26,7 @@ export interface PairSet {
   readonly speakers: Uint8Array;
 }
 
+/** Pairs to learn from and to be tested on. */
 export interface PairData {
   readonly train: PairSet;
   readonly test: PairSet;

@@ -17,6 +17,7 @@ import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
 import { CODE_KEY, codeOfStatus } from '../../shared/wire/status.js';
 import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
 
+/** How long a dead or slow coordinator is waited for. */
 export interface ChannelOptions {
   readonly keepalive: Keepalive;
   /** For a call of one message each way. */
@@ -38,6 +39,7 @@ interface Cancellable {
   cancel(): void;
 }
 
+/** One connection to a coordinator, by which calls of every kind are made; closing it ends them all. */
 export class Channel {
   readonly #client: Client;
   readonly #options: ChannelOptions;

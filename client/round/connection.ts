@@ -45,6 +45,7 @@ interface ConnectionDeps {
   notice(message: string, fields: object): void;
 }
 
+/** Holds the stream. Nothing happens before `open`, and nothing after `close`. */
 export class Connection {
   readonly #deps: ConnectionDeps;
   #stream: ControlEnd<ClientFrame> | undefined;

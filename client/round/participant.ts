@@ -30,6 +30,7 @@ import { type SmallModel, Transfers } from './transfers.js';
 import { type ModelReader, modelReader, type PlanReader, planReader } from './verify-signed.js';
 import { startWork, type Work, type WorkDeps } from './work.js';
 
+/** Who a client is, what it has to work with, and what its site allows. */
 export interface ParticipantOptions {
   readonly service: ParticipantService;
   readonly client: string;
@@ -61,6 +62,7 @@ export interface ParticipantOptions {
   readonly notice?: (message: string, fields: object) => void;
 }
 
+/** One client, from `start` until `stop` or an end that coming back does not mend. */
 export class Participant {
   readonly #options: ParticipantOptions;
   readonly #notice: (message: string, fields: object) => void;

@@ -38,8 +38,10 @@ const schema = z.strictObject({
   'adversary-fraction': z.number().min(0).lt(1).optional(),
 });
 
+/** The rules of a site; one that is absent forbids nothing. */
 export type Policy = z.infer<typeof schema>;
 
+/** No rule at all. */
 export const allowAll: Policy = {};
 
 /** @throws FlError invalid-argument naming the key. */

@@ -68,6 +68,7 @@ interface SecaggTaskOptions {
 /** Scratch memory; a step leaves nothing in it that another reads, so all virtual clients of a process share it. */
 const kernel = createKernel();
 
+/** One aggregation on this client, from `start` until it tells its end by `ended` or `failed`. */
 export class SecaggTask {
   readonly task: TaskId;
   readonly #options: SecaggTaskOptions;

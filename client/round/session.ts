@@ -13,6 +13,7 @@ import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ClientFrame, DeclineReason, PendingUpdate } from '../../shared/service.js';
 
+/** All that a client knows of its work; plain data. */
 export interface SessionState {
   readonly online: boolean;
   readonly working: RoundPlan | undefined;
@@ -28,6 +29,7 @@ export interface Decline {
   readonly detail: string;
 }
 
+/** What happens to a client. */
 export type SessionEvent =
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected' }
@@ -43,6 +45,7 @@ export type SessionEvent =
   /** Over, and the coordinator knows how: secure aggregation says so itself. */
   | { readonly kind: 'finished'; readonly task: TaskId };
 
+/** What the shell has to do, in this order. */
 export type SessionEffect =
   | { readonly kind: 'work'; readonly plan: RoundPlan }
   | { readonly kind: 'cancel'; readonly task: TaskId }
@@ -50,10 +53,12 @@ export type SessionEffect =
   | { readonly kind: 'forget'; readonly update: PendingUpdate }
   | { readonly kind: 'send'; readonly frame: ClientFrame };
 
+/** A client that is away and has no work; `kept` are the updates that an earlier process left without a receipt. */
 export function newSession(kept: readonly PendingUpdate[]): SessionState {
   return { online: false, working: undefined, queue: [], kept, unannounced: [] };
 }
 
+/** The state after the event, and what has to be done because of it. */
 export function step(state: SessionState, event: SessionEvent): [SessionState, SessionEffect[]] {
   const effects: SessionEffect[] = [];
   const next = handle(state, event, effects);
@@ -146,6 +151,7 @@ function declineFrame(task: TaskId, { reason, detail }: Decline): SessionEffect 
   return { kind: 'send', frame: { kind: 'decline', task, reason, detail } };
 }
 
+/** What names a task, of a record that has more. */
 export function taskOf({ run, kind, round, attempt }: TaskId): TaskId {
   return { run, kind, round, attempt };
 }
@@ -154,6 +160,7 @@ function isWorkingOn(state: SessionState, task: TaskId): boolean {
   return state.working !== undefined && sameTask(state.working, task);
 }
 
+/** Whether both name one task. */
 export function sameTask(a: TaskId, b: TaskId): boolean {
   return a.run === b.run && a.kind === b.kind && a.round === b.round && a.attempt === b.attempt;
 }

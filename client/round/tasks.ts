@@ -18,6 +18,7 @@ export interface PrivacySite {
   readonly account?: Pick<PrivacyAccount, 'charge'>;
 }
 
+/** Both reject with FlError when the model cannot be had, the trainer fails or the signal fires (aborted). */
 export interface Tasks {
   /**
    * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential

@@ -27,6 +27,7 @@ interface TransferDeps {
   notice(message: string, fields: object): void;
 }
 
+/** Moves large files over calls of their own, under the session of the control stream. */
 export class Transfers {
   readonly #deps: TransferDeps;
 

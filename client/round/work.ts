@@ -16,6 +16,7 @@ import type { Tasks } from './tasks.js';
 
 const PROGRESS_EVERY_MS = 1_000;
 
+/** What a task is done with, and who is told. */
 export interface WorkDeps {
   readonly client: string;
   readonly tasks: Tasks;
@@ -33,6 +34,7 @@ export interface WorkDeps {
   notice(message: string, fields: object): void;
 }
 
+/** A task under way; nothing but the session says whether it has ended. */
 export interface Work {
   readonly plan: RoundPlan;
   /** The aggregation that the task goes through; undefined when there is none, and when it has ended. */
@@ -43,6 +45,7 @@ export interface Work {
   stop(): void;
 }
 
+/** Begins to follow a plan. Whatever goes wrong is posted as the event that ends the task. */
 export function startWork(plan: RoundPlan, deps: WorkDeps): Work {
   return plan.work.secure === undefined ? startPlain(plan, deps) : startSecure(plan, deps);
 }

@@ -8,6 +8,7 @@ import { openLines } from '../../shared/disk/lines.js';
 import { canonicalJson } from '../../shared/identity.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
 
+/** The file in a client's directory. */
 export const LEDGER_HEADS_FILE = 'ledger-heads.jsonl';
 /** What version 0.1 called it. */
 const OLD_FILE = 'receipts.jsonl';

@@ -11,6 +11,7 @@ import { writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import type { TaskId } from '../../shared/run/plan.js';
 
+/** What must outlive a crash for secure aggregation to stay secure. */
 export interface SecaggStore {
   /** `state` is there for the aggregation that was kept last; `used` also for all before it. */
   find(aggregationId: string): Promise<{ readonly used: boolean; readonly state?: string }>;
@@ -39,6 +40,7 @@ interface Saving {
   masked(): Promise<void>;
 }
 
+/** For clients that end with their process. */
 export function memorySecaggStore(): SecaggStore {
   const nothing = async () => undefined;
   return storeOf(

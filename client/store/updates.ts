@@ -18,6 +18,7 @@ interface StoredUpdate {
   readonly values: Float32Array;
 }
 
+/** A client's updates by run, round and attempt, and its private tensors by run and round. */
 export interface ClientStore {
   /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
   list(): Promise<readonly PendingUpdate[]>;

@@ -21,6 +21,7 @@ import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels
 import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
 
+/** What a client trains with. Nothing of it is changed. */
 export interface LocalSgdInput<Data> extends TrainContext {
   readonly workload: Workload<Data>;
   readonly data: Data;
@@ -29,8 +30,10 @@ export interface LocalSgdInput<Data> extends TrainContext {
   readonly privateTensors: HostTensors;
 }
 
+/** Told after each step. */
 export type Progress = (stepsDone: number, stepsTotal: number) => void;
 
+/** What training gives. */
 export interface LocalResult {
   readonly contribution: Contribution;
   /** The new private tensors; a fresh copy. */
@@ -126,6 +129,7 @@ export function trainLayoutOf<Data>({ phase, shared, privateTensors }: LocalSgdI
   return { tensors, sharedTensors, sharedSize, start, frozen };
 }
 
+/** @throws FlError invalid-argument: not one of localEpochs and localSteps, or a batch size that is none */
 export function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
   if ((localEpochs === undefined) === (localSteps === undefined)) {
     throw invalidArgument('training', 'one of localEpochs and localSteps', JSON.stringify({ localEpochs, localSteps }));
@@ -239,6 +243,7 @@ function scalarLoss<Data>(workload: Workload<Data>, params: TensorMap, batch: Te
   return loss;
 }
 
+/** Reads the trained tensors back; the update is their difference from where training started. @throws FlError failed-precondition: not finite */
 export async function finish<Data>(
   { privateTensors, round, shard }: LocalSgdInput<Data>,
   { tensors, start, sharedTensors, sharedSize }: TrainLayout,

@@ -10,10 +10,12 @@ export interface WorkerSetup {
   readonly workloadModules: Readonly<Record<string, string>>;
 }
 
+/** What a pool asks of a worker. */
 export type ToWorker =
   | { readonly kind: 'run'; readonly id: number; readonly task: Task }
   | { readonly kind: 'cancel'; readonly id: number };
 
+/** What a worker answers; tasks by the id that they came with. */
 export type FromWorker =
   | { readonly kind: 'ready'; readonly name: string; readonly why: string }
   | { readonly kind: 'failed-to-start'; readonly error: PlainError }

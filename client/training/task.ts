@@ -35,6 +35,7 @@ interface ClientTask {
   readonly privateTensors?: HostTensors;
 }
 
+/** A round of local training. */
 export interface TrainTask extends ClientTask {
   readonly kind: 'train';
   /** 32 secret bytes from which example-level privacy draws its lots and its noise; needed for nothing else. */
@@ -45,8 +46,10 @@ interface EvaluateTask extends ClientTask {
   readonly kind: 'evaluate';
 }
 
+/** One task of one client. */
 export type Task = TrainTask | EvaluateTask;
 
+/** What training gives; the caller owns all of it. */
 export type TrainResult = {
   readonly kind: 'train';
   readonly contribution: Contribution;
@@ -54,15 +57,18 @@ export type TrainResult = {
   readonly privateTensors?: HostTensors;
 };
 
+/** Sums over the client's test examples. */
 export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
 
 type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
 
+/** How a task is cancelled and watched. */
 export interface TaskOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: Progress;
 }
 
+/** Computes tasks: in this process, or in a pool of threads. */
 export interface TaskRunner {
   /** Tasks may overlap; each is computed as if it were alone. */
   run<T extends Task>(task: T, options?: TaskOptions): Promise<ResultOf<T>>;
@@ -150,6 +156,7 @@ export interface Site {
   readonly newPrivateTensors: () => HostTensors;
 }
 
+/** Loads the data of a run and divides them on demand. @throws FlError as the workload's `load` */
 export async function openSite(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<Site> {
   const rng = rngFromSeed(seed);
   const data = await loadData(workload, { hyper, seed }, dataDir);

@@ -13,6 +13,7 @@ import { RELU_GRAD } from '../../backends/kernel-names.js';
 import { type Recording, recording, type Tap } from '../../backends/taps.js';
 import { type ExampleGradients, exampleGradients, writtenDown } from './layer-gradients.js';
 
+/** How gradients of single examples are bounded. */
 export interface Clipping {
   /** C */
   readonly bound: number;
@@ -20,6 +21,7 @@ export interface Clipping {
   readonly scope?: 'all' | 'tensor';
 }
 
+/** Tensors of the caller's tidy. */
 export interface ClippedSum {
   /** For each trained tensor, in its shape. */
   readonly sums: readonly tf.Tensor[];

@@ -10,6 +10,7 @@ import { type ClippedSum, type Clipping, clippedSumByLoop, clippedSumByTaps, typ
 
 type Method = 'taps' | 'loop';
 
+/** What local SGD has, and who is told of slowness. */
 export interface LotInput<Data> extends LocalSgdInput<Data> {
   /** Told once if gradients have to be computed one example at a time, which is slow; and why. */
   readonly onSlow?: (reason: string) => void;

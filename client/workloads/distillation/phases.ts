@@ -17,6 +17,7 @@ export const OWN = 'own';
 export const STUDENT = 'student';
 export const LOGITS = 'logits/public';
 
+/** Images of the clients and images that all have. */
 export interface DistillationData extends ImageData {
   /** Without labels that anyone looks at; none of them is among the private training images. */
   readonly open: ImageSet;

@@ -16,6 +16,7 @@ interface EpisodeClass {
   readonly order: readonly number[];
 }
 
+/** The classes of one few-shot task. */
 export type Episode = readonly EpisodeClass[];
 
 interface EpisodeOptions {

@@ -26,6 +26,7 @@ interface MetaSize {
   readonly catalogue: number;
 }
 
+/** The first tensors, without a head: a task makes its own. */
 export function initMeta(rng: Rng, { side, blocks, filters, catalogue }: MetaSize): HostTensors {
   const tensors: HostTensors = {};
   for (let block = 1; block <= blocks; block++) {

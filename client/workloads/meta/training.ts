@@ -22,6 +22,7 @@ import type { TensorMap, TrainContext } from '../../workload.js';
 import { drawEpisode, drawingsOf, imageTensor } from './episodes.js';
 import { CATALOGUE, classesInOrder, descended, differentiate, metaLoss, withHead } from './model.js';
 
+/** Ways to a start from which few steps are enough; scratch: none. */
 export const ALGORITHMS = ['reptile', 'fomaml', 'fedavg', 'scratch'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 

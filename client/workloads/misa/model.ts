@@ -23,8 +23,10 @@ import { BANDS, FRAMES } from '../../data/pairs.js';
 import type { Batch, TensorMap } from '../../workload.js';
 import { conv, dense, flatten, heLayer, leftOf } from '../parts/layers.js';
 
+/** What a digit comes by. */
 export const MODALITIES = ['image', 'audio'] as const;
 export type Modality = (typeof MODALITIES)[number];
+/** Classes. */
 export const DIGITS = 10;
 const MOMENTS = 5;
 /** Of the squared distances by which prototypes are weighed, in units of the width. */
@@ -37,6 +39,7 @@ interface MisaSize {
   readonly filters: number;
 }
 
+/** The tensors of the network, by modality and for the answer. */
 export function initMisa(rng: Rng, { side, hidden, width, filters }: MisaSize): HostTensors {
   const positions = { image: leftOf(side, 2) ** 2, audio: leftOf(FRAMES, 2) * leftOf(BANDS, 2) };
   const modality = (m: Modality): HostTensors => ({
@@ -66,6 +69,7 @@ interface Encoded {
   readonly p: tf.Tensor2D;
 }
 
+/** Of the modalities that are in a batch. */
 export type Encodings = Readonly<Partial<Record<Modality, Encoded>>>;
 
 /** Of the modalities that are in the batch: `image` [batch, side, side, 1], `audio` [batch, FRAMES, BANDS, 1]. */
@@ -98,6 +102,7 @@ export function answer(params: TensorMap, encodings: Encodings, presence: Presen
   return dense(params, 'common/logits', tf.relu(tf.addN(parts) as tf.Tensor2D));
 }
 
+/** What is added to the cross-entropy, each with a weight. */
 export const SIDE_LOSSES = ['similarity', 'difference', 'reconstruction', 'alignment'] as const;
 
 /** A scalar each; a loss without one is not computed. */

@@ -5,6 +5,7 @@ import type { Batch, BatchContext } from '../../workload.js';
 import { hyperNumber } from '../parts/hyper.js';
 import { TASKS, type Task } from './model.js';
 
+/** Scenes of all sites. */
 export interface MtanData {
   readonly train: Scenes;
   readonly test: Scenes;

@@ -20,6 +20,7 @@ import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { TensorMap } from '../../workload.js';
 import { conv, heLayer, overRms } from '../parts/layers.js';
 
+/** What is predicted of a scene, in the order of the losses' weights. */
 export const TASKS = ['segmentation', 'depth', 'normals'] as const;
 export type Task = (typeof TASKS)[number];
 
@@ -125,6 +126,7 @@ interface TaskOutput {
   readonly masks: readonly tf.Tensor4D[];
 }
 
+/** By task. */
 export type Outputs = Readonly<Partial<Record<Task, TaskOutput>>>;
 
 /** Of the tasks that are asked for; a trunk is computed once, and none that no task needs. */

@@ -16,6 +16,7 @@ import { conv, dense, flatten, heLayer, leftOf } from './layers.js';
 export const ARCHITECTURES = ['mlp', 'narrow', 'normed'] as const;
 type Architecture = (typeof ARCHITECTURES)[number];
 
+/** What a network is made for, and how large it is. */
 export interface NetworkSize {
   /** Side of the square images. */
   readonly side: number;

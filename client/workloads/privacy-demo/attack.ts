@@ -27,6 +27,7 @@ interface Pictures {
   readonly width: number;
 }
 
+/** What an attacker knows, and what is tried. */
 export interface AttackPlan {
   readonly params: HostTensors;
   /** Name of the last layer's bias, whose gradient tells the label. */

@@ -13,6 +13,7 @@ import { dpSgd } from '../../training/dp-sgd.js';
 import { evaluate } from '../../training/evaluate.js';
 import type { Shard, Workload } from '../../workload.js';
 
+/** One training with clipping and several with noise; `noiseMultipliers` are multiples of `clippingBound`, ε is at `delta`. */
 export interface CurvePlan<Data> {
   readonly workload: Workload<Data>;
   readonly data: Data;
@@ -33,6 +34,7 @@ interface CurvePoint {
   readonly accuracy: number;
 }
 
+/** Accuracy against noise. */
 export interface Curve {
   readonly points: readonly CurvePoint[];
   /** Accuracy with clipping alone. */
