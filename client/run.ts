@@ -50,12 +50,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
-  const trainer = await createTrainerPool({
-    workers: 1,
-    workloadModules,
-    dataDir,
-    backend,
-  });
+  const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
   const signingSeed = await readFile(join(directory, IDENTITY_FILE));

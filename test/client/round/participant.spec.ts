@@ -138,6 +138,9 @@ describe('a participant', () => {
     clock.advance(1);
     assert.equal(coordinator.all('hello').length, 2);
     coordinator.send({ kind: 'goodbye', reason: 'not enrolled', retry: false });
+    assert.equal(coordinator.closed, 'sent away');
+    coordinator.send({ kind: 'challenge', nonce: new Uint8Array(32) });
+    assert.deepEqual(coordinator.all('proof'), [], 'it hears nothing more');
     coordinator.breakOff();
     await assert.rejects(participant.done, { code: 'permission-denied', message: /refused this client: not enrolled/ });
     clock.advance(1e9);
