@@ -2,8 +2,10 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../shared/disk/files.js';
-import { FlError, invalidArgument } from '../shared/errors.js';
-import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
+import { FlError } from '../shared/errors.js';
+import { toHex } from '../shared/hex.js';
+import { decodeJoinToken } from '../shared/join-token.js';
+import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
 import { connectGrpc } from './grpc/participant.js';
 
 /** What `join` leaves in a client's directory, beside its key. */
@@ -20,19 +22,13 @@ export const IDENTITY_FILE = 'identity.key';
 /** The file with its {@link Membership}, as JSON. */
 export const MEMBERSHIP_FILE = 'client.json';
 
-interface JoinToken {
-  readonly address: string;
-  readonly fingerprint: string;
-  readonly secret: string;
-}
-
 /**
  * Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator.
  * @throws FlError invalid-argument: no token · permission-denied: another coordinator, or one that does not take the token ·
  *   already-exists: a client of the name that it was given is here
  */
 export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
-  const { address, fingerprint, secret } = parseToken(options.token);
+  const { address, fingerprint, secret } = decodeJoinToken(options.token);
   const identitySeed = newIdentitySeed();
   const identity = identityFromSeed(identitySeed);
   const service = connectGrpc(address);
@@ -48,25 +44,11 @@ export async function joinClient(options: { token: string; clientsDir: string })
     if ((await readdir(directory)).includes(IDENTITY_FILE)) {
       throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
     }
-    const membership = { client, address, coordinatorKey: Buffer.from(reply.coordinatorKey).toString('hex') };
+    const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
     await writeFileDurably(join(directory, IDENTITY_FILE), identitySeed);
     await writeFileDurably(join(directory, MEMBERSHIP_FILE), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
     return membership;
   } finally {
     service.close();
   }
-}
-
-function parseToken(token: string): JoinToken {
-  const expected = 'a token from `starling token create` (starling1.…)';
-  const [scheme, body, ...rest] = token.trim().split('.');
-  if (scheme !== 'starling1' || body === undefined || rest.length > 0)
-    throw invalidArgument('token', expected, 'another text');
-  try {
-    const parsed = JSON.parse(Buffer.from(body, 'base64url').toString()) as JoinToken;
-    if ([parsed.address, parsed.fingerprint, parsed.secret].every((part) => typeof part === 'string')) return parsed;
-  } catch {
-    // said below, for every kind of damage
-  }
-  throw invalidArgument('token', expected, 'a damaged one');
 }

@@ -6,10 +6,11 @@ import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { parseEnrolment } from '../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { identityFromSeed } from '../shared/identity.js';
+import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import { parseEnrolment } from '../shared/signing/enrolment-file.js';
+import { identityFromSeed } from '../shared/signing/identity.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
 import { Participant } from './round/participant.js';
@@ -67,7 +68,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
     },
-    coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
+    coordinatorKey: fromHex(membership.coordinatorKey),
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     trainer,
@@ -115,7 +116,7 @@ async function enrolmentOf(
   if (enrolment === undefined) return undefined;
   const path = resolve(dirname(policyFile), enrolment);
   const keys = parseEnrolment(await readFile(path, 'utf8'), path);
-  return new Map([...keys].map(([client, key]) => [client, Buffer.from(key, 'hex')]));
+  return new Map([...keys].map(([client, key]) => [client, fromHex(key)]));
 }
 
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {

@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
-import { signReceipts } from '../shared/receipts.js';
+import { fromHex, toHex } from '../shared/hex.js';
+import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec, UpdateHeader } from '../shared/run/plan.js';
 import {
@@ -23,6 +23,8 @@ import {
   type SignedUpdateHeader,
   type UploadReply,
 } from '../shared/service.js';
+import { type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
+import { signReceipts } from '../shared/signing/receipts.js';
 import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';
@@ -132,7 +134,7 @@ export class Coordinator implements ParticipantService, AdminService {
       const { hello, nonce } = stage;
       const refusal = this.#checkProof(hello, nonce, frame.signature);
       if (refusal !== undefined) return turnAway(refusal.reason, refusal.retry);
-      const live = { client: hello.client, session: hex(this.#options.rng.bytes(32)), end: toClient };
+      const live = { client: hello.client, session: toHex(this.#options.rng.bytes(32)), end: toClient };
       stage = { kind: 'live', live }; // first: a frame that cannot be sent ends the stream at once
       this.#welcome(live, hello.pending);
     };
@@ -160,7 +162,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
     this.#sessions.set(session, client);
-    end.send({ kind: 'welcome', session: Buffer.from(session, 'hex') });
+    end.send({ kind: 'welcome', session: fromHex(session) });
     const strays = pending.filter((update) => !this.#runs.has(update.run));
     this.#settleStrays(client, end, strays);
     for (const run of this.#runs.values()) {
@@ -283,8 +285,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const { registry, rng, clock, identity, address } = this.#options;
     const secret = Buffer.from(rng.bytes(32)).toString('base64url');
     await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-    const token = { address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret };
-    return `starling1.${Buffer.from(canonicalJson(token)).toString('base64url')}`;
+    return encodeJoinToken({ address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret });
   }
 
   async listClients() {
@@ -363,7 +364,7 @@ export class Coordinator implements ParticipantService, AdminService {
   #surroundings() {
     const { clock, identity, fatal, rng, registry } = this.#options;
     const keysOf = (clients: readonly string[]) =>
-      Object.fromEntries(clients.map((client) => [client, hex(registry.get(client).publicKey)]));
+      Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     return { clock, identity, fatal, send, rng, keysOf, unmasking: this.#unmasking };
   }
@@ -375,17 +376,13 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   #clientOf(session: Uint8Array): string {
-    const client = this.#sessions.get(hex(session));
+    const client = this.#sessions.get(toHex(session));
     if (client === undefined) throw new FlError('permission-denied', 'session: not known; open a control stream first');
     return client;
   }
 }
 
 type Hello = Extract<ClientFrame, { kind: 'hello' }>;
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
-}
 
 async function* counted(chunks: AsyncIterable<Uint8Array>, traffic: { up: number }): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {

@@ -3,7 +3,6 @@
  * nonce, and opened again when it breaks, until the client or the coordinator ends it for good.
  */
 import type { Clock } from '../../shared/clock.js';
-import { type Identity, signedBytes } from '../../shared/identity.js';
 import type { Rng } from '../../shared/rng.js';
 import type {
   ClientFrame,
@@ -12,6 +11,7 @@ import type {
   ParticipantService,
   PendingUpdate,
 } from '../../shared/service.js';
+import { type Identity, signedBytes } from '../../shared/signing/identity.js';
 
 /** The first wait is 0.5 s, then twice as long each time up to 30 s. */
 const FIRST_BACKOFF_MS = 500;

@@ -4,12 +4,14 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
-import { canonicalJson, type Identity } from '../../shared/identity.js';
+import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
-import { type ReceiptCheck, receiptCheck } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import type { Identity } from '../../shared/signing/identity.js';
+import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { bytesOf } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
@@ -201,7 +203,7 @@ export class Participant {
   #onHead({ head, signature }: SignedHead): void {
     const { keepHead, coordinatorKey } = this.#options;
     if (keepHead === undefined) return;
-    if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
+    if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return this.#notice('ledger head ignored: not signed by the coordinator', {});
     }
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));

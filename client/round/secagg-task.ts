@@ -4,6 +4,7 @@
  * what the machine lets out.
  */
 import { FlError } from '../../shared/errors.js';
+import { fromHex, toHex } from '../../shared/hex.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
@@ -93,7 +94,7 @@ export class SecaggTask {
     const own = planOfMember(plan, client);
     this.#agreement = agree(own);
     const { params, aggregation } = this.#agreement;
-    this.#id = Buffer.from(aggregationIdOf(nodeSuite, params, aggregation)).toString('hex');
+    this.#id = toHex(aggregationIdOf(nodeSuite, params, aggregation));
     this.#context = {
       suite: nodeSuite,
       kernel,
@@ -251,5 +252,5 @@ function enrolmentOf({ enrolled, plan }: SecaggTaskOptions, own: RoundPlan): Enr
 }
 
 function listed({ secure }: RoundPlan): Map<string, Uint8Array> {
-  return new Map(Object.entries(secure?.enrolled ?? {}).map(([id, key]) => [id, Buffer.from(key, 'hex')]));
+  return new Map(Object.entries(secure?.enrolled ?? {}).map(([id, key]) => [id, fromHex(key)]));
 }

@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { systemFiles } from '../../shared/disk/files.js';
 import { openLines } from '../../shared/disk/lines.js';
-import { canonicalJson } from '../../shared/identity.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
 
 /** The file in a client's directory. */
 export const LEDGER_HEADS_FILE = 'ledger-heads.jsonl';

@@ -60,7 +60,7 @@ export type TrainResult = {
 /** Sums over the client's test examples. */
 export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
 
-type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
+export type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
 
 /** How a task is cancelled and watched. */
 export interface TaskOptions {

@@ -1,12 +1,13 @@
 import type { Clock } from '../../shared/clock.js';
 import { type DropReason, FlError } from '../../shared/errors.js';
-import { canonicalJson, type Identity, signedBytes } from '../../shared/identity.js';
 import { type LedgerHead, signHead } from '../../shared/ledger/against.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
-import { signReceipts } from '../../shared/receipts.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../../shared/run/plan.js';
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, signedBytes } from '../../shared/signing/identity.js';
+import { signReceipts } from '../../shared/signing/receipts.js';
 import type { Journal } from '../journal/journal.js';
 import type { ModelStore } from '../journal/models.js';
 import {
@@ -39,7 +40,7 @@ export interface RunSurroundings {
   readonly clock: Clock;
   readonly identity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
-  readonly ledger: Pick<Ledger, 'append' | 'close'>;
+  readonly ledger: Ledger;
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
@@ -140,7 +141,6 @@ export class Run {
     this.#secure?.cancel();
     await this.idle();
     await this.#around.journal.close();
-    await this.#around.ledger.close();
   }
 
   async #drain(first: readonly Effect[]): Promise<void> {

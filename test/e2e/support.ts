@@ -88,7 +88,10 @@ export async function processesIn(folder: string): Promise<string[]> {
   return found.filter(Boolean);
 }
 
-/** Resolves when no process of `folder` is left; the test's timeout is what fails. */
+/**
+ * Resolves when no process of `folder` is left; the test's timeout is what fails. It looks again and again, since these
+ * are the children of a process that is dead, and nothing tells a stranger of their end.
+ */
 export async function allGone(folder: string): Promise<void> {
   while ((await processesIn(folder)).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
 }

@@ -5,8 +5,6 @@
 import { Participant, type ParticipantOptions } from '../../client/round/participant.js';
 import { memoryStore } from '../../client/store/updates.js';
 import { FlError } from '../../shared/errors.js';
-import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/identity.js';
-import { signReceipts } from '../../shared/receipts.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import {
@@ -18,6 +16,9 @@ import {
   SMALL_BYTES,
   type UploadReply,
 } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { signReceipts } from '../../shared/signing/receipts.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';

@@ -1,8 +1,8 @@
 /** The shell around the session, against a coordinator that is played by hand. */
 import assert from 'node:assert/strict';
-import { signedBytes, verifySignature } from '../../../shared/identity.js';
-import { signReceipts } from '../../../shared/receipts.js';
 import type { Receipt } from '../../../shared/run/plan.js';
+import { signedBytes, verifySignature } from '../../../shared/signing/identity.js';
+import { signReceipts } from '../../../shared/signing/receipts.js';
 import { sha256Of } from '../../../shared/tensors/bytes.js';
 import { turns } from '../../support/hand-fed.js';
 import {

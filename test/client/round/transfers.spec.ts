@@ -1,8 +1,8 @@
 /** Models down and updates up, over a network that a test breaks: what was cut goes on, and nothing goes unchecked. */
 import assert from 'node:assert/strict';
 import { FlError } from '../../../shared/errors.js';
-import { signedBytes, verifySignature } from '../../../shared/identity.js';
 import { CHUNK_BYTES } from '../../../shared/service.js';
+import { signedBytes, verifySignature } from '../../../shared/signing/identity.js';
 import { bytesOf } from '../../../shared/tensors/bytes.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
 import { turns } from '../../support/hand-fed.js';
