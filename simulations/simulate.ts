@@ -8,7 +8,7 @@ import pLimit from 'p-limit';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
-import { memorySecureStore } from '../client/store/secagg.js';
+import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
@@ -161,13 +161,13 @@ async function enter(about: {
     identity,
     ...readers,
     secure: {
-      ...{ signingSeed, policy: ANY_COHORT, store: memorySecureStore(), rng: rng.split(`secure/${client}`) },
+      ...{ signingSeed, policy: ANY_COHORT, store: memorySecaggStore(), rng: rng.split(`secure/${client}`) },
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
     privacy: { noiseSecret: signingSeed },
     slice: { index, count: options.clients },
-    refuse: ({ kind, round, attempt }) => {
+    declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
       return { reason: 'dropout', detail: 'simulated' };
     },

@@ -50,7 +50,7 @@ export function parsePolicy(text: string, source: string): Policy {
 }
 
 /** Why the plan may not run here, or undefined. */
-export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
+export function declineReasonOf(policy: Policy, plan: RoundPlan): string | undefined {
   const { training, workload, rounds } = plan.work;
   if (policy.workloads !== undefined && !policy.workloads.includes(workload)) {
     return `policy: workloads: expected one of ${policy.workloads.join(', ')}, got ${workload}`;
@@ -59,7 +59,7 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
     return 'policy: require-secure-aggregation: expected secure aggregation, got none';
   }
   return (
-    privacyRefusal(policy, plan.work.privacy) ??
+    privacyDeclineReason(policy, plan.work.privacy) ??
     atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
     atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
@@ -68,7 +68,7 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
   );
 }
 
-function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
+function privacyDeclineReason(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
   const modes = policy['require-privacy'];
   if (modes !== undefined && !modes.some((mode) => mode === privacy?.mode)) {
     return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${privacy?.mode ?? 'none'}`;
@@ -77,13 +77,13 @@ function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): strin
 }
 
 /** Why a round that would take the site's own account to `epsilonAfter` is not taken part in. */
-export function budgetRefusalOf(policy: Policy, epsilonAfter: () => number): string | undefined {
+export function budgetDeclineReasonOf(policy: Policy, epsilonAfter: () => number): string | undefined {
   const limit = policy['max-epsilon'];
   return limit === undefined ? undefined : atMost('max-epsilon', limit, Number(epsilonAfter().toPrecision(6)));
 }
 
 /** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */
-export function securePolicyOf(policy: Policy): ClientPolicy {
+export function secaggPolicyOf(policy: Policy): ClientPolicy {
   return {
     cohortMin: policy['min-cohort'] ?? DEFAULT_POLICY.cohortMin,
     survivorsMin: policy['min-survivors'] ?? DEFAULT_POLICY.survivorsMin,

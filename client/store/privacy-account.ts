@@ -25,7 +25,7 @@ import { exampleCostOf, releaseIdOf } from '../round/privatize.js';
 export const ACCOUNT_FILE = 'privacy.jsonl';
 
 /** Of a site whose policy names none. */
-export const DEFAULT_DELTA = 1e-5;
+const DEFAULT_DELTA = 1e-5;
 
 /** An open account. */
 export interface PrivacyAccount {

@@ -12,12 +12,12 @@ type Judged = Readonly<Record<string, SumMetrics>>;
  */
 export async function judge(
   { spec, clients, trainer, limit, signal }: BaselineInput,
-  { values: model, own }: Trained,
+  { values: model, privateTensors }: Trained,
 ): Promise<Judged> {
   const { work } = spec;
   const entries = clients.map(async (client, index) => {
     const slice = { index, count: clients.length };
-    const task = { kind: 'evaluate', work, client, slice, round: work.rounds, model, ...(own && { own }) } as const;
+    const task = { kind: 'evaluate', work, client, slice, round: work.rounds, model, privateTensors } as const;
     const { metrics } = await limit(() => trainer.run(task, { signal }));
     return [client, metrics] as const;
   });

@@ -182,6 +182,6 @@ export const mutants: Readonly<Record<string, Subject>> = {
   },
   'a client does not tell what it made while away': {
     ...subject,
-    clientStep: (state, event) => clientStep({ ...state, unspoken: [] }, event),
+    clientStep: (state, event) => clientStep({ ...state, unannounced: [] }, event),
   },
 };

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HEADS_FILE, headsFile } from '../../../client/store/ledger-heads.js';
+import { LEDGER_HEADS_FILE, ledgerHeads } from '../../../client/store/ledger-heads.js';
 import { openJournal, parseJournal } from '../../../server/journal/journal.js';
 import { checkRun, type RunCheck } from '../../../server/run/check.js';
 import { lineSha256, signLine } from '../../../shared/chain/chain.js';
@@ -378,13 +378,13 @@ describe('starling verify --against', () => {
   it('is content with what agrees: the ledger itself, a part of it, a client’s receipts', async () => {
     const lines = secure.ledger.toString().split('\n');
     const folder = await mkdtemp(join(tmpdir(), 'starling-heads-'));
-    const keep = await headsFile(folder);
+    const keep = await ledgerHeads(folder);
     await Promise.all(
       [1, 2].map((round) =>
         keep(signHead({ run: secure.opened.run, round, lineSha256: lineSha256(lines[round]) }, coordinator)),
       ),
     );
-    const heads = await readFile(join(folder, HEADS_FILE), 'utf8');
+    const heads = await readFile(join(folder, LEDGER_HEADS_FILE), 'utf8');
     assert.equal(heads.split('\n').length, 3);
     for (const text of [secure.ledger.toString(), `${lines[2]}\n`, heads])
       assert.equal(said(await against(text)), 'holds');
@@ -394,11 +394,11 @@ describe('starling verify --against', () => {
   it('goes on in a client’s file after a line that a crash has cut short', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'starling-heads-'));
     const [one, two] = [1, 2].map((round) => signHead({ run: 'r', round, lineSha256: 'a'.repeat(64) }, coordinator));
-    await (await headsFile(folder))(one);
-    const whole = await readFile(join(folder, HEADS_FILE), 'utf8');
-    await writeFile(join(folder, HEADS_FILE), `${whole}${whole.slice(0, 40)}`);
-    await (await headsFile(folder))(two);
-    const rounds = (await readFile(join(folder, HEADS_FILE), 'utf8'))
+    await (await ledgerHeads(folder))(one);
+    const whole = await readFile(join(folder, LEDGER_HEADS_FILE), 'utf8');
+    await writeFile(join(folder, LEDGER_HEADS_FILE), `${whole}${whole.slice(0, 40)}`);
+    await (await ledgerHeads(folder))(two);
+    const rounds = (await readFile(join(folder, LEDGER_HEADS_FILE), 'utf8'))
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line).head.round);

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { refusalOf } from '../../../client/round/policy.js';
-import { SecureTask } from '../../../client/round/secagg-task.js';
-import { memorySecureStore } from '../../../client/store/secagg.js';
+import { declineReasonOf } from '../../../client/round/policy.js';
+import { SecaggTask } from '../../../client/round/secagg-task.js';
+import { memorySecaggStore } from '../../../client/store/secagg.js';
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../../client/training/task.js';
 import type { Workload } from '../../../client/workload.js';
 import { checkRun } from '../../../server/run/check.js';
@@ -245,8 +245,8 @@ describe('the groups of a plan', () => {
 
 describe('a client', () => {
   it('holds its floors against its group, not against the cohort', () => {
-    assert.equal(refusalOf({ 'min-cohort': 3 }, planOf(NAMES)), undefined);
-    assert.match(refusalOf({ 'min-cohort': 4 }, planOf(NAMES)) ?? '', /min-cohort: expected at least 4, got 3/);
+    assert.equal(declineReasonOf({ 'min-cohort': 3 }, planOf(NAMES)), undefined);
+    assert.match(declineReasonOf({ 'min-cohort': 4 }, planOf(NAMES)) ?? '', /min-cohort: expected at least 4, got 3/);
   });
 
   interface Heard {
@@ -255,10 +255,10 @@ describe('a client', () => {
     readonly failed: FlError[];
   }
 
-  function enter(plan: RoundPlan, enrolled?: ReadonlyMap<string, Uint8Array>): { task: SecureTask; heard: Heard } {
+  function enter(plan: RoundPlan, enrolled?: ReadonlyMap<string, Uint8Array>): { task: SecaggTask; heard: Heard } {
     const heard: Heard = { frames: [], ended: [], failed: [] };
-    const task = SecureTask.start({
-      ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecureStore(), rng: rngFromSeed(5) },
+    const task = SecaggTask.start({
+      ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecaggStore(), rng: rngFromSeed(5) },
       ...(enrolled && { enrolled }),
       policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
       contribute: async () => ({ values: new Float32Array(6), weights: [1, 1], metrics: {} }),

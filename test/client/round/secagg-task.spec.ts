@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Participant } from '../../../client/round/participant.js';
-import { memorySecureStore } from '../../../client/store/secagg.js';
+import { memorySecaggStore } from '../../../client/store/secagg.js';
 import { memoryStore } from '../../../client/store/updates.js';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
@@ -39,13 +39,13 @@ interface Group {
 }
 
 /** Three clients in memory; what c1 says and writes is on the disk's list. Nothing in it waits for more than its turn. */
-async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = memorySecureStore()): Promise<Group> {
+async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = memorySecaggStore()): Promise<Group> {
   const [hostile, disk] = [new HostileCoordinator(), new OrderedDisk()];
   const notices: string[] = [];
   prepare(disk);
   const participants: Participant[] = [];
   for (const name of NAMES) {
-    const secureStore = name === SELF ? disk.secureStore(own) : memorySecureStore();
+    const secureStore = name === SELF ? disk.secureStore(own) : memorySecaggStore();
     const signingSeed = seedOf(name);
     const participant = await Participant.start({
       ...{ service: name === SELF ? overheard(hostile, disk) : hostile, client: name, version: '0' },
@@ -168,7 +168,7 @@ describe('a client that is asked to leave a secure round while its disk is slow'
 
   it('gives no vector when another aggregation has taken its place meanwhile', async () => {
     let release = () => {};
-    const store = memorySecureStore();
+    const store = memorySecaggStore();
     const { plan, disk, stop } = await openGroup((one) => {
       release = one.hold('bind');
     }, store);

@@ -1,62 +1,34 @@
 /**
- * `starling client join` and `starling client run`: a lab's machine. Its key is made here and stays here; it connects
- * outwards only, trains in a worker thread so that the connection stays alive, and survives being killed.
+ * `starling client run`: a lab's machine at work. It connects outwards only, trains in a worker thread so that the
+ * connection stays alive, and survives being killed.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
-import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { fromHex, toHex } from '../shared/hex.js';
-import { decodeJoinToken } from '../shared/join-token.js';
+import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
-import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
+import { identityFromSeed } from '../shared/signing/identity.js';
 import { connectGrpc } from './grpc/participant.js';
+import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
 import { Participant } from './round/participant.js';
-import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './round/policy.js';
-import { headsFile } from './store/ledger-heads.js';
+import {
+  allowAll,
+  budgetDeclineReasonOf,
+  declineReasonOf,
+  type Policy,
+  parsePolicy,
+  secaggPolicyOf,
+} from './round/policy.js';
+import { ledgerHeads } from './store/ledger-heads.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
-import { fileSecureStore } from './store/secagg.js';
+import { fileSecaggStore } from './store/secagg.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
 
-/** What `join` leaves in a client's directory, beside its key. */
-export interface Membership {
-  readonly client: string;
-  readonly address: string;
-  /** Ed25519, hex: plans and receipts of anybody else are ignored. */
-  readonly coordinatorKey: string;
-}
-
-/** Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator. */
-export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
-  const { address, fingerprint, secret } = decodeJoinToken(options.token);
-  const seed = newIdentitySeed();
-  const identity = identityFromSeed(seed);
-  const service = connectGrpc(address);
-  try {
-    const signature = identity.sign(signedBytes('enrolment', secret));
-    const reply = await service.enrol({ token: secret, publicKey: identity.publicKey, signature });
-    if (sha256Hex(reply.coordinatorKey) !== fingerprint) {
-      throw new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`);
-    }
-    const { client } = reply;
-    const directory = join(options.clientsDir, client);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    if ((await readdir(directory)).includes('identity.key')) {
-      throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
-    }
-    const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
-    await writeFileDurably(join(directory, 'identity.key'), seed);
-    await writeFileDurably(join(directory, 'client.json'), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
-    return membership;
-  } finally {
-    service.close();
-  }
-}
-
+/** What the command line says of a client. */
 export interface RunClientOptions {
   readonly clientsDir: string;
   /** Which membership; needed when this machine has several. */
@@ -75,39 +47,38 @@ export interface RunClientOptions {
 export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
   const directory = await directoryOf(options);
   const unlock = lockDirectory(directory);
-  const membership = JSON.parse(await readFile(join(directory, 'client.json'), 'utf8')) as Membership;
+  const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
-  const trainer = await createTrainerPool({
-    ...{ workers: 1, workloadModules },
-    ...(dataDir !== undefined && { dataDir }),
-    ...(backend !== undefined && { backend }),
-  });
+  const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
-  const signingSeed = await readFile(join(directory, 'identity.key'));
+  const signingSeed = await readFile(join(directory, IDENTITY_FILE));
   const identity = identityFromSeed(signingSeed);
-  const account = await openAccount(directory, { identity, ...(policy.delta && { delta: policy.delta }) });
+  const account = await openAccount(directory, { identity, delta: policy.delta });
   const participant = await Participant.start({
     service,
     client: membership.client,
     identity,
     secure: {
-      ...{ signingSeed, policy: securePolicyOf(policy), rng: rngFromEntropy() },
-      ...(enrolled !== undefined && { enrolled }),
-      store: await fileSecureStore(join(directory, 'secure')),
+      signingSeed,
+      policy: secaggPolicyOf(policy),
+      rng: rngFromEntropy(),
+      enrolled,
+      store: await fileSecaggStore(join(directory, 'secure')),
     },
     coordinatorKey: fromHex(membership.coordinatorKey),
     store: await fileStore(directory),
-    keepHead: await headsFile(directory),
+    keepHead: await ledgerHeads(directory),
     trainer,
     privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
-    ...(slice && { slice }),
-    refuse: (plan) => {
-      const isTraining = plan.kind === 'train';
+    slice,
+    declineReason: (plan) => {
+      const spends = plan.kind === 'train';
       const detail =
-        refusalOf(policy, plan) ?? (isTraining ? budgetRefusalOf(policy, () => account.epsilonAfter(plan)) : undefined);
+        declineReasonOf(policy, plan) ??
+        (spends ? budgetDeclineReasonOf(policy, () => account.epsilonAfter(plan)) : undefined);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     clock: systemClock,
