@@ -164,7 +164,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const strays = pending.filter((update) => !this.#runs.has(update.run));
     this.#settleStrays(client, end, strays);
     for (const run of this.#runs.values()) {
-      run.updates.settle(
+      run.updates.answerPending(
         client,
         pending.filter((update) => update.run === run.id),
       );

@@ -18,7 +18,7 @@ import { checkRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { parseJournal } from '../journal/journal.js';
-import type { RunRecord } from '../round/state.js';
+import type { RunRecord } from '../journal/records.js';
 import { LEDGER_FILE } from './ledger.js';
 
 export type RunCheck =

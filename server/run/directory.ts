@@ -12,14 +12,15 @@ import type { RunSpec } from '../../shared/run/plan.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import { checkRunSpec } from '../../shared/run/spec.js';
+import { spendingOf } from '../../shared/run/spending.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { openJournal, parseJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
-import { spendingOf } from '../round/privacy.js';
+import { createdIn, type RunRecord } from '../journal/records.js';
 import { restore } from '../round/restore.js';
-import { initialState, type RunRecord, type RunState } from '../round/state.js';
+import { initialState, type RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/aggregator.js';
 import { History } from './history.js';
@@ -99,7 +100,7 @@ export async function readRun(directory: string): Promise<{ spec: RunSpec; state
   if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
   const records = parseJournal(content).records as RunRecord[];
   const [state] = restore(records, 0);
-  return { spec: createdRecord(records).spec, state, history: new History(records) };
+  return { spec: createdIn(records).spec, state, history: new History(records) };
 }
 
 /** Opens a run that an earlier process left; it goes on where the journal ends. */
@@ -107,7 +108,7 @@ export async function openRun(directory: string, around: Around): Promise<Run> {
   const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
   const records = raw as RunRecord[];
   const [state, effects] = restore(records, around.clock.nowMs());
-  const { spec, atMs: createdAtMs } = createdRecord(records);
+  const { spec, atMs: createdAtMs } = createdIn(records);
   const history = new History(records);
   const ledger = await openLedger(directory, { records, identity: around.identity });
   const models = await openModels(join(directory, 'models'));
@@ -120,11 +121,4 @@ export async function openRun(directory: string, around: Around): Promise<Run> {
   );
   run.start(effects);
   return run;
-}
-
-function createdRecord(records: readonly RunRecord[]): Extract<RunRecord, { kind: 'created' }> {
-  const [created] = records;
-  if (created?.kind !== 'created')
-    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
-  return created;
 }

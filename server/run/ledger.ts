@@ -20,12 +20,12 @@ import {
   signLine,
 } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
-import type { RunRecord } from '../round/state.js';
+import { createdIn, type RecordOf, type RunRecord } from '../journal/records.js';
 
 export const LEDGER_FILE = 'ledger.jsonl';
 
-type Committed = Extract<RunRecord, { kind: 'committed' }>;
-type Created = Extract<RunRecord, { kind: 'created' }>;
+type Committed = RecordOf<'committed'>;
+type Created = RecordOf<'created'>;
 
 /** Where the chain ends. */
 interface Tip {
@@ -81,9 +81,7 @@ export async function openLedger(
   directory: string,
   { records, identity, files = systemFiles }: { records: readonly RunRecord[]; identity: Identity; files?: Files },
 ): Promise<Ledger> {
-  const [created] = records;
-  if (created?.kind !== 'created')
-    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
+  const created = createdIn(records);
   const path = join(directory, LEDGER_FILE);
   const content = await files.read(path);
   const committed = records.filter((record) => record.kind === 'committed');

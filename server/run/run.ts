@@ -9,28 +9,20 @@ import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../../shared
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../../shared/service.js';
 import type { Journal } from '../journal/journal.js';
 import type { ModelStore } from '../journal/models.js';
-import {
-  type Effect,
-  isCurrent,
-  memberOf,
-  type RoundEvent,
-  type RunRecord,
-  type RunState,
-  type Untimed,
-} from '../round/state.js';
+import type { RunRecord } from '../journal/records.js';
+import { type Effect, type EffectOf, isAsked, type RoundEvent, type RunState, type Untimed } from '../round/state.js';
 import { step } from '../round/step.js';
 import { type CohortOutcome, SecureCohort } from '../secagg/grouped.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { UnmaskJob, UnmaskPool } from '../unmask-pool.js';
 import { type Aggregate, parseAggregator } from '../updates/aggregator.js';
-import { UpdateDesk } from '../updates/intake.js';
+import { UpdateIntake } from '../updates/intake.js';
 import { describeActivity } from './activity.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 
-type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 /** Receipts that one step makes are signed together. */
 type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
 type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
@@ -67,7 +59,7 @@ export class Run {
   /** Bytes of this round so far. */
   readonly traffic = { up: 0, down: 0 };
   /** Takes updates in. */
-  readonly updates: UpdateDesk;
+  readonly updates: UpdateIntake;
   readonly #around: RunSurroundings;
   #state: RunState;
   #model: GlobalModel;
@@ -98,8 +90,8 @@ export class Run {
     this.history = init.history;
     this.#model = init.model;
     this.#previousSha256 = init.model.sha256;
-    this.updates = new UpdateDesk({
-      ...{ run: this.id, spec: this.spec, history: this.history },
+    this.updates = new UpdateIntake({
+      ...{ spec: this.spec, history: this.history },
       state: () => this.#state,
       secure: () => this.#secure,
       post: (event) => this.post(event),
@@ -250,10 +242,7 @@ export class Run {
 
   /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
   receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
-    const { stage } = this.#state;
-    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
-    if (cohort === undefined || memberOf(cohort, client)?.status !== 'invited') return;
-    if (this.#secure !== undefined && isCurrent(this.#state, task)) this.#secure.receive(client, frame);
+    if (isAsked(this.#state, client, task)) this.#secure?.receive(client, frame);
   }
 
   async #record(given: RunRecord): Promise<void> {

@@ -3,8 +3,9 @@
  * its shell, where an aggregation cannot even begin.
  */
 import assert from 'node:assert/strict';
+import type { RunRecord } from '../../server/journal/records.js';
 import { restore } from '../../server/round/restore.js';
-import type { RoundEvent, RunRecord } from '../../server/round/state.js';
+import type { RoundEvent } from '../../server/round/state.js';
 import { SecureRound } from '../../server/secagg/aggregation.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';

@@ -3,7 +3,7 @@
  * client that goes, and time that runs out.
  */
 import assert from 'node:assert/strict';
-import { namesOf } from '../../../server/round/state.js';
+import { namesOf } from '../../../server/round/cohort.js';
 import type { EngineSpec } from '../../../shared/run/plan.js';
 import {
   arrived,
