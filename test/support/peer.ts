@@ -18,7 +18,7 @@ import { decode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';
 import { TOY_SIZE, toyExamples } from './toy.js';
 
-const identityOf = (name: string) => identityFromSeed(rngFromSeed(7).split(name).bytes(32));
+export const identityOf = (name: string) => identityFromSeed(rngFromSeed(7).split(name).bytes(32));
 export const coordinatorIdentity = identityOf('coordinator');
 
 export interface World {

@@ -74,7 +74,31 @@ describe('an upload', () => {
     const expected = { code: 'invalid-argument', message: 'offset: expected at most 0 (what is here), got 1' };
     await assert.rejects(uploads.receive('a', update(8), 1, pieces(bytes(7), 7)), expected);
     for (const offset of [-1, 0.5, Number.NaN]) {
-      await assert.rejects(uploads.receive('a', update(8), offset, pieces(bytes(8), 8)), { code: 'invalid-argument' });
+      const message = `offset: expected an integer >= 0, got ${offset}`;
+      await assert.rejects(uploads.receive('a', update(8), offset, pieces(bytes(8), 8)), {
+        code: 'invalid-argument',
+        message,
+      });
+    }
+  });
+
+  it('is what its client says it is: nothing is here of another run, round, attempt, hash or size', async () => {
+    const one = update(8);
+    const others = [{ run: 's' }, { round: 2 }, { attempt: 2 }, { sha256: '2' }].map((change) => ({
+      ...one,
+      ...change,
+    }));
+    for (const other of [...others, { ...one, sizeBytes: 10 }]) {
+      const uploads = new Uploads();
+      const first = call(uploads, 'a', one);
+      first.chunks.push(bytes(4));
+      first.chunks.fail(cut);
+      await assert.rejects(first.done, cut);
+      assert.deepEqual([uploads.status('a', one), uploads.status('b', one)], [4, 0]);
+      if (other.sizeBytes === 8) assert.equal(uploads.status('a', other), 0);
+      const message = 'offset: expected at most 0 (what is here), got 4';
+      await assert.rejects(uploads.receive('a', other, 4, pieces(bytes(4), 4)), { code: 'invalid-argument', message });
+      assert.equal(uploads.heldBytes, other.sizeBytes, 'it has taken the place of the first');
     }
   });
 
@@ -179,7 +203,88 @@ describe('a newer stream of the same upload', () => {
   });
 });
 
+describe('two streams of one client that wait for room and get it at once', () => {
+  const waiting = async (first: ReturnType<typeof update>, second: ReturnType<typeof update>) => {
+    const uploads = new Uploads(16);
+    const other = call(uploads, 'z', update(16));
+    await turns();
+    const [older, newer] = [call(uploads, 'a', first), call(uploads, 'a', second)];
+    other.chunks.push(bytes(16));
+    other.chunks.end();
+    await other.done;
+    await turns();
+    assert.equal(uploads.heldBytes, 8, 'one place for both');
+    for (const { chunks } of [older, newer]) chunks.push(bytes(8));
+    for (const { chunks } of [older, newer]) chunks.end();
+    assert.deepEqual(await newer.done, bytes(8));
+    await assert.rejects(older.done, { code: 'aborted' });
+    assert.equal(uploads.heldBytes, 0);
+  };
+
+  it('share it if they are of the same update', () => waiting(update(8), update(8)));
+  it('leave it to the newer if they are not', () => waiting(update(8, 1), update(8, 2)));
+});
+
+describe('a stream that waits for room while an older one of its update writes', () => {
+  it('goes on from what that has brought', async () => {
+    const uploads = new Uploads(16);
+    const [y, z] = ['y', 'z'].map((client) => call(uploads, client));
+    await turns();
+    const [older, other] = [call(uploads, 'a'), call(uploads, 'b')];
+    const again = call(uploads, 'a', update(8), 4);
+    const end = async ({ chunks, done }: Call, content: Uint8Array) => {
+      chunks.push(content);
+      chunks.end();
+      return done;
+    };
+    await end(y, bytes(8));
+    older.chunks.push(bytes(4));
+    await turns();
+    assert.deepEqual([older.chunks.taken, other.chunks.taken, again.chunks.taken], [1, 0, 0]);
+    await end(z, bytes(8));
+    await end(other, bytes(8));
+    await turns();
+    assert.deepEqual(await end(again, bytes(4, 5)), bytes(8));
+    older.chunks.push(bytes(1));
+    await assert.rejects(older.done, { code: 'aborted' });
+    assert.equal(uploads.heldBytes, 0);
+  });
+});
+
 describe('uploads together', () => {
+  it('go in as many as fit when a large one has ended', async () => {
+    const uploads = new Uploads(32);
+    const large = call(uploads, 'z', update(32));
+    await turns();
+    const small = ['a', 'b', 'c', 'd', 'e'].map((client) => call(uploads, client));
+    for (const { chunks } of small) chunks.push(bytes(4));
+    large.chunks.push(bytes(32));
+    large.chunks.end();
+    await large.done;
+    await turns();
+    assert.deepEqual(
+      small.map(({ chunks }) => chunks.taken),
+      [1, 1, 1, 1, 0],
+    );
+    assert.equal(uploads.heldBytes, 32);
+  });
+
+  it('give room to one that waits when a client begins another update, though its first stream hangs', async () => {
+    const uploads = new Uploads(8);
+    const hanging = call(uploads, 'a', update(8, 1));
+    hanging.chunks.push(bytes(4));
+    await turns();
+    const waits = call(uploads, 'b');
+    await turns();
+    const next = call(uploads, 'a', update(8, 2));
+    for (const { chunks } of [waits, next]) chunks.push(bytes(8));
+    await turns();
+    assert.deepEqual([waits.chunks.taken, next.chunks.taken], [1, 0]);
+    for (const { chunks } of [waits, next]) chunks.end();
+    assert.deepEqual([await waits.done, await next.done], [bytes(8), bytes(8)]);
+    assert.equal(uploads.heldBytes, 0);
+  });
+
   it('stay below the cap: what does not fit waits, unread, and goes in when there is room', async () => {
     const uploads = new Uploads(16);
     const [a, b, c] = ['a', 'b', 'c'].map((client) => call(uploads, client));
