@@ -242,6 +242,7 @@ export class Run {
 
   /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
   receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
+    this.traffic.up += frame.length;
     if (isAsked(this.#state, client, task)) this.#secure?.receive(client, frame);
   }
 
