@@ -26,9 +26,10 @@ import { checkAggregator } from '../updates/aggregator.js';
 import { History } from './history.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
-import { Run, type RunSurroundings } from './run.js';
+import { Run, type RunDeps } from './run.js';
 
-type Around = Omit<RunSurroundings, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
+/** What a coordinator lends to all its runs. */
+export type SharedDeps = Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 
@@ -60,7 +61,7 @@ export async function createRun(
   id: string,
   spec: RunSpec,
   modelFile: Uint8Array,
-  around: Around,
+  deps: SharedDeps,
 ): Promise<Run> {
   checkRunSpec(spec);
   checkSecureSpec(spec);
@@ -76,20 +77,20 @@ export async function createRun(
   const models = await openModels(join(directory, 'models'));
   await models.put(encode(params), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
-  const about = { run: id, version, node: process.version, machine, createdAtMs: around.clock.nowMs(), spec };
+  const about = { run: id, version, node: process.version, machine, createdAtMs: deps.clock.nowMs(), spec };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));
-  const atMs = around.clock.nowMs();
+  const atMs = deps.clock.nowMs();
   const created: RunRecord = { kind: 'created', atMs, run: id, spec, modelSha256 };
   await journal.append(created);
-  const ledger = await openLedger(directory, { records: [created], identity: around.identity });
+  const ledger = await openLedger(directory, { records: [created], identity: deps.identity });
   const strategy = parseStrategy(spec.engine.strategy);
   const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
   const state = initialState(id, spec.engine, modelSha256, spendingOf(spec.work));
   const history = new History([created]);
   return new Run(
-    { ...around, journal, ledger, models, directory, strategy },
+    { ...deps, journal, ledger, models, directory, strategy },
     { spec, createdAtMs: atMs, state, history, model },
   );
 }
@@ -104,19 +105,19 @@ export async function readRun(directory: string): Promise<{ spec: RunSpec; state
 }
 
 /** Opens a run that an earlier process left; it goes on where the journal ends. */
-export async function openRun(directory: string, around: Around): Promise<Run> {
+export async function openRun(directory: string, deps: SharedDeps): Promise<Run> {
   const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
   const records = raw as RunRecord[];
-  const [state, effects] = restore(records, around.clock.nowMs());
+  const [state, effects] = restore(records, deps.clock.nowMs());
   const { spec, atMs: createdAtMs } = createdIn(records);
   const history = new History(records);
-  const ledger = await openLedger(directory, { records, identity: around.identity });
+  const ledger = await openLedger(directory, { records, identity: deps.identity });
   const models = await openModels(join(directory, 'models'));
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
   const run = new Run(
-    { ...around, journal, ledger, models, directory, strategy },
+    { ...deps, journal, ledger, models, directory, strategy },
     { spec, createdAtMs, state, history, model },
   );
   run.start(effects);

@@ -51,7 +51,7 @@ export interface SecureListener {
   failed(detail: string): void;
 }
 
-export interface SecureRoundOptions {
+export interface SecureAggregationOptions {
   readonly clock: Clock;
   readonly rng: Rng;
   /** For the coordinator's noise: equal ones give equal noise. */
@@ -63,14 +63,14 @@ export interface SecureRoundOptions {
   readonly unmask?: (job: UnmaskJob) => Promise<Int32Array>;
 }
 
-export class SecureRound {
+export class SecureAggregation {
   readonly task: TaskId;
   readonly agreement: SecureAgreement;
   readonly #context: ServerContext;
   readonly #listener: SecureListener;
   readonly #clock: Clock;
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
-  readonly #unmaskSum: NonNullable<SecureRoundOptions['unmask']>;
+  readonly #unmaskSum: NonNullable<SecureAggregationOptions['unmask']>;
   readonly #plan: RoundPlan;
   readonly #noise: Rng;
   #cancelled = false;
@@ -84,7 +84,7 @@ export class SecureRound {
    * an evaluation ends to which too few clients are there.
    * @throws FlError invalid-argument: a plan whose encoding cannot be correct for any cohort
    */
-  constructor(plan: RoundPlan, { clock, rng, noise, listener, deadlineMs, unmask }: SecureRoundOptions) {
+  constructor(plan: RoundPlan, { clock, rng, noise, listener, deadlineMs, unmask }: SecureAggregationOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.#plan = plan;

@@ -18,6 +18,7 @@ import {
 import type { Layout } from '../../shared/tensors/params.js';
 import { dropReceipt, type Fate, fateOf, lastWordOn, type Past } from '../round/fate.js';
 import type { EventOf, RoundEvent, RunState, Untimed, UpdateId, UploadAnswer } from '../round/state.js';
+import type { CurrentAggregation } from '../secagg/current.js';
 import { type Aggregate, createGathering, type Gathering, parseAggregator } from './aggregator.js';
 import type { Prepared } from './exact-sum.js';
 
@@ -39,8 +40,8 @@ export interface IntakeDeps {
   readonly spec: RunSpec;
   readonly history: Past;
   state(): RunState;
-  /** The secure aggregation of now, if there is one: masked vectors are its business. */
-  secure(): { readonly maskedBytes: number; receive(client: string, frame: Uint8Array): void } | undefined;
+  /** Masked vectors are its business. */
+  readonly secure: Pick<CurrentAggregation, 'maskedBytes' | 'receive'>;
   post(event: Untimed<RoundEvent>): void;
   sendReceipts(receipts: readonly Receipt[]): void;
 }
@@ -90,7 +91,7 @@ export class UpdateIntake {
     const id = idOf(client, header);
     if (spec.engine.secure) {
       const fate = fateOf(state(), undefined, id);
-      const maskedBytes = secure()?.maskedBytes;
+      const maskedBytes = secure.maskedBytes;
       if (fate.kind === 'rejected') return { outcome: 'rejected', detail: fate.detail };
       if (header.sizeBytes === maskedBytes) return undefined;
       return { outcome: 'rejected', detail: `sizeBytes: expected ${maskedBytes}, got ${header.sizeBytes}` };
@@ -106,7 +107,7 @@ export class UpdateIntake {
   async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const { spec, state, history, secure } = this.#deps;
     if (spec.engine.secure) {
-      secure()?.receive(client, bytes);
+      secure.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
     const values = valuesIn(bytes);

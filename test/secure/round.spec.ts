@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { RunRecord } from '../../server/journal/records.js';
 import { restore } from '../../server/round/restore.js';
 import type { RoundEvent } from '../../server/round/state.js';
-import { SecureRound } from '../../server/secagg/aggregation.js';
+import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { EngineSpec, TaskId } from '../../shared/run/plan.js';
@@ -276,7 +276,7 @@ describe('a secure aggregation that cannot be', () => {
       secure: { nonce: '0'.repeat(32), enrolled },
     };
     const clock = new FakeClock();
-    const round = new SecureRound(plan, {
+    const round = new SecureAggregation(plan, {
       clock,
       rng: rngFromSeed(1),
       noise: rngFromSeed(1),

@@ -58,12 +58,18 @@ export class Intake {
     this.#work = spec.work;
     this.isSecure = spec.engine.secure === true;
     this.state = initialState('r', spec.engine, 'm0', spendingOf(spec.work));
-    const receive = (client: string, bytes: Uint8Array) => this.masked.push(`${client} ${bytes.length}`);
-    const secure = { maskedBytes: MASKED_BYTES, receive };
+    const isSecure = () => this.isSecure;
+    const secure = {
+      receive: (client: string, bytes: Uint8Array) => {
+        if (isSecure()) this.masked.push(`${client} ${bytes.length}`);
+      },
+      get maskedBytes() {
+        return isSecure() ? MASKED_BYTES : undefined;
+      },
+    };
     this.updates = new UpdateIntake({
-      ...{ spec, history: this.#history },
+      ...{ spec, history: this.#history, secure },
       state: () => this.state,
-      secure: () => (this.isSecure ? secure : undefined),
       post: (event) => void this.post(event),
       sendReceipts: (receipts) => this.receipts.push(...receipts),
     });

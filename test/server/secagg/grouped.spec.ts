@@ -9,7 +9,7 @@ import { memorySecureStore } from '../../../client/store/secagg.js';
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../../client/training/task.js';
 import type { Workload } from '../../../client/workload.js';
 import { checkRun } from '../../../server/run/check.js';
-import { SecureCohort } from '../../../server/secagg/grouped.js';
+import { GroupedAggregation } from '../../../server/secagg/grouped.js';
 import { checkAggregator, parseAggregator } from '../../../server/updates/aggregator.js';
 import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
@@ -160,7 +160,7 @@ describe('a cohort of groups', () => {
     const clock = new FakeClock();
     const dropped: string[] = [];
     const failures: string[] = [];
-    const cohort = new SecureCohort(planOf(NAMES), {
+    const cohort = new GroupedAggregation(planOf(NAMES), {
       ...{
         clock,
         rng: rngFromSeed(1),
