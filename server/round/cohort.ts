@@ -39,25 +39,25 @@ export function withMember({ names, members, counts }: Cohort, client: string, m
   return { names, members: members.with(at, member), counts: changed };
 }
 
+/** Those with this status, sorted by name. */
+export function having<Status extends Member['status']>({ names, members }: Cohort, status: Status) {
+  type Found = Extract<Member, { status: Status }> & { readonly client: string };
+  return names.flatMap((client, i) => (members[i].status === status ? [{ client, ...members[i] } as Found] : []));
+}
+
 /** The names of those with this status, sorted. */
 export function namesOf({ names, members }: Cohort, status: Member['status']): string[] {
   return names.filter((_, i) => members[i].status === status);
 }
 
 /** Who was dropped and why, sorted by name. */
-export function droppedOf({ names, members }: Cohort): Required<Dropped>[] {
-  return names.flatMap((client, i) => {
-    const member = members[i];
-    return member.status === 'dropped' ? [{ client, reason: member.reason, detail: member.detail }] : [];
-  });
+export function droppedOf(cohort: Cohort): Required<Dropped>[] {
+  return having(cohort, 'dropped').map(({ client, reason, detail }) => ({ client, reason, detail }));
 }
 
 /** Whose updates are in, sorted by name. */
-export function arrivalsOf({ names, members }: Cohort): { client: string; updateSha256: string }[] {
-  return names.flatMap((client, i) => {
-    const member = members[i];
-    return member.status === 'arrived' ? [{ client, updateSha256: member.updateSha256 }] : [];
-  });
+export function arrivalsOf(cohort: Cohort): { client: string; updateSha256: string }[] {
+  return having(cohort, 'arrived').map(({ client, updateSha256 }) => ({ client, updateSha256 }));
 }
 
 /** What each client that has answered says of its own examples. */

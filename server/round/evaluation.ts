@@ -1,12 +1,13 @@
 /**
  * The way of a committed round to its end: if it is its turn, the clients that are here judge the new model on their own
- * test data; then comes the next round. Cases of `settle`.
+ * test data; then comes the next round. Cases of `step`.
  */
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import type { Draft, Evaluation } from '../journal/records.js';
-import { metricsByClient } from './cohort.js';
-import { dismiss, draw, end, open, planFor, timerId } from './moves.js';
-import type { RunState, StageOf, Turn } from './state.js';
+import { checkMetrics } from './check-metrics.js';
+import { metricsByClient, withMember } from './cohort.js';
+import { dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { type EventOf, isAsked, type RunState, type Stage, type StageOf, type Turn, workOn } from './state.js';
 
 const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
@@ -31,6 +32,15 @@ export function startEvaluation(state: RunState, { draft, isDue }: StageOf<'comm
   return next;
 }
 
+/** Metrics that cannot be pooled cost their sender its place. */
+export function onEvaluated(state: RunState, { client, task, metrics }: EventOf<'evaluated'>, turn: Turn): RunState {
+  const work = workOn(state, task);
+  if (work?.kind !== 'evaluating' || !isAsked(state, client)) return state;
+  const detail = checkMetrics(metrics, work.cohort);
+  if (detail !== undefined) return drop(state, client, { reason: 'invalid-update', detail }, turn);
+  return { ...state, stage: { ...work, cohort: withMember(work.cohort, client, { status: 'evaluated', metrics }) } };
+}
+
 /** Once nobody is asked any more. */
 export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, turn: Turn): RunState {
   const { draft, cohort, pooled, failure } = stage;
@@ -49,7 +59,7 @@ export function closeRound(state: RunState, draft: Draft, { out }: Turn, evaluat
 }
 
 /** On to the next round, or the run is complete. */
-export function leaveRound(state: RunState, turn: Turn): RunState {
+export function leaveRound(state: RunState, _: Stage, turn: Turn): RunState {
   return state.round >= state.spec.rounds ? end(state, 'completed', '', turn) : nextRound(state);
 }
 

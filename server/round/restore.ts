@@ -8,8 +8,8 @@ import { createdIn, type RunRecord } from '../journal/records.js';
 import { newCohort } from './cohort.js';
 import { nextRound } from './evaluation.js';
 import { resumed } from './moves.js';
-import { sayIfWaiting, settle } from './settle.js';
 import { type Effect, initialState, type RunState, type Turn } from './state.js';
+import { sayIfWaiting, settle } from './step.js';
 
 /** @throws FlError corrupt when the first record is not `created`, or another one is. */
 export function restore(records: readonly RunRecord[], atMs: number): [RunState, Effect[]] {

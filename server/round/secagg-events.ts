@@ -1,6 +1,6 @@
 /**
  * What the engine hears of secure aggregation: who fell out, and over whom there is a sum at last. Phases, keys and masks
- * are the business of shared/secagg, carried out by server/secagg/aggregation.ts. Cases of `handle`.
+ * are the business of shared/secagg, carried out by server/secagg/aggregation.ts. Cases of `step`.
  */
 import { withMember } from './cohort.js';
 import { dismiss, drop } from './moves.js';

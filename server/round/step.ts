@@ -3,36 +3,42 @@
  * event changes facts (`handle`): who is here, what became of a member, that time is up. What follows from facts is
  * `settle`'s:
  *
- *   waiting --enough clients--> drawn --> training --full cohort | nobody asked--> committing --stored--> made
- *      ^                                     |                                                             |
- *      |<------------- aborted --------------+                         committed <-----its evaluation------+
- *      |                                                                   |                               |
- *      +<-- next round, or ended -- closed <--nobody asked-- evaluating <--+--enough clients, or time      |
- *                                      ^                                                                   |
- *                                      +<------------------------- no evaluation --------------------------+
+ *   waiting --enough clients--> drawn --> training --full cohort, or nobody asked--> committing --stored--> made
+ *      ^                                     |                                                               |
+ *      |<------------- aborted --------------+                                     +------- evaluation due --+
+ *      |                                                                           v                         |
+ *      |                                            evaluating <--enough here-- committed                    |
+ *      |                                                 | nobody asked            | nobody comes            | not due
+ *      +<-- next round, or ended -- closed <-------------+-------------------------+-------------------------+
  *
  * A client that goes away keeps its place until the deadline: coming back, it gets the same plan and brings the update
  * that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
  * With secure aggregation training ends when there is a sum over the survivors, not when updates have come.
  */
-import { checkMetrics } from './check-metrics.js';
-import { inserted, withMember } from './cohort.js';
-import { closeRound, leaveRound } from './evaluation.js';
-import { dropReceipt, fateOf } from './fate.js';
+import { inserted } from './cohort.js';
+import {
+  awaitEvaluators,
+  closeEvaluation,
+  closeRound,
+  leaveRound,
+  onEvaluated,
+  startEvaluation,
+} from './evaluation.js';
 import { dismiss, drop, end, planFor, resumed, timerId } from './moves.js';
 import { onSecureDropped, onSecured, onUnsecured } from './secagg-events.js';
-import { sayIfWaiting, settle } from './settle.js';
 import {
   type Effect,
   type EventOf,
   isAsked,
   type RoundEvent,
   type RunState,
+  type Stage,
+  type StageOf,
   type Turn,
+  willing,
   workOf,
-  workOn,
 } from './state.js';
-import { voidArrivals } from './training.js';
+import { closeTraining, commit, drawCohort, onStored, onUpdate, startTraining, voidArrivals } from './training.js';
 
 /** The whole engine. Events that no longer matter (late timers, stale answers) change nothing. */
 export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {
@@ -42,67 +48,69 @@ export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {
   return [next, turn.out];
 }
 
+type Handlers = {
+  readonly [Kind in RoundEvent['kind']]: (state: RunState, event: EventOf<Kind>, turn: Turn) => RunState;
+};
+
+const HANDLERS: Handlers = {
+  present: (state, { clients }) => ({ ...state, online: [...clients].sort() }),
+  online: onOnline,
+  offline: (state, { client }) => ({ ...state, online: state.online.filter((name) => name !== client) }),
+  arrived: onUpdate,
+  invalid: onUpdate,
+  declined: onDeclined,
+  evaluated: onEvaluated,
+  'secure-dropped': onSecureDropped,
+  secured: onSecured,
+  unsecured: onUnsecured,
+  stored: onStored,
+  timer: onTimer,
+  stop: onStop,
+  resume: onResume,
+};
+
+/** What an event says, and nothing that follows from it. */
 function handle(state: RunState, event: RoundEvent, turn: Turn): RunState {
-  switch (event.kind) {
-    case 'present':
-      return { ...state, online: [...event.clients].sort() };
-    case 'online':
-      if (isAsked(state, event.client)) turn.out.push(planFor(state, event.client));
-      return { ...state, online: inserted(state.online, event.client) };
-    case 'offline':
-      return { ...state, online: state.online.filter((name) => name !== event.client) };
-    case 'arrived':
-    case 'invalid':
-      return onUpdate(state, event, turn);
-    case 'declined':
-      return onDeclined(state, event, turn);
-    case 'evaluated':
-      return onEvaluated(state, event, turn);
-    case 'secure-dropped':
-      return onSecureDropped(state, event, turn);
-    case 'secured':
-      return onSecured(state, event, turn);
-    case 'unsecured':
-      return onUnsecured(state, event);
-    case 'stored':
-      return onStored(state, event);
-    case 'timer':
-      return event.id === timerId(state) ? onTimer(state, turn) : state;
-    case 'stop':
-      return onStop(state, event, turn);
-    case 'resume':
-      return onResume(state, turn);
-  }
+  const on = HANDLERS[event.kind] as (state: RunState, event: RoundEvent, turn: Turn) => RunState;
+  return on(state, event, turn);
 }
 
-/** An update that is wanted is added, or is the end of its sender's part in the round. */
-function onUpdate(state: RunState, event: EventOf<'arrived' | 'invalid'>, { atMs, out }: Turn): RunState {
-  const { client, updateSha256 } = event;
-  const answer = { kind: 'answer', client, updateSha256 } as const;
-  const fate = fateOf(state, undefined, event);
-  if (fate.kind === 'accepted') {
-    out.push({ ...answer, outcome: 'again', detail: '' });
-    return state;
-  }
-  if (fate.kind === 'rejected') {
-    out.push({ ...answer, outcome: 'rejected', detail: fate.detail }, { kind: 'receipt', receipt: fate.receipt });
-    return state;
-  }
-  const work = workOf(state)!;
-  const refuse = (detail: string): RunState => {
-    const reason = 'invalid-update';
-    out.push({ ...answer, outcome: 'rejected', detail });
-    out.push({ kind: 'receipt', receipt: dropReceipt(state.run, event, reason) });
-    return drop(state, client, { reason, detail }, { atMs, out });
-  };
-  if (event.kind === 'invalid') return refuse(event.detail);
-  const { metrics } = event;
-  const fault = checkMetrics(metrics, work.cohort);
-  if (fault !== undefined) return refuse(fault);
-  out.push({ ...answer, outcome: 'add', detail: '' });
-  out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
-  const cohort = withMember(work.cohort, client, { status: 'arrived', updateSha256, metrics });
-  return { ...state, stage: { ...work, cohort } };
+type Moves = {
+  readonly [Kind in Stage['kind']]: (state: RunState, stage: StageOf<Kind>, turn: Turn) => RunState;
+};
+
+/** One move from each stage; the same state when it is not time yet. */
+const MOVES: Moves = {
+  waiting: drawCohort,
+  drawn: startTraining,
+  training: closeTraining,
+  committing: commit,
+  made: awaitEvaluators,
+  committed: startEvaluation,
+  evaluating: closeEvaluation,
+  closed: leaveRound,
+  ended: (state) => state,
+};
+
+/** The state from which nothing more follows: the same one when nothing does. */
+export function settle(state: RunState, turn: Turn): RunState {
+  const move = MOVES[state.stage.kind] as (state: RunState, stage: Stage, turn: Turn) => RunState;
+  const next = move(state, state.stage, turn);
+  return next === state ? state : settle(next, turn);
+}
+
+/** A run that waits says for how many. */
+export function sayIfWaiting(state: RunState, { atMs, out }: Turn): void {
+  if (state.stage.kind !== 'waiting') return;
+  const { round, spec } = state;
+  const event = { kind: 'waiting', atMs, round, online: willing(state).length, need: spec.minClients } as const;
+  out.push({ kind: 'emit', event });
+}
+
+/** Whoever comes back to a task that is open gets its plan again. */
+function onOnline(state: RunState, { client }: EventOf<'online'>, { out }: Turn): RunState {
+  if (isAsked(state, client)) out.push(planFor(state, client));
+  return { ...state, online: inserted(state.online, client) };
 }
 
 function onDeclined(state: RunState, event: EventOf<'declined'>, turn: Turn): RunState {
@@ -112,23 +120,10 @@ function onDeclined(state: RunState, event: EventOf<'declined'>, turn: Turn): Ru
   return drop({ ...state, refused }, client, event, turn);
 }
 
-function onEvaluated(state: RunState, { client, task, metrics }: EventOf<'evaluated'>, turn: Turn): RunState {
-  const work = workOn(state, task);
-  if (work?.kind !== 'evaluating' || !isAsked(state, client)) return state;
-  const detail = checkMetrics(metrics, work.cohort);
-  if (detail !== undefined) return drop(state, client, { reason: 'invalid-update', detail }, turn);
-  return { ...state, stage: { ...work, cohort: withMember(work.cohort, client, { status: 'evaluated', metrics }) } };
-}
-
-function onStored(state: RunState, stored: EventOf<'stored'>): RunState {
-  const { stage, round, attempt } = state;
-  const isIts = stage.kind === 'committing' && stored.round === round && stored.attempt === attempt;
-  return isIts ? { ...state, stage: { ...stage, stored } } : state;
-}
-
-/** Time is up for what is waited for now. */
-function onTimer(state: RunState, turn: Turn): RunState {
+/** Time is up, if it is for what is waited for now. */
+function onTimer(state: RunState, { id }: EventOf<'timer'>, turn: Turn): RunState {
   const { stage } = state;
+  if (id !== timerId(state)) return state;
   if (stage.kind === 'committed') return { ...state, stage: { ...stage, isDue: true } };
   return workOf(state) === undefined ? state : dismiss(state, 'deadline', turn);
 }
@@ -141,11 +136,11 @@ function onStop(state: RunState, { status, reason }: EventOf<'stop'>, turn: Turn
   if (workOf(state) !== undefined) dismiss(state, 'round-aborted', turn);
   if (stage.kind === 'training' || stage.kind === 'committing') voidArrivals(state, stage.cohort, turn);
   if (stage.kind !== 'committed' && stage.kind !== 'evaluating') return end(state, status, reason, turn);
-  const next = leaveRound(closeRound(state, stage.draft, turn), turn); // the round counts, unevaluated
+  const next = leaveRound(closeRound(state, stage.draft, turn), stage, turn); // the round counts, unevaluated
   return next.stage.kind === 'ended' ? next : end(next, status, reason, turn);
 }
 
-function onResume(state: RunState, { atMs, out }: Turn): RunState {
+function onResume(state: RunState, { atMs }: EventOf<'resume'>, { out }: Turn): RunState {
   if (state.stage.kind !== 'ended' || state.status === 'completed') return state;
   out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
   return resumed(state);

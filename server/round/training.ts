@@ -1,14 +1,15 @@
-/** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `settle`. */
+/** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import type { Draft } from '../journal/records.js';
-import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf } from './cohort.js';
-import { dropReceipt } from './fate.js';
-import { dismiss, draw, end, open, planFor } from './moves.js';
-import { type RunState, type StageOf, type Turn, willing } from './state.js';
+import { checkMetrics } from './check-metrics.js';
+import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
+import { dropReceipt, fateOf } from './fate.js';
+import { dismiss, draw, drop, end, open, planFor } from './moves.js';
+import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf } from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
-export function drawCohort(state: RunState, turn: Turn): RunState {
+export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): RunState {
   const { spending, round, attempt, spec } = state;
   const here = willing(state);
   const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
@@ -30,6 +31,36 @@ export function startTraining(state: RunState, { cohort }: StageOf<'drawn'>, tur
   turn.out.push({ kind: 'emit', event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names } });
   for (const client of names) if (positionOf(online, client) >= 0) turn.out.push(planFor(next, client));
   return next;
+}
+
+/** An update that is wanted is added, or is the end of its sender's part in the round. */
+export function onUpdate(state: RunState, event: EventOf<'arrived' | 'invalid'>, { atMs, out }: Turn): RunState {
+  const { client, updateSha256 } = event;
+  const answer = { kind: 'answer', client, updateSha256 } as const;
+  const fate = fateOf(state, undefined, event);
+  if (fate.kind === 'accepted') {
+    out.push({ ...answer, outcome: 'again', detail: '' });
+    return state;
+  }
+  if (fate.kind === 'rejected') {
+    out.push({ ...answer, outcome: 'rejected', detail: fate.detail }, { kind: 'receipt', receipt: fate.receipt });
+    return state;
+  }
+  const work = workOf(state)!;
+  const refuse = (detail: string): RunState => {
+    const reason = 'invalid-update';
+    out.push({ ...answer, outcome: 'rejected', detail });
+    out.push({ kind: 'receipt', receipt: dropReceipt(state.run, event, reason) });
+    return drop(state, client, { reason, detail }, { atMs, out });
+  };
+  if (event.kind === 'invalid') return refuse(event.detail);
+  const { metrics } = event;
+  const fault = checkMetrics(metrics, work.cohort);
+  if (fault !== undefined) return refuse(fault);
+  out.push({ ...answer, outcome: 'add', detail: '' });
+  out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
+  const cohort = withMember(work.cohort, client, { status: 'arrived', updateSha256, metrics });
+  return { ...state, stage: { ...work, cohort } };
 }
 
 /** Once enough updates are in, or nobody is asked any more: the survivors are frozen, or are too few. */
@@ -67,6 +98,13 @@ export function voidArrivals({ run, round, attempt, spec }: RunState, cohort: Co
   for (const arrival of spec.secure ? [] : arrivalsOf(cohort)) {
     out.push({ kind: 'receipt', receipt: dropReceipt(run, { round, attempt, ...arrival }, 'round-aborted') });
   }
+}
+
+/** The new model is on disk, if it is the one that is waited for. */
+export function onStored(state: RunState, stored: EventOf<'stored'>): RunState {
+  const { stage, round, attempt } = state;
+  const isIts = stage.kind === 'committing' && stored.round === round && stored.attempt === attempt;
+  return isIts ? { ...state, stage: { ...stage, stored } } : state;
 }
 
 /** Once the new model is on disk: the record that makes it the run's, and then receipts. */
