@@ -4,31 +4,32 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { FlError, invalidArgument } from '../shared/errors.js';
+import { FlError } from '../shared/errors.js';
 import { canonicalJson, type Identity, sha256Hex } from '../shared/identity.js';
 import { signReceipts } from '../shared/receipts.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/plan.js';
-import {
-  type AdminService,
-  CHUNK_BYTES,
-  type ClientFrame,
-  type ControlEnd,
-  type CoordinatorFrame,
-  type EnrolReply,
-  type EnrolRequest,
-  type ParticipantService,
-  type PendingUpdate,
-  type RunInfo,
-  type SignedUpdateHeader,
-  type UploadReply,
+import type {
+  AdminService,
+  ClientFrame,
+  ControlEnd,
+  CoordinatorFrame,
+  EnrolReply,
+  EnrolRequest,
+  ParticipantService,
+  PendingUpdate,
+  RunInfo,
+  SignedUpdateHeader,
+  UploadReply,
 } from '../shared/service.js';
 import type { Logger } from './log.js';
 import { type Connection, login } from './login.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
 import { dropReceipt } from './round/fate.js';
+import { infoOf } from './run/activity.js';
 import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
+import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
@@ -180,15 +181,9 @@ export class Coordinator implements ParticipantService, AdminService {
   ): AsyncGenerator<Uint8Array> {
     this.#clientOf(session);
     const run = this.#run(request.run);
-    if (request.sha256 !== run.model.sha256) {
-      throw new FlError('not-found', `model ${request.sha256} is not the one of this round`);
-    }
-    const { file } = run.model;
-    if (request.offset > file.length) throw invalidArgument('offset', `at most ${file.length}`, request.offset);
-    for (let at = request.offset; at < file.length; at += CHUNK_BYTES) {
-      const chunk = file.subarray(at, at + CHUNK_BYTES);
-      run.traffic.down += chunk.length;
-      yield chunk;
+    for (const piece of piecesOf(run.model, request)) {
+      run.traffic.down += piece.length;
+      yield piece;
     }
   }
 
@@ -274,12 +269,12 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   async listRuns(): Promise<readonly RunInfo[]> {
-    return [...this.#runs.values()].map((run) => run.info()).sort((a, b) => a.createdAtMs - b.createdAtMs);
+    return [...this.#runs.values()].map(infoOf).sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
   async getRun(id: string) {
     const run = this.#run(id);
-    return { info: run.info(), report: JSON.stringify(reportOf(run), null, 2) };
+    return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
   }
 
   async *watchRun(id: string, signal?: AbortSignal): AsyncGenerator<string> {

@@ -9,7 +9,7 @@ import { signHead } from '../../shared/ledger/against.js';
 import { signReceipts } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
 import type { Receipt, RunSpec, TaskId, TaskKind } from '../../shared/run/plan.js';
-import type { CoordinatorFrame, RunInfo } from '../../shared/service.js';
+import type { CoordinatorFrame } from '../../shared/service.js';
 import type { Journal } from '../journal/journal.js';
 import type { ModelStore } from '../journal/models.js';
 import type { RunRecord } from '../journal/records.js';
@@ -19,12 +19,12 @@ import { CurrentAggregation } from '../secagg/current.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { UpdateIntake } from '../updates/intake.js';
-import { describeActivity } from './activity.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 import { coordinatorNoise, Plans } from './plans.js';
+import { JobQueue } from './queue.js';
 
 /** What the shell carries out at once; receipts that come together are signed together. */
 type Step = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
@@ -53,6 +53,7 @@ export interface RunDeps {
 /** One run. Made by `createRun` or `openRun` (directory.ts), which see to its files. */
 export class Run {
   readonly id: string;
+  readonly directory: string;
   readonly spec: RunSpec;
   readonly createdAtMs: number;
   readonly history: History;
@@ -69,9 +70,7 @@ export class Run {
   #previousSha256: string;
   readonly #plans: Plans;
   readonly #secure: CurrentAggregation;
-  #events: RoundEvent[] = [];
-  #pump: Promise<void> | undefined;
-  #broken = false;
+  readonly #queue: JobQueue;
   #cancelTimer = () => {};
 
   constructor(
@@ -79,6 +78,8 @@ export class Run {
     init: { spec: RunSpec; createdAtMs: number; state: RunState; history: History; model: GlobalModel },
   ) {
     this.#deps = deps;
+    this.directory = deps.directory;
+    this.#queue = new JobQueue(deps.fatal);
     this.spec = init.spec;
     this.id = init.state.run;
     this.createdAtMs = init.createdAtMs;
@@ -115,21 +116,21 @@ export class Run {
 
   /** Carries out what a restart left to do, before any event. */
   start(effects: readonly Effect[]): void {
-    this.#pump = this.#drain(effects);
+    this.#queue.put(() => this.#carryOut(effects));
   }
 
-  /** Puts an event into the queue; it is handled after all that came before it. */
+  /** Stamps an event and puts it into the queue; it is handled after all that came before it. */
   post(event: Untimed<RoundEvent>): void {
-    if (this.#broken) return;
-    this.#events.push({ ...event, atMs: this.#deps.clock.nowMs() } as RoundEvent);
-    this.#pump ??= this.#drain([]);
+    const timed = { ...event, atMs: this.#deps.clock.nowMs() } as RoundEvent;
+    this.#queue.put(() => this.#handle(timed));
   }
 
   /** Resolves when nothing is left in the queue. */
-  async idle(): Promise<void> {
-    while (this.#pump !== undefined) await this.#pump;
+  idle(): Promise<void> {
+    return this.#queue.idle();
   }
 
+  /** Ends what goes on; the journal is whole and closed when it resolves. */
   async close(): Promise<void> {
     this.#cancelTimer();
     this.#secure.cancel();
@@ -138,41 +139,14 @@ export class Run {
     await this.#deps.ledger.close();
   }
 
-  #openSecure(kind: TaskKind): void {
-    const { identity } = this.#deps;
-    const plan = this.#plans.planOf(this.#state, this.#model, kind, this.spec.engine.deadlineMs);
-    this.#secure.open(plan, coordinatorNoise(identity, plan));
-  }
-
-  #sendSecure(client: string, task: TaskId, frame: Uint8Array): void {
-    this.traffic.down += frame.length;
-    this.#deps.send(client, { kind: 'secure', task, frame });
-  }
-
-  async #drain(first: readonly Effect[]): Promise<void> {
-    await undefined; // so that #pump is set before anything runs
-    try {
-      for (let effects: readonly Effect[] | undefined = first; effects !== undefined; effects = this.#step()) {
-        for (const step of batched(effects)) {
-          const pending = this.#perform(step);
-          if (pending !== undefined) await pending; // most take no time
-        }
-      }
-    } catch (error) {
-      this.#events = [];
-      this.#broken = true;
-      this.#deps.fatal(FlError.from(error));
-    }
-    this.#pump = undefined;
-  }
-
-  /** The effects of the next event; undefined when there is none. */
-  #step(): readonly Effect[] | undefined {
-    const event = this.#events.shift();
-    if (event === undefined) return undefined;
+  *#handle(event: RoundEvent): Iterable<Promise<void> | void> {
     const [state, effects] = step(this.#state, event);
     this.#state = state;
-    return effects;
+    yield* this.#carryOut(effects);
+  }
+
+  *#carryOut(effects: readonly Effect[]): Iterable<Promise<void> | void> {
+    for (const one of batched(effects)) yield this.#perform(one);
   }
 
   #perform(effect: Step): Promise<void> | void {
@@ -208,12 +182,6 @@ export class Run {
     }
   }
 
-  /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
-  receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
-    this.traffic.up += frame.length;
-    if (isAsked(this.#state, client, task)) this.#secure.receive(client, frame);
-  }
-
   /** A commit goes into the journal, the ledger and the survivors' keeping; only then is its model the run's. */
   async #record(given: RunRecord): Promise<void> {
     const { journal, ledger, identity, send } = this.#deps;
@@ -243,6 +211,23 @@ export class Run {
     this.traffic.down += frame.model.length;
     this.#deps.send(client, frame);
     this.#secure.resume(client); // it may have missed a frame
+  }
+
+  #openSecure(kind: TaskKind): void {
+    const { identity } = this.#deps;
+    const plan = this.#plans.planOf(this.#state, this.#model, kind, this.spec.engine.deadlineMs);
+    this.#secure.open(plan, coordinatorNoise(identity, plan));
+  }
+
+  #sendSecure(client: string, task: TaskId, frame: Uint8Array): void {
+    this.traffic.down += frame.length;
+    this.#deps.send(client, { kind: 'secure', task, frame });
+  }
+
+  /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
+  receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
+    this.traffic.up += frame.length;
+    if (isAsked(this.#state, client, task)) this.#secure.receive(client, frame);
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
@@ -277,17 +262,6 @@ export class Run {
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const keep = [this.#model.sha256, this.#previousSha256];
     await pruneModels(this.#deps.models, this.#deps.directory, keep);
-  }
-
-  // ---- for people ----------------------------------------------------------------------------------------------
-
-  info(): RunInfo {
-    const { status, reason, round } = this.#state;
-    const { createdAtMs, id: run } = this;
-    const { directory } = this.#deps;
-    const activity = describeActivity(this.#state);
-    const { workload, rounds } = this.spec.work;
-    return { run, workload, status, reason, round, rounds, createdAtMs, directory, activity };
   }
 }
 
