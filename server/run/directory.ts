@@ -22,7 +22,7 @@ import { createdIn, type RunRecord } from '../journal/records.js';
 import { restore } from '../round/restore.js';
 import { initialState, type RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
-import { checkAggregator } from '../updates/aggregator.js';
+import { checkAggregator } from '../updates/check-aggregator.js';
 import { History } from './history.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';

@@ -10,7 +10,8 @@ import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from 
 import type { Workload } from '../../../client/workload.js';
 import { checkRun } from '../../../server/run/check.js';
 import { GroupedAggregation } from '../../../server/secagg/grouped.js';
-import { checkAggregator, parseAggregator } from '../../../server/updates/aggregator.js';
+import { parseAggregator } from '../../../server/updates/aggregator.js';
+import { checkAggregator } from '../../../server/updates/check-aggregator.js';
 import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import type { RoundPlan, RunSpec, SecureSpec } from '../../../shared/run/plan.js';
