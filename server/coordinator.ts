@@ -34,6 +34,7 @@ import type { Run } from './run/run.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 
+/** What a coordinator stands on, and whom it tells. */
 export interface CoordinatorOptions {
   readonly dataDir: string;
   readonly identity: Identity;
@@ -98,9 +99,8 @@ export class Coordinator implements ParticipantService, AdminService {
 
   /** A control stream: a login, and from then on plans and answers. */
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
-    const { clock, rng, registry } = this.#options;
     return login(toClient, {
-      ...{ clock, rng, registry },
+      ...this.#options,
       isHere: (client) => this.#connections.has(client),
       entered: (connection, pending) => this.#entered(connection, pending),
       received: ({ client }, frame) => this.#received(client, frame),

@@ -25,7 +25,7 @@ export interface Connection {
 }
 
 /** What the handshake asks of the coordinator, and what it tells it, in this order: entered, received ..., left. */
-export interface LoginDeps {
+interface LoginDeps {
   readonly clock: Clock;
   /** For nonces and sessions. */
   readonly rng: Rng;

@@ -15,6 +15,7 @@ export interface RecordLog {
   append(record: unknown): Promise<void>;
 }
 
+/** A client that may take part; its Ed25519 key, and when it came. */
 export interface Enrolled {
   readonly client: string;
   readonly publicKey: Uint8Array;
@@ -23,6 +24,7 @@ export interface Enrolled {
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** Tokens and clients of one coordinator. */
 export class Registry {
   readonly #log: RecordLog;
   readonly #tokens = new Map<string, { name: string; uses: number; used: number; expiresAtMs: number }>();

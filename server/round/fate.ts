@@ -4,6 +4,7 @@ import type { Receipt } from '../../shared/run/plan.js';
 import { type Member, memberOf } from './cohort.js';
 import type { RunState, UpdateId } from './state.js';
 
+/** What becomes of an update. */
 export type Fate =
   | { readonly kind: 'wanted' }
   /** In the sum; or in a model, which `receipt` says. */

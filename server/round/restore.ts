@@ -11,7 +11,7 @@ import { resumed } from './moves.js';
 import { type Effect, initialState, type RunState, type Turn } from './state.js';
 import { sayIfWaiting, settle } from './step.js';
 
-/** @throws FlError corrupt when the first record is not `created`, or another one is. */
+/** The state, and what is left to be done. @throws FlError corrupt when the first record is not `created`, or another one is. */
 export function restore(records: readonly RunRecord[], atMs: number): [RunState, Effect[]] {
   const { run, spec, modelSha256 } = createdIn(records);
   const found = records.slice(1).reduce(applied, initialState(run, spec.engine, modelSha256, spendingOf(spec.work)));

@@ -34,15 +34,17 @@ export type Stage =
   | ({ readonly kind: 'evaluating'; readonly draft: Draft } & Work)
   | { readonly kind: 'closed' }
   | { readonly kind: 'ended' };
+/** A stage by its kind. */
 export type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
 
 /** What is known of the model that a round has made. */
-export interface StoredModel {
+interface StoredModel {
   readonly modelSha256: string;
   /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
   readonly withinBound?: number;
 }
 
+/** All that the engine knows of a run. */
 export interface RunState {
   readonly run: string;
   readonly spec: EngineSpec;
@@ -119,6 +121,7 @@ export type RoundEvent = { readonly atMs: number } & (
   | { readonly kind: 'stop'; readonly status: RunStatus; readonly reason: string }
   | { readonly kind: 'resume' }
 );
+/** An event by its kind. */
 export type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
 
 /** An event before the clock has stamped it. */
@@ -165,6 +168,7 @@ export type Effect =
   | { readonly kind: 'emit'; readonly event: RunEvent }
   /** The round is over; the shell adds the bytes, records the summary and emits it. */
   | { readonly kind: 'round-ended'; readonly draft: Draft; readonly evaluation: Evaluation };
+/** An effect by its kind. */
 export type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 
 /** One step: its time, and what it asks for so far. */

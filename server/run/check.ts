@@ -21,6 +21,7 @@ import { parseJournal } from '../journal/journal.js';
 import type { RunRecord } from '../journal/records.js';
 import { LEDGER_FILE } from './ledger.js';
 
+/** What a check has found; `ok: false` names the first line that is wrong. */
 export type RunCheck =
   | {
       readonly ok: true;
@@ -46,6 +47,7 @@ export type RunCheck =
       readonly evidence?: readonly Contradiction[];
     };
 
+/** What is known from elsewhere, if anything: trust to begin with, and statements to compare. */
 export interface CheckOptions extends Omit<LedgerTrust, 'spec'> {
   /** Lines or heads from elsewhere, to be compared. */
   readonly against?: Uint8Array;
@@ -83,14 +85,14 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
     if (options.against !== undefined) notes.push(...checkAgainst(content, ledger, options.against));
     const signatures = rounds.flatMap(({ secure }) => secure.flatMap((receipt) => receipt.signatures));
     return {
-      ...{
-        ok: true,
-        run: opened.run,
-        rounds: rounds.length,
-        coordinatorFingerprint: fingerprintOf(opened),
-        modelSha256,
-      },
-      ...{ survivorSignatures: signatures.length, head: hashes[hashes.length - 1], notes },
+      ok: true,
+      run: opened.run,
+      rounds: rounds.length,
+      coordinatorFingerprint: fingerprintOf(opened),
+      modelSha256,
+      survivorSignatures: signatures.length,
+      head: hashes[hashes.length - 1],
+      notes,
     };
   } catch (thrown) {
     if (!(thrown instanceof Fault)) throw thrown;

@@ -29,7 +29,7 @@ import { openModel } from './model.js';
 import { Run, type RunDeps } from './run.js';
 
 /** What a coordinator lends to all its runs. */
-export type SharedDeps = Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
+type SharedDeps = Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 

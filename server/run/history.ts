@@ -13,6 +13,7 @@ interface CommittedRound {
   readonly updates: ReadonlyMap<string, string>;
 }
 
+/** Committed rounds and their updates, summaries, and the last evaluation. */
 export class History {
   readonly summaries: RoundSummary[] = [];
   readonly #committed = new Map<number, CommittedRound>();

@@ -22,6 +22,7 @@ import {
 import { signProof } from '../../shared/ledger/secure.js';
 import { createdIn, type RecordOf, type RunRecord } from '../journal/records.js';
 
+/** Its name in a run directory. */
 export const LEDGER_FILE = 'ledger.jsonl';
 
 type Committed = RecordOf<'committed'>;
@@ -35,6 +36,7 @@ interface Tip {
   readonly lineSha256: string;
 }
 
+/** The open ledger of a run; owns its file until it is closed. */
 export class Ledger {
   readonly #file: OpenFile;
   readonly #identity: Identity;
@@ -146,8 +148,15 @@ function nextLine(tip: Tip, record: Committed, identity: Identity): [string, Tip
   if (round !== tip.rounds + 1)
     throw new FlError('internal', `${LEDGER_FILE}: expected round ${tip.rounds + 1}, got ${round}`);
   const entry: RoundEntry = {
-    ...{ kind: 'round', run: tip.run, round, attempt, atMs, previous: tip.lineSha256 },
-    ...{ modelBefore: tip.modelSha256, modelAfter: modelSha256, cohort: draft.cohort },
+    kind: 'round',
+    run: tip.run,
+    round,
+    attempt,
+    atMs,
+    previous: tip.lineSha256,
+    modelBefore: tip.modelSha256,
+    modelAfter: modelSha256,
+    cohort: draft.cohort,
     survivors: survivors.map(({ client, updateSha256: sha256 }) => ({
       client,
       ...(sha256 && { updateSha256: sha256 }),

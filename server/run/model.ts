@@ -20,6 +20,7 @@ import { decode, encode } from '../../shared/tensors/safetensors.js';
 import type { ModelStore } from '../journal/models.js';
 import type { Strategy, StrategyState } from '../strategies/strategy.js';
 
+/** A model of the run, whole: what clients load, and what the next round needs of the strategy. */
 export interface GlobalModel {
   readonly sha256: string;
   readonly params: Params;

@@ -7,10 +7,10 @@ import type { RunState } from '../round/state.js';
 import type { GlobalModel } from './model.js';
 
 /** A plan with its signature and, if that is small, its model. */
-export type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
+type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
 
 /** What plans are made of, besides the state of the run. */
-export interface PlanDeps {
+interface PlanDeps {
   readonly work: WorkSpec;
   readonly identity: Identity;
   /** Of this run; a name gives the same nonce again. */
@@ -40,8 +40,16 @@ export class Plans {
     const nonce = () => Buffer.from(rng.split(`nonce/${run}/${kind}/${round}/${attempt}`).bytes(16)).toString('hex');
     return {
       ...(kind === 'train' && spending?.isAdaptive && { clippingBound: spending.clippingBound }),
-      ...{ run, kind, round, attempt, modelSha256, modelSizeBytes: model.file.length, deadlineMs },
-      ...{ cohort: names.length, work, ...(work.secure && { secure: { nonce: nonce(), enrolled: keysOf(names) } }) },
+      ...(work.secure && { secure: { nonce: nonce(), enrolled: keysOf(names) } }),
+      run,
+      kind,
+      round,
+      attempt,
+      modelSha256,
+      modelSizeBytes: model.file.length,
+      deadlineMs,
+      cohort: names.length,
+      work,
     };
   }
 

@@ -4,8 +4,10 @@
  */
 import { FlError } from '../../shared/errors.js';
 
+/** Work in pieces; what a piece yields is waited for before the next. */
 export type Job = () => Iterable<Promise<void> | void>;
 
+/** Jobs of one run; the first that throws is the last. */
 export class JobQueue {
   readonly #fatal: (error: FlError) => void;
   #jobs: Job[] = [];

@@ -87,16 +87,18 @@ export class Run {
     this.history = init.history;
     this.#model = init.model;
     this.#previousSha256 = init.model.sha256;
-    const { clock, identity, rng, unmasking, keysOf } = deps;
     const { work, engine } = init.spec;
-    this.#plans = new Plans({ work, identity, rng, keysOf });
+    this.#plans = new Plans({ ...deps, work });
     this.#secure = new CurrentAggregation({
-      ...{ clock, rng, engine, unmasking },
+      ...deps,
+      engine,
       send: (client, task, frame) => this.#sendSecure(client, task, frame),
       post: (event) => this.post(event),
     });
     this.updates = new UpdateIntake({
-      ...{ spec: init.spec, history: init.history, secure: this.#secure },
+      spec: init.spec,
+      history: init.history,
+      secure: this.#secure,
       state: () => this.#state,
       post: (event) => this.post(event),
       sendReceipts: (receipts) => this.#sendReceipts(receipts),

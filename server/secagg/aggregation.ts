@@ -31,6 +31,7 @@ import {
 import { reduceSums } from '../../shared/tensors/channels.js';
 import { type UnmaskJob, unmaskHere } from '../unmask-pool.js';
 
+/** A sum without masks, and what is known of it. */
 export interface SecureOutcome {
   readonly survivors: readonly string[];
   /** What the channels make of the survivors' values: weighted means, or sums; empty for an evaluation. */
@@ -44,6 +45,7 @@ export interface SecureOutcome {
   readonly proof: SecureProof;
 }
 
+/** Who hears of an aggregation; after `done` or `failed`, nothing more. */
 export interface SecureListener {
   send(client: string, frame: Uint8Array): void;
   dropped(client: string, reason: DropReason, detail: string): void;
@@ -51,6 +53,7 @@ export interface SecureListener {
   failed(detail: string): void;
 }
 
+/** What an aggregation needs besides its plan. */
 export interface SecureAggregationOptions {
   readonly clock: Clock;
   readonly rng: Rng;
@@ -63,6 +66,7 @@ export interface SecureAggregationOptions {
   readonly unmask?: (job: UnmaskJob) => Promise<Int32Array>;
 }
 
+/** From the first advertisement to the sum, or to its failure. */
 export class SecureAggregation {
   readonly task: TaskId;
   readonly agreement: SecureAgreement;

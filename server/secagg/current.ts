@@ -10,7 +10,7 @@ import { type Aggregate, parseAggregator } from '../updates/aggregator.js';
 import { GroupedAggregation } from './grouped.js';
 
 /** What it asks of its run. */
-export interface CurrentDeps {
+interface CurrentDeps {
   readonly clock: Clock;
   /** For the server's side of secure aggregation. */
   readonly rng: Rng;

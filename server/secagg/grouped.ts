@@ -20,7 +20,7 @@ import {
 } from './aggregation.js';
 
 /** The end of an aggregation in one or several sums. */
-export interface GroupedOutcome extends Aggregate {
+interface GroupedOutcome extends Aggregate {
   readonly survivors: readonly string[];
   readonly pooled: SumMetrics;
   /** Of each sum, in the order of groups. */
@@ -28,11 +28,12 @@ export interface GroupedOutcome extends Aggregate {
 }
 
 /** `dropped` may come again for a client that has been dropped. */
-export interface GroupedListener extends Omit<SecureListener, 'done'> {
+interface GroupedListener extends Omit<SecureListener, 'done'> {
   done(outcome: GroupedOutcome): void;
 }
 
-export interface GroupedOptions extends Omit<SecureAggregationOptions, 'listener'> {
+/** What it needs: as one aggregation does, and what is asked of all groups together. */
+interface GroupedOptions extends Omit<SecureAggregationOptions, 'listener'> {
   readonly listener: GroupedListener;
   readonly aggregator: Aggregator;
   /** Fewest survivors over all groups. */
@@ -45,6 +46,7 @@ interface Group {
   end: { readonly outcome: SecureOutcome } | { readonly failure: string } | undefined;
 }
 
+/** One aggregation over the groups of a cohort; over one sum, a single group. */
 export class GroupedAggregation {
   readonly #options: GroupedOptions;
   readonly #aggregator: Aggregator;
@@ -90,7 +92,9 @@ export class GroupedAggregation {
     const { clock, rng, noise, deadlineMs, unmask, listener } = this.#options;
     const end = (how: NonNullable<Group['end']>) => this.#ended(index, how);
     const aggregation = new SecureAggregation(plan, {
-      ...{ clock, deadlineMs, unmask },
+      clock,
+      deadlineMs,
+      unmask,
       rng: rng.split(`group/${index}`),
       noise: noise.split(`group/${index}`),
       listener: {

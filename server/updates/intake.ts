@@ -36,7 +36,7 @@ interface Sum {
 }
 
 /** What an intake asks of its run. */
-export interface IntakeDeps {
+interface IntakeDeps {
   readonly spec: RunSpec;
   readonly history: Past;
   state(): RunState;

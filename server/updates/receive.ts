@@ -9,13 +9,13 @@ import type { UpdateIntake } from './intake.js';
 import { UploadBuffers } from './upload-buffers.js';
 
 /** A run that takes updates; `traffic.up` counts their bytes. */
-export interface Destination {
+interface Destination {
   readonly updates: Pick<UpdateIntake, 'answerHeader' | 'offer'>;
   readonly traffic: { up: number };
 }
 
 /** What a receiver asks of its coordinator. */
-export interface ReceiverDeps {
+interface ReceiverDeps {
   /** For all uploads together, in bytes; absent: 1 GiB. */
   readonly inFlightBytes?: number;
   /** Ed25519. @throws FlError permission-denied: nobody of that name is enrolled */

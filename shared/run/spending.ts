@@ -10,6 +10,7 @@ import { adaptedBound } from './client-level-privacy.js';
 import type { WorkSpec } from './plan.js';
 import { costOf, epsilonAfter, isWithinBudget, type PrivacyCost } from './privacy-cost.js';
 
+/** What clients were charged so far; equal for equal journals. */
 export interface Spending {
   readonly cost: PrivacyCost;
   /** Of the round to come. */
