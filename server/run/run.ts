@@ -8,6 +8,7 @@ import type { Identity } from '../../shared/identity.js';
 import { signHead } from '../../shared/ledger/against.js';
 import { signReceipts } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
+import type { RunEvent } from '../../shared/run/events.js';
 import type { Receipt, RunSpec, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { CoordinatorFrame } from '../../shared/service.js';
 import type { Journal } from '../journal/journal.js';
@@ -28,6 +29,10 @@ import { JobQueue } from './queue.js';
 
 /** What the shell carries out at once; receipts that come together are signed together. */
 type Step = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
+
+type Carry = {
+  readonly [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>) => Promise<void> | void;
+};
 
 /** What a run stands on: files of its own, and what its coordinator lends to all runs. */
 export interface RunDeps {
@@ -72,6 +77,22 @@ export class Run {
   readonly #secure: CurrentAggregation;
   readonly #queue: JobQueue;
   #cancelTimer = () => {};
+
+  /** How each thing that the engine asks for is carried out. */
+  readonly #carry: Carry = {
+    record: ({ record }) => this.#record(record),
+    plan: (plan) => this.#sendPlan(plan),
+    withdraw: ({ client, task, reason }) => this.#deps.send(client, { kind: 'withdrawal', task, reason }),
+    'open-sum': (task) => this.updates.open(task),
+    'open-secure': ({ task }) => this.#openSecure(task.kind),
+    'leave-secure': ({ client }) => this.#secure.left(client),
+    answer: (answer) => this.updates.answer(answer),
+    commit: (commit) => this.#commit(commit),
+    receipts: ({ receipts }) => this.#sendReceipts(receipts),
+    timer: (timer) => this.#setTimer(timer),
+    emit: ({ event }) => this.#emit(event),
+    'round-ended': (ended) => this.#roundEnded(ended),
+  };
 
   constructor(
     deps: RunDeps,
@@ -148,40 +169,7 @@ export class Run {
   }
 
   *#carryOut(effects: readonly Effect[]): Iterable<Promise<void> | void> {
-    for (const one of batched(effects)) yield this.#perform(one);
-  }
-
-  #perform(effect: Step): Promise<void> | void {
-    switch (effect.kind) {
-      case 'record':
-        return this.#record(effect.record);
-      case 'plan':
-        return this.#sendPlan(effect);
-      case 'withdraw':
-        return this.#deps.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
-      case 'open-sum':
-        return this.updates.open(effect);
-      case 'open-secure':
-        return this.#openSecure(effect.task.kind);
-      case 'leave-secure':
-        return this.#secure.left(effect.client);
-      case 'answer':
-        return this.updates.answer(effect);
-      case 'commit':
-        return this.#commit(effect);
-      case 'receipts':
-        return this.#sendReceipts(effect.receipts);
-      case 'timer':
-        return this.#setTimer(effect);
-      case 'emit':
-        if (effect.event.kind === 'ended') {
-          this.#cancelTimer();
-          this.#secure.cancel();
-        }
-        return this.feed.emit(effect.event);
-      case 'round-ended':
-        return this.#roundEnded(effect);
-    }
+    for (const one of batched(effects)) yield (this.#carry[one.kind] as (step: Step) => Promise<void> | void)(one);
   }
 
   /** A commit goes into the journal, the ledger and the survivors' keeping; only then is its model the run's. */
@@ -213,6 +201,14 @@ export class Run {
     this.traffic.down += frame.model.length;
     this.#deps.send(client, frame);
     this.#secure.resume(client); // it may have missed a frame
+  }
+
+  #emit(event: RunEvent): void {
+    if (event.kind === 'ended') {
+      this.#cancelTimer();
+      this.#secure.cancel();
+    }
+    this.feed.emit(event);
   }
 
   #openSecure(kind: TaskKind): void {
