@@ -69,7 +69,7 @@ export function checkRecord(ledger: Ledger, record: RunRecord, state: RunState):
   eachClientCountsOnce(ledger, record);
   enoughSurvivors(record, state);
   modelIsTheSumOfItsSurvivors(ledger, record);
-  noUpdateThatWasTurnedDown(ledger, record);
+  noUpdateThatWasRejected(ledger, record);
   ledger.committed.push(record);
   for (const { updateSha256 } of record.survivors) ledger.inModel.add(updateSha256);
   ledger.modelSha256 = record.modelSha256;
@@ -122,9 +122,9 @@ export function modelIsTheSumOfItsSurvivors(ledger: Ledger, record: RecordOf<'co
 }
 
 /** I4: who was told "in no model" is in no model. */
-export function noUpdateThatWasTurnedDown({ told }: Ledger, { survivors }: RecordOf<'committed'>): void {
+export function noUpdateThatWasRejected({ told }: Ledger, { survivors }: RecordOf<'committed'>): void {
   const lied = survivors.find(({ client, updateSha256 }) => told.has(`${client}/${updateSha256}`));
-  check(lied === undefined, noUpdateThatWasTurnedDown, () => `${lied?.updateSha256}`);
+  check(lied === undefined, noUpdateThatWasRejected, () => `${lied?.updateSha256}`);
 }
 
 // ---- what the coordinator says -------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ describe('a run that waits', () => {
     assert.deepEqual(state.online, ['a', 'c']);
   });
 
-  it('turns down what comes for no round at all', () => {
+  it('rejects what comes for no round at all', () => {
     const state = stateAfter(start(), ...online('a'));
     const [next, effects] = play(
       state,
@@ -122,7 +122,7 @@ describe('a round in training', () => {
     assert.deepEqual(effects, [{ kind: 'answer', client: 'a', updateSha256: 'a-sha', outcome: 'again', detail: '' }]);
   });
 
-  it('turns down a second, different update, and says so', () => {
+  it('rejects a second, different update, and says so', () => {
     const [state, effects] = play(training(), arrived('a'), arrived('a', { sha: 'other' }));
     assert.deepEqual(
       of(effects, 'answer').map(({ outcome }) => outcome),
@@ -137,7 +137,7 @@ describe('a round in training', () => {
     assert.deepEqual(namesOf(state.stage.cohort, 'arrived'), ['a']);
   });
 
-  it('turns down a stale update and names the round that it expects', () => {
+  it('rejects a stale update and names the round that it expects', () => {
     const [, effects] = play(training(), arrived('a', { round: 9 }), arrived('a', { attempt: 2 }));
     assert.deepEqual(
       of(effects, 'answer').map(({ detail }) => detail),
@@ -145,7 +145,7 @@ describe('a round in training', () => {
     );
   });
 
-  it('turns down a client that was not drawn', () => {
+  it('rejects a client that was not drawn', () => {
     const [, effects] = play(stateAfter(training(), ...online('d')), arrived('d'));
     assert.match(of(effects, 'answer')[0].detail, /not in the cohort/);
     assert.deepEqual(plansTo(effects), []);
