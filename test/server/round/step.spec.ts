@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { namesOf } from '../../../server/round/cohort.js';
+import type { Effect } from '../../../server/round/state.js';
 import type { EngineSpec } from '../../../shared/run/plan.js';
 import {
   arrived,
@@ -50,6 +51,22 @@ describe('a run that waits', () => {
       { kind: 'round-started', atMs: 0, round: 1, attempt: 1, cohort: ['a', 'b', 'c'] },
     ]);
     assert.equal(effects[0].kind, 'record', 'the cohort is durable before anybody hears of it');
+  });
+
+  it('says for how many it waits when it begins to and when somebody comes, and not when one goes', () => {
+    const said = (effects: readonly Effect[]) =>
+      of(effects, 'emit').map(({ event }) =>
+        event.kind === 'waiting' ? `${event.online} of ${event.need}` : event.kind,
+      );
+    const [two, first] = play(start(), ...online('a', 'b'), { kind: 'offline', client: 'b' }, ...online('b'));
+    assert.deepEqual(said(first), ['1 of 3', '2 of 3', '2 of 3']);
+    assert.deepEqual(said(play(two, arrived('a'), timer('waiting/1/1'), stored())[1]), []);
+    const alone = stateAfter(
+      training({ maxAttempts: 3 }),
+      ...['b', 'c'].map((client) => ({ kind: 'offline', client }) as const),
+    );
+    assert.deepEqual(said(play(alone, timer('training/1/1'))[1]).at(-1), '1 of 3');
+    assert.deepEqual(said(play(stateAfter(two, stop), resume)[1]), ['2 of 3']);
   });
 
   it('does not count one client twice, nor one that has gone', () => {
