@@ -84,5 +84,7 @@ export function positionOf(names: readonly string[], name: string): number {
 
 /** A sorted list with `name` in it, the same list if it is there already. */
 export function inserted(names: readonly string[], name: string): readonly string[] {
-  return positionOf(names, name) >= 0 ? names : [...names, name].sort();
+  if (positionOf(names, name) >= 0) return names;
+  const at = names.findIndex((other) => other > name);
+  return at < 0 ? [...names, name] : names.toSpliced(at, 0, name);
 }
