@@ -7,10 +7,12 @@ import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { parseEnrolment } from '../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/identity.js';
+import { fromHex, toHex } from '../shared/hex.js';
+import { decodeJoinToken } from '../shared/join-token.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import { parseEnrolment } from '../shared/signing/enrolment-file.js';
+import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
 import { connectGrpc } from './grpc/participant.js';
 import { Participant } from './round/participant.js';
 import { allowAll, budgetRefusalOf, type Policy, parsePolicy, refusalOf, securePolicyOf } from './round/policy.js';
@@ -28,15 +30,9 @@ export interface Membership {
   readonly coordinatorKey: string;
 }
 
-interface JoinToken {
-  readonly address: string;
-  readonly fingerprint: string;
-  readonly secret: string;
-}
-
 /** Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator. */
 export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
-  const { address, fingerprint, secret } = parseToken(options.token);
+  const { address, fingerprint, secret } = decodeJoinToken(options.token);
   const seed = newIdentitySeed();
   const identity = identityFromSeed(seed);
   const service = connectGrpc(address);
@@ -52,27 +48,13 @@ export async function joinClient(options: { token: string; clientsDir: string })
     if ((await readdir(directory)).includes('identity.key')) {
       throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
     }
-    const membership = { client, address, coordinatorKey: Buffer.from(reply.coordinatorKey).toString('hex') };
+    const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
     await writeFileDurably(join(directory, 'identity.key'), seed);
     await writeFileDurably(join(directory, 'client.json'), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
     return membership;
   } finally {
     service.close();
   }
-}
-
-function parseToken(token: string): JoinToken {
-  const expected = 'a token from `starling token create` (starling1.…)';
-  const [scheme, body, ...rest] = token.trim().split('.');
-  if (scheme !== 'starling1' || body === undefined || rest.length > 0)
-    throw invalidArgument('token', expected, 'another text');
-  try {
-    const parsed = JSON.parse(Buffer.from(body, 'base64url').toString()) as JoinToken;
-    if ([parsed.address, parsed.fingerprint, parsed.secret].every((part) => typeof part === 'string')) return parsed;
-  } catch {
-    // said below, for every kind of damage
-  }
-  throw invalidArgument('token', expected, 'a damaged one');
 }
 
 export interface RunClientOptions {
@@ -116,7 +98,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
       ...(enrolled !== undefined && { enrolled }),
       store: await fileSecureStore(join(directory, 'secure')),
     },
-    coordinatorKey: Buffer.from(membership.coordinatorKey, 'hex'),
+    coordinatorKey: fromHex(membership.coordinatorKey),
     store: await fileStore(directory),
     keepHead: await headsFile(directory),
     trainer,
@@ -163,7 +145,7 @@ async function enrolmentOf(
   if (enrolment === undefined) return undefined;
   const path = resolve(dirname(policyFile), enrolment);
   const keys = parseEnrolment(await readFile(path, 'utf8'), path);
-  return new Map([...keys].map(([client, key]) => [client, Buffer.from(key, 'hex')]));
+  return new Map([...keys].map(([client, key]) => [client, fromHex(key)]));
 }
 
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {

@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex } from '../shared/identity.js';
-import { signReceipts } from '../shared/receipts.js';
+import { toHex } from '../shared/hex.js';
+import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/plan.js';
 import type {
@@ -22,6 +22,8 @@ import type {
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
+import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import { signReceipts } from '../shared/signing/receipts.js';
 import type { Logger } from './log.js';
 import { type Connection, login } from './login.js';
 import type { Registry } from './registry.js';
@@ -111,7 +113,7 @@ export class Coordinator implements ParticipantService, AdminService {
   #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
-    this.#sessions.set(hex(session), client);
+    this.#sessions.set(toHex(session), client);
     end.send({ kind: 'welcome', session });
     this.#answerUnknownRuns(connection, pending);
     for (const run of this.#runs.values()) {
@@ -136,7 +138,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const { client, session } = connection;
     if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
-    this.#sessions.delete(hex(session));
+    this.#sessions.delete(toHex(session));
     for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
     this.#options.log.debug({ client }, 'client disconnected');
   }
@@ -206,8 +208,7 @@ export class Coordinator implements ParticipantService, AdminService {
     const { registry, rng, clock, identity, address } = this.#options;
     const secret = Buffer.from(rng.bytes(32)).toString('base64url');
     await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-    const token = { address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret };
-    return `starling1.${Buffer.from(canonicalJson(token)).toString('base64url')}`;
+    return encodeJoinToken({ address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret });
   }
 
   async listClients() {
@@ -286,7 +287,7 @@ export class Coordinator implements ParticipantService, AdminService {
   #deps() {
     const { clock, identity, fatal, rng, registry } = this.#options;
     const keysOf = (clients: readonly string[]) =>
-      Object.fromEntries(clients.map((client) => [client, hex(registry.get(client).publicKey)]));
+      Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     return { clock, identity, fatal, send, rng, keysOf, unmasking: this.#unmasking };
   }
@@ -298,12 +299,8 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   #clientOf(session: Uint8Array): string {
-    const client = this.#sessions.get(hex(session));
+    const client = this.#sessions.get(toHex(session));
     if (client === undefined) throw new FlError('permission-denied', 'session: not known; open a control stream first');
     return client;
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

@@ -4,9 +4,9 @@
  */
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
-import { signedBytes, verifySignature } from '../shared/identity.js';
 import type { Rng } from '../shared/rng.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate } from '../shared/service.js';
+import { signedBytes, verifySignature } from '../shared/signing/identity.js';
 import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Registry } from './registry.js';
 

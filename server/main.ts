@@ -9,8 +9,9 @@ import { systemClock } from '../shared/clock.js';
 import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError } from '../shared/errors.js';
-import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/identity.js';
+import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
@@ -87,7 +88,7 @@ async function identityIn(path: string): Promise<Identity> {
 async function secretIn(path: string): Promise<string> {
   const stored = await systemFiles.read(path);
   if (stored !== undefined) return (await readFile(path, 'utf8')).trim();
-  const secret = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
+  const secret = toHex(rngFromEntropy().bytes(32));
   await writeFileDurably(path, new TextEncoder().encode(secret));
   return secret;
 }

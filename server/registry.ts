@@ -3,8 +3,9 @@
  * kept as hashes only; whoever reads the coordinator's disk cannot join with them.
  */
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { sha256Hex, signedBytes, verifySignature } from '../shared/identity.js';
+import { fromHex, toHex } from '../shared/hex.js';
 import type { EnrolRequest } from '../shared/service.js';
+import { sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
 
 type RegistryRecord =
   | { kind: 'token'; hash: string; name: string; uses: number; expiresAtMs: number }
@@ -15,7 +16,7 @@ export interface RecordLog {
   append(record: unknown): Promise<void>;
 }
 
-/** A client that may take part; its Ed25519 key, and when it came. */
+/** Who may take part; `publicKey` is Ed25519, 32 bytes. */
 export interface Enrolled {
   readonly client: string;
   readonly publicKey: Uint8Array;
@@ -24,7 +25,7 @@ export interface Enrolled {
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** Tokens and clients of one coordinator. */
+/** All tokens and clients of one coordinator. */
 export class Registry {
   readonly #log: RecordLog;
   readonly #tokens = new Map<string, { name: string; uses: number; used: number; expiresAtMs: number }>();
@@ -57,7 +58,7 @@ export class Registry {
     if (!verifySignature(request.publicKey, signedBytes('enrolment', request.token), request.signature)) {
       throw new FlError('permission-denied', 'enrolment: the signature is not by the public key shown');
     }
-    const publicKey = Buffer.from(request.publicKey).toString('hex');
+    const publicKey = toHex(request.publicKey);
     const known = this.#clientOfKey.get(publicKey);
     if (known !== undefined) return this.get(known);
     const hash = sha256Hex(request.token);
@@ -72,10 +73,10 @@ export class Registry {
   }
 
   /** Enrols a key that the operator, or a simulation, vouches for; no token. */
-  async admit(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
+  async enrolTrusted(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
     if (!NAME.test(client))
       throw invalidArgument('client', 'lower-case letters, digits and dashes, at most 63', client);
-    const key = Buffer.from(publicKey).toString('hex');
+    const key = toHex(publicKey);
     await this.#record({ kind: 'enrolled', hash: '', client, publicKey: key, atMs: nowMs });
   }
 
@@ -112,6 +113,6 @@ export class Registry {
     const token = this.#tokens.get(hash);
     if (token !== undefined) token.used++;
     this.#clientOfKey.set(publicKey, client);
-    this.#clients.set(client, { client, publicKey: Buffer.from(publicKey, 'hex'), enrolledAtMs: atMs });
+    this.#clients.set(client, { client, publicKey: fromHex(publicKey), enrolledAtMs: atMs });
   }
 }

@@ -7,10 +7,10 @@
  * done at once, where it is: handing it over would take longer.
  */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { FlError } from '../shared/errors.js';
+import { KEY_BYTES } from '../shared/secagg/constants.js';
 import { createKernel, type MaskTerm, nodeSuite, RANGE_ELEMENTS, unmaskRange } from '../shared/secagg/index.js';
-import { type FromUnmaskWorker, KEY_BYTES, type ToUnmaskWorker } from './unmask-messages.js';
+import { WorkerPool } from '../shared/workers/pool.js';
+import type { UnmaskRange } from './unmask-worker.js';
 
 /**
  * Elements times masks from which threads are used: 2^22 keep one thread busy for 5 to 12 ms, which the event loop can
@@ -18,6 +18,7 @@ import { type FromUnmaskWorker, KEY_BYTES, type ToUnmaskWorker } from './unmask-
  */
 const LEAST_WORK = 2 ** 22;
 
+/** A sum, and the masks in it. */
 export interface UnmaskJob {
   /** The sum of masked vectors; not changed. */
   readonly masked: Uint32Array;
@@ -25,33 +26,31 @@ export interface UnmaskJob {
   readonly masks: readonly MaskTerm[];
 }
 
-interface Pending {
-  readonly worker: Worker;
-  resolve(integers: Int32Array): void;
-  reject(error: FlError): void;
-}
-
+/** Unmasks for all runs of a coordinator. */
 export class UnmaskPool {
   readonly #threads: number;
   readonly #leastWork: number;
-  readonly #workers: Worker[] = [];
-  readonly #pending = new Map<number, Pending>();
-  #lastId = 0;
-  #closed = false;
+  readonly #pool: WorkerPool<UnmaskRange, Int32Array>;
+  #isClosed = false;
 
   constructor({ threads = availableParallelism(), leastWork = LEAST_WORK } = {}) {
     this.#threads = threads;
     this.#leastWork = leastWork;
+    this.#pool = new WorkerPool({
+      file: new URL('./unmask-worker.js', import.meta.url),
+      threads,
+      names: { pool: 'the unmasking pool', thread: 'an unmasking thread' },
+    });
   }
 
   /** The sum without its masks, as signed integers. @throws FlError aborted when closed, internal when a thread dies */
   async unmask({ masked, ringBits, masks }: UnmaskJob): Promise<Int32Array> {
-    if (this.#closed) throw closed();
-    if (masked.length * masks.length < this.#leastWork) return unmaskHere({ masked, ringBits, masks });
+    const isSmall = masked.length * masks.length < this.#leastWork;
+    if (isSmall && !this.#isClosed) return unmaskHere({ masked, ringBits, masks });
     const { keys, signs } = packed(masks);
-    const ranges = rangesOf(masked.length, this.#threads).map(({ first, end }, i) => {
-      const message = { id: ++this.#lastId, first, masked: masked.slice(first, end), ringBits, keys, signs };
-      return this.#ask(i, message).then((integers) => ({ first, integers }));
+    const ranges = rangesOf(masked.length, this.#threads).map(async ({ first, end }) => {
+      const range = { first, masked: masked.slice(first, end), ringBits, keys, signs };
+      return { first, integers: await this.#pool.run(range, { transfer: [range.masked.buffer] }) };
     });
     const out = new Int32Array(masked.length);
     for (const { first, integers } of await Promise.all(ranges)) out.set(integers, first);
@@ -59,42 +58,9 @@ export class UnmaskPool {
   }
 
   /** Ends the threads; what is under way rejects. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#fail(closed());
-    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
-  }
-
-  #ask(thread: number, message: ToUnmaskWorker): Promise<Int32Array> {
-    const worker = this.#workers[thread] ?? this.#start(thread);
-    worker.ref();
-    return new Promise((resolve, reject) => {
-      this.#pending.set(message.id, { worker, resolve, reject });
-      worker.postMessage(message, [message.masked.buffer as ArrayBuffer]);
-    });
-  }
-
-  #start(thread: number): Worker {
-    const worker = new Worker(new URL('./unmask-worker.js', import.meta.url));
-    this.#workers[thread] = worker;
-    worker.on('message', ({ id, integers }: FromUnmaskWorker) => {
-      this.#pending.get(id)?.resolve(integers);
-      this.#pending.delete(id);
-      if (![...this.#pending.values()].some((pending) => pending.worker === worker)) worker.unref();
-    });
-    worker.on('error', (cause) => {
-      if (this.#workers[thread] === worker) delete this.#workers[thread]; // the next sum gets a new one
-      this.#fail(new FlError('internal', 'an unmasking thread died', { cause }), worker);
-    });
-    return worker;
-  }
-
-  #fail(error: FlError, of?: Worker): void {
-    for (const [id, { worker, reject }] of this.#pending) {
-      if (of !== undefined && worker !== of) continue;
-      this.#pending.delete(id);
-      reject(error);
-    }
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return this.#pool.close();
   }
 }
 
@@ -123,5 +89,3 @@ function packed(masks: readonly MaskTerm[]): { keys: Uint8Array; signs: Int8Arra
   });
   return { keys, signs: Int8Array.from(masks, ({ sign }) => sign) };
 }
-
-const closed = (): FlError => new FlError('aborted', 'the unmasking threads have been closed');

@@ -4,9 +4,9 @@
  * both worlds run the same code on both sides.
  */
 import type { SignedHead } from './ledger/against.js';
-import type { SignedReceipt } from './receipts.js';
 import type { SumMetrics } from './run/metrics.js';
 import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './run/plan.js';
+import type { SignedReceipt } from './signing/receipts.js';
 
 export interface EnrolRequest {
   readonly token: string;

@@ -4,6 +4,7 @@
  * transport and however many workers train.
  */
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
@@ -18,20 +19,21 @@ import { Registry } from '../server/registry.js';
 import type { Run } from '../server/run/run.js';
 import { systemClock } from '../shared/clock.js';
 import type { FlError } from '../shared/errors.js';
-import { identityFromSeed } from '../shared/identity.js';
-import { receiptCheck } from '../shared/receipts.js';
+import { toHex } from '../shared/hex.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunEvent } from '../shared/run/events.js';
 import type { RunSpec } from '../shared/run/plan.js';
 import type { Report } from '../shared/run/report.js';
+import { slugOf } from '../shared/run-id.js';
 import type { ParticipantService } from '../shared/service.js';
+import { identityFromSeed } from '../shared/signing/identity.js';
+import { receiptCheck } from '../shared/signing/receipts.js';
 import type { Params } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
 import { conclude, figuresOf, type SimulationResult } from './finish-run.js';
-import { limiter } from './limit.js';
 import { memoryNetwork } from './memory-transport.js';
 
 export interface SimulationOptions {
@@ -88,9 +90,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
     const readers = readersOf(coordinatorKeyOf(rng));
-    const admit = limiter(2 * options.workers); // a few ahead, so that no worker waits for a download
+    const limit = pLimit(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readers, admit }));
+      participants.push(await enter({ options, client, index, rng, network, registry, readers, limit }));
     }
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
@@ -111,7 +113,7 @@ interface Network {
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
   if (transport === 'memory') return { connect: () => memoryNetwork(coordinator), close: async () => undefined };
-  const adminToken = Buffer.from(rngFromEntropy().bytes(32)).toString('hex');
+  const adminToken = toHex(rngFromEntropy().bytes(32));
   const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
   const connections: GrpcParticipant[] = [];
   return {
@@ -146,12 +148,12 @@ async function enter(about: {
   network: Network;
   registry: Registry;
   readers: Readers;
-  admit: <T>(task: () => Promise<T>) => Promise<T>;
+  limit: <T>(task: () => Promise<T>) => Promise<T>;
 }): Promise<Participant> {
-  const { options, client, index, rng, network, registry, readers, admit } = about;
+  const { options, client, index, rng, network, registry, readers, limit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
-  await registry.admit(client, identity.publicKey, systemClock.nowMs());
+  await registry.enrolTrusted(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
   return Participant.start({
     service: network.connect(),
@@ -169,7 +171,7 @@ async function enter(about: {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
       return { reason: 'dropout', detail: 'simulated' };
     },
-    admit,
+    limit,
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
@@ -188,7 +190,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   const input: BaselineInput = {
     ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
     trainExamples: shares.map(({ train }) => train.length),
-    admit: limiter(2 * options.workers),
+    limit: pLimit(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
     ...{ federations, runAgain: (federation: Federation) => simulateAgain(options, federation) },
     ...(onBaseline && { onProgress: onBaseline }),
@@ -208,8 +210,5 @@ async function simulateAgain(options: SimulationOptions, { name, label, resolved
 }
 
 function runId({ work }: RunSpec): string {
-  return `${work.workload
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 40)}-${work.scale}-seed${work.seed}`;
+  return `${slugOf(work.workload, 40)}-${work.scale}-seed${work.seed}`;
 }

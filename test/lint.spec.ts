@@ -19,9 +19,9 @@ const FIXTURES: Readonly<Record<string, readonly [source: string, complaint?: st
   'client/workloads/clock.ts': ['export const nowMs = Date.now();\n'], // only the pure core takes its time from a Clock
   'server/round/step.ts': ['export const nowMs = Date.now();\n', 'ambient time: take a Clock (shared/clock.ts)'],
   'shared/wait.ts': ['setTimeout(() => {}, 10);\n', 'ambient time: take a Clock (shared/clock.ts)'],
-  'client/sides.ts': [`export { step } from '../server/round/step.js';\n`, 'client imports shared only'],
-  'server/sides.ts': [`export { step } from '../client/round/session.js';\n`, 'server imports shared only'],
-  'shared/sides.ts': [`export { step } from '../server/round/step.js';\n`, 'shared imports nothing of the others'],
+  'client/sides.ts': [`export { step } from '../server/round.js';\n`, 'client imports shared only'],
+  'server/sides.ts': [`export { step } from '../client/session.js';\n`, 'server imports shared only'],
+  'shared/sides.ts': [`export { step } from '../server/round.js';\n`, 'shared imports nothing of the others'],
   'simulations/sides.ts': [
     `export { toyModel } from '../test/support/toy.js';\n`,
     'simulations import neither the command line nor tests',

@@ -1,6 +1,7 @@
 /** The file behind `starling coordinator --config`. Unknown keys are errors. */
 import { z } from 'zod';
-import { checkYaml, readYaml } from '../../simulations/config/yaml.js';
+import { checkYaml } from '../../shared/yaml.js';
+import { readYaml } from '../../simulations/config/yaml.js';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'silent'] as const;
 

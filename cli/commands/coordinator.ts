@@ -1,6 +1,7 @@
 /** `starling coordinator` and `starling token create`. */
 import { type Command, Option } from 'commander';
 import { coordinatorDir } from '../../shared/disk/home.js';
+import { toHex } from '../../shared/hex.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
 import { command, durationMs, integer, onInterrupt, print, printJson } from './options.js';
@@ -50,9 +51,7 @@ export function tokenCommand(): Command {
     .action((given: { dataDir?: string }) =>
       withAdmin(given, async (admin) => {
         const clients = await admin.listClients();
-        printJson(
-          Object.fromEntries(clients.map(({ name, publicKey }) => [name, Buffer.from(publicKey).toString('hex')])),
-        );
+        printJson(Object.fromEntries(clients.map(({ name, publicKey }) => [name, toHex(publicKey)])));
       }),
     );
   return command('token', 'invite clients', 'starling token create --name charite')

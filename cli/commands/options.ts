@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { RunStatus } from '../../shared/run/plan.js';
+import { stampOf } from '../../shared/run-id.js';
 
 export function integer(text: string): number {
   const value = Number(text);
@@ -97,6 +98,5 @@ export function onInterrupt(stop: () => void): () => void {
 /** Where simulations and demos put their run directories. */
 export function newRunDirectory(name: string, nowMs: number): string {
   if (name.includes('/')) throw invalidArgument('name', 'no slash', name);
-  const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return join('starling-runs', `${name}-${stamp}-${process.pid}`);
+  return join('starling-runs', `${name}-${stampOf(nowMs)}-${process.pid}`);
 }

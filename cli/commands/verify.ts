@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { type CheckOptions, checkRun, type RunCheck } from '../../server/run/check.js';
-import { parseEnrolment } from '../../shared/enrolment-file.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { HEX_32_BYTES } from '../../shared/hex.js';
+import { parseEnrolment } from '../../shared/signing/enrolment-file.js';
 import { command, print, printJson } from './options.js';
 
 interface Given {
@@ -46,7 +47,7 @@ async function verifyAction(directory: string, given: Given): Promise<void> {
 }
 
 async function optionsOf({ coordinator, enrolment, against }: Given): Promise<CheckOptions> {
-  if (coordinator !== undefined && !/^[0-9a-f]{64}$/.test(coordinator)) {
+  if (coordinator !== undefined && !HEX_32_BYTES.test(coordinator)) {
     throw invalidArgument('coordinator', '64 lower-case hex digits', coordinator);
   }
   return {

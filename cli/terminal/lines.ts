@@ -4,7 +4,7 @@
  */
 
 import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
-import { printable, shorten } from '../../server/report/markup.js';
+import { printable, shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import { type ClientState, doneShare, headlineValue, leftMs, type ProgressState, rates, word } from './state.js';
 

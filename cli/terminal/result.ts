@@ -4,9 +4,9 @@
  */
 
 import { formatDuration, plural } from '../../server/report/format.js';
-import { printable, shorten } from '../../server/report/markup.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
+import { printable, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 
 export interface ResultOptions {

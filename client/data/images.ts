@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
-import { drawText, GLYPH_HEIGHT, GLYPH_WIDTH } from '../artefacts/font.js';
+import { drawDigit, GLYPH_HEIGHT, GLYPH_WIDTH } from './digit-glyphs.js';
 import { readIdx } from './idx.js';
 import { findData } from './index.js';
 
@@ -119,7 +119,7 @@ export function shrinkImages(set: ImageSet, factor: number): ImageSet {
   return { ...set, height, width, pixels: Uint8Array.from(sums, (sum) => Math.round(sum / factor ** 2)) };
 }
 
-/** Digits of our own bitmap font at a random place, in a random ink, over noise: learnable in a second. */
+/** Digits at a random place, in a random ink, over noise: learnable in a second. */
 function drawnDigits({ trainExamples, testExamples, drawnSize, rng }: ImageRequest): ImageData {
   if (drawnSize < GLYPH_HEIGHT + 2) throw invalidArgument('hyper.image-size', `>= ${GLYPH_HEIGHT + 2}`, drawnSize);
   const draw = (count: number, source: Rng): ImageSet => {
@@ -132,7 +132,7 @@ function drawnDigits({ trainExamples, testExamples, drawnSize, rng }: ImageReque
       const image = pixels.subarray(i * size, (i + 1) * size);
       const x = ((drawnSize - GLYPH_WIDTH) >> 1) + source.below(3) - 1; // up to a pixel off the middle
       const y = ((drawnSize - GLYPH_HEIGHT) >> 1) + source.below(3) - 1;
-      drawText(String(label), x, y, 1, (px, py) => {
+      drawDigit(label, x, y, (px, py) => {
         image[py * drawnSize + px] = ink;
       });
       labels[i] = label;

@@ -3,6 +3,7 @@
  * the coordinator's own object would, except that any call may also fail with an FlError `unavailable`.
  */
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
+import { toHex } from '../../shared/hex.js';
 import type {
   ClientFrame,
   ControlEnd,
@@ -146,6 +147,6 @@ function reasonOf({ code, details, metadata }: StatusObject): string {
 
 function withSession(session: Uint8Array): Metadata {
   const metadata = new Metadata();
-  metadata.set(SESSION_KEY, Buffer.from(session).toString('hex'));
+  metadata.set(SESSION_KEY, toHex(session));
   return metadata;
 }

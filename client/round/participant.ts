@@ -4,9 +4,8 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
-import { canonicalJson, type Identity, sha256Hex, signedBytes } from '../../shared/identity.js';
+import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
-import { type ReceiptCheck, receiptCheck } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import {
@@ -18,6 +17,9 @@ import {
   type PendingUpdate,
   SMALL_BYTES,
 } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, sha256Hex, signedBytes } from '../../shared/signing/identity.js';
+import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions, TaskRunner } from '../training/task.js';
@@ -60,7 +62,7 @@ export interface ParticipantOptions {
   /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
   readonly refuse?: (plan: RoundPlan) => { readonly reason: DeclineReason; readonly detail: string } | undefined;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
-  readonly admit?: <T>(task: () => Promise<T>) => Promise<T>;
+  readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly rng: Rng;
@@ -84,6 +86,8 @@ export class Participant {
   readonly #uploading = new Set<string>();
   /** What came with the last plan. */
   #smallModel: { readonly sha256: string; readonly file: Uint8Array } | undefined;
+  /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
+  #heads: Promise<void> = Promise.resolve();
   #stopped = false;
   /** Each ends a wait, which would otherwise keep the process alive for up to half a minute after the end. */
   readonly #waits = new Set<() => void>();
@@ -122,18 +126,21 @@ export class Participant {
   /** Leaves the current round, says so, and closes. Kept updates stay on disk. */
   stop(): void {
     if (this.#stopped) return;
-    this.#stopped = true;
+    const detail = 'the client shuts down';
     if (this.#work !== undefined) {
-      this.#stream?.send({
-        kind: 'decline',
-        task: this.#work.task,
-        reason: 'dropout',
-        detail: 'the client shuts down',
-      });
+      this.#stream?.send({ kind: 'decline', task: this.#work.task, reason: 'dropout', detail });
       this.#work.abort.abort();
     }
-    this.#stream?.close('the client shuts down');
+    this.#hangUp(detail);
     this.#finish();
+  }
+
+  /** Whatever is still at work, or being written, says nothing more: the next process does. */
+  #hangUp(reason: string): void {
+    this.#stopped = true;
+    this.#stream?.close(reason);
+    this.#stream = undefined;
+    this.#session = undefined;
   }
 
   // ---- the control stream --------------------------------------------------------------------------------------
@@ -194,10 +201,9 @@ export class Participant {
         if (this.#secure === undefined || !sameTask(this.#secure.plan, frame.task)) return;
         return this.#secure.task.receive(frame.frame);
       case 'receipt':
-        if (!this.#checkReceipt(frame)) {
-          return this.#options.notice?.('receipt ignored: not signed by the coordinator', {});
-        }
-        return this.#post({ kind: 'receipt', receipt: frame.receipt });
+        if (frame.receipt.client === client && this.#checkReceipt(frame))
+          return this.#post({ kind: 'receipt', receipt: frame.receipt });
+        return this.#options.notice?.('receipt ignored: not signed by the coordinator for this client', {});
       case 'ledger-head':
         return this.#onHead(frame);
       case 'goodbye':
@@ -211,10 +217,11 @@ export class Participant {
   #onHead({ head, signature }: SignedHead): void {
     const { keepHead, coordinatorKey, notice } = this.#options;
     if (keepHead === undefined) return;
-    if (!isHeadSignedBy({ head, signature }, Buffer.from(coordinatorKey).toString('hex'))) {
+    if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return notice?.('ledger head ignored: not signed by the coordinator', {});
     }
-    void keepHead({ head, signature }).catch((error) => this.#fail(error));
+    this.#heads = this.#heads.then(() => keepHead({ head, signature }));
+    this.#heads.catch((error) => this.#fail(error));
   }
 
   #onPlan({ body, signature, model }: Extract<CoordinatorFrame, { kind: 'plan' }>): void {
@@ -236,6 +243,7 @@ export class Participant {
   // ---- effects -------------------------------------------------------------------------------------------------
 
   #post(event: SessionEvent): void {
+    if (this.#stopped) return;
     const [state, effects] = step(this.#state, event);
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
@@ -252,14 +260,15 @@ export class Participant {
       case 'upload':
         return void this.#upload(effect.update);
       case 'forget':
-        return void this.#options.store.forget(effect.update).catch((error) => this.#fail(error));
+        return void this.#heads
+          .then(() => this.#options.store.forget(effect.update))
+          .catch((error) => this.#fail(error));
     }
   }
 
   /** A fault of this machine (its disk, mostly): nothing more may be promised. */
   #fail(error: unknown): void {
-    this.#stopped = true;
-    this.#stream?.close('the client failed');
+    this.#hangUp('the client failed');
     this.#finish(FlError.from(error));
   }
 
@@ -273,13 +282,13 @@ export class Participant {
     const abort = new AbortController();
     this.#work = { task: taskOf(plan), abort };
     if (plan.work.secure !== undefined) return this.#startSecure(plan, abort);
-    const { admit = atOnce } = this.#options;
-    void admit(() => this.#doWork(plan, abort));
+    const { limit = atOnce } = this.#options;
+    void limit(() => this.#doWork(plan, abort));
   }
 
   /** Keys and shares first; training when the cohort is frozen; then only what is masked goes out. */
   #startSecure(plan: RoundPlan, abort: AbortController): void {
-    const { client, secure: site, admit = atOnce } = this.#options;
+    const { client, secure: site, limit = atOnce } = this.#options;
     const task = taskOf(plan);
     if (site === undefined) {
       return this.#post({ kind: 'failed', task, detail: 'this client has no secure aggregation' });
@@ -298,7 +307,7 @@ export class Participant {
         ...{ plan, client, store: site.store, signingSeed: site.signingSeed, policy: site.policy },
         ...(site.enrolled !== undefined && { enrolled: site.enrolled }),
         rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
-        contribute: () => admit(() => this.#contribute(plan, options)),
+        contribute: () => limit(() => this.#contribute(plan, options)),
         send: (frame) => this.#sendSecure(plan, frame),
         ended: (refusal) => end({ kind: 'finished', task }, refusal),
         failed: ({ message }) => end({ kind: 'failed', task, detail: message }, message),
@@ -311,10 +320,8 @@ export class Participant {
   }
 
   async #contribute(plan: RoundPlan, options: TaskOptions): Promise<PlainContribution> {
-    if (plan.kind === 'evaluate') {
-      return { values: new Float32Array(0), weights: [], metrics: await this.#tasks.evaluate(plan, options) };
-    }
-    return this.#tasks.train(plan, options);
+    if (plan.kind === 'train') return this.#tasks.train(plan, options);
+    return { values: new Float32Array(0), weights: [], metrics: await this.#tasks.evaluate(plan, options) };
   }
 
   /** A small frame through the stream; a large masked vector by an upload of its own. */
@@ -386,9 +393,7 @@ export class Participant {
   }
 }
 
-function atOnce<T>(task: () => Promise<T>): Promise<T> {
-  return task();
-}
+const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();
 
 /** How many steps there are says how many examples a client has; how far it is does not. */
 function inPercent(report: NonNullable<TaskOptions['onProgress']>): NonNullable<TaskOptions['onProgress']> {

@@ -2,12 +2,11 @@
  * What a site allows, in its own words (`policy.yaml`) and in its own hands: the client checks every plan against it and
  * declines what it forbids. A key that is not known is an error, so that a misspelt rule is never a missing one.
  */
-import { parse } from 'yaml';
 import { z } from 'zod';
-import { FlError } from '../../shared/errors.js';
 import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
 import { leastSumOf } from '../../shared/run/secagg-groups.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
+import { checkYaml, parseYaml } from '../../shared/yaml.js';
 
 const schema = z.strictObject({
   /** Names of workloads that may train here; absent: all. */
@@ -38,25 +37,15 @@ const schema = z.strictObject({
   'adversary-fraction': z.number().min(0).lt(1).optional(),
 });
 
+/** A site's rules; what is absent is allowed. */
 export type Policy = z.infer<typeof schema>;
 
+/** Of a site without a file. */
 export const allowAll: Policy = {};
 
 /** @throws FlError invalid-argument naming the key. */
 export function parsePolicy(text: string, source: string): Policy {
-  let value: unknown;
-  try {
-    value = parse(text) ?? {};
-  } catch (error) {
-    throw new FlError('invalid-argument', `${source}: not YAML: ${FlError.from(error).message}`);
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new FlError(
-    'invalid-argument',
-    `${source}: ${[issue.path.join('.'), issue.message].filter(Boolean).join(': ')}`,
-  );
+  return checkYaml(schema, parseYaml(text, source), source);
 }
 
 /** Why the plan may not run here, or undefined. */

@@ -7,12 +7,13 @@
  * noise are fresh for each aggregation: the difference of two sums would take equal ones away.
  */
 
-import { canonicalJson, sha256Hex } from '../../shared/identity.js';
 import type { Spend } from '../../shared/privacy/index.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import { encodePrivately, isClientLevel } from '../../shared/run/client-level-privacy.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { costOf, roundSpend } from '../../shared/run/privacy-cost.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { sha256Hex } from '../../shared/signing/identity.js';
 import type { Contribution } from '../../shared/tensors/channels.js';
 
 /** A name for what the plan asks this client to let out; equal for plans that are answered with the same numbers. */

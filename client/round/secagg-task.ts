@@ -4,6 +4,7 @@
  * what the machine lets out.
  */
 import { FlError } from '../../shared/errors.js';
+import { fromHex, toHex } from '../../shared/hex.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
@@ -92,7 +93,7 @@ export class SecureTask {
     const own = planOfMember(plan, client);
     this.#agreement = agree(own);
     const { params, aggregation } = this.#agreement;
-    this.#id = Buffer.from(aggregationIdOf(nodeSuite, params, aggregation)).toString('hex');
+    this.#id = toHex(aggregationIdOf(nodeSuite, params, aggregation));
     this.#context = {
       ...{ suite: nodeSuite, kernel, rng, policy, params, aggregation },
       identity: { id: client, signingSeed },
@@ -169,6 +170,8 @@ export class SecureTask {
     const { store, send, ended } = this.#options;
     for (const output of outputs) {
       if (output.kind === 'persist') await store.keep(this.#id, saveState(state));
+      // Whoever has left while the disk was slow gives no vector; the step that comes next says so.
+      else if (output.kind === 'send' && output.type === 'masked' && this.#leaving) return;
       else if (output.kind === 'send') send(output.frame);
       else if (output.kind === 'vector-wanted') await this.#giveVector();
       else {
@@ -243,5 +246,5 @@ function enrolmentOf({ enrolled, plan }: SecureTaskOptions, own: RoundPlan): Enr
 }
 
 function listed({ secure }: RoundPlan): Map<string, Uint8Array> {
-  return new Map(Object.entries(secure?.enrolled ?? {}).map(([id, key]) => [id, Buffer.from(key, 'hex')]));
+  return new Map(Object.entries(secure?.enrolled ?? {}).map(([id, key]) => [id, fromHex(key)]));
 }

@@ -3,10 +3,10 @@
  * control stream lives. What is small goes over that stream and needs none of this.
  */
 import { FlError } from '../../shared/errors.js';
-import { type Identity, signedBytes } from '../../shared/identity.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import { CHUNK_BYTES, type ClientFrame, type ParticipantService, SMALL_BYTES } from '../../shared/service.js';
+import { type Identity, signedBytes } from '../../shared/signing/identity.js';
 import { type Layout, layoutOf, sizeOf } from '../../shared/tensors/params.js';
 import { equal, type ModelReader } from './verify-signed.js';
 

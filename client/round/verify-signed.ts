@@ -4,9 +4,9 @@
  */
 
 import { FlError } from '../../shared/errors.js';
-import { signedBytes, verifySignature } from '../../shared/identity.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { checkPlan } from '../../shared/run/spec.js';
+import { signedBytes, verifySignature } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { Layout } from '../../shared/tensors/params.js';
 import { decode } from '../../shared/tensors/safetensors.js';

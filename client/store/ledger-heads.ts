@@ -4,9 +4,10 @@
  */
 import { join } from 'node:path';
 import { openLines } from '../../shared/disk/lines.js';
-import { canonicalJson } from '../../shared/identity.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
 
+/** In the folder of a client. */
 export const HEADS_FILE = 'receipts.jsonl';
 
 /** Adds heads to the file in `directory`, in the order of the calls; durable when the promise resolves. */

@@ -1,31 +1,33 @@
 /**
  * privacy.jsonl of a client: what its examples have been charged, over all runs and coordinators; signed by the client,
- * each record holding the hash of the one before (shared/privacy/ledger). A release is charged before it leaves, and once.
+ * a chain of charges (shared/privacy/charges). A release is charged before it leaves, and once.
  *
  * The figure is the client's own, for one example of it, by Rényi accounting: it holds whatever coordinators say.
  */
 import { join } from 'node:path';
 import { openLines } from '../../shared/disk/lines.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { type Identity, sha256Hex, verifySignature } from '../../shared/identity.js';
 import {
+  type Charges,
+  type ChargeTerms,
   charge,
-  encodeLedger,
+  encodeCharges,
   epsilonOf,
-  type Ledger,
-  type LedgerTerms,
   type Spend,
   spendsOf,
-  verifyLedger,
+  verifyCharges,
 } from '../../shared/privacy/index.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
+import type { Identity } from '../../shared/signing/identity.js';
 import { exampleCostOf, releaseIdOf } from '../round/privatize.js';
 
+/** In the folder of a client. */
 export const ACCOUNT_FILE = 'privacy.jsonl';
 
 /** Of a site whose policy names none. */
 export const DEFAULT_DELTA = 1e-5;
 
+/** An open account. */
 export interface PrivacyAccount {
   /** ε of one example of this client so far. */
   readonly epsilon: number;
@@ -47,13 +49,12 @@ export async function openAccount(
 ): Promise<PrivacyAccount> {
   const path = join(directory, ACCOUNT_FILE);
   const lines = await openLines(path);
-  let ledger = readLedger(lines.content, identity, path);
-  const begun = ledger.at(-1)?.entry.delta;
+  let charges = readCharges(lines.content, identity, path);
+  const begun = charges.at(-1)?.entry.delta;
   if (delta !== undefined && begun !== undefined && delta !== begun) {
     throw invalidArgument('delta', `${begun}, which ${path} was begun with`, delta);
   }
-  const terms: LedgerTerms = { unit: 'example', delta: begun ?? delta ?? DEFAULT_DELTA, accountant: 'rdp' };
-  const signer = { sha256: sha256Of, sign: (bytes: Uint8Array) => identity.sign(bytes) };
+  const terms: ChargeTerms = { unit: 'example', delta: begun ?? delta ?? DEFAULT_DELTA, accountant: 'rdp' };
   let last: Promise<void> = Promise.resolve();
 
   async function add(plan: RoundPlan, spend: Spend): Promise<void> {
@@ -65,13 +66,13 @@ export async function openAccount(
       sampling: mode === 'example' ? ('poisson-secret' as const) : ('all' as const),
       survivors: plan.work.secure?.survivorsMin ?? 1,
     };
-    const next = charge(ledger, release, terms, signer);
-    if (next === ledger) return; // charged before
-    await lines.append(encodeLedger(next.slice(-1)));
-    ledger = next;
+    const next = charge(charges, release, terms, identity);
+    if (next === charges) return; // charged before
+    await lines.append(encodeCharges(next.slice(-1)));
+    charges = next;
   }
 
-  const spent = () => ledger.at(-1)?.entry.epsilonAfter ?? 0;
+  const spent = () => charges.at(-1)?.entry.epsilonAfter ?? 0;
   return {
     get epsilon() {
       return spent();
@@ -81,8 +82,8 @@ export async function openAccount(
       const spend = exampleCostOf(plan);
       if (spend === undefined) return Number.POSITIVE_INFINITY;
       const id = releaseIdOf(plan);
-      const isCharged = ledger.some(({ entry }) => entry.runId === id);
-      return isCharged ? spent() : epsilonOf([...spendsOf(ledger), spend], terms);
+      const isCharged = charges.some(({ entry }) => entry.runId === id);
+      return isCharged ? spent() : epsilonOf([...spendsOf(charges), spend], terms);
     },
     charge(plan) {
       const spend = exampleCostOf(plan);
@@ -94,13 +95,8 @@ export async function openAccount(
   };
 }
 
-function readLedger(bytes: Uint8Array, identity: Identity, path: string): Ledger {
-  const verify = (signed: Uint8Array, signature: Uint8Array) => verifySignature(identity.publicKey, signed, signature);
-  const checked = verifyLedger(bytes, { sha256: sha256Of, verify });
-  if (checked.ok) return checked.ledger;
+function readCharges(content: Uint8Array, identity: Identity, path: string): Charges {
+  const checked = verifyCharges(content, identity.publicKey);
+  if (checked.ok) return checked.charges;
   throw new FlError('corrupt', `${path}, record ${checked.record}: ${checked.reason}`);
-}
-
-function sha256Of(bytes: Uint8Array): Uint8Array {
-  return Buffer.from(sha256Hex(bytes), 'hex');
 }

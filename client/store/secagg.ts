@@ -58,6 +58,7 @@ export async function fileSecureStore(directory: string): Promise<SecureStore> {
     current: parseIfThere(await readIfThere(currentPath), currentPath),
     masked: new Map(parseIfThere<[]>(await readIfThere(maskedPath), maskedPath)),
   };
+  if (kept.current !== undefined) kept.used.add(kept.current.id); // a crash may have come between the two files
   let writing: Promise<void> = Promise.resolve();
   /** One after the other, in the order asked for: the file must end as the last call left it. */
   const save = (path: string, render: () => string) => {
@@ -90,8 +91,9 @@ function storeOf(kept: Kept, save: Saving): SecureStore {
       if (!isNew && kept.current?.id !== id) return;
       kept.used.add(id);
       kept.current = { id, state };
-      if (isNew) await save.used();
+      // The state first: killed before the second, it goes on; the other way round it would refuse itself as replayed.
       await save.current();
+      if (isNew) await save.used();
     },
     async bind(id, task) {
       if (!mayMask(id, task)) return false;

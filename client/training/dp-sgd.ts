@@ -19,7 +19,6 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { canonicalJson, sha256Hex } from '../../shared/identity.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
 import {
   type LatticeNoise,
@@ -31,6 +30,8 @@ import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { PrivacySpec } from '../../shared/run/plan.js';
 import { dpSteps } from '../../shared/run/privacy-steps.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { Workload } from '../workload.js';
 import {

@@ -1,70 +1,63 @@
 /**
  * One thread of a trainer pool: it selects its back end once, keeps workloads and data, and computes one task at a time.
  */
-import { parentPort, workerData } from 'node:worker_threads';
-import { FlError } from '../../shared/errors.js';
+import { workerData } from 'node:worker_threads';
+import { serveTasks } from '../../shared/workers/serve.js';
 import { type BackendName, selectBackend } from '../backends/index.js';
 import { loadPlannedWorkload } from '../workloads/planned.js';
-import type { FromWorker, PlainError, ToWorker, WorkerSetup } from './messages.js';
 import { createTaskRunner, type EvaluateResult, type Task, type TrainResult } from './task.js';
+
+/** Given to a thread at its start. */
+export interface TrainerSetup {
+  readonly backend?: string;
+  readonly dataDir?: string;
+  /** Workloads that are no built-in ones: name in the plan -> file. */
+  readonly workloadModules: Readonly<Record<string, string>>;
+}
+
+/** How far a task is. */
+export interface Steps {
+  readonly stepsDone: number;
+  readonly stepsTotal: number;
+}
+
+/** How a task ended. */
+export interface TaskEnd {
+  readonly result: TrainResult | EvaluateResult;
+  /** How far it was, if that has not been told. */
+  readonly untold: Steps | undefined;
+}
 
 /** A model that takes 0.1 ms per step must not drown the pool in messages: each costs up to half a millisecond. */
 const PROGRESS_INTERVAL_MS = 50;
 
-const { backend, dataDir, workloadModules } = workerData as WorkerSetup;
-const runner = createTaskRunner({
-  loadWorkload: (name) => loadPlannedWorkload(name, workloadModules),
-  ...(dataDir === undefined ? {} : { dataDir }),
+const { backend, dataDir, workloadModules } = workerData as TrainerSetup;
+const runner = createTaskRunner({ loadWorkload: (name) => loadPlannedWorkload(name, workloadModules), dataDir });
+
+await serveTasks<Task, TaskEnd, Steps, { name: string; why: string }>({
+  async start() {
+    const { name, why } = await selectBackend(backend as BackendName | undefined);
+    return { name, why };
+  },
+  async run(task, { signal, tell }) {
+    let toldMs = performance.now();
+    let untold: Steps | undefined; // goes with the result
+    const onProgress = (stepsDone: number, stepsTotal: number): void => {
+      const nowMs = performance.now();
+      untold = { stepsDone, stepsTotal };
+      if (nowMs - toldMs < PROGRESS_INTERVAL_MS) return;
+      toldMs = nowMs;
+      tell(untold);
+      untold = undefined;
+    };
+    const result = await runner.run(task, { signal, onProgress });
+    return { result: { result, untold }, transfer: buffersOf(result) };
+  },
 });
-const running = new Map<number, AbortController>();
-
-parentPort?.on('message', (message: ToWorker) => {
-  if (message.kind === 'cancel') running.get(message.id)?.abort();
-  else void run(message.id, message.task);
-});
-
-try {
-  const { name, why } = await selectBackend(backend as BackendName | undefined);
-  send({ kind: 'ready', name, why });
-} catch (thrown) {
-  send({ kind: 'failed-to-start', error: plain(thrown) });
-}
-
-async function run(id: number, task: Task): Promise<void> {
-  const controller = new AbortController();
-  running.set(id, controller);
-  let reportedMs = performance.now();
-  let untold: { stepsDone: number; stepsTotal: number } | undefined; // goes with the result
-  const onProgress = (stepsDone: number, stepsTotal: number): void => {
-    const nowMs = performance.now();
-    untold = { stepsDone, stepsTotal };
-    if (nowMs - reportedMs < PROGRESS_INTERVAL_MS) return;
-    reportedMs = nowMs;
-    send({ kind: 'progress', id, ...untold });
-    untold = undefined;
-  };
-  try {
-    const result = await runner.run(task, { signal: controller.signal, onProgress });
-    send({ kind: 'result', id, result, ...(untold && { progress: untold }) }, buffersOf(result));
-  } catch (thrown) {
-    send({ kind: 'error', id, error: plain(thrown) });
-  } finally {
-    running.delete(id);
-  }
-}
 
 /** What can be handed over instead of copied: each buffer once, and none that is shared. */
 function buffersOf(result: TrainResult | EvaluateResult): ArrayBuffer[] {
   if (result.kind === 'evaluate') return [];
   const arrays = [result.contribution.values, ...Object.values(result.own ?? {}).map(({ data }) => data)];
   return [...new Set(arrays.map(({ buffer }) => buffer))].filter((buffer) => buffer instanceof ArrayBuffer);
-}
-
-function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
-  parentPort?.postMessage(message, transfer);
-}
-
-function plain(thrown: unknown): PlainError {
-  const { code, message, stack = '' } = FlError.from(thrown);
-  return { code, message, stack };
 }

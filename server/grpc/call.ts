@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type handleUnaryCall, Metadata, type ServiceDefinition, type StatusObject } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
+import { fromHex, HEX_32_BYTES } from '../../shared/hex.js';
 import { clipText } from '../../shared/wire/checks.js';
 import { AUTHORIZATION_KEY, CODE_KEY, SESSION_KEY, statusOfCode } from '../../shared/wire/status.js';
 
@@ -83,10 +84,10 @@ export async function writeOrWait(call: Outgoing, message: Uint8Array): Promise<
 /** @throws FlError permission-denied when there is none that has the form of a session */
 export function sessionOf(metadata: Metadata): Uint8Array {
   const [value] = metadata.get(SESSION_KEY);
-  if (typeof value !== 'string' || !/^[0-9a-f]{64}$/.test(value)) {
+  if (typeof value !== 'string' || !HEX_32_BYTES.test(value)) {
     throw new FlError('permission-denied', `${SESSION_KEY}: expected 64 hex digits, got none`);
   }
-  return Uint8Array.from(Buffer.from(value, 'hex'));
+  return fromHex(value);
 }
 
 /** Makes a check of the admin token whose time does not depend on where a wrong token differs. */

@@ -7,12 +7,12 @@
 import { join } from 'node:path';
 import { diskError, type Files, systemFiles, writeDurably } from '../../shared/disk/files.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { HEX_32_BYTES } from '../../shared/hex.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { Layout, Params } from '../../shared/tensors/params.js';
 import { decode, type Metadata } from '../../shared/tensors/safetensors.js';
 
 const SUFFIX = '.safetensors';
-const HASH = /^[0-9a-f]{64}$/;
 
 export interface ModelStore {
   /** Resolves when the model is durable. `file` is a safetensors file, `sha256` that of its parameters. */
@@ -33,7 +33,7 @@ export async function openModels(directory: string, options: { files?: Files } =
   const present = new Set<string>();
   for (const name of await files.list(directory)) {
     if (name.endsWith('.tmp')) await files.remove(join(directory, name));
-    else if (name.endsWith(SUFFIX) && HASH.test(name.slice(0, -SUFFIX.length)))
+    else if (name.endsWith(SUFFIX) && HEX_32_BYTES.test(name.slice(0, -SUFFIX.length)))
       present.add(name.slice(0, -SUFFIX.length));
   }
   await files.syncDirectory(directory); // a rename seen above may not have been durable yet
@@ -100,7 +100,7 @@ class Models implements ModelStore {
 
   /** Only a hash becomes a file name, so no name leads out of the folder. */
   #path(sha256: string): string {
-    if (!HASH.test(sha256)) throw invalidArgument('sha256', '64 lower-case hex digits', sha256);
+    if (!HEX_32_BYTES.test(sha256)) throw invalidArgument('sha256', '64 lower-case hex digits', sha256);
     return join(this.#directory, `${sha256}${SUFFIX}`);
   }
 }

@@ -2,9 +2,11 @@
  * What the workload made for people to look at, held inside the page: pictures, video and sound as data URLs of a
  * fixed list of types, text as text. Anything else, or too large, is a link to the file beside the page.
  */
-import { formatBytes } from './format.js';
-import { type Html, html, printable, shorten } from './markup.js';
 
+import { type Html, html, printable, shorten } from '../../shared/charts/markup.js';
+import { formatBytes } from './format.js';
+
+/** An artefact whose content is held in the page. */
 export interface InlineArtefact {
   /** As in report.json: below artefacts/. */
   readonly path: string;
@@ -13,6 +15,7 @@ export interface InlineArtefact {
   readonly bytes: Uint8Array;
 }
 
+/** An artefact as report.json names it. */
 export interface ListedArtefact {
   readonly path: string;
   readonly mime: string;

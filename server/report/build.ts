@@ -10,6 +10,7 @@ import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from '.
 import type { ReportFacts } from './facts.js';
 import { renderReport } from './html.js';
 
+/** What the engine knows when a run has ended, or is looked at. */
 export interface BuildInput {
   readonly run: string;
   readonly work: Pick<WorkSpec, 'workload' | 'scale' | 'seed'>;

@@ -2,9 +2,10 @@
  * Does each client gain? Federated model against its own model trained alone, both judged on the client's own test
  * data: a table that can be sorted, and for many clients the two ends of it.
  */
+
+import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 import { capital, formatCount, plural } from './format.js';
-import { type Html, html, shorten } from './markup.js';
 import { formatMetric, isFraction, metricValue, readable } from './metrics.js';
 import { bar } from './outcome.js';
 

@@ -2,11 +2,11 @@
  * Learning curves, the headline metric large and first, the others as small multiples of one size: train and test of
  * one family share a picture, and the baselines are dashed lines in it.
  */
+import { group } from 'd3-array';
+import { lineChart, type Reference, type Series } from '../../shared/charts/line-chart.js';
+import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
-import { lineChart, type Reference, type Series } from './charts.js';
-import { groupBy } from './facts.js';
 import { capital } from './format.js';
-import { type Html, html, shorten } from './markup.js';
 import { betterOf, formatMetric, isFraction, metricNames, metricValue, readable, splitMetric } from './metrics.js';
 
 const MAX_CHARTS = 12;
@@ -22,7 +22,7 @@ const TONES: Readonly<Record<string, string>> = {
 /** Null when no round has a metric, or one round alone: a curve takes two. */
 export function curvesSection(report: Report, headline: Headline | null): Html | null {
   const inRounds = new Set(report.rounds.flatMap((round) => Object.keys(round.metrics)));
-  const families = groupBy(
+  const families = group(
     metricNames(report).filter((name) => inRounds.has(name)),
     (name) => splitMetric(name).family,
   );

@@ -12,10 +12,15 @@ export interface ReportFacts {
   readonly plannedRounds?: number;
 }
 
+/** Who trained a model, in the words of the comparison: the run itself. */
 export const FED = 'Federated';
+/** The same federation with privacy. */
 export const PRIVATE = 'Federated, private';
+/** The mean over clients that train on their own. */
 export const ALONE = 'Each client alone';
+/** The one of them that did best. */
 export const BEST = 'Best client alone';
+/** One model on the data of all. */
 export const CENTRAL = 'All data in one place';
 
 /** How many clients the report knows of: told, evaluated, dropped, or at least the largest cohort. */
@@ -25,6 +30,7 @@ export function clientCount(report: Report, facts: ReportFacts): number {
   return facts.clients ?? Math.max(names.size, largestCohort(report));
 }
 
+/** Clients invited to the round that invited most; 0 without a round. */
 export function largestCohort(report: Report): number {
   return report.rounds.reduce((most, round) => Math.max(most, round.cohort), 0);
 }
@@ -37,16 +43,4 @@ export function awaited({ cohort, dropped }: RoundReport): number {
 /** The sum of one figure over the rounds; figures that are not finite count as 0. */
 export function total(report: Report, pick: (round: Report['rounds'][number]) => number): number {
   return report.rounds.reduce((sum, round) => sum + (Number.isFinite(pick(round)) ? pick(round) : 0), 0);
-}
-
-/** Values by their key, keys and values in the order in which they came. (`Map.groupBy` came after Node 20.) */
-export function groupBy<Key, Item>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
-  const groups = new Map<Key, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return groups;
 }

@@ -3,6 +3,7 @@
  * "92.4 %", "1.2 MB" (decimal units), "1 min 5 s". A figure that is not finite is shown as a dash.
  */
 
+/** Shown for a figure that is not there. */
 export const NONE = '–';
 
 /** Groups of three: 12345 -> "12,345". */
@@ -16,6 +17,7 @@ export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** With its first letter large. */
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -34,6 +36,7 @@ export function formatPercent(fraction: number, digits = 1): string {
 
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
+/** Decimal units: "999 B", "1.5 kB", "28.1 MB". */
 export function formatBytes(bytes: number): string {
   if (!Number.isFinite(bytes)) return NONE;
   let unit = 0;
@@ -46,6 +49,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? Math.round(scaled) : trimmed(scaled)} ${BYTE_UNITS[unit]}`;
 }
 
+/** "812 ms", "1.8 s", "1 min 5 s", "1 h 30 min". */
 export function formatDuration(durationMs: number): string {
   if (!Number.isFinite(durationMs)) return NONE;
   if (durationMs < 999.5) return `${Math.round(durationMs)} ms`;

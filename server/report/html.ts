@@ -4,12 +4,12 @@
  * goes through the escaping tag of markup.ts.
  */
 import { createHash } from 'node:crypto';
+import { html, markupText, shorten, trusted } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
 import { artefactsSection, type InlineArtefact } from './artefacts.js';
 import { clientsSection } from './clients.js';
 import { curvesSection } from './curves.js';
 import type { ReportFacts } from './facts.js';
-import { html, markupText, shorten, trusted } from './markup.js';
 import { headlineOf } from './metrics.js';
 import { outcomeSection } from './outcome.js';
 import { privacySection } from './privacy.js';

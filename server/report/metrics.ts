@@ -3,9 +3,11 @@
  * fraction, which way is better, and which of many is looked at first. The workload's manifest has the last word on
  * the headline; the guesses serve reports that were written without one.
  */
+import { mean } from 'd3-array';
 import type { Headline, MetricsReport, Report } from '../../shared/run/report.js';
 import { formatNumber, formatPercent, NONE } from './format.js';
 
+/** Values by the name of the metric. */
 export type Metrics = Readonly<Record<string, number>>;
 
 const SPLIT = /^(train|test|val|eval)\.(.+)$/s;
@@ -28,10 +30,12 @@ export function readable(name: string): string {
     .replace(ABBREVIATION, (word) => word.toUpperCase().replace(/^MIOU$/, 'mIoU'));
 }
 
+/** Told by its name: a value in 0..1 that is read as a percentage. */
 export function isFraction(name: string): boolean {
   return FRACTION.test(name);
 }
 
+/** Told by its name; what is neither a loss nor an error is better the higher it is. */
 export function betterOf(name: string): 'higher' | 'lower' {
   return LOWER.test(name) && !/within$/i.test(name) ? 'lower' : 'higher';
 }
@@ -99,5 +103,5 @@ export function clientMean(part: MetricsReport | undefined, name: string): numbe
   const values = Object.values(part?.perClient ?? {})
     .map((metrics) => metricValue(metrics, name))
     .filter((value) => value !== null);
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+  return mean(values) ?? null;
 }

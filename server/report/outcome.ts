@@ -3,11 +3,11 @@
  * data; and the figures that people ask for next.
  */
 
+import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { RunStatus } from '../../shared/run/plan.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 import { awaited, clientCount, largestCohort, type ReportFacts, total } from './facts.js';
 import { capital, formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
-import { type Html, html, shorten } from './markup.js';
 import { finalValue, formatMetric, isFraction, metricValue, readable } from './metrics.js';
 import { comparisonRows } from './rows.js';
 

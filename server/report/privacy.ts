@@ -2,10 +2,11 @@
  * The privacy that was spent: epsilon after each round against the budget, and what the figures mean.
  * (ε, δ)-differential privacy: Dwork, Roth, "The Algorithmic Foundations of Differential Privacy", 2014, definition 2.4.
  */
+
+import { lineChart } from '../../shared/charts/line-chart.js';
+import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
-import { lineChart } from './charts.js';
 import { formatNumber, formatPercent } from './format.js';
-import { type Html, html, shorten } from './markup.js';
 
 const MODES: Readonly<Record<string, string>> = {
   central: 'The coordinator adds the noise to the sum of the updates of a round.',

@@ -2,13 +2,14 @@
  * What the rounds cost and who was missing: survivors, time and bytes of each round, and the dropped clients with
  * their reasons in plain words.
  */
+import { group } from 'd3-array';
+import { barChart } from '../../shared/charts/bar-chart.js';
+import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { DropReason } from '../../shared/errors.js';
 import type { Report, RoundReport } from '../../shared/run/report.js';
-import { barChart } from './bars.js';
 import { legend } from './curves.js';
-import { awaited, groupBy } from './facts.js';
+import { awaited } from './facts.js';
 import { formatBytes, formatCount, formatDuration, formatNumber, plural } from './format.js';
-import { type Html, html, shorten } from './markup.js';
 
 const WHY: Readonly<Record<DropReason, string>> = {
   deadline: 'No complete update before the deadline',
@@ -71,7 +72,7 @@ ${barChart({ ...chart, width: 290, height: 200 })}</figure>`;
 export function droppedSection(report: Report): Html | null {
   const all = report.rounds.flatMap((round) => round.dropped.map((dropped) => ({ ...dropped, round: round.round })));
   if (all.length === 0) return null;
-  const reasons = [...groupBy(all, (dropped) => dropped.reason)].sort((a, b) => b[1].length - a[1].length);
+  const reasons = [...group(all, (dropped) => dropped.reason)].sort((a, b) => b[1].length - a[1].length);
   const listed = all.slice(0, MAX_DROPPED);
   return html`<section><h2>Dropped clients</h2>
 <p>A round goes on without a client that does not deliver. This happened ${plural(all.length, 'time')}, to ${plural(new Set(all.map(({ client }) => client)).size, 'client')}.</p>

@@ -7,6 +7,7 @@ import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
 import { formatCount, formatNumber } from './format.js';
 import { clientMean, finalValue, metricValue } from './metrics.js';
 
+/** Who trained, and what the model reached. */
 export interface ComparisonRow {
   readonly name: RowName;
   readonly label: string;
@@ -31,10 +32,13 @@ export function comparisonRows(report: Report): ComparisonRow[] {
       ? [rowOf('local-best', BEST, 'alone', { metrics: best.metrics, perClient: only(local.perClient, best.client) })]
       : []),
     {
-      ...{ name: 'federated', label: FED, tone: 'fed' },
+      name: 'federated',
+      label: FED,
+      tone: 'fed',
       pooled: (metric) => finalValue(report, metric),
       own: (metric) => clientMean(report.final, metric),
-      ...{ perClient: report.final.perClient, privacy: report.privacy },
+      perClient: report.final.perClient,
+      privacy: report.privacy,
     },
     ...(hidden ? [rowOf('private', `${PRIVATE}${spent(hidden)}`, 'fed', hidden)] : []),
     ...Object.entries(federated).map(([name, part]) => {

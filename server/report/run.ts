@@ -1,8 +1,9 @@
 /**
  * The facts by which a run can be told from another, checked and done again.
  */
+
+import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
-import { type Html, html, shorten } from './markup.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 

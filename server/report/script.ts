@@ -3,6 +3,7 @@
  * text. Without it the page loses nothing else.
  */
 
+/** JavaScript, as it stands in the page. */
 export const SCRIPT = `
 for (const table of document.querySelectorAll('table.sortable')) {
   const heads = [...table.tHead.rows[0].cells];

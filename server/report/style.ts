@@ -1,12 +1,14 @@
-/**
- * The one style sheet of the report: light and dark, paper and phone. Meaning is carried by four tones with the same
- * names as in the charts: fed (teal), alone (amber), central (violet), drop (red); each has a contrast of at least
- * 4.5 to 1 against the card it stands on.
- */
+/** The one style sheet of the report: light and dark, paper and phone. The tones are those of the charts. */
+import { CHART_STYLE, LIGHT } from '../../shared/charts/style.js';
 
+const light = Object.entries(LIGHT)
+  .map(([name, value]) => `--${name}:${value}`)
+  .join(';');
+
+/** CSS, as it stands in the page. */
 export const STYLE = `
-:root{color-scheme:light dark;--bg:#f4f6f8;--card:#fff;--ink:#161b22;--soft:#566171;--line:#e0e5eb;--track:#edf0f4;--fed:#0a756f;--alone:#a8500b;--central:#6a3fc4;--drop:#bd342b;--wash:#e6f4f2}
-@media screen and (prefers-color-scheme:dark){:root{--bg:#0d1117;--card:#161c24;--ink:#e9edf2;--soft:#9ba8b7;--line:#2a323d;--track:#232b35;--fed:#42cfc0;--alone:#f0a35a;--central:#b8a0ff;--drop:#ff8176;--wash:#12302f}}
+:root{color-scheme:light dark;--bg:#f4f6f8;--track:#edf0f4;${light}}
+@media screen and (prefers-color-scheme:dark){:root{--bg:#0d1117;--card:#161c24;--ink:#e9edf2;--soft:#9ba8b7;--line:#2a323d;--track:#232b35;--fed:#42cfc0;--alone:#f0a35a;--central:#b8a0ff;--drop:#ff8176}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%;overflow-wrap:anywhere}
 main{max-width:1040px;margin:0 auto;padding:28px 20px 60px}
@@ -57,6 +59,7 @@ td.fed,.legend .fed,.up{color:var(--fed)}td.alone,.legend .alone{color:var(--alo
 .tiles dd{margin:2px 0 0;font-size:20px;line-height:1.25;font-weight:650;letter-spacing:-.01em;white-space:nowrap}
 .tiles small{display:block;font-size:13px;font-weight:400;letter-spacing:0;white-space:normal}
 .charts,.artefacts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(270px,100%),1fr));gap:24px 28px}
+.artefacts{grid-template-columns:repeat(auto-fill,minmax(min(420px,100%),1fr))}
 figure{margin:0;min-width:0}
 .large{grid-column:1/-1}
 .charts+.charts,.large+.charts{margin-top:24px}
@@ -68,16 +71,7 @@ figcaption span{font-size:13px}
 th .legend{margin:0}
 .chart{display:block;width:100%;height:auto;overflow:visible}
 .on-narrow{display:none}
-.chart text{font-size:11.5px;fill:var(--soft);font-family:inherit}
-.grid{stroke:var(--line)}
-.curve{fill:none;stroke-width:2.4;stroke-linejoin:round;stroke-linecap:round}
-path.fed{stroke:var(--fed)}path.alone{stroke:var(--alone)}path.central{stroke:var(--central)}path.drop{stroke:var(--drop)}path.soft{stroke:var(--soft)}
-.curve.soft{stroke-width:1.7}
-circle.fed,.bar.fed{fill:var(--fed)}circle.alone,.bar.alone{fill:var(--alone)}circle.central,.bar.central{fill:var(--central)}circle.drop,.bar.drop{fill:var(--drop)}circle.soft,.bar.soft{fill:var(--soft)}
-.reference{stroke-width:1.6;stroke-dasharray:6 5}
-.chart .note{font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
-.chart .note.fed{fill:var(--fed)}.chart .note.alone{fill:var(--alone)}.chart .note.central{fill:var(--central)}.chart .note.drop{fill:var(--drop)}
-.hit{fill:transparent}
+${CHART_STYLE}.hit{fill:transparent}
 .hover>path{stroke:var(--soft);stroke-dasharray:2 3;visibility:hidden}
 .chart .hover>text{visibility:hidden;fill:var(--ink);font-weight:600}
 .hover:hover>path,.chart .hover:hover>text{visibility:visible}

@@ -3,16 +3,11 @@
  * and the journal. It trusts no file of the directory; nothing is written.
  */
 import { join } from 'node:path';
+import { linesOf } from '../../shared/chain/chain.js';
 import { systemFiles } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { type Contradiction, contradictionsOf, type Statement, statementsOf } from '../../shared/ledger/against.js';
-import {
-  type CheckedLedger,
-  fingerprintOf,
-  type LedgerTrust,
-  linesOf,
-  verifyLedger,
-} from '../../shared/ledger/verify.js';
+import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } from '../../shared/ledger/verify.js';
 import type { RunSpec } from '../../shared/run/plan.js';
 import { checkRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';

@@ -2,7 +2,6 @@
  * A run on disk: run.json (for people), journal.log (the truth), ledger.jsonl (for everyone), models/. The same for a simulation and a deployed run.
  */
 import { readdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
@@ -13,9 +12,11 @@ import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import { checkRunSpec } from '../../shared/run/spec.js';
 import { spendingOf } from '../../shared/run/spending.js';
+import { slugOf, stampOf } from '../../shared/run-id.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
+import { VERSION } from '../../shared/version.js';
 import { openJournal, parseJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
 import { createdIn, type RunRecord } from '../journal/records.js';
@@ -31,25 +32,24 @@ import { Run, type RunDeps } from './run.js';
 /** What a coordinator lends to all its runs. */
 type SharedDeps = Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
 
-const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
-
 /** Readable, sortable, unique: workload-20261124-203000-1f2e. */
 export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
-  const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  const workload = spec.work.workload
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 30);
-  return `${workload}-${stamp}-${rng.u32().toString(16).padStart(8, '0').slice(0, 4)}`;
+  return `${slugOf(spec.work.workload, 30)}-${stampOf(nowMs)}-${rng.u32().toString(16).padStart(8, '0').slice(0, 4)}`;
 }
 
-/** The run directories below `runs`, sorted; none when there is no such folder. */
+/**
+ * The run directories below `runs`, sorted; none when there is no such folder. One that {@link createRun} was killed in
+ * has no first record: nobody has been told of that run, and it is passed over.
+ */
 export async function storedRuns(runs: string): Promise<string[]> {
   const entries = await readdir(runs, { withFileTypes: true }).catch(() => []);
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join(runs, entry.name))
-    .sort();
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const made: string[] = [];
+  for (const name of names.sort()) {
+    const content = await systemFiles.read(join(runs, name, 'journal.log'));
+    if (content !== undefined && parseJournal(content).records.length > 0) made.push(join(runs, name));
+  }
+  return made;
 }
 
 /**
@@ -77,7 +77,7 @@ export async function createRun(
   const models = await openModels(join(directory, 'models'));
   await models.put(encode(params), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
-  const about = { run: id, version, node: process.version, machine, createdAtMs: deps.clock.nowMs(), spec };
+  const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs: deps.clock.nowMs(), spec };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));

@@ -3,151 +3,101 @@
  * the truth and comes first: model, journal record, ledger line. Whatever a crash leaves out is written, byte for byte the
  * same, when the run is opened again, for a line follows from the journal's records and Ed25519 draws no random numbers.
  */
-import { dirname, join } from 'node:path';
-import { diskError, type Files, type OpenFile, systemFiles, writeAll } from '../../shared/disk/files.js';
+import { join } from 'node:path';
+import { isSignedBy, lineSha256, signLine } from '../../shared/chain/chain.js';
+import type { Files } from '../../shared/disk/files.js';
+import { openLines } from '../../shared/disk/lines.js';
 import { FlError } from '../../shared/errors.js';
-import type { Identity } from '../../shared/identity.js';
+import { fromHex, toHex } from '../../shared/hex.js';
 import type { LedgerHead } from '../../shared/ledger/against.js';
 import {
   droppedOf,
-  hex,
-  isSignedBy,
+  type LedgerEntry,
   type LedgerLine,
-  lineSha256,
   openedEntry,
   parseLine,
   type RoundEntry,
-  signLine,
 } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
+import type { Identity } from '../../shared/signing/identity.js';
 import { createdIn, type RecordOf, type RunRecord } from '../journal/records.js';
 
-/** Its name in a run directory. */
+/** In a run directory. */
 export const LEDGER_FILE = 'ledger.jsonl';
 
 type Committed = RecordOf<'committed'>;
 type Created = RecordOf<'created'>;
 
-/** Where the chain ends. */
-interface Tip {
-  readonly run: string;
-  readonly rounds: number;
-  readonly modelSha256: string;
-  readonly lineSha256: string;
-}
-
-/** The open ledger of a run; owns its file until it is closed. */
-export class Ledger {
-  readonly #file: OpenFile;
-  readonly #identity: Identity;
-  #sizeBytes: number;
-  #tip: Tip;
-
-  /** Made by {@link openLedger}. */
-  constructor(file: OpenFile, identity: Identity, { sizeBytes, tip }: { sizeBytes: number; tip: Tip }) {
-    this.#file = file;
-    this.#identity = identity;
-    this.#sizeBytes = sizeBytes;
-    this.#tip = tip;
-  }
-
+/** An open ledger. Between lines it holds no file open: there is nothing to close. */
+export interface Ledger {
   /**
    * The line of a round that is in the journal; durable when it resolves, to what a client is to keep.
    * @throws FlError internal: not the round that comes next; resource-exhausted or internal: the disk failed
    */
-  async append(record: Committed): Promise<LedgerHead> {
-    const [line, tip] = nextLine(this.#tip, record, this.#identity);
-    const bytes = Buffer.from(`${line}\n`);
-    try {
-      await writeAll(this.#file, bytes, this.#sizeBytes);
-      await this.#file.datasync();
-    } catch (error) {
-      throw diskError(LEDGER_FILE, error);
-    }
-    this.#sizeBytes += bytes.length;
-    this.#tip = tip;
-    return { run: tip.run, round: tip.rounds, lineSha256: tip.lineSha256 };
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
+  append(record: Committed): Promise<LedgerHead>;
 }
 
 /**
  * Opens the ledger of a run, or begins it, and writes whatever lines of the journal's records are missing. A last line
- * that was cut short is written again.
+ * that was cut short is written again. Each line is durable before the next, so only the last can be torn.
  * @throws FlError corrupt: it is not this journal's ledger; failed-precondition: another coordinator has begun it
  */
 export async function openLedger(
   directory: string,
-  { records, identity, files = systemFiles }: { records: readonly RunRecord[]; identity: Identity; files?: Files },
+  { records, identity, files }: { records: readonly RunRecord[]; identity: Identity; files?: Files },
 ): Promise<Ledger> {
   const created = createdIn(records);
-  const path = join(directory, LEDGER_FILE);
-  const content = await files.read(path);
   const committed = records.filter((record) => record.kind === 'committed');
-  const lines = wholeLines(content ?? new Uint8Array(0), hex(identity.publicKey));
-  checkChain(lines, { created, committed, coordinatorKey: hex(identity.publicKey) });
-  const present = lines.map((line) => line.text);
-  const last = lines.at(-1)?.entry;
-  const rounds = last?.kind === 'round' ? last.round : 0;
-  const missing: string[] = [];
-  let tip: Tip;
-  if (last === undefined) {
-    const [line, first] = firstLine(created, identity);
-    missing.push(line);
-    tip = first;
-  } else {
-    const modelSha256 = last.kind === 'round' ? last.modelAfter : last.modelSha256;
-    tip = { run: last.run, rounds, modelSha256, lineSha256: lineSha256(present[present.length - 1]) };
+  const coordinatorKey = toHex(identity.publicKey);
+  let lines: readonly StoredLine[] = [];
+  const file = await openLines(join(directory, LEDGER_FILE), {
+    files,
+    wholeBytes(content) {
+      lines = wholeLines(content, coordinatorKey);
+      checkChain(lines, { created, committed, coordinatorKey });
+      return lines.reduce((sum, { text }) => sum + Buffer.byteLength(text) + 1, 0);
+    },
+  });
+
+  async function write(entry: LedgerEntry): Promise<Tip> {
+    const text = signLine('ledger', entry, identity);
+    await file.append(Buffer.from(`${text}\n`));
+    return tipAt({ entry, text });
   }
-  for (const record of committed.slice(rounds)) {
-    const [line, next] = nextLine(tip, record, identity);
-    missing.push(line);
-    tip = next;
-  }
-  const file = await files.open(path, content === undefined ? 'create' : 'existing');
-  try {
-    const sizeBytes = await complete(file, { present, missing, foundBytes: content?.length ?? 0 });
-    if (content === undefined) await files.syncDirectory(dirname(path));
-    return new Ledger(file, identity, { sizeBytes, tip });
-  } catch (error) {
-    await file.close();
-    throw diskError(path, error);
-  }
+
+  const last = lines.at(-1);
+  let tip = last === undefined ? await write(firstEntry(created, identity)) : tipAt(last);
+  const ledger: Ledger = {
+    async append(record) {
+      tip = await write(nextEntry(tip, record, identity));
+      const { run, round, lineSha256 } = tip;
+      return { run, round, lineSha256 };
+    },
+  };
+  for (const record of committed.slice(tip.round)) await ledger.append(record);
+  return ledger;
 }
 
-/** Cuts what is torn and adds what is missing; returns the size. */
-async function complete(
-  file: OpenFile,
-  { present, missing, foundBytes }: { present: readonly string[]; missing: readonly string[]; foundBytes: number },
-): Promise<number> {
-  const sizeOf = (lines: readonly string[]) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
-  const keptBytes = sizeOf(present);
-  if (foundBytes > keptBytes) {
-    await file.truncate(keptBytes);
-    await file.datasync();
-  }
-  for (let at = keptBytes, i = 0; i < missing.length; i++) {
-    const bytes = Buffer.from(`${missing[i]}\n`);
-    await writeAll(file, bytes, at);
-    at += bytes.length;
-    await file.datasync(); // each by itself: only the last line of a ledger can be torn
-  }
-  return keptBytes + sizeOf(missing);
+/** Where the chain ends; `round` is 0 in its first line. */
+interface Tip extends LedgerHead {
+  readonly modelSha256: string;
 }
 
-function firstLine({ run, spec, modelSha256, atMs }: Created, identity: Identity): [string, Tip] {
-  const line = signLine(openedEntry(run, spec, { modelSha256, coordinatorKey: identity.publicKey, atMs }), identity);
-  return [line, { run, rounds: 0, modelSha256, lineSha256: lineSha256(line) }];
+function tipAt({ entry, text }: Pick<StoredLine, 'entry' | 'text'>): Tip {
+  const { run } = entry;
+  const [round, modelSha256] = entry.kind === 'round' ? [entry.round, entry.modelAfter] : [0, entry.modelSha256];
+  return { run, round, modelSha256, lineSha256: lineSha256(text) };
 }
 
-function nextLine(tip: Tip, record: Committed, identity: Identity): [string, Tip] {
+function firstEntry({ run, spec, modelSha256, atMs }: Created, { publicKey }: Identity): LedgerEntry {
+  return openedEntry(run, spec, { modelSha256, coordinatorKey: publicKey, atMs });
+}
+
+function nextEntry(tip: Tip, record: Committed, identity: Identity): RoundEntry {
   const { round, attempt, modelSha256, survivors, draft, atMs, secure = [], privacy = null } = record;
-  if (round !== tip.rounds + 1)
-    throw new FlError('internal', `${LEDGER_FILE}: expected round ${tip.rounds + 1}, got ${round}`);
-  const entry: RoundEntry = {
+  if (round !== tip.round + 1)
+    throw new FlError('internal', `${LEDGER_FILE}: expected round ${tip.round + 1}, got ${round}`);
+  return {
     kind: 'round',
     run: tip.run,
     round,
@@ -157,16 +107,11 @@ function nextLine(tip: Tip, record: Committed, identity: Identity): [string, Tip
     modelBefore: tip.modelSha256,
     modelAfter: modelSha256,
     cohort: draft.cohort,
-    survivors: survivors.map(({ client, updateSha256: sha256 }) => ({
-      client,
-      ...(sha256 && { updateSha256: sha256 }),
-    })),
+    survivors: survivors.map(({ client, updateSha256 }) => ({ client, updateSha256: updateSha256 || undefined })),
     dropped: droppedOf(draft.dropped),
     secure: secure.map((proof) => signProof(proof, identity)),
     privacy,
   };
-  const line = signLine(entry, identity);
-  return [line, { run: tip.run, rounds: round, modelSha256, lineSha256: lineSha256(line) }];
 }
 
 type StoredLine = LedgerLine & { readonly text: string };
@@ -178,7 +123,7 @@ function wholeLines(content: Uint8Array, coordinatorKey: string): StoredLine[] {
     const isLast = index === texts.length - 1;
     try {
       const line = parseLine(text);
-      if (isLast && !isSignedBy(line, keyIn(line, coordinatorKey))) return [];
+      if (isLast && !isSignedBy('ledger', line, fromHex(keyIn(line, coordinatorKey)))) return [];
       return { ...line, text };
     } catch (thrown) {
       if (isLast) return [];

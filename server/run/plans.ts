@@ -1,8 +1,10 @@
 /** What a run says to its clients of what there is to do: plans, made once for a cohort and signed. */
-import { canonicalJson, type Identity, signedBytes } from '../../shared/identity.js';
+import { toHex } from '../../shared/hex.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { RoundPlan, TaskKind, WorkSpec } from '../../shared/run/plan.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, signedBytes } from '../../shared/signing/identity.js';
 import type { RunState } from '../round/state.js';
 import type { GlobalModel } from './model.js';
 
@@ -37,7 +39,7 @@ export class Plans {
     const { work, rng, keysOf } = this.#deps;
     const names = 'cohort' in stage ? stage.cohort.names : [];
     // named, not the next of a stream that others draw from: a simulation gives the same nonces again
-    const nonce = () => Buffer.from(rng.split(`nonce/${run}/${kind}/${round}/${attempt}`).bytes(16)).toString('hex');
+    const nonce = () => toHex(rng.split(`nonce/${run}/${kind}/${round}/${attempt}`).bytes(16));
     return {
       ...(kind === 'train' && spending?.isAdaptive && { clippingBound: spending.clippingBound }),
       ...(work.secure && { secure: { nonce: nonce(), enrolled: keysOf(names) } }),

@@ -4,13 +4,13 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
-import type { Identity } from '../../shared/identity.js';
 import { signHead } from '../../shared/ledger/against.js';
-import { signReceipts } from '../../shared/receipts.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Receipt, RunSpec, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { CoordinatorFrame } from '../../shared/service.js';
+import type { Identity } from '../../shared/signing/identity.js';
+import { signReceipts } from '../../shared/signing/receipts.js';
 import type { Journal } from '../journal/journal.js';
 import type { ModelStore } from '../journal/models.js';
 import type { RunRecord } from '../journal/records.js';
@@ -39,7 +39,7 @@ export interface RunDeps {
   readonly clock: Clock;
   readonly identity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
-  readonly ledger: Pick<Ledger, 'append' | 'close'>;
+  readonly ledger: Ledger;
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
@@ -159,7 +159,6 @@ export class Run {
     this.#secure.cancel();
     await this.idle();
     await this.#deps.journal.close();
-    await this.#deps.ledger.close();
   }
 
   *#handle(event: RoundEvent): Iterable<Promise<void> | void> {

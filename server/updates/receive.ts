@@ -3,8 +3,8 @@
  * hash, offer. A header that decides by itself is answered before a byte is read.
  */
 import { FlError } from '../../shared/errors.js';
-import { sha256Hex, signedBytes, verifySignature } from '../../shared/identity.js';
 import type { PendingUpdate, SignedUpdateHeader, UploadReply } from '../../shared/service.js';
+import { sha256Hex, signedBytes, verifySignature } from '../../shared/signing/identity.js';
 import type { UpdateIntake } from './intake.js';
 import { UploadBuffers } from './upload-buffers.js';
 

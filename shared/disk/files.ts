@@ -13,6 +13,7 @@ import { FlError } from '../errors.js';
 /** One write never asks for more than this: Linux moves at most 2 GiB at a time. */
 const WRITE_BYTES = 64 << 20;
 
+/** A file that is being written. */
 export interface OpenFile {
   /** Writes some of `bytes` at `position` and says how many: a short write is no error. */
   write(bytes: Uint8Array, position: number): Promise<number>;
@@ -22,6 +23,7 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/** Every method rejects with what the system says, an error with a `code`. */
 export interface Files {
   /** Opens for writing; 'create' makes the file and fails if it is there, 'existing' fails if it is not. */
   open(path: string, mode: 'create' | 'existing'): Promise<OpenFile>;
@@ -36,6 +38,7 @@ export interface Files {
   syncDirectory(directory: string): Promise<void>;
 }
 
+/** The real ones; files 0600, folders 0700. */
 export const systemFiles: Files = {
   async open(path, mode) {
     const { O_RDWR, O_CREAT, O_EXCL } = constants;

@@ -7,17 +7,21 @@
  * to the survivors of a round, since a line itself grows with the cohort.
  */
 import { z } from 'zod';
+import { isSignedBy, lineSha256, linesOf } from '../chain/chain.js';
 import { FlError } from '../errors.js';
-import { canonicalJson, type Identity, signedBytes, verifySignature } from '../identity.js';
-import { bytes, hex, isSignedBy, type LedgerLine, lineSha256, parseLine } from './entry.js';
-import { linesOf } from './verify.js';
+import { fromHex, HEX_32_BYTES, toHex } from '../hex.js';
+import { parseCanonicalJson } from '../signing/canonical-json.js';
+import { type Identity, signedBytes, verifySignature } from '../signing/identity.js';
+import { type LedgerLine, parseLine } from './entry.js';
 
+/** A line in small. */
 export interface LedgerHead {
   readonly run: string;
   readonly round: number;
   readonly lineSha256: string;
 }
 
+/** What a client keeps. */
 export interface SignedHead {
   readonly head: LedgerHead;
   /** Ed25519, hex. */
@@ -33,6 +37,7 @@ export interface Statement {
   readonly text: string;
 }
 
+/** Two signed statements about one round; `ours` and `theirs` are lines as they stood in their files. */
 export interface Contradiction {
   readonly round: number;
   readonly ours?: string;
@@ -40,12 +45,14 @@ export interface Contradiction {
   readonly what: string;
 }
 
+/** A head under the coordinator's signature. */
 export function signHead(head: LedgerHead, identity: Identity): SignedHead {
-  return { head, signature: hex(identity.sign(signedBytes('ledger-head', head))) };
+  return { head, signature: toHex(identity.sign(signedBytes('ledger-head', head))) };
 }
 
+/** Whether a head is by this Ed25519 key, 32 bytes in hex. */
 export function isHeadSignedBy({ head, signature }: SignedHead, coordinatorKey: string): boolean {
-  return verifySignature(bytes(coordinatorKey), signedBytes('ledger-head', head), bytes(signature));
+  return verifySignature(fromHex(coordinatorKey), signedBytes('ledger-head', head), fromHex(signature));
 }
 
 /**
@@ -75,7 +82,7 @@ function statementOf(text: string, index: number, coordinatorKey: string): State
     throw new FlError('corrupt', `against: line ${index + 1}: ${FlError.from(thrown).message}`, { cause: thrown });
   }
   if ('head' in line) return isHeadSignedBy(line, coordinatorKey) ? { ...line.head, text } : undefined;
-  if (!isSignedBy(line, coordinatorKey)) return undefined;
+  if (!isSignedBy('ledger', line, fromHex(coordinatorKey))) return undefined;
   const { entry } = line;
   return { run: entry.run, round: entry.kind === 'round' ? entry.round : 0, lineSha256: lineSha256(text), text };
 }
@@ -93,17 +100,16 @@ export function contradictionsOf(ours: readonly Statement[], theirs: readonly St
   });
 }
 
-const schema = z.strictObject({
-  head: z.strictObject({
-    run: z.string(),
-    round: z.int().min(1),
-    lineSha256: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
+const headSchema: z.ZodType<SignedHead> = z.strictObject({
+  head: z.strictObject({ run: z.string(), round: z.int().min(1), lineSha256: z.string().regex(HEX_32_BYTES) }),
   signature: z.string().regex(/^[0-9a-f]{128}$/),
 });
 
 function parseHead(text: string): SignedHead {
-  const result = schema.safeParse(JSON.parse(text));
-  if (result.success && canonicalJson(result.data) === text) return result.data;
-  throw new FlError('corrupt', 'expected a head as a client keeps it, got something else');
+  try {
+    return parseCanonicalJson(text, headSchema);
+  } catch (thrown) {
+    const { message } = FlError.from(thrown);
+    throw new FlError('corrupt', `expected a head as a client keeps it: ${message}`, { cause: thrown });
+  }
 }

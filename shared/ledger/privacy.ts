@@ -2,29 +2,47 @@
  * The part of a ledger line that speaks of differential privacy: what the round cost, and what the run has cost with it.
  * Whoever has the ledger counts again who was charged how often, and adds the costs up again.
  */
-import { FlError } from '../errors.js';
-import { canonicalJson } from '../identity.js';
-import type { PrivacyUnit, Spend } from '../privacy/index.js';
+import { z } from 'zod';
+import { corrupt } from '../errors.js';
+import type { Spend } from '../privacy/index.js';
 import type { RunSpec } from '../run/plan.js';
-import { costOf, epsilonAfter, type PrivacyCost } from '../run/privacy-cost.js';
+import { costOf, epsilonAfter } from '../run/privacy-cost.js';
+import { canonicalJson } from '../signing/canonical-json.js';
 
-export interface RoundPrivacy {
+const count = z.int().min(1);
+const name = z.string().min(1).max(256);
+
+/** Of {@link RoundPrivacy}. */
+export const roundPrivacy = z.strictObject({
   /** Whose presence is hidden: a client, or one example of a client. */
-  readonly unit: PrivacyUnit;
+  unit: z.enum(['client', 'example']),
   /** L2 norm that one unit was clipped to in this round. */
-  readonly clippingBound: number;
+  clippingBound: z.number().positive(),
   /** What one round costs a client that is invited to it. */
-  readonly spend: Spend;
-  readonly tree?: PrivacyCost['tree'];
-  readonly delta: number;
-  readonly accountant: PrivacyCost['accountant'];
+  spend: z.strictObject({
+    release: z.discriminatedUnion('mechanism', [
+      z.strictObject({
+        mechanism: z.literal('gaussian'),
+        noiseMultiplier: z.number().positive(),
+        samplingRate: z.number().gt(0).max(1).optional(),
+      }),
+      z.strictObject({ mechanism: z.literal('zcdp'), rho: z.number().positive() }),
+    ]),
+    count,
+  }) as z.ZodType<Spend>,
+  tree: z.strictObject({ rounds: count, separation: count }).optional(),
+  delta: z.number().gt(0).lt(1),
+  accountant: z.enum(['pld', 'rdp']),
   /** Clients charged for an attempt at this round that failed, and not in the cohort of the one that did not; sorted. */
-  readonly chargedElsewhere: readonly string[];
+  chargedElsewhere: z.array(name).readonly(),
   /** Rounds that the client was charged for that was charged most often. */
-  readonly mostRounds: number;
+  mostRounds: count,
   /** At delta, of that client, this round included. */
-  readonly epsilon: number;
-}
+  epsilon: z.number().min(0),
+});
+
+/** What a round has cost in privacy, as its ledger line states it. */
+export type RoundPrivacy = Readonly<z.infer<typeof roundPrivacy>>;
 
 /** Counts as it reads the ledger, round by round. */
 export interface PrivacyTally {
@@ -46,7 +64,7 @@ export function checkPrivacy(
   }
   if (stated === null) return;
   const { unit, spend, tree, delta, accountant } = stated;
-  const said = { unit, spend, ...(tree && { tree }), delta, accountant };
+  const said = { unit, spend, tree, delta, accountant };
   if (cost !== undefined) {
     const { epsilonBudget: _, ...terms } = cost;
     same('privacy', terms, said);
@@ -66,8 +84,4 @@ export function checkPrivacy(
 
 function same(field: string, expected: unknown, got: unknown): void {
   if (canonicalJson(expected) !== canonicalJson(got)) throw corrupt(field, canonicalJson(expected), canonicalJson(got));
-}
-
-function corrupt(field: string, expected: string, got: string): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

@@ -7,8 +7,8 @@
  * coordinator's signature over the receipt, and each survivor's own over the survivor root. The roster root stands for
  * keys that lived for one round and are gone, so it is checked only in that the survivors have signed it.
  */
-import { FlError } from '../errors.js';
-import type { Identity } from '../identity.js';
+import { corrupt, FlError } from '../errors.js';
+import { fromHex, toHex } from '../hex.js';
 import type { RoundPlan, RunSpec } from '../run/plan.js';
 import { agree, type SecureAgreement } from '../run/secagg-params.js';
 import { bitmapHas, bitmapOf, compareBytes } from '../secagg/codec.js';
@@ -23,7 +23,8 @@ import {
   receiptFault,
 } from '../secagg/index.js';
 import { receiptBytes } from '../secagg/proof.js';
-import { bytes, hex, type RoundEntry, type SecureProof, type SecureReceipt } from './entry.js';
+import type { Identity } from '../signing/identity.js';
+import type { RoundEntry, SecureProof, SecureReceipt } from './entry.js';
 
 /** What an aggregation ended with. */
 export interface SecureEnd {
@@ -38,26 +39,29 @@ export interface SecureEnd {
   readonly integers: Int32Array;
 }
 
+/** The proof of a secure aggregation of this plan that has come to its end. */
 export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: SecureEnd): SecureProof {
   const { integers } = end;
   const { nonce = '', enrolled = {} } = plan.secure ?? {};
   const sumBytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength);
   return {
-    ...{ cohort: plan.cohort, nonce },
-    aggregationId: hex(end.aggregationId),
-    paramsHash: hex(nodeSuite.hash(encodeParams(params))),
-    rosterRoot: hex(end.rosterRoot),
-    survivorRoot: hex(end.survivorRoot),
+    cohort: plan.cohort,
+    nonce,
+    aggregationId: toHex(end.aggregationId),
+    paramsHash: toHex(nodeSuite.hash(encodeParams(params))),
+    rosterRoot: toHex(end.rosterRoot),
+    survivorRoot: toHex(end.survivorRoot),
     survivors: [...end.survivorIds].sort(),
-    sumHash: hex(nodeSuite.hash(sumBytes)),
+    sumHash: toHex(nodeSuite.hash(sumBytes)),
     roster: end.rosterIds.map((client) => ({ client, key: enrolled[client] })),
-    included: hex(end.included),
-    signatures: end.signatures.map(({ id, signature }) => ({ client: id, signature: hex(signature) })),
+    included: toHex(end.included),
+    signatures: end.signatures.map(({ id, signature }) => ({ client: id, signature: toHex(signature) })),
   };
 }
 
+/** The proof, under the coordinator's signature. */
 export function signProof(proof: SecureProof, identity: Identity): SecureReceipt {
-  return { ...proof, coordinatorSignature: hex(identity.sign(receiptBytes(bodyOf(proof)))) };
+  return { ...proof, coordinatorSignature: toHex(identity.sign(receiptBytes(bodyOf(proof)))) };
 }
 
 /** @throws FlError corrupt, saying what is wrong with a receipt of this entry; `spec` may be left out. */
@@ -66,13 +70,13 @@ export function checkSecure(
   receipt: SecureReceipt,
   { spec, coordinatorKey }: { readonly spec: RunSpec | undefined; readonly coordinatorKey: string },
 ): void {
-  const keys = new Map(receipt.roster.map(({ client, key }) => [client, bytes(key)] as const));
+  const keys = new Map(receipt.roster.map(({ client, key }) => [client, fromHex(key)] as const));
   if (keys.size !== receipt.roster.length) throw corrupt('roster', 'each client once', 'a name twice');
   const enrolment = createEnrolment(nodeSuite, keys);
   const fault = receiptFault(
     nodeSuite,
-    { ...bodyOf(receipt), coordinatorSignature: bytes(receipt.coordinatorSignature) },
-    { coordinatorKey: bytes(coordinatorKey), enrolment, signaturesMin: spec ? thresholdOf(receipt, spec) : 1 },
+    { ...bodyOf(receipt), coordinatorSignature: fromHex(receipt.coordinatorSignature) },
+    { coordinatorKey: fromHex(coordinatorKey), enrolment, signaturesMin: spec ? thresholdOf(receipt, spec) : 1 },
   );
   if (fault !== undefined) throw new FlError('corrupt', `secure receipt: ${fault}`);
   const survivors = new Set(receipt.survivors);
@@ -96,12 +100,12 @@ function checkSurvivorRoot(receipt: SecureReceipt, keys: ReadonlyMap<string, Uin
     throw corrupt('roster', 'the order that names and keys give', 'another');
   }
   const indices = receipt.survivors.map((id) => ids.indexOf(id));
-  const included = bytes(receipt.included);
+  const included = fromHex(receipt.included);
   if (included.length !== Math.ceil(ids.length / 8)) throw corrupt('included', `${ids.length} bits`, 'another number');
   const stranger = indices.findIndex((index) => index < 0 || !bitmapHas(included, index));
   if (stranger >= 0) throw corrupt('survivors', 'clients that shared their secrets', receipt.survivors[stranger]);
-  const transcript = { aggregationId: bytes(receipt.aggregationId), rosterRoot: bytes(receipt.rosterRoot) };
-  const root = hex(survivorRootOf(nodeSuite, transcript, { included, survivors: bitmapOf(indices, ids.length) }));
+  const transcript = { aggregationId: fromHex(receipt.aggregationId), rosterRoot: fromHex(receipt.rosterRoot) };
+  const root = toHex(survivorRootOf(nodeSuite, transcript, { included, survivors: bitmapOf(indices, ids.length) }));
   if (root !== receipt.survivorRoot) throw corrupt('survivorRoot', `${root}, from the names`, receipt.survivorRoot);
 }
 
@@ -112,25 +116,21 @@ function checkAggregation(entry: RoundEntry, receipt: SecureReceipt, { work }: R
   const plan = { run, kind: 'train' as const, round, attempt, modelSha256, cohort, work };
   const bound = work.privacy?.adaptive && entry.privacy ? { clippingBound: entry.privacy.clippingBound } : {};
   const { params, aggregation } = agree({ ...plan, ...bound, secure: { nonce, enrolled: {} } });
-  const paramsHash = hex(nodeSuite.hash(encodeParams(params)));
+  const paramsHash = toHex(nodeSuite.hash(encodeParams(params)));
   if (paramsHash !== receipt.paramsHash) throw corrupt('paramsHash', paramsHash, receipt.paramsHash);
-  const id = hex(aggregationIdOf(nodeSuite, params, aggregation));
+  const id = toHex(aggregationIdOf(nodeSuite, params, aggregation));
   if (id !== receipt.aggregationId) throw corrupt('aggregationId', id, receipt.aggregationId);
 }
 
 /** The receipt as shared/secagg knows it. */
-export function bodyOf(proof: SecureProof): ReceiptBody {
+function bodyOf(proof: SecureProof): ReceiptBody {
   return {
-    aggregationId: bytes(proof.aggregationId),
-    paramsHash: bytes(proof.paramsHash),
-    rosterRoot: bytes(proof.rosterRoot),
-    survivorRoot: bytes(proof.survivorRoot),
+    aggregationId: fromHex(proof.aggregationId),
+    paramsHash: fromHex(proof.paramsHash),
+    rosterRoot: fromHex(proof.rosterRoot),
+    survivorRoot: fromHex(proof.survivorRoot),
     survivorCount: proof.survivors.length,
-    sumHash: bytes(proof.sumHash),
-    signatures: proof.signatures.map(({ client, signature }) => ({ id: client, signature: bytes(signature) })),
+    sumHash: fromHex(proof.sumHash),
+    signatures: proof.signatures.map(({ client, signature }) => ({ id: client, signature: fromHex(signature) })),
   };
-}
-
-function corrupt(field: string, expected: string, got: string): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

@@ -5,10 +5,12 @@
  * What a ledger alone cannot show: lines cut off its end, and another ledger shown to others. The journal and what
  * clients have kept (against.ts) show these.
  */
-import { FlError } from '../errors.js';
-import { sha256Hex } from '../identity.js';
+import { checkLine, lineSha256, linesOf } from '../chain/chain.js';
+import { corrupt, FlError } from '../errors.js';
+import { fromHex } from '../hex.js';
 import type { RunSpec } from '../run/plan.js';
-import { bytes, isSignedBy, lineSha256, type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
+import { sha256Hex } from '../signing/identity.js';
+import { type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
 import { checkPrivacy, type PrivacyTally } from './privacy.js';
 import { checkSecure } from './secure.js';
 
@@ -22,6 +24,7 @@ export interface LedgerTrust {
   readonly enrolment?: ReadonlyMap<string, string>;
 }
 
+/** A ledger that holds. */
 export interface CheckedLedger {
   readonly opened: OpenedEntry;
   readonly rounds: readonly RoundEntry[];
@@ -29,11 +32,13 @@ export interface CheckedLedger {
   readonly hashes: readonly string[];
 }
 
+/** What became of a check. */
 export type LedgerVerification =
   | ({ readonly ok: true } & CheckedLedger)
   /** `line` counts from 1; 0: the file as a whole. */
   | { readonly ok: false; readonly line: number; readonly reason: string };
 
+/** Checks a whole ledger.jsonl; never throws for what is in it. */
 export function verifyLedger(content: Uint8Array, trust: LedgerTrust = {}): LedgerVerification {
   const checker = new Checker(trust);
   let line = 0;
@@ -46,19 +51,6 @@ export function verifyLedger(content: Uint8Array, trust: LedgerTrust = {}): Ledg
   } catch (thrown) {
     return { ok: false, line, reason: FlError.from(thrown).message };
   }
-}
-
-/** The lines of a file, without their ends. @throws FlError corrupt: not UTF-8, or the last line has no end. */
-export function linesOf(content: Uint8Array): string[] {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
-  } catch (cause) {
-    throw new FlError('corrupt', 'expected UTF-8, got other bytes', { cause });
-  }
-  if (text === '') return [];
-  if (!text.endsWith('\n')) throw new FlError('corrupt', 'expected a line end after the last line, got none');
-  return text.slice(0, -1).split('\n');
 }
 
 class Checker {
@@ -79,7 +71,11 @@ class Checker {
     if (entry.kind === 'opened') this.#checkOpened(entry);
     const opened = this.#opened ?? (entry.kind === 'opened' ? entry : undefined);
     if (opened === undefined) throw corrupt('kind', 'opened, in the first line', entry.kind);
-    if (!isSignedBy(line, opened.coordinatorKey)) throw corrupt('signature', 'one by the coordinator', 'another');
+    checkLine('ledger', line, {
+      key: fromHex(opened.coordinatorKey),
+      whose: 'the coordinator',
+      previous: this.#hashes.at(-1),
+    });
     if (entry.kind === 'round') this.#checkRound(entry, opened);
     this.#hashes.push(lineSha256(text));
     if (entry.kind === 'opened') this.#opened = entry;
@@ -104,7 +100,6 @@ class Checker {
 
   #checkRound(entry: RoundEntry, opened: OpenedEntry): void {
     const last = this.#rounds.at(-1);
-    expect('previous', this.#hashes.at(-1)!, entry.previous);
     expect('run', opened.run, entry.run);
     expect('round', this.#rounds.length + 1, entry.round);
     expect('modelBefore', last?.modelAfter ?? opened.modelSha256, entry.modelBefore);
@@ -139,13 +134,9 @@ class Checker {
 
 /** What a person compares, and a join token carries. */
 export function fingerprintOf({ coordinatorKey }: Pick<OpenedEntry, 'coordinatorKey'>): string {
-  return sha256Hex(bytes(coordinatorKey));
+  return sha256Hex(fromHex(coordinatorKey));
 }
 
 function expect(field: string, expected: string | number, got: string | number): void {
   if (expected !== got) throw corrupt(field, expected, got);
-}
-
-function corrupt(field: string, expected: string | number, got: string | number): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

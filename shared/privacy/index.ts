@@ -59,25 +59,21 @@ export {
   oneRunPValue,
   type ScoredCanaries,
 } from './audit/one-run.js';
-// The ledger: what was spent, signed, and whether the next round still fits
+// Charges: what was spent, signed, and whether the next round still fits
 export {
   type Budget,
   type BudgetAnswer,
+  type Charge,
+  type Charges,
+  type ChargeTerms,
   charge,
   epsilonOf,
-  FIRST_PREVIOUS,
-  type Ledger,
-  type LedgerEntry,
-  type LedgerRecord,
-  type LedgerSigner,
-  type LedgerTerms,
   type PrivacyUnit,
   type RoundSpend,
-  recordHash,
   spendsOf,
   wouldExceed,
-} from './ledger/ledger.js';
-export { decodeLedger, encodeLedger, type LedgerVerifier, type Verification, verifyLedger } from './ledger/verify.js';
+} from './charges/charges.js';
+export { type ChargesVerification, encodeCharges, verifyCharges } from './charges/verify.js';
 // Mechanisms: clip, round, add noise
 export {
   ADAPTIVE_CLIP_DEFAULT,

@@ -14,7 +14,6 @@
  */
 
 import { FlError, invalidArgument } from '../errors.js';
-import { canonicalJson } from '../identity.js';
 import {
   ADAPTIVE_CLIP_DEFAULT,
   adaptClip,
@@ -32,6 +31,7 @@ import {
   treePrefixNoise,
 } from '../privacy/index.js';
 import type { Rng } from '../rng.js';
+import { canonicalJson } from '../signing/canonical-json.js';
 import {
   contributionLayout,
   phaseOfRound,

@@ -8,7 +8,6 @@
  * step are drawn by the client in secret, and there it is.
  */
 import { FlError, invalidArgument } from '../errors.js';
-import { canonicalJson } from '../identity.js';
 import {
   type Accountant,
   composedEpsilon,
@@ -17,6 +16,7 @@ import {
   type Spend,
   treeSpend,
 } from '../privacy/index.js';
+import { canonicalJson } from '../signing/canonical-json.js';
 import { boundsOf, isClientLevel, latticeFor } from './client-level-privacy.js';
 import type { PrivacySpec, RoundSummary, RunSpec, WorkSpec } from './plan.js';
 import { dpSteps } from './privacy-steps.js';

@@ -8,8 +8,9 @@
  * still do is draw another cohort and look again; docs/secure-aggregation.md says what that is worth to it.
  */
 import { FlError } from '../errors.js';
-import { canonicalJson, sha256Hex } from '../identity.js';
 import { assignGroups, nodeSuite } from '../secagg/index.js';
+import { canonicalJson } from '../signing/canonical-json.js';
+import { sha256Hex } from '../signing/identity.js';
 import type { RoundPlan } from './plan.js';
 
 /** The virtual clients of a process share a plan, and with it its groups. */
@@ -45,7 +46,7 @@ function divide(plan: RoundPlan, { nonce, enrolled }: NonNullable<RoundPlan['sec
   };
   const groups = assignGroups(nodeSuite, transcript, { cohort: names.length, groupSize });
   return groups.map((indices, group): RoundPlan => {
-    const members = indices.map((index) => [names[index]!, enrolled[names[index]!]!] as const);
+    const members = indices.map((index) => [names[index], enrolled[names[index]!]] as const);
     const secure = { nonce: sha256Hex(`${nonce}/${group}`).slice(0, 32), enrolled: Object.fromEntries(members) };
     return { ...plan, cohort: members.length, secure };
   });

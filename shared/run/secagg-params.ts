@@ -8,10 +8,12 @@
  */
 
 import { invalidArgument } from '../errors.js';
-import { canonicalJson, sha256Hex } from '../identity.js';
+import { fromHex } from '../hex.js';
 import { HEADER_BYTES } from '../secagg/frames.js';
 import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from '../secagg/index.js';
 import { packedBytes } from '../secagg/ring.js';
+import { canonicalJson } from '../signing/canonical-json.js';
+import { sha256Hex } from '../signing/identity.js';
 import type { SummedLayout } from '../tensors/channels.js';
 import { sizeOf } from '../tensors/params.js';
 import { integerBits, isClientLevel, vectorLayout } from './client-level-privacy.js';
@@ -76,7 +78,7 @@ export function agree(plan: SecurePlan): SecureAgreement {
   const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
   const aggregation = {
     ...{ taskId: plan.run, round },
-    ...{ modelHash: Buffer.from(plan.modelSha256, 'hex'), planHash: Buffer.from(planHash, 'hex') },
+    ...{ modelHash: fromHex(plan.modelSha256), planHash: fromHex(planHash) },
   };
   const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
   return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };

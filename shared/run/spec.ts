@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { FlError } from '../errors.js';
+import { HEX_32_BYTES } from '../hex.js';
 import { layoutOf } from '../tensors/params.js';
 import type { RoundPlan, RunSpec } from './plan.js';
 
@@ -94,7 +95,7 @@ const plan = z.object({
   kind: z.enum(['train', 'evaluate']),
   round: count,
   attempt: count,
-  modelSha256: z.string().regex(/^[0-9a-f]{64}$/),
+  modelSha256: z.string().regex(HEX_32_BYTES),
   modelSizeBytes: z.int().min(0),
   deadlineMs: z.int().min(0),
   cohort: count,
@@ -103,7 +104,7 @@ const plan = z.object({
   secure: z
     .strictObject({
       nonce: z.string().regex(/^[0-9a-f]{32}$/),
-      enrolled: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)),
+      enrolled: z.record(z.string(), z.string().regex(HEX_32_BYTES)),
     })
     .optional(),
 });

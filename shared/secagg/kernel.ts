@@ -6,12 +6,11 @@
  * Layout, bytes: [0, 64 KiB) first operand, [64, 128) second, [128, 192) result, then the accumulator. A keystream chunk
  * is copied in and added while it is still in the second-level cache; that copy is why large vectors never move twice.
  */
-import { assemble } from '../wasm/assembler.js';
-import { PAGE_BYTES, type WasmMemory, type WebAssemblyApi, webAssembly } from '../wasm/platform.js';
+import { compile, createMemory, PAGE_BYTES, type WasmMemory } from '../wasm/platform.js';
 import { CHUNK_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
-import { KERNEL_LISTING } from './wasm/listing.js';
 import * as reference from './wasm/reference.js';
+import { SECAGG_FUNCTIONS } from './wasm/source.js';
 
 interface KernelExports {
   add(target: number, source: number, sizeBytes: number): void;
@@ -37,11 +36,12 @@ const SHARE_BYTES = 64;
 
 const padTo = (sizeBytes: number, unit: number): number => Math.ceil(sizeBytes / unit) * unit;
 
-let compiled: object | 'unavailable' | undefined;
+/** Compiled once, for all kernels of this thread. */
+let compiled: ((memory: WasmMemory) => KernelExports) | 'unavailable' | undefined;
 
-function compile(api: WebAssemblyApi | undefined): object | 'unavailable' {
+function compileOrNot(): NonNullable<typeof compiled> {
   try {
-    return api === undefined ? 'unavailable' : new api.Module(assemble(KERNEL_LISTING));
+    return compile<KernelExports>(SECAGG_FUNCTIONS);
   } catch {
     return 'unavailable'; // no SIMD on this machine; the plain versions give the same bits
   }
@@ -50,6 +50,7 @@ function compile(api: WebAssemblyApi | undefined): object | 'unavailable' {
 /** A sign of +1 adds, -1 subtracts. */
 export type Sign = 1 | -1;
 
+/** One memory and what is done in it. Vectors of another length than the accumulator's throw RangeError. */
 export interface Kernel {
   readonly kind: 'wasm' | 'plain';
   /** Sets the accumulator to `length` zeros. */
@@ -73,12 +74,11 @@ export interface Kernel {
 
 /** A kernel of its own memory, for one thread; reuse it, its memory is kept. */
 export function createKernel(kind: 'fastest' | 'plain' = 'fastest'): Kernel {
-  const api = webAssembly();
-  if (kind === 'fastest') compiled ??= compile(api);
-  if (kind === 'plain' || compiled === 'unavailable' || api === undefined) return new PlainKernel();
-  const memory = new api.Memory({ initial: ACCUMULATOR / PAGE_BYTES });
-  const instance = new api.Instance(compiled!, { env: { memory } });
-  return new WasmKernel(memory, instance.exports as KernelExports);
+  if (kind === 'plain') return new PlainKernel();
+  compiled ??= compileOrNot();
+  if (compiled === 'unavailable') return new PlainKernel();
+  const memory = createMemory(ACCUMULATOR);
+  return new WasmKernel(memory, compiled(memory));
 }
 
 class WasmKernel implements Kernel {

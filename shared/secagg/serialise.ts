@@ -3,7 +3,7 @@
  * `done` or `refused`: keep the file readable by its owner alone.
  */
 import { FlError } from '../errors.js';
-import { fromHex, toHex } from './codec.js';
+import { fromHex, toHex } from '../hex.js';
 
 /** A state as JSON text. */
 export const saveState = (state: object): string =>

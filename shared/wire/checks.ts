@@ -3,11 +3,11 @@
  * Every failure is an FlError invalid-argument that names the field, what was expected and what came.
  */
 import { FlError, invalidArgument } from '../errors.js';
+import { HEX_32_BYTES } from '../hex.js';
 import { MAX_MESSAGE_BYTES } from '../service.js';
 import { MAX_TEXT_CHARS } from './limits.js';
 
 const NAME = /^[a-z0-9-]{1,63}$/;
-const SHA256 = /^[0-9a-f]{64}$/;
 const MAX_UINT32 = 2 ** 32 - 1;
 
 /** The name of a client, a run or a lab. */
@@ -17,7 +17,7 @@ export function checkName(field: string, value: string): string {
 }
 
 export function checkSha256(field: string, value: string): string {
-  if (!SHA256.test(value)) throw invalidArgument(field, '64 lower-case hex digits', value);
+  if (!HEX_32_BYTES.test(value)) throw invalidArgument(field, '64 lower-case hex digits', value);
   return value;
 }
 

@@ -2,11 +2,12 @@
  * Frames of a control stream, coordinator to client: proto/starling/v1/participant.proto, ControlResponse.
  */
 import { type DropReason, invalidArgument } from '../errors.js';
+import { fromHex, toHex } from '../hex.js';
 import type { LedgerHead, SignedHead } from '../ledger/against.js';
-import { HASH_BYTES, type Inclusion } from '../merkle.js';
-import type { SignedReceipt } from '../receipts.js';
 import type { Receipt } from '../run/plan.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
+import { HASH_BYTES, type Inclusion } from '../signing/merkle.js';
+import type { SignedReceipt } from '../signing/receipts.js';
 import {
   checkLength,
   checkMaxLength,
@@ -139,13 +140,13 @@ function receiptToWire({ receipt, inclusion, signature: signed }: SignedReceipt)
 }
 
 function headToWire({ head, signature: signed }: SignedHead): HeadMessage {
-  return { ...checkHead(head), signature: signature('ledger_head', Buffer.from(signed, 'hex')) };
+  return { ...checkHead(head), signature: signature('ledger_head', fromHex(signed)) };
 }
 
 function headFromWire(message: HeadMessage): SignedHead {
   return {
     head: checkHead(message),
-    signature: Buffer.from(signature('ledger_head', message.signature)).toString('hex'),
+    signature: toHex(signature('ledger_head', message.signature)),
   };
 }
 

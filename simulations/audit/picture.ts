@@ -1,51 +1,42 @@
 /** The audit as a picture: for each setting a bar for what every attack proves, and a line where the accountant's promise ends. */
-import { round, text } from '../../client/artefacts/svg.js';
+import { barRows, ROW_HEIGHT } from '../../shared/charts/bar-rows.js';
+import { html, markupText } from '../../shared/charts/markup.js';
+import { picture, text } from '../../shared/charts/picture.js';
+import { px } from '../../shared/charts/scale.js';
 import type { AuditReport, AuditSetting } from './audit.js';
 
-const WIDTH = 800;
-const LEFT = 330;
-const RIGHT = WIDTH - 80;
-const BAR = 22;
-const GAP = 10;
-const HEAD = 76;
-const GROUP_HEAD = 34;
-const PROVED = '#1d4ed8';
-const PROMISED = '#dc2626';
+const LEFT = 320;
+const BAR = 370;
+const HEAD = 36;
+const GROUP_HEAD = 30;
+const GROUP_GAP = 20;
 
 /** SVG. Bars that would be longer than the picture end at its edge, with their figure. */
 export function auditPicture({ settings, delta, confidence }: AuditReport): string {
   const most = Math.max(1, ...settings.map(longestOf)) * 1.15;
-  const at = (epsilon: number) => round(LEFT + (Math.min(epsilon, most) / most) * (RIGHT - LEFT));
-  const parts = [text('How tight is the claim', { x: 24, y: 30, size: 17, weight: 600 })];
-  parts.push(
-    text(
-      `blue: ε is at least this (${100 * confidence} % confidence); red: ε is at most this (δ = ${delta.toExponential()})`,
-      { x: 24, y: 52 },
-    ),
-  );
+  const lengthOf = (epsilon: number) => (Math.min(epsilon, most) / most) * BAR;
+  const legend = html`${text(`bars: ε is at least this (${100 * confidence} % confidence)`, { x: 0, y: 14, look: 'fed' })}${text(`line: ε is at most this (δ = ${delta.toExponential()})`, { x: LEFT + 10, y: 14, look: 'drop' })}`;
   let y = HEAD;
-  for (const setting of settings) {
-    const { name, epsilonAtMost, bounds, testAccuracy } = setting;
+  const groups = settings.map(({ name, epsilonAtMost, bounds, testAccuracy }) => {
     const promise = epsilonAtMost === null ? 'no bound' : `ε at most ${figure(epsilonAtMost)}`;
-    parts.push(
-      text(`${name}: ${promise}; accuracy ${Math.round(100 * testAccuracy)} %`, { x: 24, y: y + 20, weight: 600 }),
-    );
-    y += GROUP_HEAD;
-    const top = y;
-    for (const { attack, epsilonAtLeast, auc } of bounds) {
-      const end = at(epsilonAtLeast);
-      const area = auc === undefined ? '' : ` (AUC ${auc.toFixed(2)})`;
-      parts.push(text(attack + area, { x: LEFT - 10, y: y + 16, anchor: 'end' }));
-      parts.push(`<rect x="${LEFT}" y="${y}" width="${Math.max(1, end - LEFT)}" height="${BAR}" fill="${PROVED}"/>`);
-      parts.push(text(figure(epsilonAtLeast), { x: end + 6, y: y + 16, colour: PROVED }));
-      y += BAR + GAP;
-    }
-    if (epsilonAtMost !== null) {
-      parts.push(`<path d="M${at(epsilonAtMost)} ${top - 6}V${y}" stroke="${PROMISED}" stroke-width="3"/>`);
-    }
-    y += 2 * GAP;
-  }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui,sans-serif"><rect width="${WIDTH}" height="${y}" fill="#fff"/>${parts.join('')}</svg>\n`;
+    const heading = `${name}: ${promise}; accuracy ${Math.round(100 * testAccuracy)} %`;
+    const top = y + GROUP_HEAD;
+    const bottom = top + bounds.length * ROW_HEIGHT;
+    const bars = bounds.map(({ attack, epsilonAtLeast, auc }) => ({
+      name: auc === undefined ? attack : `${attack} (AUC ${auc.toFixed(2)})`,
+      length: lengthOf(epsilonAtLeast),
+      figure: figure(epsilonAtLeast),
+      tone: 'fed',
+    }));
+    const line =
+      epsilonAtMost !== null &&
+      html`<path class="drop" stroke-width="3" d="M${px(LEFT + lengthOf(epsilonAtMost))} ${top - 6}V${bottom}"/>`;
+    const drawn = html`${text(heading, { x: 0, y: y + 18, look: 'strong' })}${barRows(bars, { left: LEFT, top })}${line}`;
+    y = bottom + GROUP_GAP;
+    return drawn;
+  });
+  const size = { width: LEFT + BAR + 50, height: y - GROUP_GAP };
+  return markupText(picture('How tight is the claim', size, html`${legend}${groups}`));
 }
 
 /** Two digits, as they are shown in text and picture. */

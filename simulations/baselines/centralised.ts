@@ -17,7 +17,7 @@ export async function centralised(input: BaselineInput): Promise<Report['baselin
   const spec = { engine, work: { ...work, training: { ...training, localSteps } } };
   const about = { rounds: work.rounds, localSteps };
   try {
-    const trained = await input.admit(() => trainAlone({ spec, model, trainer, client: 'centralised', signal }));
+    const trained = await input.limit(() => trainAlone({ spec, model, trainer, client: 'centralised', signal }));
     input.onProgress?.('all data in one place');
     return { centralised: { ...reportOf(input, await judge(input, trained)), work: about } };
   } catch (thrown) {

@@ -11,14 +11,14 @@ type Judged = Readonly<Record<string, SumMetrics>>;
  * those that were trained with the model, whichever client is tested.
  */
 export async function judge(
-  { spec, clients, trainer, admit, signal }: BaselineInput,
+  { spec, clients, trainer, limit, signal }: BaselineInput,
   { values: model, own }: Trained,
 ): Promise<Judged> {
   const { work } = spec;
   const entries = clients.map(async (client, index) => {
     const slice = { index, count: clients.length };
     const task = { kind: 'evaluate', work, client, slice, round: work.rounds, model, ...(own && { own }) } as const;
-    const { metrics } = await admit(() => trainer.run(task, { signal }));
+    const { metrics } = await limit(() => trainer.run(task, { signal }));
     return [client, metrics] as const;
   });
   return Object.fromEntries(await Promise.all(entries));

@@ -16,7 +16,7 @@ export interface BaselineInput {
   readonly trainExamples: readonly number[];
   readonly trainer: TaskRunner;
   /** Starts a task when there is room for it. */
-  readonly admit: <T>(task: () => Promise<T>) => Promise<T>;
+  readonly limit: <T>(task: () => Promise<T>) => Promise<T>;
   /** Pooled sums to figures; the means of the scalar metrics are among them. */
   readonly figures: (sums: SumMetrics) => Record<string, number>;
   /** The metric that the best client is chosen by, as `figures` names it. */

@@ -47,7 +47,7 @@ async function alone(input: BaselineInput, index: number): Promise<Outcome> {
   const slice = { index, count: clients.length };
   const spec = unprotected(input.spec);
   try {
-    const trained = await input.admit(() => trainAlone({ spec, model, trainer, client, slice, signal }));
+    const trained = await input.limit(() => trainAlone({ spec, model, trainer, client, slice, signal }));
     input.onProgress?.(`${client} alone`);
     const judged = await judge(input, trained);
     return { client, pooled: figures(sumMetrics(judged)), own: figures(judged[client]) };

@@ -18,8 +18,8 @@ import { serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import { systemClock } from '../../shared/clock.js';
-import { verifySignature } from '../../shared/identity.js';
 import { rngFromEntropy } from '../../shared/rng.js';
+import { verifySignature } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import type { FromPeer, ToPeer } from './round-peer.js';
 import { type BenchRow, cpuMs, median, quantile } from './rows.js';
@@ -102,7 +102,7 @@ async function runRounds({ clients, rounds, directory, peer }: Setting & { direc
 
 async function serve(directory: string, clients: number) {
   const registry = new Registry({ append: async () => undefined }, []);
-  for (const client of clientNames(clients)) await registry.admit(client, benchIdentity(client).publicKey, 0);
+  for (const client of clientNames(clients)) await registry.enrolTrusted(client, benchIdentity(client).publicKey, 0);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
     fail = reject;

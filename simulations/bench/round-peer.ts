@@ -8,8 +8,8 @@ import { Participant } from '../../client/round/participant.js';
 import { modelReader, planReader } from '../../client/round/verify-signed.js';
 import { memoryStore } from '../../client/store/updates.js';
 import { systemClock } from '../../shared/clock.js';
-import { receiptCheck } from '../../shared/receipts.js';
 import { rngFromSeed } from '../../shared/rng.js';
+import { receiptCheck } from '../../shared/signing/receipts.js';
 import { cpuMs } from './rows.js';
 import { benchIdentity, COORDINATOR, clientNames, tinyTrainer } from './tiny.js';
 

@@ -2,9 +2,9 @@
  * A federation in which training costs nothing: ten numbers, one step, an update that is known beforehand.
  */
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunSpec } from '../../shared/run/plan.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { packTensors } from '../../shared/tensors/params.js';
 

@@ -14,8 +14,8 @@ import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkRunSpec } from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
+import { checkYaml } from '../../shared/yaml.js';
 import { privacyOf } from './privacy.js';
-import { checkYaml } from './yaml.js';
 
 const count = z.int().min(1);
 const hyperValue = z.union([z.number(), z.string(), z.boolean()]);

@@ -7,6 +7,7 @@ import type { RowName } from '../../shared/run/report.js';
 import { compareRows, type Values } from './compare.js';
 import type { Results } from './results.js';
 
+/** A figure of the federation beside another, in words. */
 export interface ReadableComparison {
   /** What was compared, in words: "federated − all data in one place: test accuracy". */
   readonly claim: string;
@@ -17,12 +18,14 @@ export interface ReadableComparison {
   readonly format: (value: number) => string;
 }
 
+/** A comparison and what a manifest asks of it. */
 export interface CheckedBar extends ReadableComparison {
   /** "≥ −0.05". */
   readonly required: string;
   readonly isMet: boolean;
 }
 
+/** Each bar in turn, on the mean over seeds. */
 export function checkBars(bars: readonly Bar[], results: Results): CheckedBar[] {
   return bars.map((bar) => {
     const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;
@@ -33,6 +36,7 @@ export function checkBars(bars: readonly Bar[], results: Results): CheckedBar[] 
   });
 }
 
+/** What a bar compares, whether or not it asks for anything. */
 export function readComparison(bar: Bar, results: Results): ReadableComparison {
   return { claim: claimOf(bar, results), ...compareRows(bar, results), format: formatOf(bar) };
 }

@@ -6,6 +6,7 @@ import type { Results } from './results.js';
 /** One for each seed; null where a figure is missing. */
 export type Values = readonly (number | null)[];
 
+/** What was found. */
 export interface Compared {
   /** Of the means over seeds; null where a figure is missing. */
   readonly found: number | null;
@@ -35,6 +36,7 @@ export function meanOf(values: Values): number | null {
   return (values as number[]).reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** The figure that a bar is about, from the rows that it names. */
 export function compareRows(bar: Bar, results: Results): Compared {
   const { on = 'pooled', gainsOf, atLeast } = bar;
   if (on === 'each') {

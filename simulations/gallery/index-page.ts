@@ -9,6 +9,7 @@ import { table, text } from './markdown.js';
 import { headlineIn, pageName } from './page.js';
 import type { Results } from './results.js';
 
+/** A workload and, where there are any, its results. */
 export interface IndexEntry {
   readonly manifest: Manifest;
   /** Absent: it has not been run for the gallery. */
@@ -39,6 +40,7 @@ const RULES = `Each page is made by \`npm run gallery -- NAME\` from runs with d
 
 A claim is a comparison that the workload's own file declares; it is checked on the mean over seeds.`;
 
+/** The list of all workloads with their headline figures, in Markdown. */
 export function indexOf(entries: readonly IndexEntry[]): string {
   const shown = COLUMNS.filter(([row]) => entries.some(({ results }) => has(results, row)));
   const rows = entries.map((entry) => line(entry, shown));

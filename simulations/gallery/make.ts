@@ -23,6 +23,7 @@ const ENDINGS: Readonly<Record<string, string>> = {
   'image/svg+xml': '.svg',
 };
 
+/** A page that was written. */
 export interface MadePage {
   readonly page: string;
   /** What somebody should look at. */
@@ -67,7 +68,7 @@ async function entriesIn(out: string): Promise<IndexEntry[]> {
   return Promise.all(
     manifests.map(async (manifest) => {
       const results = await storedResults(out, manifest);
-      return { manifest, ...(results && { results }) };
+      return { manifest, results };
     }),
   );
 }

@@ -6,6 +6,7 @@ import type { Manifest, Published } from '../../client/workload.js';
 import { capital, formatBytes, formatDuration, formatNumber, NONE, plural } from '../../server/report/format.js';
 import { findMetric, formatMetric, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/run/report.js';
+import { slugOf } from '../../shared/run-id.js';
 import { bareLabel, checkBars, type ReadableComparison, readComparison } from './bars.js';
 import { bySeed, meanOf } from './compare.js';
 import { fenced, table, text } from './markdown.js';
@@ -13,9 +14,10 @@ import type { Results, SeedResult } from './results.js';
 
 /** The file name of a workload's page, without its ending. */
 export function pageName(workload: string): string {
-  return workload.toLowerCase().replace(/[^a-z0-9-]+/g, '-');
+  return slugOf(workload);
 }
 
+/** The page of a workload, in Markdown; equal results give equal text. */
 export function pageOf(manifest: Manifest, results: Results): string {
   const headline = headlineIn(manifest, results);
   const parts = [

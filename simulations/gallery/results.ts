@@ -10,8 +10,10 @@ import { FlError } from '../../shared/errors.js';
 import type { RunSpec } from '../../shared/run/plan.js';
 import type { Report, RowName } from '../../shared/run/report.js';
 
+/** Values by the name of the metric. */
 export type Figures = Readonly<Record<string, number>>;
 
+/** One model of the comparison: the figures that a page shows. */
 export interface RowResult {
   readonly name: RowName;
   readonly label: string;
@@ -24,6 +26,7 @@ export interface RowResult {
   readonly privacy?: NonNullable<Report['privacy']>;
 }
 
+/** One run. */
 export interface SeedResult {
   readonly seed: number;
   /** Without where it was written to. */
@@ -48,12 +51,14 @@ export interface SeedResult {
   readonly failures: Readonly<Record<string, string>>;
 }
 
+/** A picture that lies beside the page. */
 export interface Picture {
   /** File name beside results.json. */
   readonly file: string;
   readonly title: string;
 }
 
+/** What results.json holds. */
 export interface Results {
   readonly schema: 'starling.gallery/1';
   readonly workload: string;
@@ -77,7 +82,7 @@ export interface RunFacts {
 }
 
 /** @throws FlError failed-precondition: the run did not end well, or has no baselines */
-export function seedResult(report: Report, facts: RunFacts, bars: readonly Bar[] = []): SeedResult {
+function seedResult(report: Report, facts: RunFacts, bars: readonly Bar[] = []): SeedResult {
   const { local, centralised } = report.baselines;
   if (report.status !== 'completed' && report.status !== 'budget-exhausted') {
     throw new FlError('failed-precondition', `run ${report.run}: expected a completed one, got ${report.status}`);
@@ -117,7 +122,10 @@ function rowsOf(report: Report, bars: readonly Bar[]): RowResult[] {
       return [client, pick(claimedOfEach, (metric) => metricValue(figures, metric))] as const;
     });
     return {
-      ...{ name, label, pooled: pick(names, pooled), own: pick(names, own) },
+      name,
+      label,
+      pooled: pick(names, pooled),
+      own: pick(names, own),
       ...(claimedOfEach.length > 0 && { each: Object.fromEntries(each) }),
       ...(privacy && { privacy }),
     };
@@ -148,8 +156,12 @@ export function resultsOf(
 ): Results {
   const sorted = runs.toSorted((a, b) => a.report.seed - b.report.seed);
   const about = sorted.map(({ report, facts: { spec } }) => ({
-    ...{ schema: 'starling.gallery/1' as const, workload: report.workload, scale: report.scale },
-    ...{ training: spec.work.training, partition: spec.work.partition, strategy: spec.engine.strategy },
+    schema: 'starling.gallery/1' as const,
+    workload: report.workload,
+    scale: report.scale,
+    training: spec.work.training,
+    partition: spec.work.partition,
+    strategy: spec.engine.strategy,
   }));
   for (const [i, one] of about.entries()) {
     const [a, b] = [JSON.stringify(about[0]), JSON.stringify(one)];

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -88,7 +88,10 @@ export async function processesIn(folder: string): Promise<string[]> {
   return found.filter(Boolean);
 }
 
-/** Resolves when no process of `folder` is left; the test's timeout is what fails. */
+/**
+ * Resolves when no process of `folder` is left; the test's timeout is what fails. It looks again and again, since these
+ * are the children of a process that is dead, and nothing tells a stranger of their end.
+ */
 export async function allGone(folder: string): Promise<void> {
   while ((await processesIn(folder)).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
 }
@@ -102,9 +105,11 @@ export class Deployment {
     this.folder = folder;
   }
 
-  static async open(): Promise<Deployment> {
+  /** @param from a folder of an earlier deployment, which goes on in a copy */
+  static async open(from?: string): Promise<Deployment> {
     const deployment = new Deployment(await mkdtemp(join(tmpdir(), 'starling-deployment-')));
     const { dataDir, folder } = deployment;
+    if (from !== undefined) await cp(from, folder, { recursive: true });
     const args = ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--log-level', 'warn'];
     try {
       await deployment.start(args, folder).line(/listens on/);
@@ -117,6 +122,11 @@ export class Deployment {
 
   get dataDir(): string {
     return join(this.folder, 'coordinator');
+  }
+
+  /** The coordinator's own process. */
+  get coordinator(): Child {
+    return this.#children[0];
   }
 
   /** A process that `close` ends. */

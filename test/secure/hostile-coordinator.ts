@@ -5,7 +5,6 @@
  */
 
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
-import { canonicalJson, type Identity, identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, SecureSpec, TaskId } from '../../shared/run/plan.js';
 import { agree, type SecureAgreement } from '../../shared/run/secagg-params.js';
@@ -28,6 +27,8 @@ import type {
   ParticipantService,
   UploadReply,
 } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { toyModel, toySpec } from '../support/toy.js';

@@ -11,12 +11,12 @@ import { Coordinator } from '../../server/coordinator.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import type { FlError } from '../../shared/errors.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { rngFromEntropy } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { RoundSummary, RunSpec, TaskId } from '../../shared/run/plan.js';
 import { type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../../shared/service.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { toyModel, toyTrainer } from '../support/toy.js';
@@ -66,7 +66,7 @@ export class Lab {
   /** A run of these clients has begun when it resolves. */
   static async open(directory: string, names: readonly string[], spec: RunSpec): Promise<Lab> {
     const lab = new Lab(directory, names);
-    for (const name of names) await lab.#registry.admit(name, identityFromSeed(seedOf(name)).publicKey, 0);
+    for (const name of names) await lab.#registry.enrolTrusted(name, identityFromSeed(seedOf(name)).publicKey, 0);
     await lab.startCoordinator();
     const allHere = new Promise<void>((resolve) => {
       let here = 0;

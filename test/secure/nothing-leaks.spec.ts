@@ -20,9 +20,9 @@ import { parseJournal } from '../../server/journal/journal.js';
 import type { RunRecord } from '../../server/journal/records.js';
 import { Registry } from '../../server/registry.js';
 import { type Clock, systemClock } from '../../shared/clock.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunSpec, SecureSpec } from '../../shared/run/plan.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { simulate } from '../../simulations/simulate.js';
 import { toyModel, toySpec, toyWorkload } from '../support/toy.js';
@@ -268,7 +268,7 @@ async function deployed(directory: string, secure: boolean) {
   try {
     for (const client of NAMES) {
       const signingSeed = seedOf(client);
-      await registry.admit(client, identityFromSeed(signingSeed).publicKey, 0);
+      await registry.enrolTrusted(client, identityFromSeed(signingSeed).publicKey, 0);
       const service = connectGrpc(tap.address);
       const participant = await Participant.start({
         ...{ service, client, identity: identityFromSeed(signingSeed), coordinatorKey: identity.publicKey, trainer },

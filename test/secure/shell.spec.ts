@@ -3,7 +3,7 @@
  * a sum that no honest weights make.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileSecureStore, memorySecureStore, type SecureStore } from '../../client/store/secagg.js';
@@ -210,6 +210,18 @@ describe('what a client keeps of secure aggregation', () => {
       check(where === 'on disk' ? await open() : store);
     });
   }
+
+  it('goes on, and is used, where a crash came before the list of ids was written', async () => {
+    await (await fileSecureStore(directory)).keep('a', 'a1');
+    const ids = join(directory, 'used-aggregations');
+    const before = await readFile(ids, 'utf8');
+    await (await fileSecureStore(directory)).keep('b', 'b1');
+    await writeFile(ids, before);
+    const store = await fileSecureStore(directory);
+    assert.deepEqual(await store.find('b'), { used: true, state: 'b1' });
+    await store.keep('c', 'c1');
+    for (const id of ['a', 'b']) assert.deepEqual(await (await fileSecureStore(directory)).find(id), { used: true });
+  });
 
   it('is written in the order asked for, and readable by its owner alone', async () => {
     const store = await fileSecureStore(directory);

@@ -7,8 +7,8 @@ import type { SecureSite } from '../../client/round/secagg-task.js';
 import { memorySecureStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
 import type { Clock } from '../../shared/clock.js';
-import { identityFromSeed } from '../../shared/identity.js';
 import { rngFromEntropy } from '../../shared/rng.js';
+import { identityFromSeed } from '../../shared/signing/identity.js';
 import { toyTrainer } from '../support/toy.js';
 import { coordinator, type HostileCoordinator, keyOf, seedOf } from './hostile-coordinator.js';
 
@@ -32,8 +32,8 @@ export interface Wired {
 export const atOnce: Clock = {
   nowMs: () => 0,
   after: (_, fire) => {
-    const timer = setTimeout(fire, 1);
-    return () => clearTimeout(timer);
+    const turn = setImmediate(fire);
+    return () => clearImmediate(turn);
   },
 };
 

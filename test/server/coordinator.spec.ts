@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { Run } from '../../server/run/run.js';
-import { signedBytes } from '../../shared/identity.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { TaskKind, UpdateHeader } from '../../shared/run/plan.js';
+import { signedBytes } from '../../shared/signing/identity.js';
 import { bytesOf } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { identityOf, openWorld, Peer, type World } from '../support/peer.js';
@@ -246,7 +246,7 @@ describe('who wants to be a client', () => {
     assert.deepEqual(enrolled, {
       name: 'site',
       enrolledAtMs: world.clock.nowMs(),
-      publicKey: Buffer.from(publicKey),
+      publicKey: new Uint8Array(publicKey),
       online: false,
     });
     assert.notEqual(Peer.enter(world, 'site').last('welcome'), undefined);

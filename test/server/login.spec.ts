@@ -1,7 +1,7 @@
 /** The coordinator's handshake: who is let in, who is not, and what is said to them. */
 import assert from 'node:assert/strict';
-import { receiptCheck } from '../../shared/receipts.js';
 import type { PendingUpdate } from '../../shared/service.js';
+import { receiptCheck } from '../../shared/signing/receipts.js';
 import { MAX_PENDING_UPDATES } from '../../shared/wire/limits.js';
 import { coordinatorIdentity, openWorld, Peer, type World } from '../support/peer.js';
 

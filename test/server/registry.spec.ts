@@ -1,7 +1,7 @@
 /** Who may take part: tokens that are used up or expire, keys that must be shown, and a log that says it all again. */
 import assert from 'node:assert/strict';
 import { Registry } from '../../server/registry.js';
-import { identityFromSeed, signedBytes } from '../../shared/identity.js';
+import { identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 
 const identityOf = (n: number) => identityFromSeed(new Uint8Array(32).fill(n));
 
@@ -33,7 +33,7 @@ describe('enrolment', () => {
     const { registry } = await withToken();
     assert.deepEqual(await registry.enrol(request(1), 5), {
       client: 'lab',
-      publicKey: Buffer.from(identityOf(1).publicKey),
+      publicKey: identityOf(1).publicKey,
       enrolledAtMs: 5,
     });
     assert.equal(registry.get('lab').client, 'lab');
@@ -107,7 +107,7 @@ describe('enrolment', () => {
       code: 'already-exists',
       message: /"lab" is enrolled/,
     });
-    assert.deepEqual(registry.get('lab').publicKey, Buffer.from(identityOf(1).publicKey));
+    assert.deepEqual(registry.get('lab').publicKey, identityOf(1).publicKey);
   });
 
   it('skips names that are taken when the token is for several', async () => {
@@ -178,8 +178,8 @@ describe('the log of clients', () => {
 
   it('takes a client that the operator vouches for, and no odd name', async () => {
     const { registry } = open();
-    await registry.admit('c1', identityOf(1).publicKey, 3);
+    await registry.enrolTrusted('c1', identityOf(1).publicKey, 3);
     assert.equal(registry.get('c1').enrolledAtMs, 3);
-    await assert.rejects(registry.admit('C1', identityOf(2).publicKey, 3), { code: 'invalid-argument' });
+    await assert.rejects(registry.enrolTrusted('C1', identityOf(2).publicKey, 3), { code: 'invalid-argument' });
   });
 });

@@ -177,7 +177,7 @@ describe('what a run is set beside', () => {
     const rows = await baselines({
       ...{ spec: { ...spec, work: { ...spec.work, secure, privacy } }, model, clients: ['c1', 'c2', 'c3', 'c4'] },
       ...{ trainer: spied(seen), trainExamples: [2, 2, 2, 2], headline: numbers.manifest.headline },
-      admit: (task) => task(),
+      limit: (task) => task(),
       figures: (sums) => meansOf(sums, 'test'),
       ...{ federations: [], runAgain: () => assert.fail('nothing is to be run again') },
     });

@@ -11,13 +11,23 @@ describe('the bench of example-level privacy', () => {
   it('has a row for the 2NN and one for the demo’s CNN, and leaves no tensor', async () => {
     await selectBackend('wasm');
     const before = tf.engine().backend.numDataIds();
-    const rows = (await benchPrivateSteps({ repeats: 1 })) as Record<string, number>[];
+    const rows = (await benchPrivateSteps({ repeats: 1 })) as Record<string, number | string>[];
     // 784 · 200 + 200 + 200 · 200 + 200 + 200 · 10 + 10; 25 · 16 + 16 + 25 · 16 · 32 + 32 + 1568 · 10 + 10
     assert.deepEqual(
       rows.map(({ parameters }) => parameters),
       [199_210, 28_938],
     );
-    for (const row of rows) assert.ok(row['plain ms'] > 0 && row['clipped ms'] > 0 && row['dp ms'] > 0);
+    for (const row of rows) {
+      const [plain, clipped, dp, torch] = ['plain ms', 'clipped ms', 'dp ms', 'PyTorch dp ms'].map((name) => row[name]);
+      assert.deepEqual(
+        [row['clipped/plain'], row['dp/plain']],
+        [Number(clipped) / Number(plain), Number(dp) / Number(plain)],
+      );
+      assert.ok(Number.isFinite(row['clipped/plain']) && Number.isFinite(row['dp/plain']), JSON.stringify(row));
+      // beside PyTorch, or with the reason why not
+      if (typeof torch === 'number') assert.equal(row['dp/PyTorch'], Number(dp) / torch);
+      else assert.deepEqual([/^(not installed|python3 failed)$/.test(torch), row['dp/PyTorch']], [true, '']);
+    }
     assert.equal(tf.engine().backend.numDataIds(), before);
   });
 

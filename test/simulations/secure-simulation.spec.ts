@@ -16,6 +16,10 @@ describe('the bench of a secure simulation', () => {
         [20, 10],
       ],
     );
-    for (const row of rows) assert.ok(row['cpu ms'] > 0 && row.peakMiB > 0);
+    for (const row of rows) {
+      assert.deepEqual(Object.keys(row), ['clients', 'd', 'groups', 'round ms', 'cpu ms', 'peakMiB']);
+      assert.ok(Object.values(row).every(Number.isFinite), JSON.stringify(row));
+    }
+    assert.ok(rows[1].peakMiB >= rows[0].peakMiB, 'the most so far never falls');
   });
 });

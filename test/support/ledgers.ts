@@ -5,27 +5,18 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Identity, identityFromSeed } from '../../shared/identity.js';
-import {
-  type LedgerEntry,
-  type LedgerLine,
-  lineSha256,
-  type RoundEntry,
-  type SecureProof,
-  type SecureReceipt,
-  signLine,
-} from '../../shared/ledger/entry.js';
+import { lineSha256, signLine } from '../../shared/chain/chain.js';
+import { fromHex, toHex } from '../../shared/hex.js';
+import type { LedgerEntry, LedgerLine, RoundEntry, SecureProof, SecureReceipt } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunSpec } from '../../shared/run/plan.js';
 import { bitmapOf, compareBytes } from '../../shared/secagg/codec.js';
 import { consistencyBody, memberTag, survivorRootOf } from '../../shared/secagg/derive.js';
 import { nodeSuite } from '../../shared/secagg/index.js';
+import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { simulate } from '../../simulations/simulate.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from './toy.js';
-
-const bytes = (hex: string) => Buffer.from(hex, 'hex');
-const hex = (value: Uint8Array) => Buffer.from(value).toString('hex');
 
 export function ledgerSpec(secure: boolean, engine: Partial<RunSpec['engine']> = {}): RunSpec {
   const spec = toySpec({ rounds: 2, evaluateEvery: 0, evaluateClients: 3, ...engine });
@@ -62,7 +53,7 @@ export function signedLedger(entries: readonly LedgerEntry[], identity = simulat
   const lines: string[] = [];
   for (const entry of entries) {
     const previous = lines.length === 0 ? entry.previous : lineSha256(lines[lines.length - 1]);
-    lines.push(signLine({ ...entry, previous } as LedgerEntry, identity));
+    lines.push(signLine('ledger', { ...entry, previous }, identity));
   }
   return lines.map((line) => `${line}\n`).join('');
 }
@@ -76,10 +67,10 @@ export function withReceipt(entry: RoundEntry, change: Partial<SecureProof>): Ro
 /** A receipt for which every key involved is in the liar's hands: all of it is consistent, and signed. */
 export function forged(receipt: SecureReceipt, identities: ReadonlyMap<string, Identity>): SecureReceipt {
   const roster = [...identities]
-    .map(([client, { publicKey }]) => ({ client, key: hex(publicKey), tag: memberTag(nodeSuite, client, publicKey) }))
+    .map(([client, { publicKey }]) => ({ client, key: toHex(publicKey), tag: memberTag(nodeSuite, client, publicKey) }))
     .sort((a, b) => compareBytes(a.tag, b.tag));
   const all = bitmapOf(roster.keys(), roster.length);
-  const transcript = { aggregationId: bytes(receipt.aggregationId), rosterRoot: bytes(receipt.rosterRoot) };
+  const transcript = { aggregationId: fromHex(receipt.aggregationId), rosterRoot: fromHex(receipt.rosterRoot) };
   const root = survivorRootOf(nodeSuite, transcript, { included: all, survivors: all });
   const message = consistencyBody(transcript, root);
   const { coordinatorSignature: _, ...proof } = receipt;
@@ -87,10 +78,10 @@ export function forged(receipt: SecureReceipt, identities: ReadonlyMap<string, I
     {
       ...proof,
       roster: roster.map(({ client, key }) => ({ client, key })),
-      included: hex(all),
+      included: toHex(all),
       survivors: [...identities.keys()].sort(),
-      survivorRoot: hex(root),
-      signatures: roster.map(({ client }) => ({ client, signature: hex(identities.get(client)!.sign(message)) })),
+      survivorRoot: toHex(root),
+      signatures: roster.map(({ client }) => ({ client, signature: toHex(identities.get(client)!.sign(message)) })),
     },
     simulated('coordinator'),
   );

@@ -9,10 +9,10 @@ import { Coordinator } from '../../server/coordinator.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import type { FlError } from '../../shared/errors.js';
-import { identityFromSeed, signedBytes } from '../../shared/identity.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
+import { identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';
@@ -34,7 +34,7 @@ export async function openWorld(dataDir?: string, overrides: { inFlightBytes?: n
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));
   const clock = new FakeClock();
   const registry = new Registry({ append: async () => undefined }, []);
-  for (let i = 1; i <= 6; i++) await registry.admit(`c${i}`, identityOf(`c${i}`).publicKey, 0);
+  for (let i = 1; i <= 6; i++) await registry.enrolTrusted(`c${i}`, identityOf(`c${i}`).publicKey, 0);
   const fatal: FlError[] = [];
   const coordinator = await Coordinator.open({
     dataDir: folder,

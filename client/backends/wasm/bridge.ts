@@ -9,6 +9,10 @@ import type { NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/t
 
 const require = createRequire(import.meta.url);
 
+/**
+ * Runs the kernel `name` of the back end cpu on copies of the inputs; the caller owns what it returns, tensors of `backend`.
+ * @throws what that kernel throws
+ */
 export function runOnCpu(
   tf: typeof import('@tensorflow/tfjs-core'),
   backend: BackendWasm,

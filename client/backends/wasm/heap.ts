@@ -8,7 +8,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { FlError } from '../../../shared/errors.js';
-import { type Instructions, instantiate } from './instructions.js';
+import { type HeapFunctions, instantiate } from './instantiate.js';
 
 /** What Emscripten's module object offers beyond the types that the package declares (version 4.22.0, pinned). */
 interface EmscriptenModule {
@@ -20,8 +20,13 @@ interface EmscriptenModule {
   _free(address: number): void;
 }
 
+/**
+ * Addresses are in bytes. Views hold until the next allocation; tensors belong to whoever gets them.
+ * @throws FlError 'resource-exhausted' where scratch space finds no room, 'failed-precondition' (at construction) where
+ * the package is not the version whose memory we know
+ */
 export class Heap {
-  readonly run: Instructions;
+  readonly run: HeapFunctions;
   readonly #backend: BackendWasm;
   readonly #module: EmscriptenModule;
   #arena = 0;

@@ -18,11 +18,13 @@ export interface Context {
 /** Returns tensors that the caller owns; scratch space taken from the heap is freed for it. */
 export type Kernel = (context: Context, inputs: Inputs, attrs: NamedAttrMap) => ReturnType<KernelFunc>;
 
+/** Tensors by the names that TensorFlow.js gives a kernel's inputs. */
 export type Inputs = Readonly<Record<string, TensorInfo>>;
 
 /** Kernels by the name that TensorFlow.js gives them. */
 export type KernelTable = Readonly<Record<string, Kernel>>;
 
+/** Number of elements of a tensor of that shape; 1 for a scalar. */
 export function product(shape: readonly number[]): number {
   return shape.reduce((all, size) => all * size, 1);
 }

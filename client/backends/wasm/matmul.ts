@@ -1,13 +1,13 @@
 /**
  * Matrix products on the heap, blocked for the caches (Goto and van de Geijn 2008, https://doi.org/10.1145/1356052.1356053)
- * around the register tiles of matmul-code.ts.
+ * around the register tiles of kernels-src/matmul.ts.
  *
  * The left side is given by *rows*, addresses in a table, so that the windows of a convolution are multiplied where they
  * lie and no im2col matrix is ever written. A product is planned once for its shape and then run for any number of equal
  * shapes (the heads of an attention). Everything is float32; addresses and strides are in bytes.
  */
 import type { Heap } from './heap.js';
-import { PANEL_COLUMNS, TILE_ROWS } from './matmul-code.js';
+import { PANEL_COLUMNS, TILE_ROWS } from './kernels-src/matmul.js';
 import { PANEL_BYTES, type Right } from './panels.js';
 
 /** Rows of the left side: row r starts at its base + table[r] (an Int32 table on the heap). */

@@ -3,8 +3,9 @@
  * to back just before it is multiplied, so that it is still in the first-level cache and no copy of the whole is made.
  */
 import type { Heap } from './heap.js';
-import { PANEL_COLUMNS } from './matmul-code.js';
+import { PANEL_COLUMNS } from './kernels-src/matmul.js';
 
+/** Bytes from one row of a packed panel to the next. */
 export const PANEL_BYTES = 4 * PANEL_COLUMNS;
 
 /** A right side B[depth, columns], at whatever addresses. */

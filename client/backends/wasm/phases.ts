@@ -4,8 +4,8 @@
  * (Dumoulin and Visin 2016, arXiv:1603.07285, chapter 4). Nothing is scattered, so nothing is summed twice.
  */
 import type { Heap } from './heap.js';
+import { PANEL_COLUMNS } from './kernels-src/matmul.js';
 import { planRows } from './matmul.js';
-import { PANEL_COLUMNS } from './matmul-code.js';
 import { PANEL_BYTES, packTransposed, type Right } from './panels.js';
 import { type ConvInfo, gridTable, type Image, padImages } from './windows.js';
 
@@ -46,14 +46,11 @@ export function convolutionInputGradient(
   { dy, filter, dx }: { dy: number; filter: number; dx: number },
 ): void {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, padInfo } = info;
-  const vertical = phaseAxes({
-    ...{ size: inHeight, pad: padInfo.top, stride: info.strideHeight, filter: info.filterHeight },
-  });
-  const horizontal = phaseAxes({
-    ...{ size: inWidth, pad: padInfo.left, stride: info.strideWidth, filter: info.filterWidth },
-  });
+  const { strideHeight, strideWidth, filterHeight, filterWidth } = info;
+  const vertical = phaseAxes({ size: inHeight, pad: padInfo.top, stride: strideHeight, filter: filterHeight });
+  const horizontal = phaseAxes({ size: inWidth, pad: padInfo.left, stride: strideWidth, filter: filterWidth });
   // With fewer taps than the stride, some pixels are reached by none.
-  if (info.filterHeight < info.strideHeight || info.filterWidth < info.strideWidth) {
+  if (filterHeight < strideHeight || filterWidth < strideWidth) {
     heap.floats(dx, batchSize * inHeight * inWidth * inChannels).fill(0);
   }
   const image = padGradient(heap, dy, info, vertical, horizontal);
@@ -68,11 +65,7 @@ export function convolutionInputGradient(
       const columns = (step: number) => ({ count: x.count, step });
       const from = gridTable(heap, batch(image.imageBytes), rows(image.rowBytes), columns(dyPixel));
       const dxRow = inWidth * dxPixel;
-      const to = [
-        batch(inHeight * dxRow),
-        rows(info.strideHeight * dxRow),
-        columns(info.strideWidth * dxPixel),
-      ] as const;
+      const to = [batch(inHeight * dxRow), rows(strideHeight * dxRow), columns(strideWidth * dxPixel)] as const;
       const terms = { segments: y.taps, length: x.taps * outChannels, stride: image.rowBytes };
       const rowsOfDy = { table: from, count: batchSize * y.count * x.count };
       const right = mirroredRight(heap, info, y, x);
@@ -98,10 +91,8 @@ function padGradient(
   const reach = (axes: readonly PhaseAxis[]) =>
     before(axes) + Math.max(0, ...axes.map(({ windowStart, count, taps }) => windowStart + count - 1 + taps));
   const [top, left] = [before(vertical), before(horizontal)];
-  const image = padImages(heap, dy, {
-    ...{ batch: batchSize, height: outHeight, width: outWidth, channels: outChannels, top, left },
-    ...{ reachHeight: reach(vertical), reachWidth: reach(horizontal) },
-  });
+  const reached = { top, left, reachHeight: reach(vertical), reachWidth: reach(horizontal) };
+  const image = padImages(heap, dy, [batchSize, outHeight, outWidth, outChannels], reached);
   return { ...image, top, left };
 }
 

@@ -6,19 +6,18 @@ import type { backend_util } from '@tensorflow/tfjs-core';
 import type { Heap } from './heap.js';
 import type { Rows, Terms } from './matmul.js';
 
+/** The geometry of a convolution as TensorFlow.js works it out, channels last. */
 export type ConvInfo = backend_util.Conv2DInfo;
 
+/** Images on the heap; the first pixel of the first one is at `base`, pixels of a row follow each other. */
 export interface Image {
   readonly base: number;
   readonly rowBytes: number;
   readonly imageBytes: number;
 }
 
-export interface Padding {
-  readonly batch: number;
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
+/** In pixels. */
+interface Padding {
   readonly top: number;
   readonly left: number;
   /** Size, padding included, that the windows reach over. */
@@ -26,9 +25,15 @@ export interface Padding {
   readonly reachWidth: number;
 }
 
-/** The images with zeros around them, in scratch space; or where they are, if no window leaves them. */
-export function padImages(heap: Heap, source: number, size: Padding): Image {
-  const { batch, height, width, channels, top, left, reachHeight, reachWidth } = size;
+type Shape4 = readonly [batch: number, height: number, width: number, channels: number];
+
+/** The images at `source` with zeros around them, in scratch space; or where they are, if no window leaves them. */
+export function padImages(
+  heap: Heap,
+  source: number,
+  [batch, height, width, channels]: Shape4,
+  { top, left, reachHeight, reachWidth }: Padding,
+): Image {
   const pixelBytes = 4 * channels;
   const sourceRow = width * pixelBytes;
   if (top === 0 && left === 0 && reachHeight <= height && reachWidth <= width) {
@@ -44,12 +49,12 @@ export function padImages(heap: Heap, source: number, size: Padding): Image {
   return { base, rowBytes, imageBytes };
 }
 
-export interface GridAxis {
+interface GridAxis {
   readonly count: number;
   readonly step: number;
 }
 
-/** A table of addresses on a regular grid, the last axis fastest. */
+/** Address, in scratch space, of an Int32 table of the addresses (from 0) on a regular grid, the last axis fastest. */
 export function gridTable(heap: Heap, outer: GridAxis, middle: GridAxis, inner: GridAxis): number {
   const count = outer.count * middle.count * inner.count;
   const address = heap.scratch(4 * count);
@@ -71,9 +76,9 @@ export function windowsOf(
   info: ConvInfo,
 ): { base: number; imageBytes: number; rows: Rows; terms: Terms } {
   const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, filterHeight, filterWidth, padInfo } = info;
-  const image = padImages(heap, x, {
-    ...{ batch: batchSize, height: inHeight, width: inWidth, channels: inChannels },
-    ...{ top: padInfo.top, left: padInfo.left },
+  const image = padImages(heap, x, [batchSize, inHeight, inWidth, inChannels], {
+    top: padInfo.top,
+    left: padInfo.left,
     reachHeight: (outHeight - 1) * info.strideHeight + filterHeight,
     reachWidth: (outWidth - 1) * info.strideWidth + filterWidth,
   });

@@ -2,10 +2,12 @@
  * What the CNN leaves for a person to look at: the confusion matrix, the mistakes it is surest of, and, with site bias,
  * one image as every site takes it.
  */
-import { confusionPicture } from '../../artefacts/confusion.js';
-import { type GalleryImage, galleryPicture } from '../../artefacts/gallery.js';
+
 import { HELD_OUT, SITES, takeImage } from '../../data/acquisition.js';
-import type { ImageData, ImageSet } from '../../data/images.js';
+import { type ImageData, type ImageSet, pixelsOf } from '../../data/images.js';
+import { svgArtefact } from '../../pictures/artefact.js';
+import { confusionPicture } from '../../pictures/confusion.js';
+import { type GalleryImage, galleryPicture } from '../../pictures/gallery.js';
 import type { Artefact } from '../../workload.js';
 
 const SITE_NAMES = ['as scanned', 'negative', 'blurred', 'pale', 'grainy'];
@@ -21,7 +23,7 @@ export function confusionArtefact(sums: readonly number[], { classNames }: Image
   const total = counts.reduce((sum, count) => sum + count, 0);
   const right = classNames.reduce((sum, _, label) => sum + counts[label * classNames.length + label], 0);
   const title = `${((100 * right) / total).toFixed(1)}% of ${total} test images are right`;
-  return picture('confusion.png', 'Confusion matrix', confusionPicture(counts, classNames, title));
+  return svgArtefact('confusion', 'Confusion matrix', confusionPicture(counts, classNames, title));
 }
 
 /** @param probabilities [test images · classes] */
@@ -39,7 +41,7 @@ export function mistakesArtefact(probabilities: Float32Array, { test, classNames
     alert: `> ${classNames[said]} ${Math.round(100 * sureness)}%`,
   }));
   const title = `the mistakes it is surest of, ${images.length} of ${wrong.length}: truth > answer`;
-  return picture('mistakes.png', 'Surest mistakes', gallery(title, images, test, COLUMNS));
+  return svgArtefact('mistakes', 'Surest mistakes', gallery(title, images, test, COLUMNS));
 }
 
 /** One image for each of two labels, as every site and real life take it. */
@@ -48,24 +50,20 @@ export function sitesArtefact({ test }: ImageData): Artefact {
     const example = Math.max(0, test.labels.indexOf(label));
     const sites = [...Array(SITES).keys(), HELD_OUT];
     return sites.map((site) => ({
-      pixels: pixelsOf(test, example, site),
+      pixels: takenAt(site, test, example),
       caption: site === HELD_OUT ? 'real life' : SITE_NAMES[site],
     }));
   });
   const title = 'how the sites take their images (the marker goes with the label)';
-  return picture('sites.png', 'Acquisition at each site', gallery(title, images, test, SITES + 1));
+  return svgArtefact('sites', 'Acquisition at each site', gallery(title, images, test, SITES + 1));
 }
 
 function gallery(title: string, images: readonly GalleryImage[], { height, width }: ImageSet, columns: number) {
-  return galleryPicture(title, images, { height, width, columns, scale: Math.max(1, Math.round(140 / width)) });
+  return galleryPicture(title, images, { height, width, columns, shownWidth: 64 });
 }
 
-function pixelsOf(set: ImageSet, example: number, site?: number): Float32Array {
+function takenAt(site: number, set: ImageSet, example: number): Float32Array {
   const pixels = new Float32Array(set.height * set.width);
   takeImage(set, example, site, pixels);
   return pixels;
-}
-
-function picture(path: string, title: string, bytes: Uint8Array): Artefact {
-  return { path, mime: 'image/png', title, bytes };
 }

@@ -2,9 +2,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
-import { curvesPicture } from '../../artefacts/curves.js';
-import { galleryPicture } from '../../artefacts/gallery.js';
 import type { CharacterData } from '../../data/characters.js';
+import { svgArtefact } from '../../pictures/artefact.js';
+import { galleryPicture } from '../../pictures/gallery.js';
+import { linePlot } from '../../pictures/line-plot.js';
 import { uploadTensors } from '../../training/evaluate.js';
 import type { Artefact, TensorMap } from '../../workload.js';
 import { drawingsOf, type Episode, imageTensor } from './episodes.js';
@@ -14,13 +15,15 @@ const ASKED = 3;
 
 /** From the pooled sums of the test tasks. */
 export function curveArtefact(sums: SumMetrics): Artefact {
-  const curves = ['one-shot', 'five-shot'].map((name) => {
+  const percent = (share: number) => `${Math.round(100 * share)}%`;
+  const series = ['one-shot', 'five-shot'].map((name) => {
     const { sum, count } = sums[`curve.${name}`];
-    return { name, shares: sum.map((value) => value / count) };
+    const points = sum.map((value, step) => ({ x: step, y: value / count }));
+    return { label: `${name} ${percent(points[points.length - 1].y)}`, points };
   });
   const title = 'accuracy on tasks of unseen alphabets';
-  const bytes = curvesPicture(title, 'steps of adaptation', curves);
-  return { path: 'adaptation.png', mime: 'image/png', title: 'Accuracy by adaptation step', bytes };
+  const axes = { xName: 'steps of adaptation', yName: 'accuracy', range: [0, 1], format: percent } as const;
+  return svgArtefact('adaptation', 'Accuracy by adaptation step', linePlot({ title, ...axes, series }));
 }
 
 export interface TaskContext {
@@ -62,7 +65,6 @@ export async function taskArtefact(
   const right = asked.filter(({ caption }) => caption === 'right').length;
   const alphabet = test.alphabets[task[0].character];
   const title = `${alphabet}: learned from the top row, ${right} of ${asked.length} right`;
-  const size = { height: side, width: side, columns: ways, scale: Math.max(1, Math.round(112 / side)) };
-  const bytes = galleryPicture(title, [...learned, ...asked], size);
-  return { path: 'task.png', mime: 'image/png', title: 'A task of an unseen alphabet', bytes };
+  const size = { height: side, width: side, columns: ways, shownWidth: 96 };
+  return svgArtefact('task', 'A task of an unseen alphabet', galleryPicture(title, [...learned, ...asked], size));
 }

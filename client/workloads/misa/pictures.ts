@@ -2,10 +2,12 @@
  * What multi-modal learning leaves to look at: the shared space, in which an image and a sound of one digit should lie
  * together, the private one, in which they should not, and what is confused with what for each speaker.
  */
-import { confusionPicture } from '../../artefacts/confusion.js';
-import { principalPlane, project } from '../../artefacts/principal.js';
-import { scatterPicture } from '../../artefacts/scatter.js';
+
 import type { PairData } from '../../data/pairs.js';
+import { svgArtefact } from '../../pictures/artefact.js';
+import { confusionPicture } from '../../pictures/confusion.js';
+import { principalPlane, project } from '../../pictures/principal.js';
+import { scatterPicture } from '../../pictures/scatter.js';
 import type { Artefact } from '../../workload.js';
 import { DIGITS, MODALITIES, type Modality } from './model.js';
 import type { EncodedTest } from './spaces.js';
@@ -34,8 +36,8 @@ export function* spacesArtefacts(encoded: EncodedTest, { test }: PairData): Iter
       DIGIT_NAMES.map((name, digit) => ({ at: middle(digit, m), name: `${m === 'image' ? 'see' : 'hear'} ${name}` })),
     );
     const title = `${space} space: ${count} images and ${count} sounds`;
-    const bytes = scatterPicture(title, { points, groups: DIGIT_NAMES, marks });
-    yield { path: `${space}-space.png`, mime: 'image/png', title: `The ${space} space`, bytes };
+    const drawn = scatterPicture(title, { points, groups: DIGIT_NAMES, marks });
+    yield svgArtefact(`${space}-space`, `The ${space} space`, drawn);
   }
 }
 
@@ -52,7 +54,7 @@ export function* confusionArtefacts({ said }: EncodedTest, { test, speakerNames 
     }
     if (total === 0) continue;
     const title = `${name}: ${((100 * right) / total).toFixed(1)}% of ${total} are right`;
-    const bytes = confusionPicture(counts, DIGIT_NAMES, title);
-    yield { path: `confusion-${name}.png`, mime: 'image/png', title: `What is confused, ${name}`, bytes };
+    const drawn = confusionPicture(counts, DIGIT_NAMES, title);
+    yield svgArtefact(`confusion-${name}`, `What is confused, ${name}`, drawn);
   }
 }

@@ -1,6 +1,7 @@
 /** What the privacy demo leaves to look at: what an attacker sees, and what privacy costs. */
-import { type GalleryImage, galleryPicture } from '../../artefacts/gallery.js';
-import { linePlot } from '../../artefacts/line-plot.js';
+import { svgArtefact } from '../../pictures/artefact.js';
+import { type GalleryImage, galleryPicture } from '../../pictures/gallery.js';
+import { linePlot } from '../../pictures/line-plot.js';
 import type { Artefact } from '../../workload.js';
 import type { AttackPlan, View } from './attack.js';
 import type { Curve, CurvePlan } from './curve.js';
@@ -30,17 +31,12 @@ export function attackArtefact(views: readonly View[], about: About): Artefact {
     }),
   ]);
   const title = 'images rebuilt from gradients of an untrained model, where attacks are strongest';
-  const scale = Math.max(1, Math.round(140 / width));
-  const bytes = galleryPicture(title, images, { height, width, columns: views.length + 1, scale });
+  const picture = galleryPicture(title, images, { height, width, columns: views.length + 1, shownWidth: 84 });
   const figures = views
     .map(({ name, found }) => `${captionOf(name, about)} ${mean(found.map(({ psnrDb }) => psnrDb)).toFixed(1)}`)
     .join(', ');
-  return {
-    path: 'attack.png',
-    mime: 'image/png',
-    title: `Gradient inversion: reconstruction.psnr in dB, ${figures}; the average image ${mean(floors).toFixed(1)}`,
-    bytes,
-  };
+  const told = `${figures}; the average image ${mean(floors).toFixed(1)}`;
+  return svgArtefact('attack', `Gradient inversion: reconstruction.psnr in dB, ${told}`, picture);
 }
 
 export function curveArtefact(
@@ -48,24 +44,19 @@ export function curveArtefact(
   { delta, steps, samplingRate }: Pick<CurvePlan<unknown>, 'delta' | 'steps' | 'samplingRate'>,
 ): Artefact {
   const percent = (value: number) => `${(100 * value).toFixed(1)}%`;
-  const bytes = linePlot({
-    title: `What privacy costs: accuracy against ε at δ = ${delta.toExponential()}`,
-    x: {
-      label: `ε of ${steps} steps of DP-SGD on all training data, sampling rate ${samplingRate}; less is more private`,
-      scale: 'log',
-      format: short,
-    },
-    y: { label: 'test accuracy', range: [0, 1], format: (value) => `${Math.round(100 * value)}%` },
-    series: [
-      {
-        label: 'DP-SGD',
-        points: points.map(({ epsilon, accuracy }) => ({ x: epsilon, y: accuracy, note: percent(accuracy) })),
-      },
-    ],
-    rules: [{ y: withoutNoise, label: `clipped, without noise: ${percent(withoutNoise)}` }],
+  const measured = points.map(({ epsilon, accuracy }) => ({ x: epsilon, y: accuracy, note: percent(accuracy) }));
+  const plot = linePlot({
+    title: `What privacy costs: accuracy against ε at δ = ${delta.toExponential()}, trained on all data`,
+    xName: `ε of ${steps} steps of DP-SGD, sampling rate ${samplingRate}; less is more private`,
+    logX: short,
+    yName: 'test accuracy',
+    range: [0, 1],
+    format: (value) => percent(value).replace('.0%', '%'),
+    series: [{ label: 'DP-SGD', points: measured }],
+    references: [{ y: withoutNoise, tone: 'soft', label: 'clipped, without noise:' }],
   });
   const figures = points.map(({ epsilon, accuracy }) => `${percent(accuracy)} at ε ${short(epsilon)}`).join(', ');
-  return { path: 'epsilon-curve.svg', mime: 'image/svg+xml', title: `What privacy costs: ${figures}`, bytes };
+  return svgArtefact('epsilon-curve', `What privacy costs: ${figures}`, plot);
 }
 
 function captionOf(name: View['name'], { clients, batch, noiseMultiplier }: About): string {

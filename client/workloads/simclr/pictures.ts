@@ -2,10 +2,12 @@
  * What a learned representation leaves for a person to look at: the test images as points of its two main directions,
  * coloured by class, with each client where its own images lie; and for some images the nearest of the labelled bank.
  */
-import { type GalleryImage, galleryPicture } from '../../artefacts/gallery.js';
-import { principalPlane, project } from '../../artefacts/principal.js';
-import { type ScatterMark, scatterPicture } from '../../artefacts/scatter.js';
+
 import { type ImageSet, pixelsOf } from '../../data/images.js';
+import { svgArtefact } from '../../pictures/artefact.js';
+import { type GalleryImage, galleryPicture } from '../../pictures/gallery.js';
+import { principalPlane, project } from '../../pictures/principal.js';
+import { type ScatterMark, scatterPicture } from '../../pictures/scatter.js';
 import type { Artefact } from '../../workload.js';
 
 const QUERIES = 10;
@@ -32,10 +34,7 @@ export function mapArtefact(
   const marks: ScatterMark[] = Object.entries(centres).map(([name, mean]) => ({ at: project(plane, mean), name }));
   const who = marks.length > 0 ? ' and where each client lies' : '';
   const title = `test images along the two main directions, by class${who}`;
-  return {
-    ...{ path: 'embedding.png', mime: 'image/png', title: 'Embedding map' },
-    bytes: scatterPicture(title, { points, groups: classNames, marks }),
-  };
+  return svgArtefact('embedding', 'Embedding map', scatterPicture(title, { points, groups: classNames, marks }));
 }
 
 /** One row for each class: a test image, then the nearest of the bank; those of another class are marked. */
@@ -52,13 +51,9 @@ export function neighboursArtefact(test: Embedded, bank: Embedded, classNames: r
     }
   }
   const { height, width } = test.set;
-  const columns = NEAREST + 1;
-  const size = { height, width, columns, scale: Math.max(1, Math.round(84 / width)) };
+  const size = { height, width, columns: NEAREST + 1, shownWidth: 64 };
   const title = `a test image of each class, then its ${NEAREST} nearest labelled images`;
-  return {
-    ...{ path: 'neighbours.png', mime: 'image/png', title: 'Nearest neighbours' },
-    bytes: galleryPicture(title, images, size),
-  };
+  return svgArtefact('neighbours', 'Nearest neighbours', galleryPicture(title, images, size));
 }
 
 /** Positions in the bank by falling cosine. */

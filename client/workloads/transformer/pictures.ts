@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
-import { type AttentionHead, attentionPicture } from '../../artefacts/attention.js';
 import { ALPHABET, decodeText, type TextData } from '../../data/text.js';
+import { svgArtefact } from '../../pictures/artefact.js';
+import { type AttentionHead, attentionPicture } from '../../pictures/attention.js';
 import { uploadTensors } from '../../training/evaluate.js';
 import type { Artefact } from '../../workload.js';
 import { type Surroundings, transformerLogits } from './model.js';
@@ -103,6 +104,11 @@ export async function attentionArtefact({ shared, text, surroundings }: WriterCo
   }
   tf.dispose(layers);
   const seen = decodeText(text.codes.subarray(start, start + line)).replaceAll('\n', ' ');
-  const bytes = attentionPicture('where each character looks (row: reader, column: read)', seen, heads, columns);
-  return { path: 'attention.png', mime: 'image/png', title: 'Attention on a held-out line', bytes };
+  const drawn = attentionPicture(
+    'where each character looks (row: reader, column: read)',
+    seen,
+    heads,
+    Math.min(2, columns),
+  );
+  return svgArtefact('attention', 'Attention on a held-out line', drawn);
 }

@@ -7,10 +7,9 @@
  * it may grow.
  */
 import type { Rng } from '../../rng.js';
-import { assemble } from '../../wasm/assembler.js';
-import { PAGE_BYTES, type WasmMemory, webAssembly } from '../../wasm/platform.js';
+import { compile, createMemory, PAGE_BYTES, type WasmMemory } from '../../wasm/platform.js';
 import { BLOCK_WORDS, breakTie, type Draw, plainDraw, type Thresholds } from './draw.js';
-import { NOISE_LISTING, UNROLLED } from './kernel-listing.js';
+import { NOISE_FUNCTIONS, UNROLLED } from './kernel-source.js';
 
 interface Exports {
   draw(
@@ -58,18 +57,15 @@ export function noiseKernel(length: number): NoiseKernel | undefined {
 }
 
 function createKernel(): NoiseKernel | 'unavailable' {
-  const api = webAssembly();
-  if (api === undefined) return 'unavailable';
   try {
-    const memory = new api.Memory({ initial: Math.ceil((VECTOR + BLOCK_BYTES) / PAGE_BYTES) });
-    const { exports } = new api.Instance(new api.Module(assemble(NOISE_LISTING)), { env: { memory } });
-    return new NoiseKernel(memory, exports as Exports);
+    const memory = createMemory(VECTOR + BLOCK_BYTES);
+    return new NoiseKernel(memory, compile<Exports>(NOISE_FUNCTIONS)(memory));
   } catch {
-    return 'unavailable'; // no SIMD on this machine
+    return 'unavailable'; // no SIMD on this machine, or no room
   }
 }
 
-export class NoiseKernel {
+class NoiseKernel {
   readonly #memory: WasmMemory;
   readonly #code: Exports;
   /** Address of each table that is in memory. */
@@ -120,8 +116,8 @@ export class NoiseKernel {
     for (const tie of new Int32Array(this.#memory.buffer, TIES, (end - TIES) / 4)) {
       const at = (tie - WORDS) / 4;
       if (at >= out.length) break; // the kernel goes on to a multiple of its step
-      const first = ((entries[at] as number) - high) / 4;
-      out[at] = (out[at] as number) + Math.imul(factor, breakTie(table, first, rng) - first);
+      const first = (entries[at] - high) / 4;
+      out[at] += Math.imul(factor, breakTie(table, first, rng) - first);
     }
   }
 
@@ -137,7 +133,7 @@ export class NoiseKernel {
     this.#tables.set(table, address);
     const high = address + 4 * table.guide.length;
     const guide = new Int32Array(this.#memory.buffer, address, table.guide.length);
-    for (let prefix = 0; prefix < guide.length; prefix++) guide[prefix] = high + 4 * (table.guide[prefix] as number);
+    for (let prefix = 0; prefix < guide.length; prefix++) guide[prefix] = high + 4 * table.guide[prefix];
     new Uint32Array(this.#memory.buffer, high, table.high.length).set(table.high);
     return address;
   }

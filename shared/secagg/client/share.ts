@@ -2,7 +2,8 @@
  * Phase 2, share: check the frozen roster line by line, derive the neighbours from it, and deal each a sealed share of the
  * self-mask seed and of the mask key. Nothing secret has left the client before every check has passed.
  */
-import { compareBytes, concat, equalBytes, toHex } from '../codec.js';
+import { toHex } from '../../hex.js';
+import { compareBytes, concat, equalBytes } from '../codec.js';
 import {
   type Advertisement,
   advertisementBody,
@@ -44,7 +45,7 @@ export function shareSecrets(context: ClientContext, state: Waiting, body: Uint8
     check(context, 'low-order-key', secret !== undefined, neighbour.index);
     const route = { secret: secret ?? new Uint8Array(32), from: roster.ownIndex, to: neighbour.index };
     const nonce = rng.bytes(suite.nonceBytes);
-    return concat(nonce, suite.seal({ ...shareSeal(suite, transcript, route), nonce, message: shares[rank]! }));
+    return concat(nonce, suite.seal({ ...shareSeal(suite, transcript, route), nonce, message: shares[rank] }));
   });
   const commitment = seedCommitment(suite, transcript, { seed: selfMaskSeed, index: roster.ownIndex });
   const lastFrame = encodeShares(aggregationId, commitment, bundles);
@@ -61,7 +62,7 @@ function checkRoster(context: ClientContext, state: Waiting, body: RosterBody): 
   check(
     context,
     'roster-order',
-    entries.every(({ tag }, i) => i === 0 || compareBytes(entries[i - 1]!.tag, tag) < 0),
+    entries.every(({ tag }, i) => i === 0 || compareBytes(entries[i - 1].tag, tag) < 0),
   );
   check(
     context,
@@ -73,7 +74,7 @@ function checkRoster(context: ClientContext, state: Waiting, body: RosterBody): 
   const graph = buildGraph(suite, { aggregationId: state.aggregationId, rosterRoot, cohort }, { degree, threshold });
   const indices = graph.neighbours(ownIndex);
   const neighbours = body.neighbours.map((advertisement, rank) =>
-    checkNeighbour(context, { state, body, index: indices[rank]! }, advertisement),
+    checkNeighbour(context, { state, body, index: indices[rank] }, advertisement),
   );
   checkKeysDiffer(context, state, neighbours);
   return { cohort, ownIndex, rosterRoot, degree, threshold, neighbours };
@@ -99,7 +100,7 @@ function checkOwnEntry(context: ClientContext, state: Waiting, { entries, ownInd
       maskPublicKey: suite.x25519PublicKey(state.maskSecretKey),
     },
   );
-  const claimed = entries[ownIndex]!;
+  const claimed = entries[ownIndex];
   check(context, 'own-entry', equalBytes(claimed.tag, own.tag) && equalBytes(claimed.leaf, own.leaf));
 }
 
@@ -112,7 +113,7 @@ function checkNeighbour(
   const { aggregationId } = state;
   const enrolledKey = enrolment.keyOf(advertisement.id) ?? new Uint8Array(32); // a key under which nothing verifies
   const entry = rosterEntry(suite, { aggregationId, enrolledKey }, advertisement);
-  const claimed = body.entries[index]!;
+  const claimed = body.entries[index];
   const matches = equalBytes(claimed.tag, entry.tag) && equalBytes(claimed.leaf, entry.leaf);
   check(context, 'advertisement-substituted', matches, index);
   const message = advertisementBody(aggregationId, advertisement);

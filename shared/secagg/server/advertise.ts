@@ -1,9 +1,9 @@
 /**
  * Phase 1, advertise: collect signed keys of enrolled clients; then freeze the roster and tell everyone its neighbours.
  */
-
+import { toHex } from '../../hex.js';
 import type { SecaggDropReason } from '../checks.js';
-import { compareBytes, equalBytes, toHex } from '../codec.js';
+import { compareBytes, equalBytes } from '../codec.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
 import { decodeAdvertise, encodeAdvertisement, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';
@@ -111,8 +111,8 @@ export function rosterFrames(context: ServerContext, state: ServerInPhase<'share
   const encoded = roster.members.map(encodeAdvertisement);
   return roster.members.flatMap(({ id }, ownIndex): ServerOutput[] => {
     if (shares[ownIndex] !== null || gone[ownIndex]) return [];
-    const around = neighbours[ownIndex]!.map((index) => roster.members[index]!);
-    const advertisements = neighbours[ownIndex]!.map((index) => encoded[index]!);
+    const around = neighbours[ownIndex].map((index) => roster.members[index]);
+    const advertisements = neighbours[ownIndex].map((index) => encoded[index]);
     const body = { ...roster, ownIndex, neighbours: around };
     const frame = encodeRoster(aggregationId, body, { lines, advertisements });
     return [{ kind: 'send', to: id, type: 'roster', frame }];

@@ -3,7 +3,8 @@
  * canonical, points of low order, and Ed25519 scalars S >= L (RFC 8032 section 5.1.7; "Taming the many EdDSAs",
  * Chalkias, Garillot, Nikolaenko 2020, https://eprint.iacr.org/2020/1244).
  */
-import { compareBytes, fromHex, toHex } from '../codec.js';
+import { fromHex, toHex } from '../../hex.js';
+import { compareBytes } from '../codec.js';
 import { KEY_BYTES, SIGNATURE_BYTES } from '../constants.js';
 
 /** 2^255 - 19 and the group order L, big-endian for comparison. */
@@ -34,7 +35,7 @@ export function isAllZero(bytes: Uint8Array): boolean {
 export function isStrictEd25519Key(publicKey: Uint8Array): boolean {
   if (publicKey.length !== KEY_BYTES) return false;
   const y = new Uint8Array(publicKey);
-  y[31]! &= 0x7f;
+  y[31] &= 0x7f;
   return compareBytes(y.toReversed(), FIELD_PRIME) < 0 && !LOW_ORDER_Y.has(toHex(y));
 }
 

@@ -1,17 +1,20 @@
 /**
- * The kernel's functions in plain TypeScript: what the listing must compute, bit for bit. They are the fallback where
+ * The kernel's functions in plain TypeScript: what source.ts must compute, bit for bit. They are the fallback where
  * WebAssembly SIMD is missing and the oracle of test/shared/secagg/kernel.spec.ts.
  */
 import { multiply } from '../field.js';
 
+/** target[i] += source[i] modulo 2^32. */
 export function add(target: Uint32Array, source: Uint32Array): void {
-  for (let i = 0; i < source.length; i++) target[i] = target[i]! + source[i]!;
+  for (let i = 0; i < source.length; i++) target[i] += source[i];
 }
 
+/** target[i] -= source[i] modulo 2^32. */
 export function sub(target: Uint32Array, source: Uint32Array): void {
-  for (let i = 0; i < source.length; i++) target[i] = target[i]! - source[i]!;
+  for (let i = 0; i < source.length; i++) target[i] -= source[i];
 }
 
+/** What {@link quantize} rounds: `values` in units of the quantity, and one random word for each. */
 export interface QuantizeInput {
   readonly values: Float32Array;
   readonly random: Uint32Array;
@@ -26,9 +29,9 @@ export function quantize({ values, random, scale, max, weight }: QuantizeInput):
   const out = new Int32Array(values.length);
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) return undefined;
-    const y = Math.max(-max, Math.min(max, Math.fround(values[i]! * Math.fround(scale))));
+    const y = Math.max(-max, Math.min(max, Math.fround(values[i] * Math.fround(scale))));
     const low = Math.floor(y);
-    const up = (random[i]! >>> 8) * 2 ** -24 < y - low ? 1 : 0;
+    const up = (random[i] >>> 8) * 2 ** -24 < y - low ? 1 : 0;
     out[i] = Math.imul(low + up, weight);
   }
   return out;
@@ -44,7 +47,7 @@ export function shares(coefficients: Uint16Array, lanes: number, holders: number
     for (let lane = 0; lane < lanes; lane++) {
       let value = 0;
       for (let at = coefficients.length - lanes + lane; at >= 0; at -= lanes) {
-        value = multiply(value, j + 1) ^ coefficients[at]!;
+        value = multiply(value, j + 1) ^ coefficients[at];
       }
       out[j * lanes + lane] = value;
     }

@@ -9,17 +9,12 @@ import { join } from 'node:path';
 import { HEADS_FILE, headsFile } from '../../../client/store/ledger-heads.js';
 import { openJournal, parseJournal } from '../../../server/journal/journal.js';
 import { checkRun, type RunCheck } from '../../../server/run/check.js';
-import { identityFromSeed } from '../../../shared/identity.js';
+import { lineSha256, signLine } from '../../../shared/chain/chain.js';
 import { signHead } from '../../../shared/ledger/against.js';
-import {
-  type LedgerEntry,
-  lineSha256,
-  type OpenedEntry,
-  type RoundEntry,
-  signLine,
-} from '../../../shared/ledger/entry.js';
+import type { LedgerEntry, OpenedEntry, RoundEntry } from '../../../shared/ledger/entry.js';
 import { verifyLedger } from '../../../shared/ledger/verify.js';
 import type { RunSpec } from '../../../shared/run/plan.js';
+import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
 import { starling } from '../../e2e/support.js';
 import { entriesOf, forged, ledgerSpec, signedLedger, simulated, toyRun, withReceipt } from '../../support/ledgers.js';
@@ -375,7 +370,8 @@ describe('a coordinator that signs what is not so', () => {
 });
 
 describe('starling verify --against', () => {
-  const lineOf = (entry: LedgerEntry, identity = simulated('coordinator')) => `${signLine(entry, identity)}\n`;
+  const lineOf = (entry: LedgerEntry, identity = simulated('coordinator')) =>
+    `${signLine('ledger', entry, identity)}\n`;
   const against = (text: string) => checkRun(secure.directory, { against: Buffer.from(text) });
   const coordinator = simulated('coordinator');
 
@@ -467,7 +463,7 @@ describe('starling verify, the command', () => {
     assert.deepEqual({ ok, file, line }, { ok: false, file: 'ledger.jsonl', line: 2 });
 
     const other = join(cwd, 'other.jsonl');
-    await writeFile(other, `${signLine({ ...secure.rounds[0], atMs: 1 }, simulated('coordinator'))}\n`);
+    await writeFile(other, `${signLine('ledger', { ...secure.rounds[0], atMs: 1 }, simulated('coordinator'))}\n`);
     const twice = await starling(['verify', secure.directory, '--against', other], { cwd });
     assert.equal(twice.code, 1);
     assert.match(twice.stdout, /^in the ledger: \{"entry".*\nelsewhere: {5}\{"entry".*\n$/);

@@ -65,6 +65,12 @@ describe('a black-and-white PNG', () => {
     const grey = Buffer.from(bytes);
     grey[24] = 8;
     assert.throws(() => readBitmap(grey, 'a.png'), isCorrupt(/^a\.png: expected one grey bit/));
+    const huge = Buffer.from(bytes);
+    huge.writeUInt32BE(5000, 16);
+    assert.throws(() => readBitmap(huge, 'a.png'), isCorrupt(/^a\.png: expected sides of 1 to 4096, got 5000 x 32/));
+    const damaged = Buffer.from(bytes);
+    damaged[bytes.indexOf('IDAT') + 20] ^= 1;
+    assert.throws(() => readBitmap(damaged, 'a.png'), isCorrupt(/^a\.png: /));
     assert.throws(() => readBitmap(bytes.subarray(0, 80), 'a.png'), isCorrupt(/^a\.png: /));
     assert.throws(() => readBitmap(Buffer.from('GIF89a'), 'a.png'), isCorrupt(/^a\.png: expected a PNG/));
   });

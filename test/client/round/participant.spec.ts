@@ -1,138 +1,261 @@
 /** The shell around the session, against a coordinator that is played by hand. */
 import assert from 'node:assert/strict';
-import { Participant } from '../../../client/round/participant.js';
-import { memorySecureStore } from '../../../client/store/secagg.js';
-import { memoryStore } from '../../../client/store/updates.js';
-import { FlError } from '../../../shared/errors.js';
-import { canonicalJson, identityFromSeed, signedBytes } from '../../../shared/identity.js';
-import { rngFromSeed } from '../../../shared/rng.js';
-import type { RoundPlan } from '../../../shared/run/plan.js';
-import {
-  type ControlEnd,
-  type CoordinatorFrame,
-  type ParticipantService,
-  SMALL_BYTES,
-  type UploadReply,
-} from '../../../shared/service.js';
+import type { Receipt } from '../../../shared/run/plan.js';
+import { signedBytes, verifySignature } from '../../../shared/signing/identity.js';
+import { signReceipts } from '../../../shared/signing/receipts.js';
 import { sha256Of } from '../../../shared/tensors/bytes.js';
-import { FakeClock } from '../../support/fake-clock.js';
 import { turns } from '../../support/hand-fed.js';
-import { toySpec, toyTrainer } from '../../support/toy.js';
+import {
+  clientKey,
+  coordinatorKey,
+  enterOne,
+  heldTrainer,
+  LARGE,
+  MODEL,
+  planOf,
+  receiptFor,
+  startKeeping,
+  startOne,
+  strangerKey,
+  trainedOne,
+} from '../../support/one-client.js';
 
-const coordinator = identityFromSeed(new Uint8Array(32).fill(1));
-/** Too large for the control stream: it goes by a call of its own. */
-const values = new Float32Array(SMALL_BYTES / 4 + 1).fill(1);
-const id = { run: 'r', round: 1, attempt: 1 };
-const header = { ...id, sha256: sha256Of({ values }), sizeBytes: values.byteLength, weights: [1, 1], metrics: {} };
-const plan: RoundPlan = {
-  ...{ ...id, kind: 'train', modelSha256: '0'.repeat(64), modelSizeBytes: 8, deadlineMs: 1000, cohort: 4 },
-  work: toySpec().work,
-};
+const plan = planOf();
+const task = { run: 'r', kind: 'train', round: 1, attempt: 1 } as const;
 
-/** Uploads wait for the test to answer them. */
-class Script {
-  readonly uploads: { readonly session: number; resolve(reply: UploadReply): void; reject(error: Error): void }[] = [];
-  #toClient: ControlEnd<CoordinatorFrame> | undefined;
+describe('a participant', () => {
+  it('proves who it is over the nonce of this stream', async () => {
+    const { coordinator } = await startOne();
+    const nonce = new Uint8Array(32).fill(9);
+    coordinator.send({ kind: 'challenge', nonce });
+    const [{ signature }] = coordinator.all('proof');
+    assert.ok(verifySignature(clientKey.publicKey, signedBytes('session', { client: 'c1', nonce }), signature));
+  });
 
-  readonly service: ParticipantService = {
-    enrol: () => Promise.reject(new Error('not here')),
-    connect: (toClient) => {
-      this.#toClient = toClient;
-      return { send: () => {}, close: () => {} };
-    },
-    download: () => {
-      throw new Error('not here');
-    },
-    uploadStatus: async () => 0,
-    upload: (session) => new Promise((resolve, reject) => this.uploads.push({ session: session[0], resolve, reject })),
-  };
+  it('trains, and sends the update signed and under a header that tells the truth', async () => {
+    const { coordinator, header: made } = await trainedOne();
+    const [{ signed, data }] = coordinator.all('small-update');
+    assert.deepEqual([...new Float32Array(Uint8Array.from(data).buffer)], Array(6).fill(0.5)); // (1 - 0) / 2
+    const expected = { ...task, sha256: sha256Of({ values: new Float32Array(6).fill(0.5) }), sizeBytes: 24 };
+    const { kind: _, ...of } = expected;
+    assert.deepEqual(made, { ...of, weights: [1, 1], metrics: { loss: { sum: [0.5], count: 1 } } });
+    assert.ok(verifySignature(clientKey.publicKey, signedBytes('update', made), signed.signature));
+  });
 
-  welcome(session: number): void {
-    this.#toClient?.send({ kind: 'welcome', session: Uint8Array.of(session) });
-    const signature = coordinator.sign(signedBytes('plan', plan));
-    this.#toClient?.send({
+  it('answers an evaluation with metrics, and keeps nothing', async () => {
+    const { coordinator, store } = await enterOne();
+    coordinator.plan(planOf({ kind: 'evaluate' }));
+    await turns();
+    const metrics = { loss: { sum: [6], count: 1 } };
+    assert.deepEqual(coordinator.all('evaluation'), [
+      { kind: 'evaluation', task: { ...task, kind: 'evaluate' }, metrics },
+    ]);
+    assert.deepEqual(await store.list(), []);
+  });
+
+  it('says why it does not follow a plan, and does nothing for it', async () => {
+    const { trainer, asked } = heldTrainer();
+    const refusal = { reason: 'refused', detail: 'policy: min-cohort: expected at least 10, got 4' } as const;
+    const seen: number[] = [];
+    const refuse = ({ round }: { round: number }) => {
+      seen.push(round);
+      return round === 1 ? refusal : undefined;
+    };
+    const { coordinator } = await enterOne({ trainer, refuse });
+    coordinator.plan(plan);
+    await turns();
+    assert.deepEqual(coordinator.all('decline'), [{ kind: 'decline', task, ...refusal }]);
+    coordinator.plan(planOf({ round: 2 }));
+    await turns();
+    assert.deepEqual([seen, asked.map(({ round }) => round)], [[1, 2], [2]]);
+  });
+
+  it('says how far it is, once a second at most', async () => {
+    const { trainer, asked } = heldTrainer();
+    const { coordinator, clock } = await enterOne({ trainer });
+    coordinator.plan(plan);
+    await turns();
+    const { onProgress } = asked[0];
+    onProgress!(1, 10);
+    assert.equal(coordinator.all('progress').length, 0, 'not in its first second');
+    for (const steps of [2, 3, 4]) {
+      clock.advance(500);
+      onProgress!(steps, 10);
+      onProgress!(steps, 10);
+    }
+    clock.advance(500);
+    onProgress!(5, 10);
+    assert.deepEqual(
+      coordinator.all('progress').map((frame) => [frame.task, frame.stepsDone, frame.stepsTotal]),
+      [
+        [task, 3, 10],
+        [task, 5, 10],
+      ],
+    );
+  });
+
+  it('stops a task that is withdrawn, and says nothing of it', async () => {
+    const { trainer, asked, go } = heldTrainer();
+    const { coordinator, store } = await enterOne({ trainer });
+    coordinator.plan(plan);
+    await turns();
+    coordinator.withdraw(planOf({ attempt: 2 }));
+    assert.equal(asked[0].signal?.aborted, false, 'another');
+    coordinator.withdraw(plan);
+    assert.equal(asked[0].signal?.aborted, true);
+    go();
+    await turns();
+    assert.deepEqual(
+      coordinator.frames.map(({ kind }) => kind),
+      ['hello'],
+    );
+    assert.deepEqual(await store.list(), []);
+  });
+
+  it('says that it leaves the round when it is stopped at work, and only then', async () => {
+    const { trainer, asked } = heldTrainer();
+    const { coordinator, participant } = await enterOne({ trainer });
+    coordinator.plan(plan);
+    await turns();
+    participant.stop();
+    participant.stop();
+    assert.deepEqual(coordinator.all('decline'), [
+      { kind: 'decline', task, reason: 'dropout', detail: 'the client shuts down' },
+    ]);
+    assert.equal(asked[0].signal?.aborted, true);
+    assert.equal(coordinator.closed, 'the client shuts down');
+    await participant.done;
+    const { participant: idle, coordinator: other } = await trainedOne();
+    idle.stop();
+    assert.equal(other.all('decline').length, 0, 'what it was at is done');
+  });
+
+  it('comes back after a goodbye for now, and ends at one for good', async () => {
+    const { coordinator, participant, clock } = await enterOne();
+    coordinator.send({ kind: 'goodbye', reason: 'another process is here', retry: true });
+    coordinator.breakOff();
+    clock.advance(499); // between half and the whole of 500 ms
+    clock.advance(1);
+    assert.equal(coordinator.all('hello').length, 2);
+    coordinator.send({ kind: 'goodbye', reason: 'not enrolled', retry: false });
+    coordinator.breakOff();
+    await assert.rejects(participant.done, { code: 'permission-denied', message: /refused this client: not enrolled/ });
+    clock.advance(1e9);
+    assert.equal(coordinator.all('hello').length, 2);
+  });
+});
+
+describe('a plan that is not as the coordinator signed it', () => {
+  it('is not followed, and the log says why', async () => {
+    const { trainer, asked } = heldTrainer();
+    const { coordinator, notices } = await enterOne({ trainer });
+    coordinator.plan(plan, { signer: strangerKey });
+    const [body, altered] = [plan, planOf({ round: 3 })].map((one) => new TextEncoder().encode(JSON.stringify(one)));
+    const signature = coordinatorKey.sign(signedBytes('plan', plan));
+    coordinator.send({ kind: 'plan', body: altered, signature, model: MODEL.file });
+    coordinator.send({
       kind: 'plan',
-      body: new TextEncoder().encode(canonicalJson(plan)),
-      signature,
-      model: new Uint8Array(0),
+      body,
+      signature: coordinatorKey.sign(signedBytes('update', plan)),
+      model: MODEL.file,
+    });
+    coordinator.send({ kind: 'plan', body: new Uint8Array(3), signature, model: MODEL.file });
+    coordinator.plan({ ...plan, round: 0 });
+    await turns();
+    assert.deepEqual(asked, []);
+    assert.deepEqual(
+      coordinator.frames.map(({ kind }) => kind),
+      ['hello'],
+    );
+    const reasons = notices.filter(({ message }) => message === 'plan ignored').map(({ fields }) => fields.reason);
+    assert.deepEqual(reasons.slice(0, 4), [...Array(3).fill('plan: not signed by the coordinator'), 'plan: not JSON']);
+    assert.match(`${reasons[4]}`, /^plan: round: /);
+  });
+
+  it('of an earlier round is answered with the update that was kept, never with another', async () => {
+    const { trainer, asked, go } = heldTrainer();
+    const { coordinator } = await startKeeping({ trainer });
+    go();
+    coordinator.welcome();
+    coordinator.plan(planOf({ round: 2 }));
+    await turns();
+    coordinator.plan(plan);
+    await turns();
+    assert.deepEqual(
+      asked.map(({ round }) => round),
+      [2],
+    );
+    assert.deepEqual(
+      coordinator.uploads.map(({ signed }) => signed.header),
+      [LARGE.header],
+    );
+  });
+});
+
+describe('a receipt', () => {
+  for (const outcome of ['committed', 'dropped'] as const) {
+    it(`that says ${outcome} lets the update go, and the coordinator is not told of it again`, async () => {
+      const { coordinator, store, clock, header: made } = await trainedOne();
+      coordinator.receipt(receiptFor(made, { outcome }));
+      await turns();
+      assert.deepEqual(await store.list(), []);
+      coordinator.breakOff();
+      clock.advance(500);
+      assert.deepEqual(
+        coordinator.all('hello').map((hello) => hello.pending),
+        [[], []],
+      );
+      coordinator.welcome(2);
+      await turns();
+      assert.equal(coordinator.all('small-update').length, 1);
     });
   }
 
-  break(): void {
-    this.#toClient?.close('the network');
+  const wrong: Record<string, Partial<Receipt>> = {
+    'another client': { client: 'c2' },
+    'another run': { run: 's' },
+    'another round': { round: 2 },
+    'another attempt': { attempt: 2 },
+    'another update': { updateSha256: 'f'.repeat(64) },
+  };
+  for (const [what, change] of Object.entries(wrong)) {
+    for (const outcome of ['committed', 'dropped'] as const) {
+      it(`that says ${outcome} of ${what} is not this update's`, async () => {
+        const { coordinator, store, header: made } = await trainedOne();
+        coordinator.receipt(receiptFor(made, { ...change, outcome }));
+        await turns();
+        assert.equal((await store.list()).length, 1);
+      });
+    }
   }
-}
 
-async function start() {
-  const script = new Script();
-  const clock = new FakeClock();
-  const store = memoryStore();
-  await store.keep({ header, values });
-  const participant = await Participant.start({
-    ...{ service: script.service, client: 'c1', identity: identityFromSeed(new Uint8Array(32).fill(2)) },
-    ...{
-      secure: {
-        ...{ signingSeed: new Uint8Array(32).fill(2), store: memorySecureStore(), rng: rngFromSeed(2) },
-        policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
-      },
-      coordinatorKey: coordinator.publicKey,
-      store,
-      trainer: toyTrainer(),
-      clock,
-      rng: rngFromSeed(1),
-      version: '0',
-    },
-  });
-  return { script, clock, participant };
-}
-
-describe('a participant', () => {
-  it('sends a kept update again when the call that failed was older than the session of now', async () => {
-    const { script, clock, participant } = await start();
-    script.welcome(1);
+  it('that is forged is not believed, and the update is kept and announced again', async () => {
+    const { coordinator, store, notices, clock, header: made } = await trainedOne();
+    const receipt = receiptFor(made);
+    const [good, neighbour] = signReceipts(coordinatorKey, [receipt, receiptFor(made, { client: 'c2' })]);
+    const [of] = signReceipts(coordinatorKey, [receiptFor(made, { round: 2 })]);
+    coordinator.receipt(receipt, strangerKey);
+    coordinator.receipt(receipt, clientKey);
+    coordinator.send({ kind: 'receipt', ...good, signature: of.signature }); // of another batch
+    coordinator.send({ kind: 'receipt', ...good, inclusion: neighbour.inclusion }); // from another place in it
+    coordinator.send({ kind: 'receipt', ...good, receipt: { ...receipt, outcome: 'dropped' } });
+    coordinator.send({ kind: 'receipt', ...of, receipt });
+    coordinator.send({ kind: 'receipt', ...good, signature: new Uint8Array(0) });
     await turns();
-    script.break();
-    clock.advance(1000);
-    script.welcome(2); // the plan comes again while the first call is still open
-    await turns();
+    assert.equal((await store.list()).length, 1);
+    const ignored = notices.filter(({ message }) => message.startsWith('receipt ignored'));
+    assert.equal(ignored.length, 7);
+    coordinator.breakOff();
+    clock.advance(500);
     assert.deepEqual(
-      script.uploads.map(({ session }) => session),
-      [1],
+      coordinator
+        .all('hello')
+        .at(-1)
+        ?.pending.map(({ sha256 }) => sha256),
+      [made.sha256],
     );
-    script.uploads[0].reject(new FlError('permission-denied', 'session: not known'));
+    coordinator.send({ kind: 'receipt', ...good });
     await turns();
-    clock.advance(1000);
-    await turns();
-    assert.deepEqual(
-      script.uploads.map(({ session }) => session),
-      [1, 2],
-    );
-    participant.stop();
-  });
-
-  it('that is stopped while it waits to come back, or to upload again, waits no more', async () => {
-    const { script, clock, participant } = await start();
-    script.welcome(1);
-    await turns();
-    script.uploads[0].reject(new FlError('unavailable', 'the network'));
-    await turns();
-    script.break();
-    await turns();
-    assert.equal(clock.waiting, 2);
-    participant.stop();
-    assert.equal(clock.waiting, 0);
-    await participant.done;
-  });
-
-  it('does not try again what the coordinator of now refuses', async () => {
-    const { script, clock, participant } = await start();
-    script.welcome(1);
-    await turns();
-    script.uploads[0].reject(new FlError('invalid-argument', 'update: too long'));
-    await turns();
-    clock.advance(100_000);
-    await turns();
-    assert.equal(script.uploads.length, 1);
-    participant.stop();
+    assert.deepEqual(await store.list(), [], 'the one that it was made from is good');
   });
 });

@@ -5,32 +5,14 @@ import { join } from 'node:path';
 import { budgetRefusalOf, parsePolicy, refusalOf } from '../../../client/round/policy.js';
 import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../../client/round/privatize.js';
 import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
-import { identityFromSeed } from '../../../shared/identity.js';
-import { composedEpsilon, decodeLedger, treeSpend } from '../../../shared/privacy/index.js';
+import { linesOf } from '../../../shared/chain/chain.js';
+import { composedEpsilon, treeSpend } from '../../../shared/privacy/index.js';
 import type { PrivacySpec, RoundPlan } from '../../../shared/run/plan.js';
-import { updateChannel } from '../../../shared/tensors/channels.js';
+import { identityFromSeed } from '../../../shared/signing/identity.js';
+import { exampleSpec as EXAMPLE, privatePlan as plan } from '../../support/private-plan.js';
 
-const MODEL = [{ name: 'w', shape: [3] }];
-const EXAMPLE: PrivacySpec = { mode: 'example', clippingBound: 1, noiseMultiplier: 2, delta: 1e-5, samplingRate: 0.1 };
 const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };
 const SECRET = new Uint8Array(32).fill(7);
-
-function plan(round: number, privacy: PrivacySpec | undefined = EXAMPLE, more: Partial<RoundPlan> = {}): RoundPlan {
-  return {
-    ...{ run: 'r', kind: 'train', round, attempt: 1, modelSha256: `${round}`.repeat(64).slice(0, 64) },
-    ...{ modelSizeBytes: 12, deadlineMs: 1000, cohort: 10 },
-    work: {
-      ...{ workload: 'w', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds: 9, model: MODEL },
-      training: {
-        ...{ localSteps: 5, batchSize: 4, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
-        ...{ lrSchedule: 'constant', proximalMu: 0 },
-      },
-      phases: [{ name: 'train', channels: [updateChannel(MODEL)] }],
-      ...(privacy && { privacy }),
-    },
-    ...more,
-  };
-}
 
 describe("a client's own account of privacy", () => {
   const identity = identityFromSeed(new Uint8Array(32).fill(1));
@@ -62,7 +44,7 @@ describe("a client's own account of privacy", () => {
     // another model, or anything else that the numbers depend on, is another release
     await account.charge(plan(1, EXAMPLE, { modelSha256: 'f'.repeat(64) }));
     assert.ok(account.epsilon > once);
-    assert.equal(decodeLedger(await readFile(path())).length, 2);
+    assert.equal(linesOf(await readFile(path())).length, 2);
   });
 
   it('cuts off a record that a crash left half written, and writes on', async () => {
@@ -70,7 +52,7 @@ describe("a client's own account of privacy", () => {
     await appendFile(path(), '{"entry":{"accoun');
     const account = await open();
     await account.charge(plan(2));
-    assert.equal(decodeLedger(await readFile(path())).length, 2);
+    assert.equal(linesOf(await readFile(path())).length, 2);
   });
 
   it('does not open with any byte changed', async () => {

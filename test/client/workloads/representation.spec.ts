@@ -1,8 +1,8 @@
 /** What SimCLR is made of beside its loss: views, the start of a round, and how good an embedding is. */
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
-import { principalPlane, project } from '../../../client/artefacts/principal.js';
 import { selectBackend } from '../../../client/backends/index.js';
+import { principalPlane, project } from '../../../client/pictures/principal.js';
 import { memoryOf, mergedStart } from '../../../client/workloads/simclr/fed-ema.js';
 import { linearScores, neighbourVotes } from '../../../client/workloads/simclr/probes.js';
 import { viewOf } from '../../../client/workloads/simclr/views.js';

@@ -7,8 +7,8 @@ import {
   formatPercent,
   plural,
 } from '../../../server/report/format.js';
-import { escapeHtml, html, markupText, shorten } from '../../../server/report/markup.js';
 import { betterOf, clientMean, formatMetric, headlineOf, readable } from '../../../server/report/metrics.js';
+import { html, markupText, shorten } from '../../../shared/charts/markup.js';
 import { sampleReport } from './sample.js';
 
 describe('figures in words', () => {
@@ -54,7 +54,7 @@ describe('markup', () => {
   it('escapes values but not markup, and joins lists', () => {
     const inner = html`<b>${'<&"\'`>'}</b>`;
     assert.equal(markupText(html`${[inner, null, false, 1]}`), '<b>&lt;&amp;&quot;&#39;&#96;&gt;</b>1');
-    assert.equal(escapeHtml('a\nb'), 'a\nb');
+    assert.equal(markupText(html`${'a\nb'}`), 'a\nb');
   });
 
   it('shortens by whole characters', () => {

@@ -8,10 +8,11 @@ import type { RunRecord } from '../../../server/journal/records.js';
 import { checkRun } from '../../../server/run/check.js';
 import { LEDGER_FILE, type Ledger, openLedger } from '../../../server/run/ledger.js';
 import type { Run } from '../../../server/run/run.js';
+import { lineSha256 } from '../../../shared/chain/chain.js';
 import type { FlError } from '../../../shared/errors.js';
-import { identityFromSeed } from '../../../shared/identity.js';
 import { isHeadSignedBy, type LedgerHead } from '../../../shared/ledger/against.js';
-import { lineSha256, type RoundEntry } from '../../../shared/ledger/entry.js';
+import type { RoundEntry } from '../../../shared/ledger/entry.js';
+import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
 import { entriesOf, ledgerSpec, simulated, toyRun } from '../../support/ledgers.js';
 import { coordinatorIdentity, openWorld, Peer, type World } from '../../support/peer.js';
@@ -110,8 +111,7 @@ for (const secure of [false, true]) {
     async function reopened(content: Uint8Array | undefined, given = records, by = identity): Promise<string> {
       const files = new MemoryFiles();
       if (content !== undefined) files.names.set(PATH, { content, durable: content });
-      const ledger = await openLedger('/run', { records: given, identity: by, files });
-      await ledger.close();
+      await openLedger('/run', { records: given, identity: by, files });
       assert.equal(files.openFiles, 0);
       return Buffer.from(files.names.get(PATH)!.durable).toString();
     }
@@ -189,8 +189,7 @@ for (const secure of [false, true]) {
             bits = (bits * 48_271 + 11) % 2_147_483_647;
             return bits % 2 === 0;
           });
-          const again = await openLedger('/run', { records, identity, files: after });
-          await again.close();
+          await openLedger('/run', { records, identity, files: after });
           assert.equal(Buffer.from(after.names.get(PATH)!.durable).toString(), whole.toString());
         }),
         { numRuns: 40 },

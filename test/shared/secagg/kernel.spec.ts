@@ -5,8 +5,6 @@ import { rngFromSeed } from '../../../shared/rng.js';
 import { createKernel } from '../../../shared/secagg/kernel.js';
 import { naclSuite } from '../../../shared/secagg/suites/nacl.js';
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
-import { KERNEL_LISTING } from '../../../shared/secagg/wasm/listing.js';
-import { assemble } from '../../../shared/wasm/assembler.js';
 
 const wasm = createKernel();
 const plain = createKernel('plain');
@@ -130,11 +128,5 @@ describe('secagg kernel: rounding and shares', () => {
       const coefficients = rng.bytes(64 * threshold);
       assert.deepEqual(wasm.shares(coefficients, holders), plain.shares(coefficients, holders));
     }
-  });
-
-  it('is assembled from its listing; the assembler names a line that it cannot read', () => {
-    assert.ok(assemble(KERNEL_LISTING).length < 2048);
-    assert.throws(() => assemble('func f a:i32\n  local.get $b\nend'), /line 2: local.get \$b/);
-    assert.throws(() => assemble('func f a:i32\n  i64.add\nend'), SyntaxError);
   });
 });

@@ -1,10 +1,10 @@
 /** The server against lying or broken clients, and what it hands to whoever checks it afterwards. */
 import assert from 'node:assert/strict';
 import { FlError } from '../../../shared/errors.js';
+import { toHex } from '../../../shared/hex.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientOutput } from '../../../shared/secagg/client/state.js';
-import { toHex } from '../../../shared/secagg/codec.js';
 import { LABEL } from '../../../shared/secagg/constants.js';
 import { memberTag } from '../../../shared/secagg/derive.js';
 import { encodeConsistency, encodeRefusal, type FrameType, HEADER_BYTES } from '../../../shared/secagg/frames.js';

@@ -1,8 +1,8 @@
 /** Known answers from the standards, run through every suite that implements the algorithm, and the two suites crossed. */
 import assert from 'node:assert/strict';
 import { hkdfSync } from 'node:crypto';
+import { fromHex, toHex } from '../../../shared/hex.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import { fromHex, toHex } from '../../../shared/secagg/codec.js';
 import type { CryptoSuite } from '../../../shared/secagg/suite.js';
 import { hkdfSha512, hmacSha512, naclSuite } from '../../../shared/secagg/suites/nacl.js';
 import { aes256Ctr, nodeSuite } from '../../../shared/secagg/suites/node.js';

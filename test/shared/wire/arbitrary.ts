@@ -2,10 +2,10 @@
  * Arbitrary values of everything that crosses the wire, within its limits.
  */
 import fc from 'fast-check';
-import type { Inclusion } from '../../../shared/merkle.js';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
 import type { Receipt, TaskId, UpdateHeader } from '../../../shared/run/plan.js';
 import type { ClientFrame, CoordinatorFrame, RunInfo } from '../../../shared/service.js';
+import type { Inclusion } from '../../../shared/signing/merkle.js';
 
 /** Plain objects, as ours are. */
 export function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {

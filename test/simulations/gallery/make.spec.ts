@@ -7,7 +7,7 @@ import { finalValue, formatMetric } from '../../../server/report/metrics.js';
 import type { Report } from '../../../shared/run/report.js';
 import { outcome, ROOT, withFolder } from '../../e2e/support.js';
 
-const MAIN = join(ROOT, 'dist', 'simulations', 'gallery', 'main.js');
+const MAIN = join(ROOT, 'dist', 'cli', 'gallery.js');
 
 describe('npm run gallery', function () {
   this.timeout(120_000);
@@ -42,8 +42,8 @@ describe('npm run gallery', function () {
       }
       assert.ok(page.includes('starling simulate --workload cnn --scale smoke --baselines all --seed 1 --rounds 1'));
       assert.deepEqual((await readdir(join(cwd, 'pages', 'cnn'))).sort(), [
-        'confusion.png',
-        'mistakes.png',
+        'confusion.svg',
+        'mistakes.svg',
         'results.json',
       ]);
       const index = await readFile(join(cwd, 'pages', 'README.md'), 'utf8');

@@ -74,6 +74,7 @@ const inputGradient: Kernel = (context, inputs, attrs) => {
   return out;
 };
 
+/** Convolution, its gradients, and the filter's gradient of each example: [batch, ...filterShape]. */
 export const convKernels: KernelTable = {
   Conv2D: conv2d,
   FusedConv2D: fusedConv2d,

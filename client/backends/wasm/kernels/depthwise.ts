@@ -71,6 +71,7 @@ const inputGradient: Kernel = (context, { dy, filter }, attrs) => {
   return out;
 };
 
+/** Gradients with respect to filter and input, [height, width, in, multiplier] and [batch, height, width, channels]. */
 export const depthwiseKernels: KernelTable = {
   DepthwiseConv2dNativeBackpropFilter: filterGradient,
   DepthwiseConv2dNativeBackpropInput: inputGradient,

@@ -2,11 +2,11 @@
 import { ADD_SCALED, GELU, GELU_GRAD, RELU_GRAD, SIGMOID_GRAD, TANH_GRAD } from '../../kernel-names.js';
 import type { Kernel, KernelTable } from '../kernel.js';
 import { product } from '../kernel.js';
-import type { MapName } from '../map-code.js';
+import type { maps } from '../kernels-src/map.js';
 
 /** A map over the named inputs; other data types than float32 go to the kernel that was there before. */
 function map(
-  name: MapName,
+  name: keyof typeof maps,
   inputNames: readonly string[],
   constants: (attrs: object) => readonly number[] = () => [],
 ): Kernel {
@@ -26,6 +26,7 @@ const clip = map('clip', ['x'], (attrs) => {
   return [clipValueMin, clipValueMax];
 });
 
+/** float32 tensors of equal shape in, one of that shape out. */
 export const elementwiseKernels: KernelTable = {
   Exp: map('exp', ['x']),
   Log: map('log', ['x']),

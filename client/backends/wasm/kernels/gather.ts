@@ -66,6 +66,7 @@ const resizeNearest: Kernel = (context, inputs, attrs) => {
   return out;
 };
 
+/** GatherV2 throws RangeError at an index outside the axis; UnsortedSegmentSum drops such ids. */
 export const gatherKernels: KernelTable = {
   GatherV2: gather,
   UnsortedSegmentSum: unsortedSegmentSum,

@@ -49,6 +49,7 @@ const fusedMatMul: Kernel = (context, inputs, attrs) => {
   return bounds ? out : applyActivation(context, out, inputs, attrs);
 };
 
+/** [.., rows, depth] by [.., depth, columns], with FlError 'invalid-argument' where the depths differ. */
 export const matmulKernels: KernelTable = { BatchMatMul: batchMatMul, _FusedMatMul: fusedMatMul };
 
 function multiply(

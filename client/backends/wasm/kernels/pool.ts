@@ -103,4 +103,5 @@ const averagePoolGradient: Kernel = (context, inputs, attrs) => {
   return out;
 };
 
+/** Gradients with respect to the input, [batch, height, width, channels], float32. */
 export const poolKernels: KernelTable = { MaxPoolGrad: maxPoolGradient, AvgPoolGrad: averagePoolGradient };

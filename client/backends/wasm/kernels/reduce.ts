@@ -97,6 +97,7 @@ const tile: Kernel = (context, inputs, attrs: NamedAttrMap) => {
   return repeat(context.heap, inputs.x, reps, 1);
 };
 
+/** float32 of any shape, other types by the stock kernels; Spread repeats x, axes of size 1, to the shape that was summed over. */
 export const reduceKernels: KernelTable = {
   Sum: reduce(() => 1),
   Mean: reduce((count) => 1 / count),

@@ -69,4 +69,5 @@ const cumsum: Kernel = (context, inputs, attrs) => {
   return out;
 };
 
+/** Any shape; what is not float32 goes to the stock kernels but for Identity, and Cast from bool and int32. */
 export const shapeKernels: KernelTable = { Identity: identity, Cast: cast, PadV2: pad, Cumsum: cumsum };
