@@ -8,7 +8,7 @@ import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
-import type { RunSpec } from '../shared/run/plan.js';
+import type { RunSpec } from '../shared/run/spec.js';
 import type {
   AdminService,
   ClientFrame,

@@ -3,7 +3,8 @@ import { FlError } from '../../shared/errors.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { RoundSummary, RunSpec, RunStatus } from '../../shared/run/plan.js';
+import type { StoredRunSpec } from '../../shared/run/spec.js';
+import type { RoundSummary, RunStatus } from '../../shared/run/summary.js';
 
 /** The summary of a round that is committed and not yet evaluated. */
 export type Draft = Omit<RoundSummary, 'bytesUp' | 'bytesDown'>;
@@ -18,7 +19,7 @@ export interface Evaluation {
 
 /** One entry of journal.log; `atMs` is the coordinator's clock, in milliseconds since 1970. */
 export type RunRecord = { readonly atMs: number } & (
-  | { readonly kind: 'created'; readonly run: string; readonly spec: RunSpec; readonly modelSha256: string }
+  | { readonly kind: 'created'; readonly run: string; readonly spec: StoredRunSpec; readonly modelSha256: string }
   | {
       readonly kind: 'round-started';
       readonly round: number;

@@ -1,7 +1,7 @@
 /** Who was drawn for a round, and what became of each: plain data, equal for equal histories. */
 import type { DropReason } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { Dropped } from '../../shared/run/plan.js';
+import type { Dropped } from '../../shared/run/summary.js';
 
 /** What became of a client that was drawn: `invited` until it answers or is dropped. */
 export type Member =

@@ -1,7 +1,7 @@
 /** What several stages have in common: a cohort is drawn, asked, and left by some; a run ends. */
 import type { DropReason } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunStatus } from '../../shared/run/plan.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import { type Cohort, namesOf, newCohort, withMember } from './cohort.js';
 import { type EffectOf, type RunState, type StageOf, type Turn, taskOf, workOf } from './state.js';
 

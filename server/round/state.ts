@@ -5,8 +5,10 @@
 import type { DropReason } from '../../shared/errors.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { EngineSpec, Receipt, RunStatus, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 import type { Spending } from '../../shared/run/spending.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
 import { type Cohort, memberOf, positionOf } from './cohort.js';

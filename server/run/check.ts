@@ -8,8 +8,7 @@ import { systemFiles } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { type Contradiction, contradictionsOf, type Statement, statementsOf } from '../../shared/ledger/against.js';
 import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } from '../../shared/ledger/verify.js';
-import type { RunSpec } from '../../shared/run/plan.js';
-import { checkRunSpec } from '../../shared/run/spec.js';
+import { readSpec, type StoredRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { parseJournal } from '../journal/journal.js';
@@ -96,12 +95,12 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
   }
 }
 
-async function specIn(directory: string): Promise<{ run: string; spec: RunSpec }> {
+async function specIn(directory: string): Promise<{ run: string; spec: StoredRunSpec }> {
   const file = await systemFiles.read(join(directory, 'run.json'));
   if (file === undefined) throw new Fault('run.json', 0, 'expected the file, got none');
   try {
-    const about = JSON.parse(Buffer.from(file).toString('utf8')) as { run: string; spec: RunSpec };
-    checkRunSpec(about.spec);
+    const about = JSON.parse(Buffer.from(file).toString('utf8')) as { run: string; spec: StoredRunSpec };
+    readSpec(about.spec);
     return about;
   } catch (thrown) {
     throw new Fault('run.json', 0, FlError.from(thrown).message);

@@ -1,7 +1,8 @@
 /** What a run says to its clients of what there is to do: plans, made once for a cohort and signed. */
 import { toHex } from '../../shared/hex.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
-import type { RoundPlan, TaskKind, WorkSpec } from '../../shared/run/plan.js';
+import type { RoundPlan, TaskKind } from '../../shared/run/plan.js';
+import type { WorkSpec } from '../../shared/run/spec.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, signedBytes } from '../../shared/signing/identity.js';

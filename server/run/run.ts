@@ -7,7 +7,8 @@ import { FlError } from '../../shared/errors.js';
 import { signHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
-import type { Receipt, RunSpec, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { CoordinatorFrame } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
@@ -254,7 +255,7 @@ export class Run {
     this.traffic.up = 0;
     this.traffic.down = 0;
     const atMs = this.#deps.clock.nowMs();
-    const isLast = draft.round === this.spec.engine.rounds;
+    const isLast = draft.round === this.spec.work.rounds;
     await this.#record({ ...this.history.roundEnded(summary, evaluation, isLast), atMs });
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const keep = [this.#model.sha256, this.#previousSha256];

@@ -3,7 +3,8 @@ import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { Rng } from '../../shared/rng.js';
-import type { EngineSpec, RoundPlan, TaskId } from '../../shared/run/plan.js';
+import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { EventOf, Untimed } from '../round/state.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { type Aggregate, parseAggregator } from '../updates/aggregator.js';
@@ -14,7 +15,7 @@ interface CurrentDeps {
   readonly clock: Clock;
   /** For the server's side of secure aggregation. */
   readonly rng: Rng;
-  readonly engine: EngineSpec;
+  readonly engine: RunSpec['engine'];
   readonly unmasking: Pick<UnmaskPool, 'unmask'>;
   send(client: string, task: TaskId, frame: Uint8Array): void;
   post(event: Untimed<EventOf<'secure-dropped'> | EventOf<'secured'> | EventOf<'unsecured'>>): void;

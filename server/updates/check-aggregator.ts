@@ -1,6 +1,6 @@
 /** What must hold for a run to be aggregated as it says; asked before it begins. */
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { parseAggregator } from './aggregator.js';
 import { LEAST_VALUES } from './order-statistics.js';
 

@@ -5,7 +5,8 @@
 import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { isClientLevel, privateMean, vectorLayout } from '../../shared/run/client-level-privacy.js';
-import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
 import { valuesIn } from '../../shared/tensors/bytes.js';
 import {
@@ -89,7 +90,7 @@ export class UpdateIntake {
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
     const { spec, state, history, secure } = this.#deps;
     const id = idOf(client, header);
-    if (spec.engine.secure) {
+    if (spec.work.secure) {
       const fate = fateOf(state(), undefined, id);
       const maskedBytes = secure.maskedBytes;
       if (fate.kind === 'rejected') return { outcome: 'rejected', detail: fate.detail };
@@ -106,7 +107,7 @@ export class UpdateIntake {
   /** A complete upload whose hash is right; resolves when it is in the sum or rejected. */
   async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const { spec, state, history, secure } = this.#deps;
-    if (spec.engine.secure) {
+    if (spec.work.secure) {
       secure.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }

@@ -7,8 +7,8 @@
  */
 import type { RoundPrivacy } from '../ledger/privacy.js';
 import { adaptedBound } from './client-level-privacy.js';
-import type { WorkSpec } from './plan.js';
 import { costOf, epsilonAfter, isWithinBudget, type PrivacyCost } from './privacy-cost.js';
+import type { WorkSpec } from './spec.js';
 
 /** What clients were charged so far; equal for equal journals. */
 export interface Spending {

@@ -13,7 +13,7 @@ import {
   thresholdAttack,
 } from '../../shared/privacy/index.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { TrainingSpec } from '../../shared/run/plan.js';
+import type { TrainingSpec } from '../../shared/run/spec.js';
 
 export interface AuditOptions {
   readonly workload: string;

@@ -9,7 +9,8 @@ import type { RoundEvent } from '../../server/round/state.js';
 import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { EngineSpec, TaskId } from '../../shared/run/plan.js';
+import type { TaskId } from '../../shared/run/plan.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import {

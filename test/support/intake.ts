@@ -9,7 +9,8 @@ import { History } from '../../server/run/history.js';
 import type { Aggregate } from '../../server/updates/aggregator.js';
 import { UpdateIntake } from '../../server/updates/intake.js';
 import { type Rng, rngFromSeed } from '../../shared/rng.js';
-import type { EngineSpec, Receipt, RoundPlan, RunSpec, UpdateHeader, WorkSpec } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import { type EngineSpec, type RunSpec, type SecureSpec, storedSpec, type WorkSpec } from '../../shared/run/spec.js';
 import { spendingOf } from '../../shared/run/spending.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
@@ -24,6 +25,16 @@ export const TENSORS = [
 ] as const;
 export const SIZE = 11;
 export const MASKED_BYTES = 40;
+const SECURE: SecureSpec = {
+  valueRange: 8,
+  weightCap: 10,
+  adversaryFraction: 0,
+  dropFraction: 0.2,
+  survivorsMin: 2,
+  phaseDeadlineMs: 1000,
+  trainMetrics: [],
+  testMetrics: [],
+};
 
 interface Options {
   readonly engine?: Partial<EngineSpec>;
@@ -50,21 +61,23 @@ export class Intake {
   state: RunState;
 
   constructor({ engine = {}, channels = [updateChannel(TENSORS)], work = {} }: Options = {}) {
-    const toy = toySpec({ ...SPEC, ...engine });
+    const { rounds, seed, secure: isSecure = false, ...own } = { ...SPEC, ...engine };
+    const toy = toySpec({ rounds, ...own }, seed);
+    const phases = [{ name: 'train', channels }];
     const spec: RunSpec = {
-      work: { ...toy.work, model: TENSORS, phases: [{ name: 'train', channels }], ...work },
+      work: { ...toy.work, model: TENSORS, phases, ...(isSecure && { secure: SECURE }), ...work },
       engine: toy.engine,
     };
     this.#work = spec.work;
-    this.isSecure = spec.engine.secure === true;
-    this.state = initialState('r', spec.engine, 'm0', spendingOf(spec.work));
-    const isSecure = () => this.isSecure;
+    this.isSecure = isSecure;
+    this.state = initialState('r', storedSpec(spec).engine, 'm0', spendingOf(spec.work));
+    const goesOn = () => this.isSecure;
     const secure = {
       receive: (client: string, bytes: Uint8Array) => {
-        if (isSecure()) this.masked.push(`${client} ${bytes.length}`);
+        if (goesOn()) this.masked.push(`${client} ${bytes.length}`);
       },
       get maskedBytes() {
-        return isSecure() ? MASKED_BYTES : undefined;
+        return goesOn() ? MASKED_BYTES : undefined;
       },
     };
     this.updates = new UpdateIntake({

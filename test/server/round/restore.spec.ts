@@ -4,7 +4,7 @@ import type { RunRecord } from '../../../server/journal/records.js';
 import { memberOf } from '../../../server/round/cohort.js';
 import { restore } from '../../../server/round/restore.js';
 import type { Effect, RoundEvent, RunState } from '../../../server/round/state.js';
-import type { RunSpec } from '../../../shared/run/plan.js';
+import type { StoredRunSpec } from '../../../shared/run/spec.js';
 import {
   arrived,
   committing,
@@ -87,7 +87,7 @@ describe('the state of a run', () => {
     kind: 'created',
     atMs: 0,
     run: 'r',
-    spec: { work: {}, engine: { ...SPEC, evaluateEvery: 1 } } as unknown as RunSpec,
+    spec: { work: {}, engine: { ...SPEC, evaluateEvery: 1 } } as unknown as StoredRunSpec,
     modelSha256: 'm0',
   };
 

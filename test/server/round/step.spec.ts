@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { namesOf } from '../../../server/round/cohort.js';
 import type { Effect } from '../../../server/round/state.js';
-import type { EngineSpec } from '../../../shared/run/plan.js';
+import type { EngineSpec } from '../../../shared/run/spec.js';
 import {
   arrived,
   committed,

@@ -31,7 +31,7 @@ function newCurrent() {
   const current = new CurrentAggregation({
     clock,
     rng: rngFromSeed(1),
-    engine: { ...toySpec().engine, secure: true },
+    engine: toySpec().engine,
     unmasking: { unmask: () => Promise.reject(new Error('there is nothing to unmask')) },
     send: (client, task) => posted.push(`to ${client}, ${task.kind} ${task.attempt}`),
     post: (event) => posted.push(`${event.kind}, ${event.task.kind} ${event.task.attempt}`),

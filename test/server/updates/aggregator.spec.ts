@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { aggregate, createGathering, parseAggregator } from '../../../server/updates/aggregator.js';
 import { checkAggregator } from '../../../server/updates/check-aggregator.js';
-import type { RunSpec, SecureSpec } from '../../../shared/run/plan.js';
+import type { RunSpec, SecureSpec } from '../../../shared/run/spec.js';
 import { toySpec } from '../../support/toy.js';
 
 const SECURE: SecureSpec = {
@@ -17,10 +17,10 @@ const SECURE: SecureSpec = {
   groupSize: 3,
 };
 
-function specOf(cohort: number, engine: Partial<RunSpec['engine']>, secure: SecureSpec | null = SECURE): RunSpec {
+function specOf(cohort: number, engine: Parameters<typeof toySpec>[0], secure: SecureSpec | null = SECURE): RunSpec {
   const spec = toySpec({ rounds: 1, cohort, minClients: cohort, minSurvivors: 3, maxAttempts: 1, ...engine });
   const work = secure === null ? spec.work : { ...spec.work, secure };
-  return { work, engine: { ...spec.engine, secure: secure !== null } };
+  return { work, engine: spec.engine };
 }
 
 const LAYOUT = [{ name: 'update/w', shape: [2], offset: 0, size: 2, weighs: 'client', divided: true }] as const;
