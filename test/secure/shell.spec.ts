@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import type { TaskRunner } from '../../client/training/task.js';
-import { SecureRound } from '../../server/secagg/aggregation.js';
+import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
@@ -250,7 +250,7 @@ describe('a coordinator in a secure round', () => {
       done: () => void outcome.done++,
       failed: (detail: string) => void outcome.failed.push(detail),
     };
-    const round = new SecureRound(plan, {
+    const round = new SecureAggregation(plan, {
       clock: new FakeClock(),
       rng: rngFromSeed(1),
       noise: rngFromSeed(1),

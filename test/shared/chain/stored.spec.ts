@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { LEDGER_HEADS_FILE, ledgerHeads } from '../../../client/store/ledger-heads.js';
 import { openAccount } from '../../../client/store/privacy-account.js';
 import { parseJournal } from '../../../server/journal/journal.js';
-import type { RunRecord } from '../../../server/round/state.js';
+import type { RunRecord } from '../../../server/journal/records.js';
 import { LEDGER_FILE, openLedger } from '../../../server/run/ledger.js';
 import { signLine } from '../../../shared/chain/chain.js';
 import { signHead, statementsOf } from '../../../shared/ledger/against.js';

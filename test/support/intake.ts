@@ -1,18 +1,17 @@
 /**
- * A desk where updates come in, with the real round engine around it: its effects are carried out one event at a time, as
+ * An intake where updates come in, with the real round engine around it: its effects are carried out one event at a time, as
  * in a run. And three updates whose mean is known.
  */
 import assert from 'node:assert/strict';
-import { spendingOf } from '../../server/round/privacy.js';
 import { type Effect, initialState, type RoundEvent, type RunState, type Untimed } from '../../server/round/state.js';
 import { step } from '../../server/round/step.js';
 import { History } from '../../server/run/history.js';
-import type { SecureCohort } from '../../server/secagg/grouped.js';
 import type { Aggregate } from '../../server/updates/aggregator.js';
-import { UpdateDesk } from '../../server/updates/intake.js';
+import { UpdateIntake } from '../../server/updates/intake.js';
 import { type Rng, rngFromSeed } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import { type EngineSpec, type RunSpec, type SecureSpec, storedSpec, type WorkSpec } from '../../shared/run/spec.js';
+import { spendingOf } from '../../shared/run/spending.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import { type ChannelSpec, updateChannel } from '../../shared/tensors/channels.js';
@@ -43,8 +42,8 @@ interface Options {
   readonly work?: Partial<WorkSpec>;
 }
 
-/** A desk with its engine, and clients a, b, c (and more, if there are) in training. */
-export class Desk {
+/** An intake with its engine, and clients a, b, c (and more, if there are) in training. */
+export class Intake {
   readonly receipts: Receipt[] = [];
   /** What each round came to. */
   readonly sums: Aggregate[] = [];
@@ -55,7 +54,7 @@ export class Desk {
   /** What a record waits for, as for a slow disk. */
   disk: Promise<void> | undefined;
   isSecure = false;
-  readonly desk: UpdateDesk;
+  readonly updates: UpdateIntake;
   readonly #work: WorkSpec;
   readonly #history = new History([]);
   #pump: Promise<void> | undefined;
@@ -72,20 +71,26 @@ export class Desk {
     this.#work = spec.work;
     this.isSecure = isSecure;
     this.state = initialState('r', storedSpec(spec).engine, 'm0', spendingOf(spec.work));
-    const receive = (client: string, bytes: Uint8Array) => this.masked.push(`${client} ${bytes.length}`);
-    const secure = { maskedBytes: MASKED_BYTES, receive } as unknown as SecureCohort;
-    this.desk = new UpdateDesk({
-      ...{ run: 'r', spec, history: this.#history },
+    const goesOn = () => this.isSecure;
+    const secure = {
+      receive: (client: string, bytes: Uint8Array) => {
+        if (goesOn()) this.masked.push(`${client} ${bytes.length}`);
+      },
+      get maskedBytes() {
+        return goesOn() ? MASKED_BYTES : undefined;
+      },
+    };
+    this.updates = new UpdateIntake({
+      ...{ spec, history: this.#history, secure },
       state: () => this.state,
-      secure: () => (this.isSecure ? secure : undefined),
       post: (event) => void this.post(event),
       sendReceipts: (receipts) => this.receipts.push(...receipts),
     });
   }
 
   /** @param names who is here when the first cohort is drawn */
-  static async open(options: Options = {}, names = ['a', 'b', 'c']): Promise<Desk> {
-    const self = new Desk(options);
+  static async open(options: Options = {}, names = ['a', 'b', 'c']): Promise<Intake> {
+    const self = new Intake(options);
     for (const event of online(...names)) self.post(event);
     await self.idle();
     assert.equal(self.state.stage.kind, 'training');
@@ -116,12 +121,12 @@ export class Desk {
       await this.disk;
       this.#history.add(effect.record);
     }
-    if (effect.kind === 'open-sum') this.desk.open(effect);
-    if (effect.kind === 'answer') this.desk.answer(effect);
+    if (effect.kind === 'open-sum') this.updates.open(effect);
+    if (effect.kind === 'answer') this.updates.answer(effect);
     if (effect.kind === 'receipt') this.receipts.push(effect.receipt);
     if (effect.kind === 'commit') {
       const plan = { work: this.#work, round: effect.round } as RoundPlan;
-      this.sums.push(this.desk.takeMean(plan, coordinatorNoise));
+      this.sums.push(this.updates.takeMean(plan, coordinatorNoise));
     }
   }
 
@@ -140,11 +145,11 @@ export class Desk {
   }
 
   header(client: string, { header }: Update): Promise<UploadReply | undefined> {
-    return this.desk.answerHeader(client, header);
+    return this.updates.answerHeader(client, header);
   }
 
   offer(client: string, { header, bytes }: Update): Promise<UploadReply> {
-    return this.desk.offer(client, header, bytes);
+    return this.updates.offer(client, header, bytes);
   }
 
   /** The whole way of an upload. */
@@ -154,7 +159,7 @@ export class Desk {
 
   reconnect(client: string, pending: readonly PendingUpdate[]): Receipt[] {
     const before = this.receipts.length;
-    this.desk.settle(client, pending);
+    this.updates.answerPending(client, pending);
     return this.receipts.slice(before);
   }
 
@@ -213,7 +218,7 @@ export function receiptOf(
 export const what = (receipts: readonly Receipt[]) =>
   receipts.map(({ client, outcome, reason }) => `${client} ${reason ?? outcome}`);
 
-export function memberOf({ state: { stage } }: Desk, client: string) {
+export function memberOf({ state: { stage } }: Intake, client: string) {
   assert.ok('cohort' in stage, stage.kind);
   return stage.cohort.members[stage.cohort.names.indexOf(client)];
 }

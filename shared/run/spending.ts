@@ -1,16 +1,16 @@
 /**
- * The round engine's account of differential privacy: who was charged for how many rounds, and whether the next round
- * still fits the budget. Pure; part of the state of a run, and found again from the journal.
+ * A run's account of differential privacy: who was charged for how many rounds, and whether the next round still fits the
+ * budget. Pure; part of the state of a run, and found again from the journal.
  *
  * A client is charged when it is invited, once for each round: a round that is repeated, or found again after a crash,
  * costs nobody twice, and whoever was invited may have sent something, whatever became of it.
  */
-import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
-import { adaptedBound } from '../../shared/run/client-level-privacy.js';
-import { costOf, epsilonAfter, isWithinBudget, type PrivacyCost } from '../../shared/run/privacy-cost.js';
-import type { WorkSpec } from '../../shared/run/spec.js';
-import type { Cohort, RunState } from './state.js';
+import type { RoundPrivacy } from '../ledger/privacy.js';
+import { adaptedBound } from './client-level-privacy.js';
+import { costOf, epsilonAfter, isWithinBudget, type PrivacyCost } from './privacy-cost.js';
+import type { WorkSpec } from './spec.js';
 
+/** What clients were charged so far; equal for equal journals. */
 export interface Spending {
   readonly cost: PrivacyCost;
   /** Of the round to come. */
@@ -20,6 +20,15 @@ export interface Spending {
   readonly charged: Readonly<Record<string, number>>;
   /** The last round that each client was charged for. */
   readonly lastRound: Readonly<Record<string, number>>;
+}
+
+/** A round that is committed: its cohort and how many of it survived. */
+interface CommittedRound {
+  readonly round: number;
+  readonly cohort: readonly string[];
+  readonly survivors: number;
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound: number | undefined;
 }
 
 /** Nothing spent yet; undefined for a run without privacy. */
@@ -54,7 +63,7 @@ function of(counts: Readonly<Record<string, number>>, client: string): number {
 }
 
 /** Rounds of the client that was charged most often. */
-export function mostCharged({ charged }: Spending): number {
+function mostCharged({ charged }: Spending): number {
   return Object.values(charged).reduce((most, rounds) => Math.max(most, rounds), 0);
 }
 
@@ -63,35 +72,33 @@ export function epsilonOf(spending: Spending): number {
   return epsilonAfter(spending.cost, mostCharged(spending));
 }
 
-/** Why what was charged for `round` may not be; undefined: it may. */
-export function overBudget(before: Spending, after: Spending, round: number): string | undefined {
+/** Why `clients` may not be charged for `round` too; undefined: they may. */
+export function overBudget(spending: Spending, round: number, clients: readonly string[]): string | undefined {
+  const after = charge(spending, round, clients);
   if (isWithinBudget(after.cost, mostCharged(after))) return undefined;
   const { unit, epsilonBudget, delta } = after.cost;
-  const [spent, next] = [epsilonOf(before), epsilonOf(after)].map((epsilon) => epsilon.toFixed(4));
+  const [spent, next] = [epsilonOf(spending), epsilonOf(after)].map((epsilon) => epsilon.toFixed(4));
   return `round ${round} would take epsilon of one ${unit} from ${spent} to ${next} at delta ${delta}; the budget is ${epsilonBudget}`;
 }
 
 /** What a round that is committed leaves: the account for the next, and what journal and ledger say of it. */
-export function settle(
-  { spending, round }: RunState,
-  cohort: Cohort,
-  withinBound: number | undefined,
-): [Spending | undefined, { readonly privacy?: RoundPrivacy; readonly nextClippingBound?: number }] {
-  if (spending === undefined) return [undefined, {}];
+export function afterRound(
+  spending: Spending,
+  { round, cohort, survivors, withinBound }: CommittedRound,
+): { spending: Spending; recorded: { readonly privacy: RoundPrivacy; readonly nextClippingBound?: number } } {
   const { cost, clippingBound, lastRound } = spending;
-  const here = new Set(cohort.names);
+  const here = new Set(cohort);
   const elsewhere = Object.keys(lastRound).filter((client) => lastRound[client] === round && !here.has(client));
   const { unit, spend, tree, delta, accountant } = cost;
-  const privacy: RoundPrivacy = {
-    ...{ unit, clippingBound, spend, ...(tree && { tree }), delta, accountant },
-    chargedElsewhere: elsewhere.sort(),
-    ...{ mostRounds: mostCharged(spending), epsilon: epsilonOf(spending) },
-  };
-  if (!spending.isAdaptive || withinBound === undefined) return [spending, { privacy }];
-  const nextClippingBound = adaptedBound(clippingBound, withinBound, cohort.counts.arrived);
-  return [adapted(spending, nextClippingBound), { privacy, nextClippingBound }];
+  const terms = { unit, clippingBound, spend, ...(tree && { tree }), delta, accountant };
+  const most = { mostRounds: mostCharged(spending), epsilon: epsilonOf(spending) };
+  const privacy: RoundPrivacy = { ...terms, chargedElsewhere: elsewhere.sort(), ...most };
+  if (!spending.isAdaptive || withinBound === undefined) return { spending, recorded: { privacy } };
+  const nextClippingBound = adaptedBound(clippingBound, withinBound, survivors);
+  return { spending: adapted(spending, nextClippingBound), recorded: { privacy, nextClippingBound } };
 }
 
+/** The same with the clipping bound of the next round, if it changes. */
 export function adapted(spending: Spending, clippingBound: number | undefined): Spending {
   return clippingBound === undefined ? spending : { ...spending, clippingBound };
 }
