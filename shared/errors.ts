@@ -5,6 +5,7 @@
  * a fault of one client is neither: it is a {@link DropReason}, a value that the round carries on with.
  */
 
+/** What went wrong, for a program to act on; the message is for a person. */
 export type FlErrorCode =
   | 'invalid-argument' // wrong use: the message names the field, what was expected and what came
   | 'not-found'
@@ -18,6 +19,10 @@ export type FlErrorCode =
   | 'aborted'
   | 'internal';
 
+/**
+ * A fault of the program or of its use, with a code that crosses the wire and a message that names what, expected and
+ * got.
+ */
 export class FlError extends Error {
   override readonly name = 'FlError';
   readonly code: FlErrorCode;

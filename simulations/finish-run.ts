@@ -16,12 +16,14 @@ import { meansOf, type SumMetrics } from '../shared/run/metrics.js';
 import type { Report } from '../shared/run/report.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
 
+/** The report, its page as HTML, and the run directory that both were written to. */
 export interface SimulationResult {
   readonly report: Report;
   readonly directory: string;
   readonly html: string;
 }
 
+/** What the end of a run needs beside the run. */
 export interface ConcludeOptions {
   readonly workload: Workload;
   /** The run directory. */

@@ -14,6 +14,7 @@ import { concludeDirectory, type SimulationResult } from './finish-run.js';
 import { aborted, type Child, startChild } from './local-process.js';
 import { openAdmin } from './open-admin.js';
 
+/** What is run, by how many client processes, and where they keep their files. */
 export interface FederationOptions {
   readonly spec: RunSpec;
   readonly model: Params;

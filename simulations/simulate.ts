@@ -36,6 +36,7 @@ import { type BaselineInput, baselines } from './baselines.js';
 import { conclude, figuresOf, type SimulationResult } from './finish-run.js';
 import { memoryNetwork } from './memory-transport.js';
 
+/** A federation to be simulated, and what it trains with. */
 export interface SimulationOptions {
   readonly spec: RunSpec;
   readonly model: Params;

@@ -6,6 +6,7 @@ import { Writer } from './codec.js';
 import { KEY_BYTES, LABEL, TAG_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
 
+/** What a client says of itself in one aggregation; `signature` is Ed25519's, by its enrolled key. */
 export interface Advertisement {
   readonly id: string;
   /** X25519 keys, fresh in every aggregation: one to seal shares, one to agree on masks. */
@@ -40,6 +41,7 @@ export function advertisementBody(
   return writer.raw(sharePublicKey).raw(maskPublicKey).done();
 }
 
+/** A member's line of the roster: a tag of who it is, and the hash of what it advertised. */
 export function rosterEntry(
   suite: CryptoSuite,
   { aggregationId, enrolledKey }: { aggregationId: Uint8Array; enrolledKey: Uint8Array },
@@ -51,6 +53,7 @@ export function rosterEntry(
   };
 }
 
+/** 32 bytes that stand for the whole roster and its graph; all that follows is bound to it. */
 export function rosterRootOf(
   suite: CryptoSuite,
   aggregationId: Uint8Array,

@@ -13,6 +13,7 @@ import type { Kernel } from './kernel.js';
 import { chooseRing, type RingSpec } from './ring.js';
 import type { CryptoSuite } from './suite.js';
 
+/** How floats and weights become the integers of a masked vector; equal for all clients of an aggregation. */
 export interface QuantizeSpec {
   /** Values beyond +-clippingBound are clamped. */
   readonly clippingBound: number;
@@ -26,6 +27,7 @@ export interface QuantizeSpec {
   readonly metricBounds: readonly number[];
 }
 
+/** What one client puts into the vector, before it is quantized. */
 export interface Contribution {
   readonly values: Float32Array;
   /** A whole number from 1; 1 for all under client-level DP, where it must not change the sensitivity. */
@@ -129,6 +131,7 @@ export interface PartWeights {
   readonly own: readonly number[];
 }
 
+/** By what each part's values are multiplied, in the order of `parts`. */
 export function factorsOf(parts: NonNullable<QuantizeSpec['parts']>, { own, ...shared }: PartWeights): number[] {
   const next = own.values();
   return parts.map(({ weighs }) => (weighs === 'own' ? next.next().value! : shared[weighs]));

@@ -7,6 +7,7 @@
  */
 import { hash } from 'node:crypto';
 
+/** SHA-256. */
 export const HASH_BYTES = 32;
 
 /** Where a leaf stands in its tree. */

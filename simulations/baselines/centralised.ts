@@ -9,6 +9,7 @@ import { judge, reportOf } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
 import { trainAlone } from './train-alone.js';
 
+/** The row `centralised` of a report: one client with all data, at the cohort's steps. */
 export async function centralised(input: BaselineInput): Promise<Report['baselines']> {
   const { model, trainer, signal } = input;
   const { work, engine } = unprotected(input.spec);

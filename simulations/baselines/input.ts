@@ -7,6 +7,7 @@ import type { Headline, Report } from '../../shared/run/report.js';
 import type { Params } from '../../shared/tensors/params.js';
 import type { Federation } from './federations.js';
 
+/** The run that rows are made for. */
 export interface BaselineInput {
   readonly spec: RunSpec;
   /** The first model. */

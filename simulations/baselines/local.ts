@@ -21,6 +21,7 @@ type Outcome =
   | { readonly client: string; readonly pooled: Figures; readonly own: Figures }
   | { readonly client: string; readonly failure: string };
 
+/** The row `local` of a report: clients alone, each judged on its own test data and on all. */
 export async function localOnly(input: BaselineInput): Promise<Report['baselines']> {
   const chosen = evenlyBySize(input.trainExamples, MAX_LOCAL_CLIENTS);
   const outcomes = await Promise.all(chosen.map((index) => alone(input, index)));

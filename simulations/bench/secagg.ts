@@ -24,6 +24,7 @@ import type {
 import { nodeSuite } from '../../shared/secagg/suites/node.js';
 import { unmaskSum } from '../../shared/secagg/unmask.js';
 
+/** One aggregation to be measured. */
 export interface SecaggBenchCase {
   readonly clients: number;
   /** d: values of one update, without weight. */
@@ -33,6 +34,7 @@ export interface SecaggBenchCase {
   readonly adversaryFraction: number;
 }
 
+/** Absent: the cases of the table, and this machine's clock. */
 export interface SecaggBenchOptions {
   readonly cases?: readonly SecaggBenchCase[];
   readonly rngSeed?: number;
@@ -42,6 +44,7 @@ export interface SecaggBenchOptions {
 
 type ClientPhaseMs = Readonly<Record<'quantize' | 'advertise' | 'share' | 'mask' | 'consistency' | 'unmask', number>>;
 
+/** What one aggregation cost, in milliseconds and bytes. */
 export interface SecaggBenchRow extends SecaggBenchCase {
   readonly degree: number;
   readonly threshold: number;

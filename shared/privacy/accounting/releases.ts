@@ -29,6 +29,7 @@ export type Release =
   /** Anything that satisfies ρ-zCDP, among it sums of discrete Gaussians. RDP only. */
   | { readonly mechanism: 'zcdp'; readonly rho: number };
 
+/** A release, and how often it was made. */
 export interface Spend {
   readonly release: Release;
   readonly count: number;
@@ -41,6 +42,7 @@ export interface Spend {
  */
 export type Accountant = 'pld' | 'rdp' | 'analytic' | 'prv';
 
+/** How the cost of releases is computed; every choice gives an upper bound. */
 export interface AccountingOptions {
   readonly accountant?: Accountant;
   /** RDP only; default {@link DEFAULT_RDP_ORDERS}. */

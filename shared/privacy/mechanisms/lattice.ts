@@ -24,6 +24,7 @@ import { clip } from './clip.js';
 import { rotate, rotatedLength, unrotate } from './hadamard.js';
 import { roundConditionally, roundedNormBound } from './rounding.js';
 
+/** What has to be known before vectors are rounded to integers and noised. */
 export interface LatticeOptions {
   readonly place: 'distributed' | 'central' | 'local';
   readonly noise: 'discrete-gaussian' | 'skellam';
@@ -44,6 +45,7 @@ export interface LatticeOptions {
   readonly rotation?: boolean;
 }
 
+/** What follows: granularity, sizes and noise, equal on all clients. */
 export interface LatticePlan extends Required<LatticeOptions> {
   /** Entries on the wire: `length`, or the next power of two under rotation. */
   readonly ringLength: number;

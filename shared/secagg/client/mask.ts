@@ -11,6 +11,10 @@ import { decodeBundles, encodeMasked } from '../frames.js';
 import { pack } from '../ring.js';
 import { type ClientContext, type ClientStep, check, type InPhase } from './state.js';
 
+/**
+ * Answers `bundles`: opens what each sharing neighbour sent and asks for the vector. One that does not open is a
+ * refusal.
+ */
 export function openBundles(context: ClientContext, state: InPhase<'bundles'>, body: Uint8Array): ClientStep {
   const { suite, params } = context;
   const { roster, aggregationId } = state;

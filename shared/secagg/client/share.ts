@@ -28,6 +28,7 @@ import {
 
 type Waiting = InPhase<'roster'>;
 
+/** Answers `roster`: splits self-mask seed and mask key among the neighbours, each bundle sealed for one of them. */
 export function shareSecrets(context: ClientContext, state: Waiting, body: Uint8Array): ClientStep {
   const roster = checkRoster(context, state, decodeRoster(body));
   const { suite, rng, kernel } = context;

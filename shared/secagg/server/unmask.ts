@@ -21,6 +21,7 @@ import {
 
 type Collecting = ServerInPhase<'unmask'>;
 
+/** Keeps a survivor's half-shares. @throws MalformedFrame when they are not one for each neighbour that shared */
 export function takeAnswer(
   context: ServerContext,
   state: Collecting,

@@ -14,6 +14,7 @@ import { isAllZero, isCanonicalX25519, isStrictEd25519Key, isStrictSignature } f
 const HASH_BLOCK_BYTES = 128; // SHA-512
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
+/** The portable suite: runs where there is no `node:crypto`, ten to eighty times slower. */
 export const naclSuite: CryptoSuite = {
   id: 'nacl',
   nonceBytes: nacl.secretbox.nonceLength,

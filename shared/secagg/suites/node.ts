@@ -25,6 +25,7 @@ const HASH = 'sha256';
 const TAG_SIZE_BYTES = 16;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
+/** The suite of a real run: `node:crypto`. */
 export const nodeSuite: CryptoSuite = {
   id: 'node',
   nonceBytes: 12,
