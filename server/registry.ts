@@ -16,6 +16,7 @@ export interface RecordLog {
   append(record: unknown): Promise<void>;
 }
 
+/** Who may take part; `publicKey` is Ed25519, 32 bytes. */
 export interface Enrolled {
   readonly client: string;
   readonly publicKey: Uint8Array;
@@ -24,6 +25,7 @@ export interface Enrolled {
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** All tokens and clients of one coordinator. */
 export class Registry {
   readonly #log: RecordLog;
   readonly #tokens = new Map<string, { name: string; uses: number; used: number; expiresAtMs: number }>();

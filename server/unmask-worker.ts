@@ -17,7 +17,6 @@ export interface UnmaskRange {
 const kernel = createKernel();
 
 await serveTasks<UnmaskRange, Int32Array>({
-  start: async () => undefined,
   run({ first, masked, ringBits, keys, signs }) {
     const masks = Array.from(signs, (sign, i) => {
       const key = keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES);

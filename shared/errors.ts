@@ -5,7 +5,7 @@
  * a fault of one client is neither: it is a {@link DropReason}, a value that the round carries on with.
  */
 
-/** What went wrong, for a program to act on; the message is for a person. */
+/** What a caller can tell errors apart by. */
 export type FlErrorCode =
   | 'invalid-argument' // wrong use: the message names the field, what was expected and what came
   | 'not-found'
@@ -19,10 +19,7 @@ export type FlErrorCode =
   | 'aborted'
   | 'internal';
 
-/**
- * A fault of the program or of its use, with a code that crosses the wire and a message that names what, expected and
- * got.
- */
+/** A fault of the program or its surroundings, with a code. */
 export class FlError extends Error {
   override readonly name = 'FlError';
   readonly code: FlErrorCode;
@@ -42,6 +39,11 @@ export class FlError extends Error {
 /** Wrong use, said in the house form: which field, what was expected, what came. */
 export function invalidArgument(field: string, expected: string, got: unknown): FlError {
   return new FlError('invalid-argument', `${field}: expected ${expected}, got ${describe(got)}`);
+}
+
+/** Stored or signed data that are not what they should be, in the same form; for values that may be shown whole. */
+export function corrupt(field: string, expected: string | number, got: string | number): FlError {
+  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }
 
 /** A short, safe rendering of a value for an error message: never more than 80 characters, never bytes. */

@@ -1,5 +1,5 @@
-/** The version of this package, as package.json has it. */
+/** Which version of the program this is. */
 import { createRequire } from 'node:module';
 
-/** Of this package, from its package.json. */
+/** As package.json has it. */
 export const VERSION: string = (createRequire(import.meta.url)('../../package.json') as { version: string }).version;

@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { FlError } from '../../shared/errors.js';
+import { corrupt, FlError } from '../../shared/errors.js';
 
 const UNSIGNED_BYTE = 8;
 /** Larger than any file of the format that we read; a wrong header must not make us allocate. */
@@ -45,8 +45,4 @@ export function parseIdx(bytes: Uint8Array, rank: number, path: string): IdxArra
     throw corrupt(path, `${size} values for shape [${shape.join(',')}]`, bytes.length - headerBytes);
   }
   return { shape, values: bytes.subarray(headerBytes) };
-}
-
-function corrupt(path: string, expected: string, got: string | number): FlError {
-  return new FlError('corrupt', `${path}: expected ${expected}, got ${got}`);
 }

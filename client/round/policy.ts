@@ -37,8 +37,10 @@ const schema = z.strictObject({
   'adversary-fraction': z.number().min(0).lt(1).optional(),
 });
 
+/** A site's rules; what is absent is allowed. */
 export type Policy = z.infer<typeof schema>;
 
+/** Of a site without a file. */
 export const allowAll: Policy = {};
 
 /** @throws FlError invalid-argument naming the key. */

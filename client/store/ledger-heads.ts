@@ -7,6 +7,7 @@ import { openLines } from '../../shared/disk/lines.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 
+/** In the folder of a client. */
 export const HEADS_FILE = 'receipts.jsonl';
 
 /** Adds heads to the file in `directory`, in the order of the calls; durable when the promise resolves. */

@@ -21,11 +21,13 @@ import type { RoundPlan } from '../../shared/run/plan.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { exampleCostOf, releaseIdOf } from '../round/privatize.js';
 
+/** In the folder of a client. */
 export const ACCOUNT_FILE = 'privacy.jsonl';
 
 /** Of a site whose policy names none. */
 export const DEFAULT_DELTA = 1e-5;
 
+/** An open account. */
 export interface PrivacyAccount {
   /** ε of one example of this client so far. */
   readonly epsilon: number;

@@ -7,7 +7,7 @@
  * alone cannot show is that lines were cut off its end: compare its last hash with one that was kept elsewhere.
  */
 import { z } from 'zod';
-import { FlError } from '../errors.js';
+import { corrupt, FlError } from '../errors.js';
 import { fromHex, toHex } from '../hex.js';
 import { canonicalJson } from '../signing/canonical-json.js';
 import { type Identity, sha256Hex, signedBytes, verifySignature } from '../signing/identity.js';
@@ -61,9 +61,9 @@ export function checkLine(
   line: ChainLine<ChainEntry>,
   { key, whose, previous }: { readonly key: Uint8Array; readonly whose: string; readonly previous: string | undefined },
 ): void {
-  if (!isSignedBy(kind, line, key)) throw new FlError('corrupt', `signature: expected one by ${whose}, got another`);
+  if (!isSignedBy(kind, line, key)) throw corrupt('signature', `one by ${whose}`, 'another');
   if (previous === undefined || previous === line.entry.previous) return;
-  throw new FlError('corrupt', `previous: expected ${previous}, got ${line.entry.previous}`);
+  throw corrupt('previous', previous, line.entry.previous);
 }
 
 /** What the next line holds of this one, hex; `line` is without its line end. */

@@ -13,7 +13,7 @@ import { FlError } from '../errors.js';
 /** One write never asks for more than this: Linux moves at most 2 GiB at a time. */
 const WRITE_BYTES = 64 << 20;
 
-/** A file open for writing. All methods reject with Node's own errors: see {@link diskError}. */
+/** A file that is being written. */
 export interface OpenFile {
   /** Writes some of `bytes` at `position` and says how many: a short write is no error. */
   write(bytes: Uint8Array, position: number): Promise<number>;
@@ -23,7 +23,7 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** The file system as durable writing needs it; tests give one that loses what was not synced. */
+/** Every method rejects with what the system says, an error with a `code`. */
 export interface Files {
   /** Opens for writing; 'create' makes the file and fails if it is there, 'existing' fails if it is not. */
   open(path: string, mode: 'create' | 'existing'): Promise<OpenFile>;
@@ -38,7 +38,7 @@ export interface Files {
   syncDirectory(directory: string): Promise<void>;
 }
 
-/** The machine's; files are made with mode 0600. */
+/** The real ones; files 0600, folders 0700. */
 export const systemFiles: Files = {
   async open(path, mode) {
     const { O_RDWR, O_CREAT, O_EXCL } = constants;

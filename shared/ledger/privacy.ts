@@ -3,7 +3,7 @@
  * Whoever has the ledger counts again who was charged how often, and adds the costs up again.
  */
 import { z } from 'zod';
-import { FlError } from '../errors.js';
+import { corrupt } from '../errors.js';
 import type { Spend } from '../privacy/index.js';
 import type { RunSpec } from '../run/plan.js';
 import { costOf, epsilonAfter } from '../run/privacy-cost.js';
@@ -84,8 +84,4 @@ export function checkPrivacy(
 
 function same(field: string, expected: unknown, got: unknown): void {
   if (canonicalJson(expected) !== canonicalJson(got)) throw corrupt(field, canonicalJson(expected), canonicalJson(got));
-}
-
-function corrupt(field: string, expected: string, got: string): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

@@ -7,7 +7,7 @@
  * coordinator's signature over the receipt, and each survivor's own over the survivor root. The roster root stands for
  * keys that lived for one round and are gone, so it is checked only in that the survivors have signed it.
  */
-import { FlError } from '../errors.js';
+import { corrupt, FlError } from '../errors.js';
 import { fromHex, toHex } from '../hex.js';
 import type { RoundPlan, RunSpec } from '../run/plan.js';
 import { agree, type SecureAgreement } from '../run/secagg-params.js';
@@ -45,7 +45,8 @@ export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: Secur
   const { nonce = '', enrolled = {} } = plan.secure ?? {};
   const sumBytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength);
   return {
-    ...{ cohort: plan.cohort, nonce },
+    cohort: plan.cohort,
+    nonce,
     aggregationId: toHex(end.aggregationId),
     paramsHash: toHex(nodeSuite.hash(encodeParams(params))),
     rosterRoot: toHex(end.rosterRoot),
@@ -122,7 +123,7 @@ function checkAggregation(entry: RoundEntry, receipt: SecureReceipt, { work }: R
 }
 
 /** The receipt as shared/secagg knows it. */
-export function bodyOf(proof: SecureProof): ReceiptBody {
+function bodyOf(proof: SecureProof): ReceiptBody {
   return {
     aggregationId: fromHex(proof.aggregationId),
     paramsHash: fromHex(proof.paramsHash),
@@ -132,8 +133,4 @@ export function bodyOf(proof: SecureProof): ReceiptBody {
     sumHash: fromHex(proof.sumHash),
     signatures: proof.signatures.map(({ client, signature }) => ({ id: client, signature: fromHex(signature) })),
   };
-}
-
-function corrupt(field: string, expected: string, got: string): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

@@ -6,7 +6,7 @@
  * clients have kept (against.ts) show these.
  */
 import { checkLine, lineSha256, linesOf } from '../chain/chain.js';
-import { FlError } from '../errors.js';
+import { corrupt, FlError } from '../errors.js';
 import { fromHex } from '../hex.js';
 import type { RunSpec } from '../run/plan.js';
 import { sha256Hex } from '../signing/identity.js';
@@ -139,8 +139,4 @@ export function fingerprintOf({ coordinatorKey }: Pick<OpenedEntry, 'coordinator
 
 function expect(field: string, expected: string | number, got: string | number): void {
   if (expected !== got) throw corrupt(field, expected, got);
-}
-
-function corrupt(field: string, expected: string | number, got: string | number): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

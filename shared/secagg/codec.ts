@@ -155,7 +155,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
-  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
+  for (let i = 0; i < a.length; i++) difference |= a[i] ^ b[i];
   return difference === 0;
 }
 
@@ -163,7 +163,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const shared = Math.min(a.length, b.length);
   for (let i = 0; i < shared; i++) {
-    if (a[i] !== b[i]) return a[i]! - b[i]!;
+    if (a[i] !== b[i]) return a[i] - b[i];
   }
   return a.length - b.length;
 }
@@ -194,12 +194,11 @@ function digit(hex: string, at: number): number {
 /** One bit per index, least significant first; the padding bits of the last byte are zero. */
 export function bitmapOf(indices: Iterable<number>, length: number): Uint8Array {
   const bits = new Uint8Array(Math.ceil(length / 8));
-  for (const i of indices) bits[i >> 3]! |= 1 << (i & 7);
+  for (const i of indices) bits[i >> 3] |= 1 << (i & 7);
   return bits;
 }
 
-/** Whether `index` is in a set of roster indices; bit i is bit i mod 8 of byte i / 8. */
-export const bitmapHas = (bits: Uint8Array, index: number): boolean => ((bits[index >> 3]! >> (index & 7)) & 1) === 1;
+export const bitmapHas = (bits: Uint8Array, index: number): boolean => ((bits[index >> 3] >> (index & 7)) & 1) === 1;
 
 /** The indices in a bitmap of `length` bits, ascending. @throws MalformedFrame on wrong size or padding that is not 0 */
 export function bitmapIndices(bits: Uint8Array, length: number): number[] {

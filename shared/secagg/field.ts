@@ -45,10 +45,10 @@ export function tables(): { readonly log: Uint16Array; readonly exp: Uint16Array
  */
 export function lagrangeAtZero(points: readonly number[]): Uint16Array {
   const { log, exp } = tables();
-  const logProduct = points.reduce((sum, x) => (sum + log[x]!) % GROUP_ORDER, 0);
+  const logProduct = points.reduce((sum, x) => (sum + log[x]) % GROUP_ORDER, 0);
   return Uint16Array.from(points, (xj) => {
-    let exponent = logProduct - log[xj]! + GROUP_ORDER;
-    for (const xm of points) if (xm !== xj) exponent += GROUP_ORDER - log[xm ^ xj]!;
-    return exp[exponent % GROUP_ORDER]!;
+    let exponent = logProduct - log[xj] + GROUP_ORDER;
+    for (const xm of points) if (xm !== xj) exponent += GROUP_ORDER - log[xm ^ xj];
+    return exp[exponent % GROUP_ORDER];
   });
 }

@@ -127,7 +127,7 @@ const logBinomial = (n: number, k: number): number => logFactorial(n) - logFacto
 
 /** ln n!: a table, then Stirling's series, whose first dropped term is below 1e-17 there. */
 function logFactorial(n: number): number {
-  if (n < SMALL_LOG_FACTORIALS.length) return SMALL_LOG_FACTORIALS[n]!;
+  if (n < SMALL_LOG_FACTORIALS.length) return SMALL_LOG_FACTORIALS[n];
   const inverse = 1 / n;
   const series = inverse * (1 / 12 - inverse * inverse * (1 / 360 - (inverse * inverse) / 1260));
   return (n + 0.5) * Math.log(n) - n + 0.5 * Math.log(2 * Math.PI) + series;
@@ -135,7 +135,7 @@ function logFactorial(n: number): number {
 
 const SMALL_LOG_FACTORIALS = new Float64Array(256);
 for (let n = 1; n < SMALL_LOG_FACTORIALS.length; n++) {
-  SMALL_LOG_FACTORIALS[n] = SMALL_LOG_FACTORIALS[n - 1]! + Math.log(n);
+  SMALL_LOG_FACTORIALS[n] = SMALL_LOG_FACTORIALS[n - 1] + Math.log(n);
 }
 
 /** The graph over roster indices 0..n-1. */
@@ -161,10 +161,10 @@ export function buildGraph(
     threshold,
     neighbours(index) {
       if (degree === cohort - 1) return Array.from({ length: cohort }, (_, i) => i).filter((i) => i !== index);
-      const at = position[index]!;
+      const at = position[index];
       const found: number[] = [];
       for (let step = 1; step <= degree / 2; step++) {
-        found.push(ring[(at + step) % cohort]!, ring[(at - step + cohort) % cohort]!);
+        found.push(ring[(at + step) % cohort], ring[(at - step + cohort) % cohort]);
       }
       return found.sort((a, b) => a - b);
     },
@@ -196,7 +196,7 @@ export function derivedOrder(
     let word = u32();
     while (word >= limit) word = u32();
     const j = word % bound;
-    [order[i], order[j]] = [order[j]!, order[i]!];
+    [order[i], order[j]] = [order[j], order[i]];
   }
   return order;
 }

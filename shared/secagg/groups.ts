@@ -25,7 +25,7 @@ export function assignGroups(
   const order = derivedOrder(suite, { ...transcript, label: LABEL.groups }, cohort);
   const groups: number[][] = Array.from({ length: Math.floor(cohort / groupSize) }, () => []);
   order.forEach((index, at) => {
-    groups[at % groups.length]!.push(index);
+    groups[at % groups.length].push(index);
   });
   return groups.map((group) => group.sort((a, b) => a - b));
 }
@@ -41,16 +41,16 @@ export function trimmedMean(groupMeans: readonly (Float64Array | Float32Array)[]
   if (!(Number.isInteger(trim) && trim >= 0 && 2 * trim < groups)) {
     throw invalidArgument('trim', `0..${Math.ceil(groups / 2) - 1}`, trim);
   }
-  const length = groupMeans[0]!.length;
+  const length = groupMeans[0].length;
   if (groupMeans.some((mean) => mean.length !== length)) throw invalidArgument('groupMeans', 'equal lengths', 'others');
   const column = new Float64Array(groups);
   const out = new Float64Array(length);
   for (let i = 0; i < length; i++) {
-    for (let g = 0; g < groups; g++) column[g] = groupMeans[g]![i]!;
+    for (let g = 0; g < groups; g++) column[g] = groupMeans[g][i];
     if (groups <= FEW) insertionSort(column);
     else column.sort();
     let sum = 0;
-    for (let g = trim; g < groups - trim; g++) sum += column[g]!;
+    for (let g = trim; g < groups - trim; g++) sum += column[g];
     out[i] = sum / (groups - 2 * trim);
   }
   return out;
@@ -61,9 +61,9 @@ const FEW = 48;
 
 function insertionSort(values: Float64Array): void {
   for (let i = 1; i < values.length; i++) {
-    const value = values[i]!;
+    const value = values[i];
     let at = i;
-    for (; at > 0 && values[at - 1]! > value; at--) values[at] = values[at - 1]!;
+    for (; at > 0 && values[at - 1] > value; at--) values[at] = values[at - 1];
     values[at] = value;
   }
 }

@@ -100,7 +100,7 @@ export function quantize(
   const isWhole = (spec.parts ?? []).every(({ weighs }) => weighs === 'client');
   const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: isWhole ? counted : 1 });
   // Metrics are scaled to +-1 first, so that one pass of the same rounding serves bounds of any size.
-  const unit = Float32Array.from(metrics, (metric, i) => metric / spec.metricBounds[i]!);
+  const unit = Float32Array.from(metrics, (metric, i) => metric / spec.metricBounds[i]);
   const roundedMetrics = kernel.quantize(suite, rng.bytes(32), { values: unit, scale: max, max, weight: 1 });
   if (rounded === undefined) throw invalidArgument('values', 'finite numbers', 'NaN or an infinity');
   if (roundedMetrics === undefined) throw invalidArgument('metrics', 'finite numbers', 'NaN or an infinity');
@@ -144,8 +144,8 @@ export function dequantize(spec: QuantizeSpec, sum: Int32Array): WeightedSum {
   const step = spec.clippingBound / stepsOf(spec);
   return {
     values: Float64Array.from(sum.subarray(0, valueCount), (count) => count * step),
-    weight: sum[valueCount]!,
+    weight: sum[valueCount],
     ownWeights: [...sum.subarray(valueCount + 1, metricsAt)],
-    metrics: spec.metricBounds.map((bound, i) => (sum[metricsAt + i]! * bound) / stepsOf(spec)),
+    metrics: spec.metricBounds.map((bound, i) => (sum[metricsAt + i] * bound) / stepsOf(spec)),
   };
 }

@@ -60,7 +60,7 @@ export function pack(values: Uint32Array, bits: number): Uint8Array {
   let heldBits = 0;
   let at = 0;
   for (let i = 0; i < values.length; i++) {
-    held += ((values[i]! & mask) >>> 0) * 2 ** heldBits;
+    held += ((values[i] & mask) >>> 0) * 2 ** heldBits;
     heldBits += bits;
     while (heldBits >= 8) {
       out[at++] = held % 256;
@@ -87,7 +87,7 @@ export function unpack(bytes: Uint8Array, elements: number, bits: number): Uint3
   let at = 0;
   for (let i = 0; i < elements; i++) {
     while (heldBits < bits) {
-      held += bytes[at++]! * 2 ** heldBits;
+      held += bytes[at++] * 2 ** heldBits;
       heldBits += 8;
     }
     out[i] = held % size;

@@ -53,14 +53,14 @@ export function combineShares(shares: readonly Share[]): Uint8Array {
   const weights = lagrangeAtZero(points);
   const secret = new Uint8Array(sizeBytes);
   for (let j = 0; j < shares.length; j++) {
-    const { bytes } = shares[j]!;
-    const logWeight = log[weights[j]!]!; // a Lagrange weight is never 0
+    const { bytes } = shares[j];
+    const logWeight = log[weights[j]!]; // a Lagrange weight is never 0
     for (let i = 0; i < sizeBytes; i += 2) {
-      const word = bytes[i]! | (bytes[i + 1]! << 8);
+      const word = bytes[i] | (bytes[i + 1] << 8);
       if (word === 0) continue;
-      const term = exp[log[word]! + logWeight]!;
-      secret[i]! ^= term & 0xff;
-      secret[i + 1]! ^= term >> 8;
+      const term = exp[log[word]! + logWeight];
+      secret[i] ^= term & 0xff;
+      secret[i + 1] ^= term >> 8;
     }
   }
   return secret;

@@ -7,7 +7,7 @@ import type { Receipt } from '../run/plan.js';
 import { type Identity, signedBytes, verifySignature } from './identity.js';
 import { type Inclusion, merkleRoot, merkleTree } from './merkle.js';
 
-/** A receipt that stands alone: with the way to the signed root, whoever has the coordinator's key can check it. */
+/** A receipt that stands alone. */
 export interface SignedReceipt {
   readonly receipt: Receipt;
   readonly inclusion: Inclusion;
@@ -29,7 +29,7 @@ export function signReceipts(identity: Identity, receipts: readonly Receipt[]): 
  */
 export type ReceiptCheck = (signed: SignedReceipt) => boolean;
 
-/** Whether a receipt is the coordinator's. Remembers the last root that was, since a cohort's receipts share it. */
+/** @param coordinatorKey Ed25519, 32 bytes */
 export function receiptCheck(coordinatorKey: Uint8Array): ReceiptCheck {
   let good = { statement: Buffer.alloc(0), signature: Buffer.alloc(0) };
   return ({ receipt, inclusion, signature }) => {

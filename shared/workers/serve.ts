@@ -19,7 +19,7 @@ export interface Answer<Result> {
 /** What a thread does. */
 export interface ThreadWork<Task, Result, News, About> {
   /** Before the first task; resolves to what the pool is to know of the thread. */
-  readonly start: () => Promise<About>;
+  readonly start?: () => Promise<About>;
   readonly run: (task: Task, context: TaskContext<News>) => Answer<Result> | Promise<Answer<Result>>;
 }
 
@@ -52,7 +52,7 @@ export async function serveTasks<Task, Result, News = never, About = void>(
     else void run(message.id, message.task);
   });
   try {
-    send({ kind: 'ready', about: await work.start() });
+    send({ kind: 'ready', about: (await work.start?.()) as About });
   } catch (thrown) {
     send({ kind: 'failed-to-start', error: plainOf(thrown) });
   }

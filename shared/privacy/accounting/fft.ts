@@ -43,7 +43,7 @@ export function twiddles(length: number): Twiddles {
 
 function everySecond(values: Float64Array): Float64Array<ArrayBuffer> {
   const half = new Float64Array(values.length / 2);
-  for (let k = 0; k < half.length; k++) half[k] = values[2 * k] as number;
+  for (let k = 0; k < half.length; k++) half[k] = values[2 * k];
   return half;
 }
 
@@ -56,8 +56,8 @@ export function forwardTransform(re: Float64Array, im: Float64Array, table: Twid
 export function inverseTransform(re: Float64Array, im: Float64Array, table: Twiddles): void {
   inverseBlock(re, im, table, 0, table.length);
   for (let i = 0; i < table.length; i++) {
-    re[i] = (re[i] as number) / table.length;
-    im[i] = (im[i] as number) / table.length;
+    re[i] = re[i] / table.length;
+    im[i] = im[i] / table.length;
   }
 }
 
@@ -88,15 +88,15 @@ function inverseBlock(re: Float64Array, im: Float64Array, table: Twiddles, start
 /** (x, y) -> (x + y, (x - y) turn) over one block. */
 function splitHalves(re: Float64Array, im: Float64Array, table: Twiddles, start: number, half: number): void {
   const level = 31 - Math.clz32(half);
-  const cos = table.cos[level] as Float64Array;
-  const sin = table.sin[level] as Float64Array;
+  const cos = table.cos[level];
+  const sin = table.sin[level];
   for (let k = 0, a = start, b = start + half; k < half; k++, a++, b++) {
-    const ar = re[a] as number;
-    const ai = im[a] as number;
-    const br = re[b] as number;
-    const bi = im[b] as number;
-    const c = cos[k] as number;
-    const s = sin[k] as number;
+    const ar = re[a];
+    const ai = im[a];
+    const br = re[b];
+    const bi = im[b];
+    const c = cos[k];
+    const s = sin[k];
     re[a] = ar + br;
     im[a] = ai + bi;
     re[b] = (ar - br) * c - (ai - bi) * s;
@@ -107,15 +107,15 @@ function splitHalves(re: Float64Array, im: Float64Array, table: Twiddles, start:
 /** (x, y) -> (x + y turn*, x - y turn*) over one block. */
 function joinHalves(re: Float64Array, im: Float64Array, table: Twiddles, start: number, half: number): void {
   const level = 31 - Math.clz32(half);
-  const cos = table.cos[level] as Float64Array;
-  const sin = table.sin[level] as Float64Array;
+  const cos = table.cos[level];
+  const sin = table.sin[level];
   for (let k = 0, a = start, b = start + half; k < half; k++, a++, b++) {
-    const c = cos[k] as number;
-    const s = sin[k] as number;
-    const br = (re[b] as number) * c + (im[b] as number) * s;
-    const bi = (im[b] as number) * c - (re[b] as number) * s;
-    const ar = re[a] as number;
-    const ai = im[a] as number;
+    const c = cos[k];
+    const s = sin[k];
+    const br = re[b] * c + im[b] * s;
+    const bi = im[b] * c - re[b] * s;
+    const ar = re[a];
+    const ai = im[a];
     re[a] = ar + br;
     im[a] = ai + bi;
     re[b] = ar - br;

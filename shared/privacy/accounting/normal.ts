@@ -63,8 +63,8 @@ function chebyshev(t: number): number {
   let next = 0;
   for (let j = ERFC_CHEBYSHEV.length - 1; j > 0; j--) {
     const held = current;
-    current = x * current - next + (ERFC_CHEBYSHEV[j] as number);
+    current = x * current - next + ERFC_CHEBYSHEV[j];
     next = held;
   }
-  return 0.5 * (x * current + (ERFC_CHEBYSHEV[0] as number)) - next;
+  return 0.5 * (x * current + ERFC_CHEBYSHEV[0]) - next;
 }

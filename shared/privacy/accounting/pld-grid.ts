@@ -83,8 +83,8 @@ export function monotoneSource(pair: MonotonePair, samplingRate: number): LossSo
       const masses = cellMasses(pair, edges, samplingRate);
       const loss = new Float64Array(SKETCH_CELLS);
       for (let i = 0; i < SKETCH_CELLS; i++) {
-        const upper = subsampledLoss(edges[i + 1] as number, samplingRate);
-        const lower = subsampledLoss(Math.max(edges[i] as number, pair.lowestLoss), samplingRate);
+        const upper = subsampledLoss(edges[i + 1], samplingRate);
+        const lower = subsampledLoss(Math.max(edges[i], pair.lowestLoss), samplingRate);
         loss[i] = direction === 'remove' ? upper : -lower;
       }
       return direction === 'remove' ? { loss, prob: masses.p } : { loss: loss.reverse(), prob: masses.q.reverse() };
@@ -99,8 +99,8 @@ export function monotoneSource(pair: MonotonePair, samplingRate: number): LossSo
       if (pair.bounded && direction === 'remove') edges[count] = Number.POSITIVE_INFINITY;
       if (pair.bounded && direction === 'add') edges[0] = Number.NEGATIVE_INFINITY;
       const masses = cellMasses(pair, edges, samplingRate);
-      const below = tailMasses(pair.tails(edges[0] as number), samplingRate, 'below');
-      const above = tailMasses(pair.tails(edges[count] as number), samplingRate, 'above');
+      const below = tailMasses(pair.tails(edges[0]), samplingRate, 'below');
+      const above = tailMasses(pair.tails(edges[count]), samplingRate, 'above');
       return direction === 'remove'
         ? connectDots({ step, low: from, p: masses.p, q: masses.q, lowTail: below.p, highTail: above.p })
         : connectDots({
@@ -124,8 +124,8 @@ export function discreteSource(withRecord: Float64Array, without: Float64Array, 
   const loss = new Float64Array(size);
   const mixture = new Float64Array(size);
   for (let i = 0; i < size; i++) {
-    const p = withRecord[i] as number;
-    const q = without[i] as number;
+    const p = withRecord[i];
+    const q = without[i];
     loss[i] = subsampledLoss(Math.log(p) - Math.log(q), samplingRate);
     mixture[i] = (1 - samplingRate) * q + samplingRate * p;
   }
@@ -159,12 +159,12 @@ function spreadAtoms(losses: Float64Array, prob: Float64Array, step: number): Lo
   const probs = new Float64Array(Math.floor(highest / step) - low + 2);
   let missing = 1;
   for (let i = 0; i < losses.length; i++) {
-    const mass = prob[i] as number;
-    const loss = losses[i] as number;
+    const mass = prob[i];
+    const loss = losses[i];
     const cell = Math.floor(loss / step);
     const up = Math.min(mass, (mass * Math.expm1(cell * step - loss)) / Math.expm1(-step));
-    probs[cell - low] = (probs[cell - low] as number) + mass - up;
-    probs[cell - low + 1] = (probs[cell - low + 1] as number) + up;
+    probs[cell - low] = probs[cell - low] + mass - up;
+    probs[cell - low + 1] = probs[cell - low + 1] + up;
     missing -= mass;
   }
   return { step, low, probs, infinity: Math.max(0, missing) };
@@ -184,13 +184,13 @@ function connectDots(cells: {
   probs[0] = lowTail; // rounded up to the lowest point
   const scale = -Math.expm1(-step);
   for (let i = 0; i < p.length; i++) {
-    const mass = p[i] as number;
+    const mass = p[i];
     if (mass <= 0) continue;
     const loss = (low + i) * step;
-    const exact = loss > 700 ? mass : (mass - (q[i] as number) * Math.exp(loss)) / scale;
+    const exact = loss > 700 ? mass : (mass - q[i] * Math.exp(loss)) / scale;
     const up = Math.min(mass, Math.max(0, exact));
-    probs[i] = (probs[i] as number) + mass - up;
-    probs[i + 1] = (probs[i + 1] as number) + up;
+    probs[i] = probs[i] + mass - up;
+    probs[i + 1] = probs[i + 1] + up;
   }
   return { step, low, probs, infinity: highTail };
 }
@@ -203,9 +203,9 @@ function cellMasses(
 ): { p: Float64Array; q: Float64Array } {
   const p = new Float64Array(edges.length - 1);
   const q = new Float64Array(edges.length - 1);
-  let [last1, last0] = pair.tails(edges[0] as number);
+  let [last1, last0] = pair.tails(edges[0]);
   for (let i = 0; i < p.length; i++) {
-    const [next1, next0] = pair.tails(edges[i + 1] as number);
+    const [next1, next0] = pair.tails(edges[i + 1]);
     const mass0 = massBetween(last0, next0);
     q[i] = mass0;
     p[i] = (1 - samplingRate) * mass0 + samplingRate * massBetween(last1, next1);

@@ -118,14 +118,13 @@ export function skellamPmf(variance: number, reach: number): Float64Array {
   const bessel = new Float64Array(top + 2);
   bessel[top] = 1e-290;
   for (let k = top; k > 0; k--) {
-    bessel[k - 1] = (bessel[k + 1] as number) + ((2 * k) / variance) * (bessel[k] as number);
-    if ((bessel[k - 1] as number) > 1e200)
-      for (let j = k - 1; j <= top; j++) bessel[j] = (bessel[j] as number) * 1e-250;
+    bessel[k - 1] = bessel[k + 1] + ((2 * k) / variance) * bessel[k];
+    if (bessel[k - 1] > 1e200) for (let j = k - 1; j <= top; j++) bessel[j] = bessel[j] * 1e-250;
   }
-  let total = bessel[0] as number;
-  for (let k = 1; k <= top; k++) total += 2 * (bessel[k] as number);
+  let total = bessel[0];
+  for (let k = 1; k <= top; k++) total += 2 * bessel[k];
   const pmf = new Float64Array(2 * reach + 1);
-  for (let x = -reach; x <= reach; x++) pmf[x + reach] = (bessel[Math.abs(x)] as number) / total;
+  for (let x = -reach; x <= reach; x++) pmf[x + reach] = bessel[Math.abs(x)] / total;
   return pmf;
 }
 
@@ -134,10 +133,10 @@ function shiftedSource(pmf: Float64Array, sensitivity: number, samplingRate: num
   checkRate(samplingRate);
   const keep: number[] = [];
   for (let i = sensitivity; i < pmf.length; i++) {
-    if ((pmf[i] as number) > 0 && (pmf[i - sensitivity] as number) > 0) keep.push(i);
+    if (pmf[i] > 0 && pmf[i - sensitivity] > 0) keep.push(i);
   }
-  const withRecord = Float64Array.from(keep, (i) => pmf[i - sensitivity] as number);
-  const without = Float64Array.from(keep, (i) => pmf[i] as number);
+  const withRecord = Float64Array.from(keep, (i) => pmf[i - sensitivity]);
+  const without = Float64Array.from(keep, (i) => pmf[i]);
   return discreteSource(withRecord, without, samplingRate);
 }
 

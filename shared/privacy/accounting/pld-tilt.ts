@@ -15,12 +15,12 @@ export function cumulantOf(parts: readonly { sketch: LossSketch; count: number }
     for (const { loss, logProb, count } of ready) {
       let peak = Number.NEGATIVE_INFINITY;
       for (let i = 0; i < loss.length; i++) {
-        const exponent = (logProb[i] as number) + theta * (loss[i] as number);
+        const exponent = logProb[i] + theta * loss[i];
         if (exponent > peak) peak = exponent;
       }
       let sum = 0;
       for (let i = 0; i < loss.length; i++) {
-        sum += Math.exp((logProb[i] as number) + theta * (loss[i] as number) - peak);
+        sum += Math.exp(logProb[i] + theta * loss[i] - peak);
       }
       total += count * (peak + Math.log(sum));
     }
@@ -37,10 +37,10 @@ export function negligibleBelow(sketch: LossSketch, tilt: number, exponent: numb
   let mass = 0;
   let floor = Number.NEGATIVE_INFINITY;
   for (let i = 1; i < sketch.loss.length; i++) {
-    mass += sketch.prob[i - 1] as number;
-    const loss = sketch.loss[i - 1] as number;
+    mass += sketch.prob[i - 1];
+    const loss = sketch.loss[i - 1];
     if (Math.log(mass) + tilt * loss - logNorm > -exponent) break;
-    floor = i > 1 ? (sketch.loss[i - 2] as number) : floor;
+    floor = i > 1 ? sketch.loss[i - 2] : floor;
   }
   return floor;
 }

@@ -135,8 +135,8 @@ function alignStep(parts: readonly LossPart[], direction: Direction, step: numbe
 function widest(parts: readonly { sketch: LossSketch; floor: number }[]): number {
   let width = 0;
   for (const { sketch, floor } of parts) {
-    const top = sketch.loss[sketch.loss.length - 1] as number;
-    width = Math.max(width, top - Math.max(floor, sketch.loss[0] as number));
+    const top = sketch.loss[sketch.loss.length - 1];
+    width = Math.max(width, top - Math.max(floor, sketch.loss[0]));
   }
   return width;
 }
@@ -194,19 +194,19 @@ function tilted(grid: LossGrid, tilt: number, length: number): { re: Float64Arra
   const { probs, low, step } = grid;
   let peak = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < probs.length; i++) {
-    if ((probs[i] as number) > 0) peak = Math.max(peak, Math.log(probs[i] as number) + tilt * (low + i) * step);
+    if (probs[i] > 0) peak = Math.max(peak, Math.log(probs[i]) + tilt * (low + i) * step);
   }
   const re = new Float64Array(length);
   let total = 0;
   for (let i = 0; i < probs.length; i++) {
-    const mass = probs[i] as number;
+    const mass = probs[i];
     if (mass <= 0) continue;
     const value = mass * Math.exp(tilt * (low + i) * step - peak);
     const slot = (low + i) & (length - 1);
-    re[slot] = (re[slot] as number) + value;
+    re[slot] = re[slot] + value;
     total += value;
   }
-  for (let i = 0; i < length; i++) re[i] = (re[i] as number) / total;
+  for (let i = 0; i < length; i++) re[i] = re[i] / total;
   return { re, logNorm: Math.log(total) + peak };
 }
 
@@ -219,8 +219,8 @@ function multiplyByPower(
   count: number,
 ): void {
   for (let i = 0; i < re.length; i++) {
-    const x = re[i] as number;
-    const y = im[i] as number;
+    const x = re[i];
+    const y = im[i];
     const exponent = 0.5 * count * Math.log(x * x + y * y);
     if (!(exponent > -700)) {
       productRe[i] = 0;
@@ -231,8 +231,8 @@ function multiplyByPower(
     const angle = count * Math.atan2(y, x);
     const powerRe = magnitude * Math.cos(angle);
     const powerIm = magnitude * Math.sin(angle);
-    const a = productRe[i] as number;
-    const b = productIm[i] as number;
+    const a = productRe[i];
+    const b = productIm[i];
     productRe[i] = a * powerRe - b * powerIm;
     productIm[i] = a * powerIm + b * powerRe;
   }
@@ -240,7 +240,7 @@ function multiplyByPower(
 
 /** Probability of the loss at grid index i. Round-off may have left -1e-17 there: 0 then, which can only raise δ. */
 function probAt({ tilted, tilt, logScale, step }: ComposedLoss, i: number): number {
-  const mass = tilted[i & (tilted.length - 1)] as number;
+  const mass = tilted[i & (tilted.length - 1)];
   return mass > 0 ? Math.exp(Math.log(mass) + logScale - tilt * i * step) : 0;
 }
 

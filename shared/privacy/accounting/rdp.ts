@@ -27,7 +27,7 @@ export function rdpToEpsilon(
   if (!(delta >= 0 && delta <= 1)) throw invalidArgument('delta', 'a probability', delta);
   let best = { epsilon: Number.POSITIVE_INFINITY, order: 0 };
   for (const [i, order] of orders.entries()) {
-    const divergence = rdp[i] as number;
+    const divergence = rdp[i];
     const epsilon = epsilonAtOrder(order, divergence, delta);
     if (epsilon < best.epsilon) best = { epsilon, order };
   }
@@ -40,7 +40,7 @@ export function rdpToDelta(orders: readonly number[], rdp: readonly number[], ep
   if (!(epsilon >= 0)) throw invalidArgument('epsilon', 'a number >= 0', epsilon);
   let logDelta = 0;
   for (const [i, order] of orders.entries()) {
-    const divergence = rdp[i] as number;
+    const divergence = rdp[i];
     // The KL divergence is at most D_order, and total variation at most sqrt(1 - e^-KL) (Bretagnolle-Huber).
     logDelta = Math.min(logDelta, 0.5 * Math.log(-Math.expm1(-divergence)));
     if (order <= 1.01 || divergence === Number.POSITIVE_INFINITY) continue; // unstable, and useless, near order 1
@@ -56,7 +56,7 @@ export function composeRdp(curves: readonly { rdp: readonly number[]; count: num
   for (const { rdp, count } of curves) {
     if (rdp.length !== length) throw invalidArgument('rdp', `${length} orders`, rdp.length);
     if (count === 0) continue; // 0 * Infinity is not 0
-    for (let i = 0; i < length; i++) total[i] = (total[i] as number) + count * (rdp[i] as number);
+    for (let i = 0; i < length; i++) total[i] = total[i] + count * rdp[i];
   }
   return total;
 }
@@ -96,6 +96,6 @@ function checkCurve(orders: readonly number[], rdp: readonly number[]): void {
   if (orders.length !== rdp.length) throw invalidArgument('rdp', `${orders.length} values, one per order`, rdp.length);
   for (const [i, order] of orders.entries()) {
     if (!(order >= 1)) throw invalidArgument('orders', 'numbers >= 1', order);
-    if (!((rdp[i] as number) >= 0)) throw invalidArgument('rdp', 'numbers >= 0', rdp[i]);
+    if (!(rdp[i] >= 0)) throw invalidArgument('rdp', 'numbers >= 0', rdp[i]);
   }
 }

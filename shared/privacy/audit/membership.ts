@@ -109,8 +109,10 @@ export function thresholdAttack(
 function countsAt(threshold: number, members: Float64Array, others: Float64Array): AttackCounts {
   const called = (scores: Float64Array) => scores.filter((score) => score >= threshold).length;
   return {
-    ...{ truePositives: called(members), positives: members.length },
-    ...{ falsePositives: called(others), negatives: others.length },
+    truePositives: called(members),
+    positives: members.length,
+    falsePositives: called(others),
+    negatives: others.length,
   };
 }
 

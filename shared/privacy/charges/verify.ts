@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { type ChainLine, checkLine, lineSchema, lineSha256, linesOf } from '../../chain/chain.js';
-import { FlError } from '../../errors.js';
+import { corrupt, FlError } from '../../errors.js';
 import { HEX_32_BYTES } from '../../hex.js';
 import { canonicalJson, parseCanonicalJson } from '../../signing/canonical-json.js';
 import type { Spend } from '../accounting/releases.js';
@@ -95,8 +95,4 @@ function checkEpsilon(charges: Charges): void {
   if (Math.abs(entry.epsilonAfter - epsilon) > EPSILON_TOLERANCE * epsilon) {
     throw corrupt('epsilonAfter', epsilon, entry.epsilonAfter);
   }
-}
-
-function corrupt(field: string, expected: unknown, got: unknown): FlError {
-  return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }

@@ -64,7 +64,7 @@ export function clipFactor(normL2: number, bound: number): number {
 /** L2 norm in double precision. */
 export function norm(vector: Float32Array | Int32Array): number {
   let squares = 0;
-  for (let i = 0; i < vector.length; i++) squares += (vector[i] as number) * (vector[i] as number);
+  for (let i = 0; i < vector.length; i++) squares += vector[i] * vector[i];
   return Math.sqrt(squares);
 }
 
@@ -79,7 +79,7 @@ function shrink(part: Float32Array, bound: number): boolean {
   if (current <= bound) return false;
   for (let margin = 2 ** -26; current > bound; margin *= 2) {
     const factor = (bound / current) * (1 - margin);
-    for (let i = 0; i < part.length; i++) part[i] = (part[i] as number) * factor;
+    for (let i = 0; i < part.length; i++) part[i] = part[i] * factor;
     current = norm(part);
   }
   return true;

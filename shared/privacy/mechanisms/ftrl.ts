@@ -55,7 +55,7 @@ export function bandedCoefficients(bands: number): Float64Array {
   if (!Number.isInteger(bands) || bands < 1) throw invalidArgument('bands', 'an integer >= 1', bands);
   const coefficients = new Float64Array(bands);
   coefficients[0] = 1;
-  for (let k = 1; k < bands; k++) coefficients[k] = (coefficients[k - 1] as number) * (1 - 0.5 / k);
+  for (let k = 1; k < bands; k++) coefficients[k] = coefficients[k - 1] * (1 - 0.5 / k);
   return coefficients;
 }
 
@@ -71,10 +71,10 @@ export function correlatedNoise(
 ): Float64Array {
   const out = fresh.slice();
   for (let j = 1; j < coefficients.length && j <= recent.length; j++) {
-    const past = recent[j - 1] as Float64Array;
+    const past = recent[j - 1];
     if (past.length !== out.length) throw invalidArgument('recent', `${out.length} entries each`, past.length);
-    const weight = coefficients[j] as number;
-    for (let i = 0; i < out.length; i++) out[i] = (out[i] as number) - weight * (past[i] as number);
+    const weight = coefficients[j];
+    for (let i = 0; i < out.length; i++) out[i] = out[i] - weight * past[i];
   }
   return out;
 }

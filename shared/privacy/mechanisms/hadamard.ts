@@ -30,7 +30,7 @@ export function unrotate(rotated: Float64Array, signs: Rng, length: number): Flo
 function flip(values: Float64Array, signs: Rng): void {
   const bits = signs.bytes(Math.ceil(values.length / 8));
   for (let i = 0; i < values.length; i++) {
-    if (((bits[i >>> 3] as number) >>> (i & 7)) & 1) values[i] = -(values[i] as number);
+    if ((bits[i >>> 3] >>> (i & 7)) & 1) values[i] = -values[i];
   }
 }
 
@@ -40,13 +40,13 @@ function walshHadamard(values: Float64Array): void {
   for (let half = 1; half < length; half *= 2) {
     for (let start = 0; start < length; start += 2 * half) {
       for (let a = start, b = start + half; a < start + half; a++, b++) {
-        const x = values[a] as number;
-        const y = values[b] as number;
+        const x = values[a];
+        const y = values[b];
         values[a] = x + y;
         values[b] = x - y;
       }
     }
   }
   const scale = 1 / Math.sqrt(length);
-  for (let i = 0; i < length; i++) values[i] = (values[i] as number) * scale;
+  for (let i = 0; i < length; i++) values[i] = values[i] * scale;
 }

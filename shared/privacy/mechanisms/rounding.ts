@@ -30,7 +30,7 @@ export function roundConditionally(scaled: Float64Array, normBound: number, rng:
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     let squares = 0;
     for (let i = 0; i < scaled.length; i++) {
-      const value = scaled[i] as number;
+      const value = scaled[i];
       const floor = Math.floor(value);
       const rounded = floor + (rng.uniform() < value - floor ? 1 : 0);
       out[i] = rounded;

@@ -31,7 +31,7 @@ export function thresholdsOf(high: Uint32Array, low: BigUint64Array, reach: numb
   let entry = 0;
   for (let prefix = 0; prefix < 1 << guideBits; prefix++) {
     const smallest = prefix * 2 ** (32 - guideBits);
-    while ((high[entry] as number) < smallest) entry++;
+    while (high[entry] < smallest) entry++;
     guide[prefix] = entry;
   }
   guide[1 << guideBits] = high.length - 1;
@@ -50,16 +50,16 @@ export function plainDraw(table: Thresholds): Draw {
     for (let from = 0; from < out.length; from += BLOCK_WORDS) {
       const words = new Int32Array(rng.bytes(4 * Math.min(BLOCK_WORDS, out.length - from)).buffer);
       for (let k = 0; k < words.length; k++) {
-        const bits = words[k] as number;
+        const bits = words[k];
         const word = bits ^ SIGN;
         const prefix = bits >>> shift;
-        let i = guide[prefix] as number;
-        i += (((high[i] as number) < word) as unknown as number) | 0; // `Number()` and `? 1 : 0` compile to jumps
-        if ((high[i] as number) <= word) {
-          if ((high[i] as number) < word) i = firstNotBelow(high, word, i, guide[prefix + 1] as number);
+        let i = guide[prefix];
+        i += ((high[i] < word) as unknown as number) | 0; // `Number()` and `? 1 : 0` compile to jumps
+        if (high[i] <= word) {
+          if (high[i] < word) i = firstNotBelow(high, word, i, guide[prefix + 1]);
           if (high[i] === word) i = breakTie(table, i, rng);
         }
-        out[from + k] = (out[from + k] as number) + Math.imul(factor, i - reach);
+        out[from + k] = out[from + k] + Math.imul(factor, i - reach);
       }
     }
   };
@@ -72,7 +72,7 @@ function firstNotBelow(high: Int32Array, word: number, start: number, end: numbe
   let [low, top] = [start, end];
   while (low < top) {
     const middle = (low + top) >>> 1;
-    if ((high[middle] as number) < word) low = middle + 1;
+    if (high[middle] < word) low = middle + 1;
     else top = middle;
   }
   return low;
@@ -83,6 +83,6 @@ export function breakTie({ high, low }: Thresholds, first: number, rng: Rng): nu
   const last = high.length - 1;
   const rest = (BigInt(rng.u32()) << 32n) | BigInt(rng.u32());
   let i = first;
-  while (i < last && high[i] === high[first] && (low[i] as bigint) <= rest) i++;
+  while (i < last && high[i] === high[first] && low[i] <= rest) i++;
   return i;
 }

@@ -69,7 +69,7 @@ function cellCoefficients(h: { numerator: bigint; denominator: bigint }): bigint
 
 function horner(coefficients: readonly bigint[], x: bigint): bigint {
   let sum = 0n;
-  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + (coefficients[i] as bigint);
+  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + coefficients[i];
   return sum;
 }
 
@@ -183,7 +183,7 @@ export function plainMean(
   { granularity, divisor, out }: { granularity: number; divisor: number; out: Float32Array },
 ): void {
   for (let i = 0; i < sum.length; i++) {
-    const point = Math.floor((sum[i] as number) / granularity + 0.5) + (noise[i] as number);
+    const point = Math.floor(sum[i] / granularity + 0.5) + noise[i];
     out[i] = (point * granularity) / divisor;
   }
 }

@@ -46,7 +46,7 @@ export function gaussianDensities(noiseStdDev: number): bigint[] {
   const densities: bigint[] = [ONE];
   let ratio = base; // density(x+1) / density(x) = base^(2x+1)
   for (let x = 1; x <= reach; x++) {
-    densities.push(((densities[x - 1] as bigint) * ratio) >> PRECISION);
+    densities.push((densities[x - 1] * ratio) >> PRECISION);
     ratio = (ratio * baseSquared) >> PRECISION;
   }
   return densities;
@@ -93,14 +93,14 @@ export function deltaWithSamplerError(options: {
 export function tableFromHalf(half: readonly bigint[], variance: number): NoiseTable {
   const reach = half.length - 1;
   const size = 2 * reach + 1;
-  let total = half[0] as bigint;
-  for (let x = 1; x <= reach; x++) total += 2n * (half[x] as bigint);
+  let total = half[0];
+  for (let x = 1; x <= reach; x++) total += 2n * half[x];
   const high = new Uint32Array(size);
   const low = new BigUint64Array(size);
   let sum = 0n;
   for (let i = 0; i < size; i++) {
     // value i - reach is drawn when thresholds[i - 1] <= word < thresholds[i]
-    sum += half[Math.abs(i - reach)] as bigint;
+    sum += half[Math.abs(i - reach)];
     const threshold = i === size - 1 ? (1n << 96n) - 1n : (sum << 96n) / total;
     high[i] = Number(threshold >> 64n);
     low[i] = threshold & 0xffff_ffff_ffff_ffffn;

@@ -30,7 +30,7 @@ export function openBundles(context: ClientContext, state: InPhase<'bundles'>, b
   let next = 0;
   const held = roster.neighbours.map(({ index, sharePublicKey }) => {
     if (!bitmapHas(included, index)) return null;
-    const bundle = items[next++]!;
+    const bundle = items[next++];
     const secret = agree(sharePublicKey) ?? new Uint8Array(32); // refused as low-order-key when the roster came
     const seal = shareSeal(suite, transcript, { secret, from: index, to: roster.ownIndex });
     const nonce = bundle.subarray(0, suite.nonceBytes);

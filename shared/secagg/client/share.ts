@@ -46,7 +46,7 @@ export function shareSecrets(context: ClientContext, state: Waiting, body: Uint8
     check(context, 'low-order-key', secret !== undefined, neighbour.index);
     const route = { secret: secret ?? new Uint8Array(32), from: roster.ownIndex, to: neighbour.index };
     const nonce = rng.bytes(suite.nonceBytes);
-    return concat(nonce, suite.seal({ ...shareSeal(suite, transcript, route), nonce, message: shares[rank]! }));
+    return concat(nonce, suite.seal({ ...shareSeal(suite, transcript, route), nonce, message: shares[rank] }));
   });
   const commitment = seedCommitment(suite, transcript, { seed: selfMaskSeed, index: roster.ownIndex });
   const lastFrame = encodeShares(aggregationId, commitment, bundles);
@@ -63,7 +63,7 @@ function checkRoster(context: ClientContext, state: Waiting, body: RosterBody): 
   check(
     context,
     'roster-order',
-    entries.every(({ tag }, i) => i === 0 || compareBytes(entries[i - 1]!.tag, tag) < 0),
+    entries.every(({ tag }, i) => i === 0 || compareBytes(entries[i - 1].tag, tag) < 0),
   );
   check(
     context,
@@ -75,7 +75,7 @@ function checkRoster(context: ClientContext, state: Waiting, body: RosterBody): 
   const graph = buildGraph(suite, { aggregationId: state.aggregationId, rosterRoot, cohort }, { degree, threshold });
   const indices = graph.neighbours(ownIndex);
   const neighbours = body.neighbours.map((advertisement, rank) =>
-    checkNeighbour(context, { state, body, index: indices[rank]! }, advertisement),
+    checkNeighbour(context, { state, body, index: indices[rank] }, advertisement),
   );
   checkKeysDiffer(context, state, neighbours);
   return { cohort, ownIndex, rosterRoot, degree, threshold, neighbours };
@@ -101,7 +101,7 @@ function checkOwnEntry(context: ClientContext, state: Waiting, { entries, ownInd
       maskPublicKey: suite.x25519PublicKey(state.maskSecretKey),
     },
   );
-  const claimed = entries[ownIndex]!;
+  const claimed = entries[ownIndex];
   check(context, 'own-entry', equalBytes(claimed.tag, own.tag) && equalBytes(claimed.leaf, own.leaf));
 }
 
@@ -114,7 +114,7 @@ function checkNeighbour(
   const { aggregationId } = state;
   const enrolledKey = enrolment.keyOf(advertisement.id) ?? new Uint8Array(32); // a key under which nothing verifies
   const entry = rosterEntry(suite, { aggregationId, enrolledKey }, advertisement);
-  const claimed = body.entries[index]!;
+  const claimed = body.entries[index];
   const matches = equalBytes(claimed.tag, entry.tag) && equalBytes(claimed.leaf, entry.leaf);
   check(context, 'advertisement-substituted', matches, index);
   const message = advertisementBody(aggregationId, advertisement);

@@ -111,8 +111,8 @@ export function rosterFrames(context: ServerContext, state: ServerInPhase<'share
   const encoded = roster.members.map(encodeAdvertisement);
   return roster.members.flatMap(({ id }, ownIndex): ServerOutput[] => {
     if (shares[ownIndex] !== null || gone[ownIndex]) return [];
-    const around = neighbours[ownIndex]!.map((index) => roster.members[index]!);
-    const advertisements = neighbours[ownIndex]!.map((index) => encoded[index]!);
+    const around = neighbours[ownIndex].map((index) => roster.members[index]);
+    const advertisements = neighbours[ownIndex].map((index) => encoded[index]);
     const body = { ...roster, ownIndex, neighbours: around };
     const frame = encodeRoster(aggregationId, body, { lines, advertisements });
     return [{ kind: 'send', to: id, type: 'roster', frame }];

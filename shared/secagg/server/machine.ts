@@ -184,7 +184,7 @@ function lateDrops(state: Active): ServerOutput[] {
   if (state.phase === 'advertise') return [];
   const { phase, roster } = state;
   const late = indicesWhere(roster.members.length, (index) => isExpected(state, index));
-  return late.map((index) => ({ kind: 'drop', id: roster.members[index]!.id, phase, reason: 'deadline' }));
+  return late.map((index) => ({ kind: 'drop', id: roster.members[index].id, phase, reason: 'deadline' }));
 }
 
 function pendingFrames(context: ServerContext, state: Active): ServerOutput[] {

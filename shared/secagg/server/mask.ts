@@ -41,7 +41,7 @@ function unpacked(body: Uint8Array, elements: number, bits: number): Uint32Array
 /** Freezes the survivor set; a vector that arrives later is discarded. */
 export function closeMask(context: ServerContext, state: Collecting): ServerStep {
   const cohort = state.roster.members.length;
-  const survivors = indicesWhere(cohort, (index) => state.uploaded[index]!);
+  const survivors = indicesWhere(cohort, (index) => state.uploaded[index]);
   if (survivors.length < context.params.survivorsMin) return aborted(state, 'too-few-survivors');
   const next: ServerState = {
     ...state,

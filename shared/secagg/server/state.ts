@@ -150,7 +150,7 @@ export function topologyOf(context: ServerContext, { aggregationId, roster }: Fr
   const filled = new Uint32Array(cohort);
   for (let v = 0; v < cohort; v++) {
     // Visiting v in ascending order meets each u's neighbours in the order of u's own list.
-    for (const [rank, u] of neighbours[v]!.entries()) rankIn[u]![filled[u]!++] = rank;
+    for (const [rank, u] of neighbours[v].entries()) rankIn[u][filled[u]++] = rank;
   }
   const topology = { indexOf: new Map(roster.members.map(({ id }, index) => [id, index])), neighbours, rankIn };
   topologies.set(roster, topology);

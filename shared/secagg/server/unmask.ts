@@ -28,7 +28,7 @@ export function takeAnswer(
   { index, body }: { index: number; body: Uint8Array },
 ): Collecting {
   const halves = decodeUnmask(body);
-  const expected = topologyOf(context, state).neighbours[index]!.filter((v) => bitmapHas(state.included, v)).length;
+  const expected = topologyOf(context, state).neighbours[index].filter((v) => bitmapHas(state.included, v)).length;
   if (halves.length !== expected) throw new MalformedFrame(`${halves.length} shares, expected ${expected}`);
   return { ...state, answers: state.answers.with(index, halves) };
 }
@@ -43,18 +43,18 @@ export function closeUnmask(context: ServerContext, state: Collecting): ServerSt
   const transcript = { aggregationId, rosterRoot: roster.rosterRoot };
   const held = sharesByOwner(context, state);
   const sharers = indicesWhere(roster.members.length, (index) => bitmapHas(included, index));
-  if (sharers.some((index) => held[index]!.length < roster.threshold)) return aborted(state, 'too-few-shares');
+  if (sharers.some((index) => held[index].length < roster.threshold)) return aborted(state, 'too-few-shares');
   const masks: MaskTerm[] = [];
   const liars = new Set<number>();
   for (const index of sharers) {
     const alive = bitmapHas(survivors, index);
     const fits = alive ? fitsCommitment(context, state, index) : fitsPublicKey(context, state, index);
-    const secret = reconstruct(context, { shares: held[index]!, threshold: roster.threshold, fits }, liars);
+    const secret = reconstruct(context, { shares: held[index], threshold: roster.threshold, fits }, liars);
     if (secret === undefined) return aborted(state, 'secret-unrecoverable');
     if (alive) masks.push({ key: selfMaskKey(context.suite, transcript, { seed: secret, index }), sign: -1 });
     else masks.push(...orphanedMasks(context, state, { index, secret }));
   }
-  const ids = (indices: readonly number[]): string[] => indices.map((index) => roster.members[index]!.id);
+  const ids = (indices: readonly number[]): string[] => indices.map((index) => roster.members[index].id);
   const survivorIds = ids(sharers.filter((index) => bitmapHas(survivors, index)));
   const drops = ids([...liars]).map((id): ServerOutput => ({ kind: 'drop', id, phase: 'unmask', reason: 'bad-share' }));
   const survivorRoot = survivorRootOf(context.suite, transcript, state);
@@ -75,9 +75,9 @@ function sharesByOwner(context: ServerContext, state: Collecting): HeldShare[][]
   for (const [holder, halves] of state.answers.entries()) {
     if (halves === null) continue;
     let next = 0;
-    for (const [j, owner] of neighbours[holder]!.entries()) {
+    for (const [j, owner] of neighbours[holder].entries()) {
       if (!bitmapHas(state.included, owner)) continue;
-      held[owner]!.push({ holder, x: rankIn[holder]![j]! + 1, bytes: halves[next++]! });
+      held[owner].push({ holder, x: rankIn[holder][j] + 1, bytes: halves[next++] });
     }
   }
   return held;
@@ -94,7 +94,7 @@ function fitsCommitment({ suite }: ServerContext, { aggregationId, roster, share
 const fitsPublicKey =
   ({ suite }: ServerContext, { roster }: Collecting, index: number): Fits =>
   (secretKey) =>
-    equalBytes(suite.x25519PublicKey(secretKey), roster.members[index]!.maskPublicKey);
+    equalBytes(suite.x25519PublicKey(secretKey), roster.members[index].maskPublicKey);
 
 /** The secret that fits, from the first threshold of shares or from random subsets; adds holders of wrong shares to `liars`. */
 function reconstruct(
@@ -140,9 +140,9 @@ function orphanedMasks(
   const transcript = { aggregationId, rosterRoot: roster.rosterRoot };
   const agree = suite.x25519(secret);
   return topologyOf(context, state)
-    .neighbours[index]!.filter((v) => bitmapHas(survivors, v))
+    .neighbours[index].filter((v) => bitmapHas(survivors, v))
     .flatMap((v) => {
-      const shared = agree(roster.members[v]!.maskPublicKey);
+      const shared = agree(roster.members[v].maskPublicKey);
       if (shared === undefined) return []; // every honest neighbour has refused such a key and is no survivor
       const sign = v < index ? (-1 as const) : (1 as const); // v added +PRG if v < index
       return [{ key: pairMaskKey(suite, transcript, { secret: shared, pair: [v, index] }), sign }];

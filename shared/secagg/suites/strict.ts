@@ -38,7 +38,7 @@ export function isAllZero(bytes: Uint8Array): boolean {
 export function isStrictEd25519Key(publicKey: Uint8Array): boolean {
   if (publicKey.length !== KEY_BYTES) return false;
   const y = new Uint8Array(publicKey);
-  y[31]! &= 0x7f;
+  y[31] &= 0x7f;
   return compareBytes(y.toReversed(), FIELD_PRIME) < 0 && !LOW_ORDER_Y.has(toHex(y));
 }
 

@@ -1,7 +1,9 @@
 /** A pool of threads: what goes wrong in one of them stays there, and nothing is left when it is closed. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
+import type { Worker } from 'node:worker_threads';
 import { WorkerPool } from '../../../shared/workers/pool.js';
 import type { ToySetup, ToyTask } from './toy-thread.js';
 
@@ -75,6 +77,15 @@ describe('a pool of threads', () => {
     assert.deepEqual([one.status, two.status, started[0]], ['fulfilled', 'fulfilled', 2]);
   });
 
+  it('gives no task to a thread that has died idle', async () => {
+    const pool = open(1);
+    const thread = once(process, 'worker') as Promise<[Worker]>;
+    await pool.run({ do: 'die later' });
+    await once((await thread)[0], 'exit');
+    assert.equal((await pool.run(echo(1))).bytes?.[0], 1);
+    assert.equal(started[0], 2);
+  });
+
   it('fails what waits when no thread can be had, and tries again for the next task', async () => {
     const pool = open(1, 1);
     const cause = { code: 'failed-precondition', message: 'no more threads today' };
@@ -124,7 +135,7 @@ describe('a pool of threads', () => {
       await pool.start();
       console.log((await pool.run({ do: 'echo', bytes: Uint8Array.of(5) })).bytes[0]);
     });`;
-    const { stdout } = await promisify(execFile)(process.execPath, ['-e', script]);
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
     assert.equal(stdout, '5\n'); // and it has ended, unclosed
   });
 });

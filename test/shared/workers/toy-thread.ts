@@ -3,7 +3,9 @@ import { threadId, workerData } from 'node:worker_threads';
 import { FlError } from '../../../shared/errors.js';
 import { serveTasks } from '../../../shared/workers/serve.js';
 
-export type ToyTask = { readonly do: 'echo'; readonly bytes: Uint8Array } | { readonly do: 'wait' | 'die' | 'throw' };
+export type ToyTask =
+  | { readonly do: 'echo'; readonly bytes: Uint8Array }
+  | { readonly do: 'wait' | 'die' | 'die later' | 'throw' };
 
 /** Counts the threads that were started, in shared memory, and says from which on they fail. */
 export interface ToySetup {
@@ -21,6 +23,10 @@ await serveTasks<ToyTask, { thread: number; bytes?: Uint8Array }, string, number
   async run(task, { signal, tell }) {
     if (task.do === 'die') process.exit(7);
     if (task.do === 'throw') throw new FlError('not-found', 'no such thing');
+    if (task.do === 'die later') {
+      setImmediate(() => process.exit(7));
+      return { result: { thread: threadId } };
+    }
     tell('working');
     if (task.do === 'echo') return { result: { thread: threadId, bytes: task.bytes } };
     await new Promise((_, reject) => {

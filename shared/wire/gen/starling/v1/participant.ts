@@ -32,7 +32,7 @@ export const protobufFileName = "starling/v1/participant.proto";
 /**
  * What a coordinator and its clients say to each other. All integers are plain protobuf integers; all times are
  * milliseconds; all hashes are 64 lower-case hex digits of SHA-256; all signatures are 64 bytes of Ed25519 over the
- * canonical encoding that shared/signing/identity.ts (signedBytes) defines.
+ * canonical encoding that shared/signing/canonical-json.ts defines.
  */
 
 export enum TaskKind {
