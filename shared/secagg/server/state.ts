@@ -121,7 +121,7 @@ export type ServerOutput =
       readonly survivorIds: readonly string[];
       readonly rosterRoot: Uint8Array;
       readonly survivorRoot: Uint8Array;
-      /** The survivors' own signatures over it, for the receipt. */
+      /** The survivors' own signatures over it, for the proof. */
       readonly signatures: readonly { readonly id: string; readonly signature: Uint8Array }[];
     }
   | { readonly kind: 'aborted'; readonly reason: SecaggAbortReason };
