@@ -104,18 +104,18 @@ export function pairMaskKey(
 export function selfMaskKey(
   suite: CryptoSuite,
   { aggregationId, rosterRoot }: Transcript,
-  { seed, index }: { seed: Uint8Array; index: number },
+  { selfMaskSeed, index }: { selfMaskSeed: Uint8Array; index: number },
 ): Uint8Array {
   const info = new Writer().text(LABEL.selfMask).raw(rosterRoot).u32(index).done();
-  return suite.hkdf({ ikm: seed, salt: aggregationId, info, sizeBytes: KEY_BYTES });
+  return suite.hkdf({ ikm: selfMaskSeed, salt: aggregationId, info, sizeBytes: KEY_BYTES });
 }
 
 /** Binds a client to its self-mask seed, so that wrong shares of it show. */
 export function seedCommitment(
   suite: CryptoSuite,
   { aggregationId, rosterRoot }: Transcript,
-  { seed, index }: { seed: Uint8Array; index: number },
+  { selfMaskSeed, index }: { selfMaskSeed: Uint8Array; index: number },
 ): Uint8Array {
   const writer = new Writer().text(LABEL.commitment).raw(aggregationId).raw(rosterRoot).u32(index);
-  return suite.hash(writer.raw(seed).done());
+  return suite.hash(writer.raw(selfMaskSeed).done());
 }

@@ -31,9 +31,9 @@ export interface CryptoSuite {
   x25519(secretKey: Uint8Array): (publicKey: Uint8Array) => Uint8Array | undefined;
 
   /** The Ed25519 public key of a 32-byte seed. */
-  ed25519PublicKey(seed: Uint8Array): Uint8Array;
+  ed25519PublicKey(signingSeed: Uint8Array): Uint8Array;
   /** Ed25519 (RFC 8032, pure) with one seed over many messages. */
-  signer(seed: Uint8Array): (message: Uint8Array) => Uint8Array;
+  signer(signingSeed: Uint8Array): (message: Uint8Array) => Uint8Array;
   /** Strict verification: S < L, canonical points, no low-order key; false for anything else, never throws. */
   verify(input: { publicKey: Uint8Array; message: Uint8Array; signature: Uint8Array }): boolean;
 

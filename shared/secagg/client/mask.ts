@@ -85,6 +85,6 @@ function masksOf(context: ClientContext, state: InPhase<'vector' | 'survivors'>)
       const sign = own < index ? (1 as const) : (-1 as const);
       return { key: pairMaskKey(suite, transcript, { secret, pair: [own, index] }), sign };
     });
-  const self = selfMaskKey(suite, transcript, { seed: state.selfMaskSeed, index: own });
+  const self = selfMaskKey(suite, transcript, { selfMaskSeed: state.selfMaskSeed, index: own });
   return [{ key: self, sign: 1 as const }, ...pairwise];
 }

@@ -48,7 +48,7 @@ export function shareSecrets(context: ClientContext, state: Waiting, body: Uint8
     const nonce = rng.bytes(suite.nonceBytes);
     return concat(nonce, suite.seal({ ...shareSeal(suite, transcript, route), nonce, message: shares[rank] }));
   });
-  const commitment = seedCommitment(suite, transcript, { seed: selfMaskSeed, index: roster.ownIndex });
+  const commitment = seedCommitment(suite, transcript, { selfMaskSeed, index: roster.ownIndex });
   const lastFrame = encodeShares(aggregationId, commitment, bundles);
   return advance({ ...state, phase: 'bundles', lastFrame, roster, selfMaskSeed }, 'shares');
 }

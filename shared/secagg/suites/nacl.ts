@@ -30,9 +30,9 @@ export const naclSuite: CryptoSuite = {
     return isAllZero(secret) ? undefined : secret;
   },
 
-  ed25519PublicKey: (seed) => nacl.sign.keyPair.fromSeed(seed).publicKey,
-  signer(seed) {
-    const { secretKey } = nacl.sign.keyPair.fromSeed(seed);
+  ed25519PublicKey: (signingSeed) => nacl.sign.keyPair.fromSeed(signingSeed).publicKey,
+  signer(signingSeed) {
+    const { secretKey } = nacl.sign.keyPair.fromSeed(signingSeed);
     return (message) => nacl.sign.detached(message, secretKey);
   },
   verify: ({ publicKey, message, signature }) =>
