@@ -5,7 +5,7 @@
 import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../shared/service.js';
 
 /** The coordinator behind a network that loses nothing: every frame arrives in a later turn, in order. */
-export function memoryNetwork(coordinator: ParticipantService): ParticipantService {
+export function memoryTransport(coordinator: ParticipantService): ParticipantService {
   return {
     enrol: (request) => coordinator.enrol(request),
     connect(toClient) {
