@@ -74,7 +74,7 @@ export const SECAGG_BENCH_CASES: readonly SecaggBenchCase[] = [
   { clients: 1000, values: 100_000, dropFraction: 0.05, adversaryFraction: 0.05 },
 ];
 
-const SPEC: QuantizeSpec = { clippingBound: 1, quantizeBits: 16, weightCap: 8, metricBounds: [] };
+const SPEC: QuantizeSpec = { valueRange: 1, quantizeBits: 16, weightCap: 8, metricBounds: [] };
 
 /**
  * Runs each case once and returns its row.

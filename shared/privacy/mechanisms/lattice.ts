@@ -30,7 +30,7 @@ export interface LatticeOptions {
   readonly noise: 'discrete-gaussian' | 'skellam';
   /** Entries of the update. */
   readonly length: number;
-  readonly clippingBound: number;
+  readonly vectorNorm: number;
   /** Deviation of all noise that protects one client / the norm its update is clipped to. */
   readonly noiseMultiplier: number;
   /** A clipped coordinate uses integers up to 2^(valueBits-1) - 1; default the most, up to 16, that ring and table hold. */
@@ -77,7 +77,7 @@ function planWith(options: LatticeOptions, valueBits: number): LatticePlan {
   if (problem !== undefined) throw invalidArgument('valueBits', problem, valueBits);
   const { colludingFraction = 0, ringBits = 32, rotation = false } = options;
   const { scaledNorm, ...kept } = sizes;
-  const granularity = options.clippingBound / scaledNorm;
+  const granularity = options.vectorNorm / scaledNorm;
   const release = releaseOf(options, sizes);
   return { ...options, valueBits, colludingFraction, ringBits, rotation, ...kept, granularity, release };
 }
@@ -112,8 +112,8 @@ function problemOf({ place, mostSurvivors, ringBits = 32 }: LatticeOptions, size
 }
 
 function checkOptions(options: LatticeOptions): void {
-  const { clippingBound, noiseMultiplier, leastSurvivors, mostSurvivors, colludingFraction = 0 } = options;
-  if (!(clippingBound > 0)) throw invalidArgument('clippingBound', 'a number > 0', clippingBound);
+  const { vectorNorm, noiseMultiplier, leastSurvivors, mostSurvivors, colludingFraction = 0 } = options;
+  if (!(vectorNorm > 0)) throw invalidArgument('vectorNorm', 'a number > 0', vectorNorm);
   if (!(noiseMultiplier > 0)) throw invalidArgument('noiseMultiplier', 'a number > 0', noiseMultiplier);
   if (!(leastSurvivors >= 1 && leastSurvivors <= mostSurvivors)) {
     throw invalidArgument('leastSurvivors', `1 .. ${mostSurvivors}`, leastSurvivors);
@@ -140,7 +140,7 @@ export function encodeUpdate(
   random: { readonly signs: Rng; readonly rng: Rng; readonly share: NoiseTable },
 ): Int32Array {
   if (update.length !== plan.length) throw invalidArgument('update', `${plan.length} entries`, update.length);
-  const clipped = clip(update, { bound: plan.clippingBound }).vector;
+  const clipped = clip(update, { bound: plan.vectorNorm }).vector;
   const spread = plan.rotation ? rotate(clipped, random.signs) : Float64Array.from(clipped);
   // the transform's round-off may lengthen by 1e-15 of itself; the rounded norm is what is enforced
   const scaled = spread.map((value) => value / plan.granularity);
