@@ -198,6 +198,7 @@ export function bitmapOf(indices: Iterable<number>, length: number): Uint8Array 
   return bits;
 }
 
+/** Whether `index` is in a set of roster indices: bit i mod 8 of byte i / 8. */
 export const bitmapHas = (bits: Uint8Array, index: number): boolean => ((bits[index >> 3] >> (index & 7)) & 1) === 1;
 
 /** The indices in a bitmap of `length` bits, ascending. @throws MalformedFrame on wrong size or padding that is not 0 */

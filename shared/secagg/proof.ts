@@ -9,6 +9,7 @@ import { consistencyBody } from './derive.js';
 import type { Enrolment } from './enrolment.js';
 import type { CryptoSuite } from './suite.js';
 
+/** What is claimed of an aggregation, and the survivors' own signatures over its survivor root. */
 export interface SumProofBody {
   readonly aggregationId: Uint8Array;
   /** Hash of the canonical parameters (hash of encodeParams). */
@@ -20,10 +21,12 @@ export interface SumProofBody {
   readonly signatures: readonly { readonly id: string; readonly signature: Uint8Array }[];
 }
 
+/** The claim with the coordinator's signature (Ed25519, 64 bytes): it can be handed on. */
 export interface SumProof extends SumProofBody {
   readonly coordinatorSignature: Uint8Array;
 }
 
+/** What may be wrong with a proof, in the order in which it is looked for. */
 export type SumProofFault =
   | 'coordinator-signature' // not signed by this coordinator
   | 'unenrolled-signer'

@@ -7,10 +7,12 @@
  */
 import type { GradConfig, NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
 
+/** TensorFlow.js's core, given so that this file does not load it. */
 export type Tf = typeof import('@tensorflow/tfjs-core');
 
 /** One rule; `kernelName` is its key in the table. */
 export type Gradient = Omit<GradConfig, 'kernelName'>;
+/** Gradients by the name of the kernel whose gradient each is. */
 export type GradientTable = Readonly<Record<string, Gradient>>;
 
 /** dx of an operation with one input `x`. Called when, and only if, dx is wanted. */

@@ -1,7 +1,7 @@
 /**
  * What one use of the data may be, and what a list of such uses costs together in (ε, δ).
  *
- * A release is plain data (it goes into ledgers and configurations); this file turns it into the RDP curve or the privacy
+ * A release is plain data (it goes into charges, ledgers and configurations); this file turns it into the RDP curve or the privacy
  * loss distribution that the accountants compose. `noiseMultiplier` is noiseStdDev / clipping bound, with the neighbour
  * relation "one record (or one client) more or less". The unit, example or client, is the caller's: see docs/privacy.md.
  */
