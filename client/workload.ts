@@ -8,15 +8,20 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../shared/rng.js';
 import type { MetricSum, SumMetrics } from '../shared/run/metrics.js';
-import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/run/plan.js';
 import type { Headline, RowName } from '../shared/run/report.js';
+import type { Config } from '../shared/run/settings.js';
+import type { Hyper, MaskedMetric, PrivacySpec, TrainingSpec } from '../shared/run/spec.js';
 import type { Contribution, PhaseSpec } from '../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../shared/tensors/params.js';
 import type { Examples } from './data/partition.js';
 
+/** Smoke: seconds, for tests; demo: minutes, with figures that mean something; full: as in the paper. */
 export type ScaleName = 'smoke' | 'demo' | 'full';
+/** The two parts of the data of a client. */
 export type Split = 'train' | 'test';
+/** Named tensors, each with one row an example. */
 export type Batch = Readonly<Record<string, tf.Tensor>>;
+/** Parameters by name. */
 export type TensorMap = Readonly<Record<string, tf.Tensor>>;
 
 /** What a run of one scale uses unless the user says otherwise. */
@@ -33,23 +38,10 @@ export interface Scale {
   readonly hyper: Hyper;
 }
 
-/** What another run of `--baselines all` does not do as the run does, as `simulate` names it. */
-export interface OtherSettings {
-  readonly clients?: number;
-  readonly rounds?: number;
-  readonly 'local-epochs'?: number;
-  readonly 'secure-aggregation'?: boolean;
-  readonly privacy?: PrivacySpec['mode'];
-  readonly 'noise-multiplier'?: number;
-  readonly 'clipping-bound'?: number | 'adaptive';
-  readonly delta?: number;
-  readonly 'sampling-rate'?: number;
-  readonly 'client-lr'?: number;
-  readonly 'server-lr'?: number;
-  readonly momentum?: number;
-  /** Laid over the run's, a key at a time. */
-  readonly hyper?: Hyper;
-}
+/** What another run of `--baselines all` does not do as the run does; `hyper` is laid over the run's, a key at a time. */
+export type OtherSettings = Readonly<Partial<Omit<Config, OfTheWholeRun>>>;
+
+type OfTheWholeRun = 'workload' | 'scale' | 'dropout' | 'workers' | 'transport' | 'backend' | 'baselines' | 'out';
 
 /** A federation that `--baselines all` sets the run beside: the run again, with other settings. */
 export interface Comparison {
@@ -60,6 +52,7 @@ export interface Comparison {
   readonly settings: OtherSettings;
 }
 
+/** What is known of a workload without running it. */
 export interface Manifest {
   readonly name: string;
   /** The course topic, for lists. */
@@ -126,6 +119,7 @@ export interface Bar {
   readonly note?: string;
 }
 
+/** What a workload is told when it loads data. */
 export interface LoadContext {
   readonly hyper: Hyper;
   /** Where this site keeps its data; absent: the data sets that packages bring. */
@@ -143,6 +137,7 @@ export interface Shard {
   readonly count: number;
 }
 
+/** Whose examples a batch is made of. */
 export interface BatchContext {
   readonly hyper: Hyper;
   readonly shard: Shard;
@@ -181,6 +176,7 @@ export interface Addition {
   readonly weights?: Readonly<Record<string, number>>;
 }
 
+/** A file for people. */
 export interface Artefact {
   /** File name below artefacts/. */
   readonly path: string;

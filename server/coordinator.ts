@@ -8,7 +8,8 @@ import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex, toHex } from '../shared/hex.js';
 import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
-import type { RunSpec, UpdateHeader } from '../shared/run/plan.js';
+import type { UpdateHeader } from '../shared/run/plan.js';
+import type { RunSpec } from '../shared/run/spec.js';
 import {
   type AdminService,
   CHUNK_BYTES,

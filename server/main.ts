@@ -51,7 +51,7 @@ export async function startCoordinator(options: {
     log,
     address: () => server?.address ?? '',
     onRunEnded: (run) => {
-      const facts = { plannedRounds: run.spec.engine.rounds };
+      const facts = { plannedRounds: run.spec.work.rounds };
       writeReport(run.info().directory, reportOf(run), facts).catch((error) =>
         log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );

@@ -5,7 +5,9 @@
  */
 import type { SignedHead } from './ledger/against.js';
 import type { SumMetrics } from './run/metrics.js';
-import type { RunSpec, RunStatus, TaskId, UpdateHeader } from './run/plan.js';
+import type { TaskId, UpdateHeader } from './run/plan.js';
+import type { RunSpec } from './run/spec.js';
+import type { RunStatus } from './run/summary.js';
 import type { SignedReceipt } from './signing/receipts.js';
 
 /** A new client shows its token and its key. */

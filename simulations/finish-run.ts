@@ -46,7 +46,7 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     figures: (sums) => figuresOf(workload, sums),
   });
   const { headline } = workload.manifest;
-  const facts = { headline, clients, plannedRounds: run.spec.engine.rounds };
+  const facts = { headline, clients, plannedRounds: run.spec.work.rounds };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
 }
@@ -91,7 +91,7 @@ function withOwnMetrics<About extends object>(about: About, { spec, history }: E
   return {
     ...about,
     get perClient() {
-      if (!spec.engine.secure) return history.perClient;
+      if (spec.work.secure === undefined) return history.perClient;
       const why = 'secure aggregation shows sums over clients only';
       throw new FlError('failed-precondition', `perClient: there are no metrics of single clients: ${why}`);
     },

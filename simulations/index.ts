@@ -8,9 +8,12 @@ export * from '../client/workloads/index.js';
 // The words of a run.
 export { type DropReason, FlError, type FlErrorCode } from '../shared/errors.js';
 export { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
-export type { RoundPlan, RoundSummary, RunSpec, RunStatus, TrainingSpec } from '../shared/run/plan.js';
+export type { RoundPlan } from '../shared/run/plan.js';
 export type { Report } from '../shared/run/report.js';
-export { type Config, checkConfig, resolve } from './config/resolve.js';
+export type { Config } from '../shared/run/settings.js';
+export type { RunSpec, TrainingSpec } from '../shared/run/spec.js';
+export type { RoundSummary, RunStatus } from '../shared/run/summary.js';
+export { checkConfig, resolve } from './config/resolve.js';
 export type { SimulationResult } from './finish-run.js';
 export { type FederationOptions, runFederation } from './local-deployment.js';
 export { type SimulationOptions, simulate } from './simulate.js';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { GrpcAdmin } from '../client/grpc/admin.js';
 import type { Workload } from '../client/workload.js';
 import type { RunEvent } from '../shared/run/events.js';
-import type { RunSpec, WorkSpec } from '../shared/run/plan.js';
+import type { RunSpec, WorkSpec } from '../shared/run/spec.js';
 import type { Params } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
 import { finishDirectory, type SimulationResult } from './finish-run.js';

@@ -22,8 +22,8 @@ import type { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
 import type { RunEvent } from '../shared/run/events.js';
-import type { RunSpec } from '../shared/run/plan.js';
 import type { Report } from '../shared/run/report.js';
+import type { RunSpec } from '../shared/run/spec.js';
 import { slugOf } from '../shared/run-id.js';
 import type { ParticipantService } from '../shared/service.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
@@ -64,7 +64,7 @@ export interface SimulationOptions {
 /** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { directory, spec, model } = options;
-  const rng = rngFromSeed(spec.engine.seed).split('simulation');
+  const rng = rngFromSeed(spec.work.seed).split('simulation');
   const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
   const registry = new Registry({ append: async () => undefined }, []);
   let fail: (error: FlError) => void = () => {};

@@ -39,6 +39,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
 };
 
+/** Each bench prints one table, or JSON. */
 export function benchCommand(): Command {
   return command('bench', `measure: ${Object.keys(BENCHES).join(', ')}`, 'starling bench round-overhead')
     .argument('NAME')

@@ -14,6 +14,7 @@ interface RunOptions {
   readonly workload: string[];
 }
 
+/** `starling client` with `join` and `run`. */
 export function clientCommand(): Command {
   const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
     .argument('TOKEN')

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { checkYaml } from '../../shared/yaml.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 
+/** From much to nothing. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'silent'] as const;
 
 const schema = z.strictObject({

@@ -6,8 +6,9 @@ import { withAdmin } from '../../simulations/open-admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
 import { command, durationMs, integer, onInterrupt, print, printJson } from './options.js';
 
-export const DEFAULT_LISTEN = '127.0.0.1:7437';
+const DEFAULT_LISTEN = '127.0.0.1:7437';
 
+/** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
   return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
     .option('--config <FILE>', 'YAML with the keys data-dir, listen, log-level')
@@ -28,6 +29,7 @@ export function coordinatorCommand(): Command {
     });
 }
 
+/** Asks the coordinator of a data directory, which must be running. */
 export function tokenCommand(): Command {
   const create = command('create', 'a join token for one lab, or for several', 'starling token create --name charite')
     .requiredOption('--name <NAME>', 'the client will be called so; lower-case letters, digits, dashes')

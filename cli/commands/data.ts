@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Manifest } from '../../client/workload.js';
 import { asWrongUse, command, print, printJson } from './options.js';
 
+/** `starling data`: what there is, and fetching it. */
 export function dataCommand(): Command {
   const list = command('list', 'data sets, and which of them are here', 'starling data list')
     .option('--json', 'print JSON')
@@ -40,6 +41,7 @@ async function showStatus(verify: boolean, json?: boolean): Promise<boolean> {
   return statuses.some(({ state }) => state === 'corrupt');
 }
 
+/** `starling workloads`: all, or one. */
 export function workloadsCommand(): Command {
   return command('workloads', 'list the workloads, or tell about one', 'starling workloads cnn')
     .argument('[NAME]', 'a built-in workload or a file')

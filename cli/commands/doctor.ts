@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { VERSION } from '../../shared/version.js';
 import { command, print, printJson } from './options.js';
 
+/** Says what is here, and changes nothing. */
 export function doctorCommand(): Command {
   return command('doctor', 'what this machine has: back ends, data sets, broker, versions', 'starling doctor')
     .option('--json', 'print JSON')

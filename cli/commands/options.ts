@@ -3,15 +3,17 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RunStatus } from '../../shared/run/plan.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import { stampOf } from '../../shared/run-id.js';
 
+/** @throws InvalidArgumentError: not a whole number that a double holds exactly */
 export function integer(text: string): number {
   const value = Number(text);
   if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError(`expected an integer.`);
   return value;
 }
 
+/** @throws InvalidArgumentError: not a finite number */
 export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a number.');
@@ -28,6 +30,7 @@ export function keyValue(text: string, held: Record<string, number | string | bo
   return { ...held, [key]: value.trim() !== '' && Number.isFinite(asNumber) ? asNumber : value };
 }
 
+/** An option that may be given more than once. */
 export function repeated(text: string, held: string[] = []): string[] {
   return [...held, text];
 }
@@ -54,6 +57,7 @@ export function command(name: string, description: string, example: string): Com
   return new Command(name).description(description).addHelpText('after', exampleText(example));
 }
 
+/** What a help text ends with. */
 export function exampleText(example: string): string {
   return `\nExample:\n  $ ${example}`;
 }
@@ -70,10 +74,12 @@ export function checkEnded(status: RunStatus, reason: string | null): void {
   if (status === 'stopped') throw new FlError('aborted', `the run was stopped: ${reason}`);
 }
 
+/** One line on standard output. */
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** One JSON value on standard output, indented. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }

@@ -14,6 +14,7 @@ interface Given extends Omit<AuditOptions, 'quick' | 'workload'> {
 
 const WORKLOAD = 'cnn';
 
+/** Fails when an attack has proved more than was promised. */
 export function privacyAuditCommand(): Command {
   return command('audit', 'what attacks prove of a training run', 'starling privacy audit --out audit')
     .option('--noise-multiplier <Z>', 'deviation of the noise over the clipping bound', number, 1.7)

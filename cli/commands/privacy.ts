@@ -16,6 +16,7 @@ interface Given {
 
 const NOISE_EXAMPLE = 'starling privacy noise --epsilon 2 --delta 1e-5 --sampling-rate 0.01 --steps 20000';
 
+/** `starling privacy` with `epsilon`, `noise` and `audit`. */
 export function privacyCommand(): Command {
   const epsilon = run(
     'epsilon',

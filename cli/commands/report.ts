@@ -9,6 +9,7 @@ import { FlError } from '../../shared/errors.js';
 import type { Report } from '../../shared/run/report.js';
 import { command, print } from './options.js';
 
+/** Prints where the page is. */
 export function reportCommand(): Command {
   return command('report', 'write the HTML page of a run', 'starling report starling-runs/cnn-20261124-203000-4711')
     .argument('RUN_DIR')

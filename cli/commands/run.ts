@@ -12,6 +12,7 @@ interface Given {
   readonly json?: boolean;
 }
 
+/** `starling run` with its subcommands; each asks the coordinator of a data directory, which must be running. */
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
@@ -71,8 +72,12 @@ async function watchAction(run: string, given: Given): Promise<void> {
     const release = onInterrupt(() => abort.abort());
     const stream = process.stdout;
     const progress = createProgress({
-      ...{ stream, isTTY: stream.isTTY && !given.json, columns: stream.columns ?? 80, nowMs: Date.now },
-      ...{ rounds: info.rounds, headline: { metric: 'test.accuracy', better: 'higher' } },
+      stream,
+      isTTY: stream.isTTY && !given.json,
+      columns: stream.columns ?? 80,
+      nowMs: Date.now,
+      rounds: info.rounds,
+      headline: { metric: 'test.accuracy', better: 'higher' },
     });
     let last: RunEvent | undefined;
     try {

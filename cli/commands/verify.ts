@@ -14,6 +14,7 @@ interface Given {
   readonly json?: boolean;
 }
 
+/** Needs nothing but a copy of the run directory. */
 export function verifyCommand(): Command {
   const example = 'starling verify starling-runs/cnn-20261124-203000-4711';
   return command('verify', "check a run's ledger: signatures, hash chain, survivors, model files", example)

@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../../shared/rng.js';
 import { meansOf } from '../../shared/run/metrics.js';
-import type { Hyper, PrivacySpec, TrainingSpec } from '../../shared/run/plan.js';
+import type { Hyper, PrivacySpec, TrainingSpec } from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { addUpdate, type HostTensors, packTensors } from '../../shared/tensors/params.js';
 import type { ImageData } from '../data/images.js';

@@ -3,7 +3,7 @@
  */
 import { Metadata } from '@grpc/grpc-js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import { type RunSpec, storedSpec } from '../../shared/run/spec.js';
 import type { AdminService, RunInfo } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
@@ -54,7 +54,7 @@ export function connectAdmin(address: string, adminToken: string, options: Parti
 }
 
 async function startRun(channel: Channel, metadata: Metadata, spec: RunSpec, model: Uint8Array): Promise<string> {
-  const header = wire.encodeRunStart({ spec, modelSizeBytes: model.length });
+  const header = wire.encodeRunStart({ spec: storedSpec(spec), modelSizeBytes: model.length });
   const { call, reply } = channel.clientStream(methods.startRun.path, metadata);
   call.write(header);
   for (const piece of piecesOf(model)) {

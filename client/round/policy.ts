@@ -3,8 +3,9 @@
  * declines what it forbids. A key that is not known is an error, so that a misspelt rule is never a missing one.
  */
 import { z } from 'zod';
-import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
 import { leastSumOf } from '../../shared/run/secagg-groups.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { checkYaml, parseYaml } from '../../shared/yaml.js';
 

@@ -5,7 +5,7 @@
 
 import { FlError } from '../../shared/errors.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
-import { checkPlan } from '../../shared/run/spec.js';
+import { checkPlan } from '../../shared/run/plan.js';
 import { signedBytes, verifySignature } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { Layout } from '../../shared/tensors/params.js';

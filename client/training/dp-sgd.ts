@@ -28,8 +28,8 @@ import {
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
-import type { PrivacySpec } from '../../shared/run/plan.js';
 import { dpSteps } from '../../shared/run/privacy-steps.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
@@ -39,11 +39,11 @@ import {
   checkTraining,
   finish,
   type LocalResult,
+  learningRateOf,
   moved,
   type Plan,
   planOf,
   type State,
-  scheduleFactor,
   startState,
 } from './local-sgd.js';
 import { chooseMethod, type LotInput, sumOverLot } from './per-example/lot.js';
@@ -84,7 +84,7 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
   const noise = noiseOf(input, plan);
   const rng = rngFromKey(input.noiseKey, `dp-sgd/v1/${round}/${fingerprint(input, plan)}`);
   const steps = shard.train.length === 0 ? 0 : dpSteps(training, noise.samplingRate);
-  const learningRate = training.clientLr * scheduleFactor(training.lrSchedule, round, rounds);
+  const learningRate = learningRateOf(training, { round, rounds });
   const state = startState(plan, training);
   try {
     const clipping = { bound: input.privacy.clippingBound };

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError } from '../../shared/errors.js';
 import { addMetrics, type SumMetrics } from '../../shared/run/metrics.js';
-import type { Hyper } from '../../shared/run/plan.js';
+import type { Hyper } from '../../shared/run/spec.js';
 import type { HostTensors } from '../../shared/tensors/params.js';
 import type { Shard, Split, Workload } from '../workload.js';
 import { type Progress, throwIfCancelled } from './local-sgd.js';

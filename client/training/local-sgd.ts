@@ -16,7 +16,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
-import type { TrainingSpec } from '../../shared/run/plan.js';
+import type { TrainingSpec } from '../../shared/run/spec.js';
 import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
 import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
@@ -49,7 +49,7 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
     throw invalidArgument('workload', 'a loss for local SGD', input.workload.manifest.name);
   }
   const plan = planOf(input);
-  const learningRate = training.clientLr * scheduleFactor(training.lrSchedule, input.round, input.rounds);
+  const learningRate = learningRateOf(training, input);
   const steps = countSteps(training, shard.train.length);
   const order = batches(shard.train, training.batchSize, rng.split('order'));
   const lossRng = rng.split('loss');
@@ -73,9 +73,16 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
   }
 }
 
-/** What the learning rate is multiplied by in round `round` (from 1): cosine falls from 1 in round 1 towards 0. */
-export function scheduleFactor(schedule: TrainingSpec['lrSchedule'], round: number, rounds: number): number {
-  return schedule === 'constant' ? 1 : 0.5 * (1 + Math.cos((Math.PI * (round - 1)) / rounds));
+/**
+ * The learning rate of round `round` (from 1) of `rounds`: a cosine falls from `clientLr` in round 1 towards 0. A warm-up of
+ * W rounds multiplies it with 1/W, 2/W ... 1: first updates that lead nowhere are small (Goyal et al. 2017, section 2.2).
+ */
+export function learningRateOf(
+  { clientLr, lrSchedule, lrWarmupRounds = 1 }: Pick<TrainingSpec, 'clientLr' | 'lrSchedule' | 'lrWarmupRounds'>,
+  { round, rounds }: { readonly round: number; readonly rounds: number },
+): number {
+  const warm = clientLr * Math.min(1, round / lrWarmupRounds);
+  return lrSchedule === 'constant' ? warm : warm * (0.5 * (1 + Math.cos((Math.PI * (round - 1)) / rounds)));
 }
 
 /** Steps of one round over `examples` local examples; the last batch of an epoch may be smaller. */

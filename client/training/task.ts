@@ -10,7 +10,7 @@
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { WorkSpec } from '../../shared/run/plan.js';
+import type { WorkSpec } from '../../shared/run/spec.js';
 import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
 import { type Partition, partition } from '../data/partition.js';

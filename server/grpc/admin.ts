@@ -10,6 +10,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { invalidArgument } from '../../shared/errors.js';
+import { readSpec } from '../../shared/run/spec.js';
 import type { AdminService } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
@@ -87,7 +88,7 @@ function startRun(
   const run = async (call: ServerReadableStream<Uint8Array, Uint8Array>): Promise<string> => {
     check(call.metadata);
     const { spec, model } = await readStart(call);
-    return admin.startRun(spec, model);
+    return admin.startRun(readSpec(spec), model);
   };
   return (call, callback) => {
     call.on('error', () => {});

@@ -4,8 +4,9 @@
 import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RoundSummary, RunStatus, WorkSpec } from '../../shared/run/plan.js';
 import type { LocalReport, MetricsReport, Report, RoundReport } from '../../shared/run/report.js';
+import type { WorkSpec } from '../../shared/run/spec.js';
+import type { RoundSummary, RunStatus } from '../../shared/run/summary.js';
 import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from './artefacts.js';
 import type { ReportFacts } from './facts.js';
 import { renderReport } from './html.js';

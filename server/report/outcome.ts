@@ -4,8 +4,8 @@
  */
 
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
-import type { RunStatus } from '../../shared/run/plan.js';
 import type { Headline, Report } from '../../shared/run/report.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import { awaited, clientCount, largestCohort, type ReportFacts, total } from './facts.js';
 import { capital, formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { finalValue, formatMetric, isFraction, metricValue, readable } from './metrics.js';

@@ -1,5 +1,5 @@
 /** How a run ends, and how one that has ended goes on. */
-import type { RunStatus } from '../../shared/run/plan.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import type { Effect, RunState } from './state.js';
 
 export function end(state: RunState, status: RunStatus, reason: string, atMs: number, out: Effect[]): RunState {

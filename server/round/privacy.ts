@@ -7,8 +7,8 @@
  */
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import { adaptedBound } from '../../shared/run/client-level-privacy.js';
-import type { WorkSpec } from '../../shared/run/plan.js';
 import { costOf, epsilonAfter, isWithinBudget, type PrivacyCost } from '../../shared/run/privacy-cost.js';
+import type { WorkSpec } from '../../shared/run/spec.js';
 import type { Cohort, RunState } from './state.js';
 
 export interface Spending {

@@ -7,16 +7,9 @@ import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type {
-  Dropped,
-  EngineSpec,
-  Receipt,
-  RoundSummary,
-  RunSpec,
-  RunStatus,
-  TaskId,
-  TaskKind,
-} from '../../shared/run/plan.js';
+import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { EngineSpec, StoredRunSpec } from '../../shared/run/spec.js';
+import type { Dropped, RoundSummary, RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import { isRested, type Spending } from './privacy.js';
 
@@ -199,7 +192,7 @@ export const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
 /** One entry of journal.log. A state after a restart is the fold of these. */
 export type RunRecord = { readonly atMs: number } & (
-  | { readonly kind: 'created'; readonly run: string; readonly spec: RunSpec; readonly modelSha256: string }
+  | { readonly kind: 'created'; readonly run: string; readonly spec: StoredRunSpec; readonly modelSha256: string }
   | {
       readonly kind: 'round-started';
       readonly round: number;

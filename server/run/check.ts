@@ -8,8 +8,7 @@ import { systemFiles } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { type Contradiction, contradictionsOf, type Statement, statementsOf } from '../../shared/ledger/against.js';
 import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } from '../../shared/ledger/verify.js';
-import type { RunSpec } from '../../shared/run/plan.js';
-import { checkRunSpec } from '../../shared/run/spec.js';
+import { readSpec, type StoredRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { parseJournal } from '../journal/journal.js';
@@ -78,14 +77,14 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
     if (options.against !== undefined) notes.push(...checkAgainst(content, ledger, options.against));
     const signatures = rounds.flatMap(({ secure }) => secure.flatMap((receipt) => receipt.signatures));
     return {
-      ...{
-        ok: true,
-        run: opened.run,
-        rounds: rounds.length,
-        coordinatorFingerprint: fingerprintOf(opened),
-        modelSha256,
-      },
-      ...{ survivorSignatures: signatures.length, head: hashes[hashes.length - 1], notes },
+      ok: true,
+      run: opened.run,
+      rounds: rounds.length,
+      coordinatorFingerprint: fingerprintOf(opened),
+      modelSha256,
+      survivorSignatures: signatures.length,
+      head: hashes[hashes.length - 1],
+      notes,
     };
   } catch (thrown) {
     if (!(thrown instanceof Fault)) throw thrown;
@@ -94,12 +93,12 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
   }
 }
 
-async function specIn(directory: string): Promise<{ run: string; spec: RunSpec }> {
+async function specIn(directory: string): Promise<{ run: string; spec: StoredRunSpec }> {
   const file = await systemFiles.read(join(directory, 'run.json'));
   if (file === undefined) throw new Fault('run.json', 0, 'expected the file, got none');
   try {
-    const about = JSON.parse(Buffer.from(file).toString('utf8')) as { run: string; spec: RunSpec };
-    checkRunSpec(about.spec);
+    const about = JSON.parse(Buffer.from(file).toString('utf8')) as { run: string; spec: StoredRunSpec };
+    readSpec(about.spec);
     return about;
   } catch (thrown) {
     throw new Fault('run.json', 0, FlError.from(thrown).message);

@@ -7,10 +7,9 @@ import { join } from 'node:path';
 import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/run/plan.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
-import { checkRunSpec } from '../../shared/run/spec.js';
+import { checkRunSpec, type RunSpec, specOf, storedSpec } from '../../shared/run/spec.js';
 import { slugOf, stampOf } from '../../shared/run-id.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf } from '../../shared/tensors/params.js';
@@ -75,17 +74,19 @@ export async function createRun(
   const models = await openModels(join(directory, 'models'));
   await models.put(encode(params), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
-  const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs: around.clock.nowMs(), spec };
+  const stored = storedSpec(spec);
+  const createdAtMs = around.clock.nowMs();
+  const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs, spec: stored };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));
   const atMs = around.clock.nowMs();
-  const created: RunRecord = { kind: 'created', atMs, run: id, spec, modelSha256 };
+  const created: RunRecord = { kind: 'created', atMs, run: id, spec: stored, modelSha256 };
   await journal.append(created);
   const ledger = await openLedger(directory, { records: [created], identity: around.identity });
   const strategy = parseStrategy(spec.engine.strategy);
   const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
-  const state = initialState(id, spec.engine, modelSha256, spendingOf(spec.work));
+  const state = initialState(id, stored.engine, modelSha256, spendingOf(spec.work));
   const history = new History([created]);
   return new Run(
     { ...around, journal, ledger, models, directory, strategy },
@@ -99,7 +100,7 @@ export async function readRun(directory: string): Promise<{ spec: RunSpec; state
   if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
   const records = parseJournal(content).records as RunRecord[];
   const [state] = restore(records, 0);
-  return { spec: createdRecord(records).spec, state, history: new History(records) };
+  return { spec: specOf(createdRecord(records).spec), state, history: new History(records) };
 }
 
 /** Opens a run that an earlier process left; it goes on where the journal ends. */
@@ -107,7 +108,8 @@ export async function openRun(directory: string, around: Around): Promise<Run> {
   const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
   const records = raw as RunRecord[];
   const [state, effects] = restore(records, around.clock.nowMs());
-  const { spec, atMs: createdAtMs } = createdRecord(records);
+  const { spec: stored, atMs: createdAtMs } = createdRecord(records);
+  const spec = specOf(stored);
   const history = new History(records);
   const ledger = await openLedger(directory, { records, identity: around.identity });
   const models = await openModels(join(directory, 'models'));

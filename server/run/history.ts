@@ -2,7 +2,8 @@
  * What the report and a late receipt need to know of a run's past; the fold of its journal, beside the engine's state.
  */
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { Receipt, RoundSummary } from '../../shared/run/plan.js';
+import type { Receipt } from '../../shared/run/plan.js';
+import type { RoundSummary } from '../../shared/run/summary.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { dropReceipt, type Evaluation, type RunRecord } from '../round/state.js';
 

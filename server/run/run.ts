@@ -3,7 +3,8 @@ import { type DropReason, FlError } from '../../shared/errors.js';
 import { type LedgerHead, signHead } from '../../shared/ledger/against.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
-import type { Receipt, RoundPlan, RunSpec, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, TaskId, TaskKind } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, signedBytes } from '../../shared/signing/identity.js';
@@ -355,7 +356,7 @@ export class Run {
     this.traffic.up = 0;
     this.traffic.down = 0;
     const atMs = this.#around.clock.nowMs();
-    const isLast = draft.round === this.spec.engine.rounds;
+    const isLast = draft.round === this.spec.work.rounds;
     await this.#record({ ...this.history.roundEnded(summary, evaluation, isLast), atMs });
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const keep = [this.#model.sha256, this.#previousSha256];

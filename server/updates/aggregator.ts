@@ -8,7 +8,7 @@
  */
 
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { trimmedMean } from '../../shared/secagg/index.js';
 import { heldOnly, reduceSums, type SummedLayout } from '../../shared/tensors/channels.js';
 import { type Params, sizeOf } from '../../shared/tensors/params.js';

@@ -6,7 +6,8 @@
 import { type DropReason, FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { isClientLevel, privateMean, vectorLayout } from '../../shared/run/client-level-privacy.js';
-import type { Receipt, RoundPlan, RunSpec, UpdateHeader } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
 import { valuesIn } from '../../shared/tensors/bytes.js';
 import {
@@ -107,7 +108,7 @@ export class UpdateDesk {
 
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
-    if (this.#around.spec.engine.secure) return this.#answerMaskedHeader(client, header);
+    if (this.#around.spec.work.secure) return this.#answerMaskedHeader(client, header);
     const settled = this.#settled(client, header);
     if (settled !== undefined) return settled;
     const { round, attempt, sha256: updateSha256 } = header;
@@ -119,7 +120,7 @@ export class UpdateDesk {
 
   /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
   async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
-    if (this.#around.spec.engine.secure) {
+    if (this.#around.spec.work.secure) {
       this.#around.secure()?.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }

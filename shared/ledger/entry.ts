@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { type ChainLine, lineSchema } from '../chain/chain.js';
 import type { DropReason } from '../errors.js';
 import { toHex } from '../hex.js';
-import type { Dropped, RunSpec } from '../run/plan.js';
+import type { StoredRunSpec } from '../run/spec.js';
+import type { Dropped } from '../run/summary.js';
 import { canonicalJson, parseCanonicalJson } from '../signing/canonical-json.js';
 import { sha256Hex } from '../signing/identity.js';
 import { roundPrivacy } from './privacy.js';
@@ -99,7 +100,7 @@ export function parseLine(text: string): LedgerLine {
 /** The first entry of a run's ledger. */
 export function openedEntry(
   run: string,
-  spec: RunSpec,
+  spec: StoredRunSpec,
   about: { modelSha256: string; coordinatorKey: Uint8Array; atMs: number },
 ): OpenedEntry {
   const { modelSha256, atMs } = about;

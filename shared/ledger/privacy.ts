@@ -5,8 +5,8 @@
 import { z } from 'zod';
 import { corrupt } from '../errors.js';
 import type { Spend } from '../privacy/index.js';
-import type { RunSpec } from '../run/plan.js';
 import { costOf, epsilonAfter } from '../run/privacy-cost.js';
+import type { RunSpec } from '../run/spec.js';
 import { canonicalJson } from '../signing/canonical-json.js';
 
 const count = z.int().min(1);

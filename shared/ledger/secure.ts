@@ -9,8 +9,9 @@
  */
 import { corrupt, FlError } from '../errors.js';
 import { fromHex, toHex } from '../hex.js';
-import type { RoundPlan, RunSpec } from '../run/plan.js';
+import type { RoundPlan } from '../run/plan.js';
 import { agree, type SecureAgreement } from '../run/secagg-params.js';
+import type { RunSpec } from '../run/spec.js';
 import { bitmapHas, bitmapOf, compareBytes } from '../secagg/codec.js';
 import { memberTag, survivorRootOf } from '../secagg/derive.js';
 import {

@@ -8,7 +8,7 @@
 import { checkLine, lineSha256, linesOf } from '../chain/chain.js';
 import { corrupt, FlError } from '../errors.js';
 import { fromHex } from '../hex.js';
-import type { RunSpec } from '../run/plan.js';
+import type { StoredRunSpec } from '../run/spec.js';
 import { sha256Hex } from '../signing/identity.js';
 import { type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
 import { checkPrivacy, type PrivacyTally } from './privacy.js';
@@ -17,7 +17,7 @@ import { checkSecure } from './secure.js';
 /** What the verifier knows from elsewhere; whatever is left out is taken from the ledger's own word. */
 export interface LedgerTrust {
   /** `spec` of run.json. */
-  readonly spec?: RunSpec;
+  readonly spec?: StoredRunSpec;
   /** SHA-256 of the coordinator's public key, hex: what a join token carries. */
   readonly coordinatorFingerprint?: string;
   /** Ed25519 keys by client, hex. */

@@ -40,7 +40,8 @@ import {
   UPDATE_CHANNEL,
 } from '../tensors/channels.js';
 import { layoutOf, sizeOf } from '../tensors/params.js';
-import type { PrivacySpec, RoundPlan, WorkSpec } from './plan.js';
+import type { RoundPlan } from './plan.js';
+import type { PrivacySpec, WorkSpec } from './spec.js';
 
 /** Name of the number that says whether the update was within the bound. */
 const WITHIN_BOUND = 'privacy/within-bound';
@@ -97,7 +98,9 @@ export function latticeFor(work: WorkSpec, round: number): LatticePlan {
   }
   const channels = phaseOfRound(phases, round).channels.length;
   const options = {
-    ...{ place: mode, noise: 'discrete-gaussian' as const, noiseMultiplier },
+    place: mode,
+    noise: 'discrete-gaussian' as const,
+    noiseMultiplier,
     length: sizeOf(vectorLayout(work, round)),
     vectorNorm: Math.hypot(Math.sqrt(channels), signUnit(privacy, channels)),
     mostSurvivors: cohortMax,
@@ -108,7 +111,7 @@ export function latticeFor(work: WorkSpec, round: number): LatticePlan {
 }
 
 /** The noise of one share of this lattice; the virtual clients of a process draw from one table. */
-export function shareOf(lattice: LatticePlan): NoiseTable {
+function shareOf(lattice: LatticePlan): NoiseTable {
   return remembered(tables, `${lattice.noise} ${lattice.shareVariance}`, () => noiseShare(lattice));
 }
 
@@ -147,6 +150,7 @@ export function encodePrivately(
   return encodeUpdate(vector, lattice, { signs: rng.split('signs'), rng, share: shareOf(lattice) });
 }
 
+/** The sum of a round as numbers of the model. */
 export interface PrivateSum {
   /** One number for each of a contribution, in model units. */
   readonly sums: Float64Array;

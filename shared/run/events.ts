@@ -2,8 +2,9 @@
  * The event feed of a run: what the terminal, the report and `run watch` read. One event is one JSON line.
  */
 import type { DropReason } from '../errors.js';
-import type { RoundSummary, RunStatus } from './plan.js';
+import type { RoundSummary, RunStatus } from './summary.js';
 
+/** One event; `atMs` is the coordinator's clock. */
 export type RunEvent =
   | {
       readonly kind: 'waiting';

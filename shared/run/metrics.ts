@@ -9,6 +9,7 @@ export interface MetricSum {
   readonly count: number;
 }
 
+/** By name. */
 export type SumMetrics = Readonly<Record<string, MetricSum>>;
 
 /** Adds metrics of the same names and lengths; a name that one side lacks counts as zero there. */

@@ -18,9 +18,10 @@ import {
 } from '../privacy/index.js';
 import { canonicalJson } from '../signing/canonical-json.js';
 import { boundsOf, isClientLevel, latticeFor } from './client-level-privacy.js';
-import type { PrivacySpec, RoundSummary, RunSpec, WorkSpec } from './plan.js';
 import { dpSteps } from './privacy-steps.js';
 import type { Report } from './report.js';
+import type { PrivacySpec, RunSpec, WorkSpec } from './spec.js';
+import type { RoundSummary } from './summary.js';
 
 /** What one round costs a client that is invited to it, and how such costs are added. */
 export interface PrivacyCost {

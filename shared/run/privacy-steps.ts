@@ -1,6 +1,6 @@
 /** How many releases of DP-SGD a round makes, equal on all clients whatever data they hold: the accountant counts them. */
 import { invalidArgument } from '../errors.js';
-import type { TrainingSpec } from './plan.js';
+import type { TrainingSpec } from './spec.js';
 
 /**
  * Steps of one round under example-level privacy: `localSteps`, or `localEpochs` times the steps in which an example is

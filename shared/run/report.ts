@@ -1,8 +1,9 @@
 /**
  * report.json, the file that others rely on: CONTRACT "report.json", schema starling.report/1.
  */
-import type { Dropped, RunStatus } from './plan.js';
+import type { Dropped, RunStatus } from './summary.js';
 
+/** One committed round. */
 export interface RoundReport {
   readonly round: number;
   readonly cohort: number;
@@ -22,6 +23,7 @@ export interface Headline {
   readonly better: 'higher' | 'lower';
 }
 
+/** Figures on the pooled test data, and on each client's own. */
 export interface MetricsReport {
   readonly metrics: Readonly<Record<string, number>>;
   readonly perClient: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -58,6 +60,7 @@ export interface FederationReport extends BaselineReport {
   readonly label?: string;
 }
 
+/** The whole file. */
 export interface Report {
   readonly schema: 'starling.report/1';
   readonly run: string;

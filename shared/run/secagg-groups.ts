@@ -46,7 +46,7 @@ function divide(plan: RoundPlan, { nonce, enrolled }: NonNullable<RoundPlan['sec
   };
   const groups = assignGroups(nodeSuite, transcript, { cohort: names.length, groupSize });
   return groups.map((indices, group): RoundPlan => {
-    const members = indices.map((index) => [names[index], enrolled[names[index]!]] as const);
+    const members = indices.map((index) => [names[index], enrolled[names[index]]] as const);
     const secure = { nonce: sha256Hex(`${nonce}/${group}`).slice(0, 32), enrolled: Object.fromEntries(members) };
     return { ...plan, cohort: members.length, secure };
   });

@@ -18,7 +18,8 @@ import type { SummedLayout } from '../tensors/channels.js';
 import { sizeOf } from '../tensors/params.js';
 import { integerBits, isClientLevel, vectorLayout } from './client-level-privacy.js';
 import type { SumMetrics } from './metrics.js';
-import type { MaskedMetric, RoundPlan, RunSpec, SecureSpec } from './plan.js';
+import type { RoundPlan } from './plan.js';
+import type { MaskedMetric, RunSpec } from './spec.js';
 
 /** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
 const RING_HALF = 2 ** 31;
@@ -27,6 +28,7 @@ const MIN_QUANTIZE_BITS = 8;
 /** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
 const EVALUATION_CAP = 2 ** 17;
 
+/** What both sides have worked out from a plan. */
 export interface SecureAgreement {
   readonly params: SecaggParams;
   readonly quantize: QuantizeSpec;
@@ -70,15 +72,22 @@ export function agree(plan: SecurePlan): SecureAgreement {
     metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
   };
   const params: SecaggParams = {
-    ...{ suite: 'node', cohortMin: Math.min(cohort, Math.max(3, survivorsMin)), cohortMax: cohort, survivorsMin },
-    ...{ adversaryFraction, dropFraction, elements: elementsOf(quantize, sizeOf(layout)) },
+    suite: 'node',
+    cohortMin: Math.min(cohort, Math.max(3, survivorsMin)),
+    cohortMax: cohort,
+    survivorsMin,
+    adversaryFraction,
+    dropFraction,
+    elements: elementsOf(quantize, sizeOf(layout)),
     ring: ringFor(quantize, cohort),
   };
   const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
   const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
   const aggregation = {
-    ...{ taskId: plan.run, round },
-    ...{ modelHash: fromHex(plan.modelSha256), planHash: fromHex(planHash) },
+    taskId: plan.run,
+    round,
+    modelHash: fromHex(plan.modelSha256),
+    planHash: fromHex(planHash),
   };
   const maskedBytes = HEADER_BYTES + packedBytes(params.elements, params.ring.bits);
   return { params, quantize, aggregation, layout, metrics, countCap, maskedBytes };
@@ -89,9 +98,6 @@ export function agree(plan: SecurePlan): SecureAgreement {
  * @throws FlError invalid-argument naming what cannot be
  */
 export function checkSecureSpec({ work, engine }: RunSpec): void {
-  if ((engine.secure ?? false) !== (work.secure !== undefined)) {
-    throw invalidArgument('secure', 'the same of engine and work', `${engine.secure} and ${typeof work.secure}`);
-  }
   if (work.secure === undefined) return;
   const cohort = Math.ceil(engine.cohort * (1 + engine.overSelection));
   const secure = { nonce: '0'.repeat(32), enrolled: {} };
@@ -112,11 +118,6 @@ function quantizeBitsFor(cohort: number, weightCap: number): number {
   }
   const most = Math.floor(RING_HALF / (2 ** (MIN_QUANTIZE_BITS - 1) - 1));
   throw invalidArgument('cohort x weight-cap', `at most ${most}`, cohort * weightCap);
-}
-
-/** Largest error of one element of the mean update, from the grid alone. */
-export function quantizationStep({ valueRange, weightCap }: SecureSpec, cohort: number): number {
-  return valueRange / (2 ** (quantizeBitsFor(cohort, weightCap) - 1) - 1);
 }
 
 /**

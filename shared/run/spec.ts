@@ -1,153 +1,175 @@
 /**
- * Checks a run's specification where it enters the coordinator, and a plan where it enters a client: either may come
- * from a version that is older, newer or somebody else's.
+ * What a run is asked to do: the part that every client is told, and the part that only the coordinator uses. A
+ * specification is checked where it enters the coordinator: it may come from a version that is older, newer or somebody
+ * else's.
+ *
+ * On the wire and on disk the second part repeats the rounds, the seed and whether sums are secure, for the round engine
+ * is told nothing of the first. In memory a run says them once; {@link storedSpec} and {@link readSpec} are the way there
+ * and back.
  */
 import { z } from 'zod';
-import { FlError } from '../errors.js';
-import { HEX_32_BYTES } from '../hex.js';
-import { layoutOf } from '../tensors/params.js';
-import type { RoundPlan, RunSpec } from './plan.js';
+import { invalidArgument } from '../errors.js';
+import { checkAgainst, type Infer } from '../schema.js';
+import { phaseSpec } from '../tensors/channels.js';
+import { layoutOf, tensorSpec } from '../tensors/params.js';
+import {
+  count,
+  ENGINE_SETTINGS,
+  fieldsOf,
+  hyper,
+  PRIVACY_SETTINGS,
+  SECURE_SETTINGS,
+  TRAINING_SETTINGS,
+} from './settings.js';
 
-const count = z.int().min(1).max(1_000_000);
-const tensor = z.strictObject({ name: z.string(), shape: z.array(z.int().min(0)).max(16) });
-const channel = z.strictObject({
-  name: z.string().regex(/^[a-z0-9-]{1,63}$/),
-  tensors: z.array(tensor),
-  reduce: z.enum(['sum', 'mean']),
-  weight: z.enum(['examples', 'clients', 'per-tensor']),
-  clip: z.strictObject({ norm: z.number().positive(), per: z.enum(['all', 'tensor', 'row']).optional() }).optional(),
-});
-const training = z.strictObject({
+const trainingSpec = z.strictObject({
+  /** Exactly one of the two is set. */
   localEpochs: count.optional(),
   localSteps: count.optional(),
-  batchSize: count,
-  clientLr: z.number().positive(),
-  momentum: z.number().min(0).lt(1),
-  weightDecay: z.number().min(0),
-  gradientClipNorm: z.number().min(0),
-  lrSchedule: z.enum(['constant', 'cosine']),
+  ...fieldsOf(TRAINING_SETTINGS),
+  /** FedProx (Li et al. 2020): weight mu of (mu/2)·|local − global|²; 0 switches it off. */
   proximalMu: z.number().min(0),
 });
+
 const maskedMetric = z.strictObject({
   name: z.string().min(1).max(128),
+  /** Length of its vector of sums. */
   size: z.int().min(1).max(65_536),
+  /** Largest magnitude that one example adds to one sum; what is larger is clamped. */
   max: z.number().positive(),
 });
-const fraction = z.number().min(0).lt(1);
-const secure = z.strictObject({
-  valueRange: z.number().positive(),
-  weightCap: count,
-  adversaryFraction: fraction,
-  dropFraction: fraction,
+
+const secureSpec = z.strictObject({
+  ...fieldsOf(SECURE_SETTINGS),
+  /** Fewest clients in a sum; a client signs no smaller survivor set. */
   survivorsMin: z.int().min(2),
+  /** Time for each exchange of keys, shares and signatures. */
   phaseDeadlineMs: z.int().min(1),
+  /** Least clients in one sum, when a cohort trains in groups; absent: one sum over all. */
   groupSize: z.int().min(3).optional(),
   trainMetrics: z.array(maskedMetric).max(64),
   testMetrics: z.array(maskedMetric).max(64),
 });
-const privacy = z.strictObject({
+
+const privacySpec = z.strictObject({
+  /** Who adds noise: the coordinator to the sum; all clients together inside the masked sum; each to its own update or steps. */
   mode: z.enum(['central', 'distributed', 'local', 'example']),
+  /** L2 norm that one unit is clipped to: a client's update, or an example's gradient. Under `adaptive`, in round 1. */
   clippingBound: z.number().positive(),
-  noiseMultiplier: z.number().positive(),
-  delta: z.number().gt(0).lt(1),
-  epsilonBudget: z.number().positive().optional(),
+  ...fieldsOf(PRIVACY_SETTINGS),
+  /** Client-level modes: most clients in a sum, which is what the integers are sized for. */
   cohortMax: count.optional(),
-  tree: z.strictObject({ separation: count }).optional(),
+  /** Client-level modes: the bound follows the median norm of updates (Andrew et al. 2021). */
   adaptive: z.boolean().optional(),
-  samplingRate: z.number().gt(0).max(1).optional(),
+  /**
+   * `central` only: noise that is correlated over rounds (DP-FTRL, Kairouz et al. 2021), which pays where a client takes part
+   * seldom. Two rounds of one client are at least `separation` apart.
+   */
+  tree: z.strictObject({ separation: count }).optional(),
 });
-const work = z.strictObject({
+
+/** Of {@link WorkSpec}. */
+export const workSpec = z.strictObject({
   workload: z.string().min(1).max(200),
   scale: z.string().min(1).max(20),
-  hyper: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
-  training,
+  hyper,
+  training: trainingSpec,
+  /** How a data set that many clients share is divided between them: iid, dirichlet:A, shards:K, natural. */
   partition: z.string(),
   seed: z.int(),
   rounds: count,
-  phases: z
-    .array(z.strictObject({ name: z.string(), rounds: count.optional(), channels: z.array(channel).min(1) }))
-    .min(1),
-  model: z.array(tensor).min(1),
-  secure: secure.optional(),
-  privacy: privacy.optional(),
+  phases: z.array(phaseSpec).min(1),
+  /** The shared tensors of the model, in manifest order. */
+  model: z.array(tensorSpec).min(1),
+  /** Absent: the coordinator sees each update. */
+  secure: secureSpec.optional(),
+  /** Absent: no noise is added. */
+  privacy: privacySpec.optional(),
 });
-const engine = z.strictObject({
+
+const ownEngineSpec = z.strictObject({ cohort: count, ...fieldsOf(ENGINE_SETTINGS), strategy: z.string() });
+
+const engineSpec = ownEngineSpec.extend({
   rounds: count,
-  cohort: count,
-  minClients: count,
-  minSurvivors: count,
-  overSelection: z.number().min(0).max(10),
-  deadlineMs: z
-    .int()
-    .min(1)
-    .max(7 * 24 * 3_600_000),
-  maxAttempts: z.int().min(1).max(1000),
-  evaluateEvery: z.int().min(0),
-  evaluateClients: z.int().min(0),
-  strategy: z.string(),
-  aggregator: z.string().optional(),
   seed: z.int(),
+  /** Whether rounds go through secure aggregation; then `work.secure` says how. */
   secure: z.boolean().optional(),
 });
 
-const plan = z.object({
-  run: z.string().regex(/^[a-z0-9-]{1,63}$/),
-  kind: z.enum(['train', 'evaluate']),
-  round: count,
-  attempt: count,
-  modelSha256: z.string().regex(HEX_32_BYTES),
-  modelSizeBytes: z.int().min(0),
-  deadlineMs: z.int().min(0),
-  cohort: count,
-  work: work.loose(),
-  clippingBound: z.number().positive().optional(),
-  secure: z
-    .strictObject({
-      nonce: z.string().regex(/^[0-9a-f]{32}$/),
-      enrolled: z.record(z.string(), z.string().regex(HEX_32_BYTES)),
-    })
-    .optional(),
-});
+const runSpec = z.strictObject({ work: workSpec, engine: ownEngineSpec });
+const storedRunSpec = z.strictObject({ work: workSpec, engine: engineSpec });
 
-/** @throws FlError invalid-argument naming the first field that is wrong. */
-export function checkPlan(value: unknown): asserts value is RoundPlan {
-  parse(plan, value, 'plan');
+/** Local training on one client, all of it engine-side (a workload only gives the loss). */
+export interface TrainingSpec extends Infer<typeof trainingSpec> {}
+
+/** A workload's own settings, by name. */
+export type Hyper = Infer<typeof hyper>;
+
+/** One of them. */
+export type HyperValue = Hyper[string];
+
+/** A metric that travels inside the masked vector: its sums, then its count. */
+export interface MaskedMetric extends Infer<typeof maskedMetric> {}
+
+/** Secure aggregation of a run: the coordinator learns sums over the survivors of a round and nothing of one client. */
+export interface SecureSpec extends Infer<typeof secureSpec> {}
+
+/**
+ * Differential privacy of a run: whose noise, and on what. Under `central`, `distributed` and `local` the unit is a client
+ * (its whole update is clipped and noised); under `example` it is one example of a client (DP-SGD, Abadi et al. 2016).
+ */
+export interface PrivacySpec extends Infer<typeof privacySpec> {}
+
+/** The part of a run that every client is told, so that all train the same thing. */
+export interface WorkSpec extends Infer<typeof workSpec> {}
+
+/** All that the round engine is told of a run. */
+export interface EngineSpec extends Infer<typeof engineSpec> {}
+
+/** All of a run. */
+export interface RunSpec extends Infer<typeof runSpec> {}
+
+/** A run as it is sent and stored; its canonical JSON is what the ledger begins with. */
+export interface StoredRunSpec extends Infer<typeof storedRunSpec> {}
+
+/** What is sent, stored and hashed for a run. */
+export function storedSpec({ work, engine }: RunSpec): StoredRunSpec {
+  const { rounds, seed, secure } = work;
+  return { work, engine: { ...engine, rounds, seed, secure: secure !== undefined } };
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, value: unknown, what: string): z.output<Schema> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new FlError('invalid-argument', `${what}: ${issue.path.join('.') || what}: ${issue.message}`);
+/** The run of what an earlier process has stored. @throws FlError invalid-argument: its two parts contradict each other */
+export function specOf({ work, engine: { rounds, seed, secure = false, ...engine } }: StoredRunSpec): RunSpec {
+  const same = (key: string, expected: unknown, got: unknown) => {
+    if (expected !== got) throw invalidArgument(`engine.${key}`, `${expected}, as in work`, got);
+  };
+  same('rounds', work.rounds, rounds);
+  same('seed', work.seed, seed);
+  same('secure', work.secure !== undefined, secure);
+  return { work, engine };
+}
+
+/** The run of what came from elsewhere. @throws FlError invalid-argument naming the first field that is wrong */
+export function readSpec(stored: unknown): RunSpec {
+  checkAgainst(storedRunSpec, stored, 'run spec');
+  const spec = specOf(stored);
+  checkRunSpec(spec);
+  return spec;
 }
 
 /** @throws FlError invalid-argument naming the first field that is wrong. */
 export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
-  const { engine: e, work: w } = parse(z.strictObject({ work, engine }), spec, 'run spec');
-  if (e.minSurvivors > e.cohort) {
-    throw new FlError(
-      'invalid-argument',
-      `minSurvivors: expected at most the cohort (${e.cohort}), got ${e.minSurvivors}`,
-    );
-  }
-  if (e.minClients < e.minSurvivors) {
-    throw new FlError(
-      'invalid-argument',
-      `minClients: expected at least minSurvivors (${e.minSurvivors}), got ${e.minClients}`,
-    );
-  }
-  if (e.rounds !== w.rounds) throw new FlError('invalid-argument', 'rounds: engine and work differ');
-  if ((e.secure ?? false) !== (w.secure !== undefined)) {
-    throw new FlError('invalid-argument', 'secure: engine and work differ');
-  }
-  const survivorsMin = w.secure?.survivorsMin ?? 0;
-  if (e.evaluateClients > 0 && e.evaluateClients < survivorsMin) {
+  checkAgainst(runSpec, spec, 'run spec');
+  const { work, engine } = spec;
+  const { cohort, minSurvivors, minClients, evaluateClients } = engine;
+  const { survivorsMin = 0, groupSize = 0 }: Partial<SecureSpec> = work.secure ?? {};
+  if (minSurvivors > cohort) throw invalidArgument('minSurvivors', `at most the cohort (${cohort})`, minSurvivors);
+  if (minClients < minSurvivors)
+    throw invalidArgument('minClients', `at least minSurvivors (${minSurvivors})`, minClients);
+  if (evaluateClients > 0 && evaluateClients < survivorsMin) {
     const expected = `0 (all) or at least survivorsMin (${survivorsMin}), as they are in a secure sum too`;
-    throw new FlError('invalid-argument', `evaluateClients: expected ${expected}, got ${e.evaluateClients}`);
+    throw invalidArgument('evaluateClients', expected, evaluateClients);
   }
-  const groupSize = w.secure?.groupSize;
-  if (groupSize !== undefined && groupSize > e.cohort) {
-    throw new FlError('invalid-argument', `groupSize: expected at most the cohort (${e.cohort}), got ${groupSize}`);
-  }
-  layoutOf(w.model);
+  if (groupSize > cohort) throw invalidArgument('groupSize', `at most the cohort (${cohort})`, groupSize);
+  layoutOf(work.model);
 }

@@ -2,28 +2,36 @@
  * Channels: everything a client may send, declared by name and shape before round 1, so that one clip, noise, mask and
  * sum serve model updates and every other contribution (prototypes, logits, moments, histogram bins) alike.
  */
+import { z } from 'zod';
 import { invalidArgument } from '../errors.js';
-import { type LayoutEntry, layoutOf, type Params, type TensorSpec } from './params.js';
+import type { Infer } from '../schema.js';
+import { type LayoutEntry, layoutOf, type Params, type TensorSpec, tensorSpec } from './params.js';
 
-export interface ChannelSpec {
-  readonly name: string;
-  readonly tensors: readonly TensorSpec[];
+const channelSpec = z.strictObject({
+  name: z.string().regex(/^[a-z0-9-]{1,63}$/),
+  tensors: z.array(tensorSpec),
   /** 'mean' divides the weighted sum by the sum of weights; 'sum' is the plain sum, whatever the clients weigh. */
-  readonly reduce: 'sum' | 'mean';
+  reduce: z.enum(['sum', 'mean']),
   /**
    * What weighs a client in a mean: its examples, 1 for each client, or one weight for each tensor (0: does not hold it).
    * Under secure aggregation weights are rounded to whole numbers; one above 0 counts as at least 1.
    */
-  readonly weight: 'examples' | 'clients' | 'per-tensor';
-  readonly clip?: { readonly norm: number; readonly per?: 'all' | 'tensor' | 'row' };
-}
+  weight: z.enum(['examples', 'clients', 'per-tensor']),
+  clip: z.strictObject({ norm: z.number().positive(), per: z.enum(['all', 'tensor', 'row']).optional() }).optional(),
+});
+
+/** Of {@link PhaseSpec}. */
+export const phaseSpec = z.strictObject({
+  name: z.string(),
+  rounds: z.int().min(1).max(1_000_000).optional(),
+  channels: z.array(channelSpec).min(1),
+});
+
+/** One kind of contribution of a client: its tensors, and how they are summed over clients. */
+export interface ChannelSpec extends Infer<typeof channelSpec> {}
 
 /** A kind of round; phases follow one another. `rounds` absent: all that are left. */
-export interface PhaseSpec {
-  readonly name: string;
-  readonly rounds?: number;
-  readonly channels: readonly ChannelSpec[];
-}
+export interface PhaseSpec extends Infer<typeof phaseSpec> {}
 
 /** The channel that carries `update = local - global` and that the strategy applies to the model. */
 export const UPDATE_CHANNEL = 'update';
@@ -51,6 +59,7 @@ export type SummedEntry = LayoutEntry & {
   readonly divided: boolean;
 };
 
+/** All tensors of a phase, back to back. */
 export type SummedLayout = readonly SummedEntry[];
 
 /** The flat layout of a phase's contributions; tensors are named `channel/tensor`. */

@@ -6,7 +6,9 @@
  * padding, in the order of the manifest (for {@link packTensors}: the insertion order of the record). A scalar has
  * shape [] and size 1.
  */
+import { z } from 'zod';
 import { invalidArgument } from '../errors.js';
+import type { Infer } from '../schema.js';
 
 /** Limits that hold for every model, checked before anything is allocated. */
 export const MAX_ELEMENTS = 2 ** 31;
@@ -14,7 +16,11 @@ export const MAX_TENSORS = 65_536;
 export const MAX_RANK = 16;
 const NAME = /^(?!__proto__$|__metadata__$)[A-Za-z0-9_./-]{1,128}$/;
 
-export type TensorSpec = { readonly name: string; readonly shape: readonly number[] };
+/** Of {@link TensorSpec}. */
+export const tensorSpec = z.strictObject({ name: z.string(), shape: z.array(z.int().min(0)).max(MAX_RANK) });
+
+/** A tensor without its values; {@link layoutOf} checks names and sizes. */
+export type TensorSpec = Infer<typeof tensorSpec>;
 
 /** `offset` and `size` count float32 elements, not bytes. */
 export type LayoutEntry = TensorSpec & { readonly offset: number; readonly size: number };

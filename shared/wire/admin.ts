@@ -1,8 +1,10 @@
 /**
- * The operator's calls: proto/starling/v1/admin.proto.
+ * The operator's calls: proto/starling/v1/admin.proto. Each encoder, and each decoder, throws FlError invalid-argument that
+ * names the field, what was expected and what came.
  */
 import { FlError, invalidArgument } from '../errors.js';
-import type { RunSpec, RunStatus } from '../run/plan.js';
+import type { StoredRunSpec } from '../run/spec.js';
+import { RUN_STATUSES } from '../run/summary.js';
 import type { ClientInfo, RunInfo } from '../service.js';
 import {
   checkLength,
@@ -31,16 +33,7 @@ import {
   MAX_WORKLOAD_CHARS,
 } from './limits.js';
 
-/** A record, so that the compiler asks for a new status here too. */
-const STATUSES: Readonly<Record<RunStatus, true>> = {
-  running: true,
-  completed: true,
-  stopped: true,
-  'budget-exhausted': true,
-  failed: true,
-};
-const STATUS_WORDS = Object.keys(STATUSES) as RunStatus[];
-
+/** A token for clients called `name`, so many times, for so long. */
 export interface TokenRequest {
   readonly name: string;
   readonly uses: number;
@@ -49,16 +42,19 @@ export interface TokenRequest {
 
 /** First message of StartRun. */
 export interface RunStart {
-  readonly spec: RunSpec;
+  readonly spec: StoredRunSpec;
   readonly modelSizeBytes: number;
 }
 
+/** StartRun: the header, then the pieces of the first model. */
 export type StartRunPart = { readonly header: RunStart } | { readonly model: Uint8Array };
+/** GetRun's answer: the run, then the pieces of report.json. */
 export type GetRunPart = { readonly info: RunInfo } | { readonly report: Uint8Array };
 
 /** For requests and replies that have no field. */
 export const EMPTY_MESSAGE = new Uint8Array(0);
 
+/** CreateTokenRequest. */
 export function encodeTokenRequest({ name, uses, expiresMs }: TokenRequest): Uint8Array {
   return serialise('CreateTokenRequest', gen.CreateTokenRequest, {
     name: checkName('name', name),
@@ -67,20 +63,24 @@ export function encodeTokenRequest({ name, uses, expiresMs }: TokenRequest): Uin
   });
 }
 
+/** Inverse of {@link encodeTokenRequest}. */
 export function decodeTokenRequest(bytes: Uint8Array): TokenRequest {
   const { name, uses, expiresMs } = parse('CreateTokenRequest', gen.CreateTokenRequest, bytes);
   return { name: checkName('name', name), uses, expiresMs: fromUint64('expires_ms', expiresMs) };
 }
 
+/** CreateTokenResponse. */
 export function encodeTokenReply(token: string): Uint8Array {
   const value = { token: checkText('token', token, MAX_TOKEN_CHARS) };
   return serialise('CreateTokenResponse', gen.CreateTokenResponse, value);
 }
 
+/** Inverse of {@link encodeTokenReply}. */
 export function decodeTokenReply(bytes: Uint8Array): string {
   return checkText('token', parse('CreateTokenResponse', gen.CreateTokenResponse, bytes).token, MAX_TOKEN_CHARS);
 }
 
+/** ListClientsResponse. */
 export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
   return serialise('ListClientsResponse', gen.ListClientsResponse, {
     clients: clients.map(({ name, online, enrolledAtMs, publicKey }) => ({
@@ -92,6 +92,7 @@ export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
   });
 }
 
+/** Inverse of {@link encodeClientList}; keys are copies. */
 export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
   return parse('ListClientsResponse', gen.ListClientsResponse, bytes).clients.map((client) => ({
     name: checkName('name', client.name),
@@ -101,6 +102,7 @@ export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
   }));
 }
 
+/** First message of StartRun. */
 export function encodeRunStart({ spec, modelSizeBytes }: RunStart): Uint8Array {
   const text = JSON.stringify(spec);
   checkMaxLength('spec', new TextEncoder().encode(text), MAX_JSON_BYTES);
@@ -108,7 +110,7 @@ export function encodeRunStart({ spec, modelSizeBytes }: RunStart): Uint8Array {
   return serialise('StartRunRequest', gen.StartRunRequest, { part: { $case: 'header', value } });
 }
 
-/** The header (its specification is JSON with the two parts of a RunSpec, no more is known of it) or a piece (a view). */
+/** The header (its specification is JSON with the two parts of a StoredRunSpec, no more is known of it) or a piece (a view). */
 export function decodeStartRunPart(bytes: Uint8Array): StartRunPart {
   const part = present('part', parse('StartRunRequest', gen.StartRunRequest, bytes).part);
   if (part.$case === 'model') return { model: checkChunk(part.value) };
@@ -123,7 +125,7 @@ function checkModelSize(modelSizeBytes: number): number {
   return modelSizeBytes;
 }
 
-function specFromJson(text: string): RunSpec {
+function specFromJson(text: string): StoredRunSpec {
   let spec: unknown;
   try {
     spec = JSON.parse(text);
@@ -135,9 +137,10 @@ function specFromJson(text: string): RunSpec {
       typeof spec === 'object' && spec !== null && Object.hasOwn(spec, part) ? Reflect.get(spec, part) : null;
     if (typeof value !== 'object' || value === null) throw invalidArgument(`spec.${part}`, 'an object', value);
   }
-  return spec as RunSpec;
+  return spec as StoredRunSpec;
 }
 
+/** StartRunResponse, ResumeRunRequest, GetRunRequest and WatchRunRequest. */
 export function encodeRunName(run: string): Uint8Array {
   return serialise('run', gen.GetRunRequest, { run: checkName('run', run) });
 }
@@ -147,20 +150,24 @@ export function decodeRunName(bytes: Uint8Array): string {
   return checkName('run', parse('run', gen.GetRunRequest, bytes).run);
 }
 
+/** StopRunRequest; a reason that is too long is cut. */
 export function encodeStopRequest(run: string, reason: string): Uint8Array {
   const value = { run: checkName('run', run), reason: clipText(reason) };
   return serialise('StopRunRequest', gen.StopRunRequest, value);
 }
 
+/** Inverse of {@link encodeStopRequest}. */
 export function decodeStopRequest(bytes: Uint8Array): { readonly run: string; readonly reason: string } {
   const { run, reason } = parse('StopRunRequest', gen.StopRunRequest, bytes);
   return { run: checkName('run', run), reason: checkText('reason', reason, MAX_TEXT_CHARS) };
 }
 
+/** ListRunsResponse. */
 export function encodeRunList(runs: readonly RunInfo[]): Uint8Array {
   return serialise('ListRunsResponse', gen.ListRunsResponse, { runs: runs.map(infoToWire) });
 }
 
+/** Inverse of {@link encodeRunList}. */
 export function decodeRunList(bytes: Uint8Array): RunInfo[] {
   return parse('ListRunsResponse', gen.ListRunsResponse, bytes).runs.map(infoFromWire);
 }
@@ -171,15 +178,18 @@ export function encodeRunInfo(info: RunInfo): Uint8Array {
   return serialise('GetRunResponse', gen.GetRunResponse, { part });
 }
 
+/** One message of GetRun's answer; a piece of the report is a view. */
 export function decodeGetRunPart(bytes: Uint8Array): GetRunPart {
   const part = present('part', parse('GetRunResponse', gen.GetRunResponse, bytes).part);
   return part.$case === 'run' ? { info: infoFromWire(part.value) } : { report: checkChunk(part.value) };
 }
 
+/** WatchRunResponse: one event as JSON. */
 export function encodeRunEvent(event: string): Uint8Array {
   return serialise('WatchRunResponse', gen.WatchRunResponse, { event });
 }
 
+/** Inverse of {@link encodeRunEvent}. */
 export function decodeRunEvent(bytes: Uint8Array): string {
   return parse('WatchRunResponse', gen.WatchRunResponse, bytes).event;
 }
@@ -188,7 +198,7 @@ function infoToWire(info: RunInfo): gen.Run {
   return {
     run: checkName('run', info.run),
     workload: checkText('workload', info.workload, MAX_WORKLOAD_CHARS),
-    status: oneOf('status', STATUS_WORDS, info.status),
+    status: oneOf('status', RUN_STATUSES, info.status),
     reason: clipText(info.reason),
     round: checkUint32('round', info.round),
     rounds: checkUint32('rounds', info.rounds),
@@ -202,7 +212,7 @@ function infoFromWire(message: gen.Run): RunInfo {
   return {
     run: checkName('run', message.run),
     workload: checkText('workload', message.workload, MAX_WORKLOAD_CHARS),
-    status: oneOf('status', STATUS_WORDS, message.status),
+    status: oneOf('status', RUN_STATUSES, message.status),
     reason: checkText('reason', message.reason, MAX_TEXT_CHARS),
     round: message.round,
     rounds: message.rounds,

@@ -13,7 +13,7 @@ import {
   thresholdAttack,
 } from '../../shared/privacy/index.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { TrainingSpec } from '../../shared/run/plan.js';
+import type { TrainingSpec } from '../../shared/run/spec.js';
 
 /** What is trained and attacked; `confidence` in (0, 1) is that of each bound. */
 export interface AuditOptions {

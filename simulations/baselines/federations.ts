@@ -6,7 +6,8 @@
 import type { OtherSettings, Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import type { FederationReport, Report } from '../../shared/run/report.js';
-import { type Config, checkConfig, type Resolved, resolve } from '../config/resolve.js';
+import type { Config } from '../../shared/run/settings.js';
+import { checkConfig, type Resolved, resolve } from '../config/resolve.js';
 import type { Baseline } from './input.js';
 
 /** A tight bound: noise grows with it, and the few clients of a small federation have no crowd that averages noise out. */

@@ -2,8 +2,8 @@
 import type { TaskRunner } from '../../client/training/task.js';
 import { FlError } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { RunSpec } from '../../shared/run/plan.js';
 import type { Headline, Report } from '../../shared/run/report.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type { Params } from '../../shared/tensors/params.js';
 import type { Federation } from './federations.js';
 

@@ -7,7 +7,7 @@ import { nextModel } from '../../server/run/model.js';
 import { parseStrategy } from '../../server/strategies/index.js';
 import { createGathering, parseAggregator } from '../../server/updates/aggregator.js';
 import { FlError } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { contributionLayout, multipliersOf, phaseOfRound } from '../../shared/tensors/channels.js';
 import { type HostTensors, type Params, sizeOf } from '../../shared/tensors/params.js';
 

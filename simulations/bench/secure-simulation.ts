@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
 import { defineWorkload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
-import type { RunSpec, SecureSpec } from '../../shared/run/plan.js';
+import type { RunSpec, SecureSpec } from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { packTensors } from '../../shared/tensors/params.js';
 import { simulate } from '../simulate.js';
@@ -69,7 +69,7 @@ function specOf({ clients, values, groupSize }: SecureSimulationCase): RunSpec {
   const phases = [{ name: 'train', channels: [updateChannel(model)] }];
   return {
     work: { ...work, model, phases, secure },
-    engine: { ...engine, secure: true, deadlineMs: 600_000, evaluateClients: Math.min(EVALUATORS, clients) },
+    engine: { ...engine, deadlineMs: 600_000, evaluateClients: Math.min(EVALUATORS, clients) },
   };
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { packTensors } from '../../shared/tensors/params.js';
@@ -28,8 +28,8 @@ export function tinySpec({ clients, rounds }: { clients: number; rounds: number 
       phases: [{ name: 'train', channels: [updateChannel(model)] }],
     },
     engine: {
-      ...{ rounds, cohort: clients, minClients: clients, minSurvivors: clients, overSelection: 0, deadlineMs: 60_000 },
-      ...{ maxAttempts: 1, evaluateEvery: 0, evaluateClients: 1, strategy: 'fedavg', seed: 1 },
+      ...{ cohort: clients, minClients: clients, minSurvivors: clients, overSelection: 0, deadlineMs: 60_000 },
+      ...{ maxAttempts: 1, evaluateEvery: 0, evaluateClients: 1, strategy: 'fedavg' },
     },
   };
 }

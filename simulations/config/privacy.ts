@@ -2,19 +2,19 @@
 import type { Workload } from '../../client/workload.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { ADAPTIVE_CLIP_DEFAULT } from '../../shared/privacy/index.js';
-import type { PrivacySpec } from '../../shared/run/plan.js';
-import type { Config } from './resolve.js';
+import { type Config, givenOf, PRIVACY_SETTINGS } from '../../shared/run/settings.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 
+/** Keys that say nothing in a run without privacy. */
 const KEYS = [
-  'noise-multiplier',
+  ...(Object.keys(PRIVACY_SETTINGS) as (keyof typeof PRIVACY_SETTINGS)[]),
   'clipping-bound',
-  'delta',
-  'epsilon-budget',
-  'sampling-rate',
   'noise',
   'separation',
 ] as const;
-const DEFAULTS = { noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, samplingRate: 0.05 };
+const DEFAULTS = { noiseMultiplier: 1, delta: 1e-5 };
+const DEFAULT_BOUND = 1;
+const DEFAULT_SAMPLING_RATE = 0.05;
 
 /**
  * Undefined for a run without privacy.
@@ -34,18 +34,15 @@ export function privacyOf(
   }
   const unit = mode === 'example' ? 'example' : 'client';
   if (!manifest.privacyUnits.includes(unit)) throw unitError(manifest.name, unit);
-  const { 'noise-multiplier': noiseMultiplier = DEFAULTS.noiseMultiplier, delta = DEFAULTS.delta } = config;
-  const { 'clipping-bound': bound = DEFAULTS.clippingBound, 'epsilon-budget': epsilonBudget } = config;
+  const { 'clipping-bound': bound = DEFAULT_BOUND } = config;
   const isAdaptive = bound === 'adaptive';
-  const common = {
-    ...{ mode, noiseMultiplier, delta, clippingBound: isAdaptive ? ADAPTIVE_CLIP_DEFAULT.bound : bound },
-    ...(epsilonBudget !== undefined && { epsilonBudget }),
-  };
+  const clippingBound = isAdaptive ? ADAPTIVE_CLIP_DEFAULT.bound : bound;
+  const common = { mode, clippingBound, ...DEFAULTS, ...givenOf(config, PRIVACY_SETTINGS) };
   if (unit === 'example') {
     if (isAdaptive) throw invalidArgument('clipping-bound', 'a number with privacy example', bound);
     const ofTree = (['noise', 'separation'] as const).find((key) => config[key] !== undefined);
     if (ofTree !== undefined) throw invalidArgument(ofTree, 'privacy central', mode);
-    return { ...common, samplingRate: config['sampling-rate'] ?? DEFAULTS.samplingRate };
+    return { samplingRate: DEFAULT_SAMPLING_RATE, ...common };
   }
   if (config['sampling-rate'] !== undefined) {
     throw invalidArgument('sampling-rate', 'privacy example, whose clients draw examples in secret', mode);

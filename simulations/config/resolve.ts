@@ -1,81 +1,38 @@
-/**
- * The configuration of a run: the keys of CONFIG.yaml, which are the options of `starling simulate` too, and how they,
- * a workload's scale and the defaults make one complete specification. Unknown keys are errors.
- */
-import { z } from 'zod';
+/** How a configuration, a workload's scale and the defaults make one complete specification. */
 import { parseScheme } from '../../client/data/partition.js';
 import { initialModel } from '../../client/training/task.js';
 import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
 import { checkAggregator } from '../../server/updates/aggregator.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { Hyper, HyperValue, RunSpec, SecureSpec, TrainingSpec } from '../../shared/run/plan.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
-import { checkRunSpec } from '../../shared/run/spec.js';
+import {
+  type Config,
+  configSchema,
+  ENGINE_SETTINGS,
+  givenOf,
+  SECURE_SETTINGS,
+  TRAINING_SETTINGS,
+} from '../../shared/run/settings.js';
+import {
+  checkRunSpec,
+  type Hyper,
+  type HyperValue,
+  type RunSpec,
+  type SecureSpec,
+  type TrainingSpec,
+} from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { checkYaml } from '../../shared/yaml.js';
 import { privacyOf } from './privacy.js';
-
-const count = z.int().min(1);
-const hyperValue = z.union([z.number(), z.string(), z.boolean()]);
-
-export const configSchema = z.strictObject({
-  workload: z.string(),
-  scale: z.enum(['smoke', 'demo', 'full']).default('demo'),
-  clients: count.optional(),
-  cohort: count.optional(),
-  rounds: count.optional(),
-  'local-epochs': count.optional(),
-  'local-steps': count.optional(),
-  'batch-size': count.optional(),
-  'client-lr': z.number().positive().optional(),
-  'server-lr': z.number().positive().optional(),
-  momentum: z.number().min(0).lt(1).optional(),
-  'weight-decay': z.number().min(0).optional(),
-  'gradient-clip-norm': z.number().min(0).optional(),
-  'lr-schedule': z.enum(['constant', 'cosine']).optional(),
-  strategy: z.string().optional(),
-  partition: z.string().optional(),
-  hyper: z.record(z.string(), hyperValue).default({}),
-  'over-selection': z.number().min(0).optional(),
-  'min-clients': count.optional(),
-  'min-survivors': count.optional(),
-  'deadline-ms': count.optional(),
-  'max-attempts': count.optional(),
-  'evaluate-every': z.int().min(0).optional(),
-  'evaluate-clients': z.int().min(0).optional(),
-  'secure-aggregation': z.boolean().optional(),
-  'secure-groups': z.int().min(3).optional(),
-  aggregator: z.string().optional(),
-  'value-range': z.number().positive().default(1),
-  'weight-cap': count.default(1024),
-  'adversary-fraction': z.number().min(0).lt(1).optional(),
-  'drop-fraction': z.number().min(0).lt(1).optional(),
-  dropout: z.number().min(0).max(1).default(0),
-  privacy: z.enum(['none', 'central', 'distributed', 'local', 'example']).default('none'),
-  'noise-multiplier': z.number().positive().optional(),
-  'clipping-bound': z.union([z.number().positive(), z.literal('adaptive')]).optional(),
-  delta: z.number().gt(0).lt(1).optional(),
-  'epsilon-budget': z.number().positive().optional(),
-  'sampling-rate': z.number().gt(0).max(1).optional(),
-  noise: z.enum(['independent', 'tree']).optional(),
-  separation: count.optional(),
-  seed: z.int().default(1),
-  workers: count.optional(),
-  transport: z.enum(['memory', 'grpc']).default('memory'),
-  backend: z.string().optional(),
-  baselines: z.enum(['none', 'all']).default('none'),
-  out: z.string().optional(),
-});
-
-export type Config = z.infer<typeof configSchema>;
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
 export function checkConfig(value: unknown, source: string): Config {
   return checkYaml(configSchema, value, source);
 }
 
+/** A run that can be started. */
 export interface Resolved {
   readonly spec: RunSpec;
   readonly model: Params;
@@ -90,6 +47,15 @@ const TRAINING_DEFAULTS = {
   lrSchedule: 'constant',
   proximalMu: 0,
 } as const;
+const ENGINE_DEFAULTS = {
+  overSelection: 0,
+  deadlineMs: 600_000,
+  maxAttempts: 5,
+  evaluateEvery: 1,
+  evaluateClients: 0,
+} as const;
+/** What small cohorts of known labs need: who may collude and drop out decides the graph. */
+const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.05, dropFraction: 0.05 } as const;
 
 /** Fills what the user left open from the workload's scale, and makes the initial model. */
 export function resolve(config: Config, workload: Workload): Resolved {
@@ -129,19 +95,12 @@ export function resolve(config: Config, workload: Workload): Resolved {
       ...(privacy && { privacy }),
     },
     engine: {
-      rounds,
       cohort,
-      minClients: config['min-clients'] ?? cohort,
-      minSurvivors,
-      secure,
-      overSelection: config['over-selection'] ?? 0,
-      deadlineMs: config['deadline-ms'] ?? 600_000,
-      maxAttempts: config['max-attempts'] ?? 5,
-      evaluateEvery: config['evaluate-every'] ?? 1,
-      evaluateClients: config['evaluate-clients'] ?? 0,
       strategy,
-      ...(config.aggregator !== undefined && { aggregator: config.aggregator }),
-      seed: config.seed,
+      ...ENGINE_DEFAULTS,
+      minClients: cohort,
+      minSurvivors,
+      ...givenOf(config, ENGINE_SETTINGS),
     },
   };
   checkRunSpec(spec);
@@ -150,7 +109,6 @@ export function resolve(config: Config, workload: Workload): Resolved {
   return { spec, model, clients };
 }
 
-/** Who may collude and drop out decides the graph; both default to what small cohorts of known labs need. */
 function secureOf(
   config: Config,
   { manifest }: Workload,
@@ -171,11 +129,11 @@ function secureOf(
   const survivorsMin =
     groupSize === undefined ? minSurvivors : Math.max(2, Math.ceil((groupSize * minSurvivors) / cohort));
   return {
-    // as a whole, a client weighs 1; with examples behind it, as many as it has
-    ...{ valueRange: config['value-range'], weightCap: clientLevel ? 1 : config['weight-cap'], survivorsMin },
+    ...SECURE_DEFAULTS,
+    ...givenOf(config, SECURE_SETTINGS),
+    ...(clientLevel && { weightCap: 1 }), // as a whole, a client weighs 1; with examples behind it, as many as it has
+    survivorsMin,
     ...(groupSize !== undefined && { groupSize }),
-    adversaryFraction: config['adversary-fraction'] ?? 0.05,
-    dropFraction: config['drop-fraction'] ?? 0.05,
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
     trainMetrics: config.privacy === 'none' ? [{ name: 'loss', size: 1, max: 16 }] : [],
     testMetrics: [...testMetrics],
@@ -198,17 +156,9 @@ function hyperOf(defaults: Hyper, given: Hyper, workload: string): Hyper {
 }
 
 function trainingOf(config: Config, scale: Scale): TrainingSpec {
-  const given = {
-    batchSize: config['batch-size'],
-    clientLr: config['client-lr'],
-    momentum: config.momentum,
-    weightDecay: config['weight-decay'],
-    gradientClipNorm: config['gradient-clip-norm'],
-    lrSchedule: config['lr-schedule'],
-  };
-  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const { localEpochs, localSteps, ...rest } = scale.training;
-  return { ...TRAINING_DEFAULTS, ...rest, ...durationOf(config, { localEpochs, localSteps }), ...defined };
+  const duration = durationOf(config, { localEpochs, localSteps });
+  return { ...TRAINING_DEFAULTS, ...rest, ...duration, ...givenOf(config, TRAINING_SETTINGS) };
 }
 
 /** Exactly one of epochs and steps: what the user said, else what the scale says, else one epoch. */

@@ -7,8 +7,8 @@ import { largestCohort, total } from '../../server/report/facts.js';
 import { metricNames, metricValue } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { FlError } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
 import type { Report, RowName } from '../../shared/run/report.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 
 /** Values by the name of the metric. */
 export type Figures = Readonly<Record<string, number>>;

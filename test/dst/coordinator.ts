@@ -14,7 +14,8 @@ import {
   type RunState,
 } from '../../server/round/state.js';
 import { History } from '../../server/run/history.js';
-import type { RoundPlan, RunSpec } from '../../shared/run/plan.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
+import type { StoredRunSpec } from '../../shared/run/spec.js';
 import type { ClientFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
 import type { SimulatedClient } from './client.js';
 import * as must from './invariants.js';
@@ -58,7 +59,7 @@ export class SimulatedCoordinator {
     this.#world = world;
     this.#ledger = ledger;
     this.#subject = subject;
-    const spec = { work: {}, engine: scenario.spec } as unknown as RunSpec;
+    const spec = { work: {}, engine: scenario.spec } as unknown as StoredRunSpec;
     this.#journal = [{ kind: 'created', atMs: 0, run: RUN, spec, modelSha256: FIRST_MODEL }];
     this.#state = initialState(RUN, scenario.spec, FIRST_MODEL);
     this.#history = new History(this.#journal);

@@ -2,7 +2,7 @@
  * What a simulated run is made of: the engine's settings, the clients, and the faults with their times. All of it comes
  * from one seed; the list of faults can be shortened, which is how a failing schedule is made small.
  */
-import type { EngineSpec } from '../../shared/run/plan.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 import { Dice } from './world.js';
 
 /** No fault happens after this. */

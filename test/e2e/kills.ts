@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { rngFromSeed } from '../../shared/rng.js';
 import { costOf, epsilonAfter } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
-import { quantizationStep } from '../../shared/run/secagg-params.js';
+import { quantizationStep } from '../support/quantization.js';
 import { CLIENTS, Federation, type Outcome, resolved } from './crash-federation.js';
 
 const SECURE = { 'secure-aggregation': true, 'adversary-fraction': 0 };

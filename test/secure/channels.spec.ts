@@ -11,12 +11,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
 import { checkAggregator } from '../../server/updates/aggregator.js';
-import type { RunSpec, SecureSpec } from '../../shared/run/plan.js';
-import { quantizationStep } from '../../shared/run/secagg-params.js';
+import type { RunSpec, SecureSpec } from '../../shared/run/spec.js';
 import { type ChannelSpec, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { layoutOf, sizeOf } from '../../shared/tensors/params.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { simulate } from '../../simulations/simulate.js';
+import { quantizationStep } from '../support/quantization.js';
 import { toyExamples, toySpec, toyWorkload } from '../support/toy.js';
 import { SECURE } from './hostile-coordinator.js';
 
@@ -65,7 +65,7 @@ const trainer: TaskRunner = {
 };
 
 function specOf(secure: SecureSpec | undefined, channels = CHANNELS): RunSpec {
-  const { work, engine } = toySpec({ rounds: 1, cohort: CLIENTS, minClients: CLIENTS, secure: secure !== undefined });
+  const { work, engine } = toySpec({ rounds: 1, cohort: CLIENTS, minClients: CLIENTS });
   return { engine, work: { ...work, model: MODEL, phases: [{ name: 'train', channels }], ...(secure && { secure }) } };
 }
 

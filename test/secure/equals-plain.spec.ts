@@ -12,10 +12,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TaskRunner } from '../../client/training/task.js';
-import type { MaskedMetric, RunSpec, SecureSpec } from '../../shared/run/plan.js';
-import { quantizationStep } from '../../shared/run/secagg-params.js';
+import type { MaskedMetric, RunSpec, SecureSpec } from '../../shared/run/spec.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { type SimulationOptions, simulate } from '../../simulations/simulate.js';
+import { quantizationStep } from '../support/quantization.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from '../support/toy.js';
 import { SECURE } from './hostile-coordinator.js';
 
@@ -40,7 +40,7 @@ describe('a secure run', () => {
     { engine = {}, ...overrides }: Partial<SimulationOptions> & { engine?: Parameters<typeof toySpec>[0] } = {},
     spec: SecureSpec = SPEC,
   ) {
-    const plain = toySpec({ rounds: ROUNDS, cohort: COHORT, minClients: CLIENTS, secure, ...engine });
+    const plain = toySpec({ rounds: ROUNDS, cohort: COHORT, minClients: CLIENTS, ...engine });
     const work: RunSpec['work'] = { ...plain.work, ...(secure && { secure: spec }) };
     const result = await simulate({
       ...{

@@ -6,8 +6,9 @@
 
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
-import type { RoundPlan, SecureSpec, TaskId } from '../../shared/run/plan.js';
+import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import { agree, type SecureAgreement } from '../../shared/run/secagg-params.js';
+import type { SecureSpec } from '../../shared/run/spec.js';
 import { decodeRefusal, type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import {
   createEnrolment,

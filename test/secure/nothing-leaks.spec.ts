@@ -21,7 +21,7 @@ import { Registry } from '../../server/registry.js';
 import type { RunRecord } from '../../server/round/state.js';
 import { type Clock, systemClock } from '../../shared/clock.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec, SecureSpec } from '../../shared/run/plan.js';
+import type { RunSpec, SecureSpec } from '../../shared/run/spec.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { simulate } from '../../simulations/simulate.js';
@@ -76,7 +76,7 @@ const trainer: TaskRunner = {
 };
 
 function specOf(secure: boolean): RunSpec {
-  const plain = toySpec({ rounds: 2, secure });
+  const plain = toySpec({ rounds: 2 });
   return secure ? { ...plain, work: { ...plain.work, secure: SECURE } } : plain;
 }
 

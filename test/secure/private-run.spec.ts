@@ -9,9 +9,9 @@ import { LEDGER_FILE } from '../../server/run/ledger.js';
 import type { RoundEntry } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import { verifyLedger } from '../../shared/ledger/verify.js';
-import type { PrivacySpec, RunSpec } from '../../shared/run/plan.js';
 import { costOf, epsilonAfter } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
+import { type PrivacySpec, type RunSpec, storedSpec } from '../../shared/run/spec.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { entriesOf, ledgerSpec, signedLedger, toyRun } from '../support/ledgers.js';
 
@@ -85,7 +85,7 @@ describe('a run with differential privacy', () => {
         [2, expected[1]],
       ],
     );
-    assert.deepEqual(verifyLedger(ledger, { spec }).ok, true);
+    assert.deepEqual(verifyLedger(ledger, { spec: storedSpec(spec) }).ok, true);
   });
 
   it('tells no training metric of anybody', async () => {
@@ -105,7 +105,7 @@ describe('a run with differential privacy', () => {
     // nobody fits under 0.1: C exp(-η (0 - 1/2)) with η = 0.2, up to the noise on the count
     assert.equal(bounds[0], 0.1);
     assert.ok(Math.abs(bounds[1] / (0.1 * Math.exp(0.1)) - 1) < 0.1, String(bounds));
-    assert.equal(verifyLedger(ledger, { spec }).ok, true);
+    assert.equal(verifyLedger(ledger, { spec: storedSpec(spec) }).ok, true);
   });
 
   describe('whose coordinator lies and signs it', () => {
@@ -133,7 +133,7 @@ describe('a run with differential privacy', () => {
         const last = entries.at(-1) as RoundEntry;
         const privacy = change === null ? null : { ...last.privacy!, ...change };
         const changed = signedLedger([...entries.slice(0, -1), { ...last, privacy }]);
-        const checked = verifyLedger(Buffer.from(changed), { spec });
+        const checked = verifyLedger(Buffer.from(changed), { spec: storedSpec(spec) });
         assert.ok(!checked.ok);
         assert.match(checked.reason, caught);
       });
@@ -143,7 +143,7 @@ describe('a run with differential privacy', () => {
       for (let at = 0; at < ledger.length; at += 3) {
         const changed = Buffer.from(ledger);
         changed[at] ^= 1;
-        assert.equal(verifyLedger(changed, { spec }).ok, false, `byte ${at}`);
+        assert.equal(verifyLedger(changed, { spec: storedSpec(spec) }).ok, false, `byte ${at}`);
       }
     });
   });

@@ -17,7 +17,7 @@ const PHASE_MS = 1000;
 const TRAINING_MS = 5000;
 
 function spec(overrides: Parameters<typeof toySpec>[0]) {
-  const plain = toySpec({ rounds: 2, secure: true, deadlineMs: TRAINING_MS, ...overrides });
+  const plain = toySpec({ rounds: 2, deadlineMs: TRAINING_MS, ...overrides });
   return { ...plain, work: { ...plain.work, secure: { ...SECURE, phaseDeadlineMs: PHASE_MS } } };
 }
 

@@ -8,7 +8,8 @@ import type { RoundEvent, RunRecord } from '../../server/round/state.js';
 import { SecureRound } from '../../server/secagg/aggregation.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { EngineSpec, TaskId } from '../../shared/run/plan.js';
+import type { TaskId } from '../../shared/run/plan.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { turns } from '../support/hand-fed.js';
 import {

@@ -246,7 +246,7 @@ describe('who wants to be a client', () => {
     assert.deepEqual(enrolled, {
       name: 'site',
       enrolledAtMs: world.clock.nowMs(),
-      publicKey: Buffer.from(publicKey),
+      publicKey,
       online: false,
     });
     assert.notEqual(Peer.enter(world, 'site').last('welcome'), undefined);

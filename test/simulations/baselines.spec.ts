@@ -15,8 +15,8 @@ import { createTaskRunner, type Task, type TaskRunner } from '../../client/train
 import { defineWorkload, type Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import { meansOf } from '../../shared/run/metrics.js';
-import type { SecureSpec } from '../../shared/run/plan.js';
 import type { Report } from '../../shared/run/report.js';
+import type { SecureSpec } from '../../shared/run/spec.js';
 import { federations, federationsOf } from '../../simulations/baselines/federations.js';
 import { evenlyBySize } from '../../simulations/baselines/local.js';
 import { type BaselineInput, baselines } from '../../simulations/baselines.js';
@@ -240,8 +240,11 @@ describe('the private row', () => {
       planned.federations.map(({ name, label }) => [name, label]),
       [['private', undefined]],
     );
-    const { engine, work } = planned.federations[0].resolved.spec;
-    assert.deepEqual([engine.secure, work.privacy?.mode, work.privacy?.noiseMultiplier], [true, 'distributed', 0.5]);
+    const { work } = planned.federations[0].resolved.spec;
+    assert.deepEqual(
+      [work.secure?.survivorsMin, work.privacy?.mode, work.privacy?.noiseMultiplier],
+      [2, 'distributed', 0.5],
+    );
     assert.equal(work.training.clientLr, 0.1);
     assert.equal(work.training.localSteps, resolve(settings(), masked).spec.work.training.localSteps);
   });

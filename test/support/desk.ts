@@ -11,7 +11,8 @@ import type { SecureCohort } from '../../server/secagg/grouped.js';
 import type { Aggregate } from '../../server/updates/aggregator.js';
 import { UpdateDesk } from '../../server/updates/intake.js';
 import { type Rng, rngFromSeed } from '../../shared/rng.js';
-import type { EngineSpec, Receipt, RoundPlan, RunSpec, UpdateHeader, WorkSpec } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import { type EngineSpec, type RunSpec, type SecureSpec, storedSpec, type WorkSpec } from '../../shared/run/spec.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import { type ChannelSpec, updateChannel } from '../../shared/tensors/channels.js';
@@ -25,6 +26,16 @@ export const TENSORS = [
 ] as const;
 export const SIZE = 11;
 export const MASKED_BYTES = 40;
+const SECURE: SecureSpec = {
+  valueRange: 8,
+  weightCap: 10,
+  adversaryFraction: 0,
+  dropFraction: 0.2,
+  survivorsMin: 2,
+  phaseDeadlineMs: 1000,
+  trainMetrics: [],
+  testMetrics: [],
+};
 
 interface Options {
   readonly engine?: Partial<EngineSpec>;
@@ -51,14 +62,16 @@ export class Desk {
   state: RunState;
 
   constructor({ engine = {}, channels = [updateChannel(TENSORS)], work = {} }: Options = {}) {
-    const toy = toySpec({ ...SPEC, ...engine });
+    const { rounds, seed, secure: isSecure = false, ...own } = { ...SPEC, ...engine };
+    const toy = toySpec({ rounds, ...own }, seed);
+    const phases = [{ name: 'train', channels }];
     const spec: RunSpec = {
-      work: { ...toy.work, model: TENSORS, phases: [{ name: 'train', channels }], ...work },
+      work: { ...toy.work, model: TENSORS, phases, ...(isSecure && { secure: SECURE }), ...work },
       engine: toy.engine,
     };
     this.#work = spec.work;
-    this.isSecure = spec.engine.secure === true;
-    this.state = initialState('r', spec.engine, 'm0', spendingOf(spec.work));
+    this.isSecure = isSecure;
+    this.state = initialState('r', storedSpec(spec).engine, 'm0', spendingOf(spec.work));
     const receive = (client: string, bytes: Uint8Array) => this.masked.push(`${client} ${bytes.length}`);
     const secure = { maskedBytes: MASKED_BYTES, receive } as unknown as SecureCohort;
     this.desk = new UpdateDesk({

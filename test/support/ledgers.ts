@@ -10,7 +10,7 @@ import { fromHex, toHex } from '../../shared/hex.js';
 import type { LedgerEntry, LedgerLine, RoundEntry, SecureProof, SignedProof } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import { rngFromSeed } from '../../shared/rng.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { bitmapOf, compareBytes } from '../../shared/secagg/codec.js';
 import { consistencyBody, memberTag, survivorRootOf } from '../../shared/secagg/derive.js';
 import { nodeSuite } from '../../shared/secagg/index.js';
@@ -18,12 +18,12 @@ import { type Identity, identityFromSeed } from '../../shared/signing/identity.j
 import { simulate } from '../../simulations/simulate.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from './toy.js';
 
-export function ledgerSpec(secure: boolean, engine: Partial<RunSpec['engine']> = {}): RunSpec {
+export function ledgerSpec(secure: boolean, engine: Parameters<typeof toySpec>[0] = {}): RunSpec {
   const spec = toySpec({ rounds: 2, evaluateEvery: 0, evaluateClients: 3, ...engine });
   if (!secure) return spec;
   const bounds = { valueRange: 8, weightCap: 10, adversaryFraction: 0, dropFraction: 0.2, survivorsMin: 2 };
   const work = { ...spec.work, secure: { ...bounds, phaseDeadlineMs: 60_000, trainMetrics: [], testMetrics: [] } };
-  return { work, engine: { ...spec.engine, secure: true } };
+  return { work, engine: spec.engine };
 }
 
 /** A finished run of c1, c2 ... in a directory of its own. */

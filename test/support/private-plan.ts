@@ -1,6 +1,7 @@
 /** Plans of rounds under differential privacy, for a model of three numbers. */
 
-import type { PrivacySpec, RoundPlan } from '../../shared/run/plan.js';
+import type { RoundPlan } from '../../shared/run/plan.js';
+import type { PrivacySpec } from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 
 const MODEL = [{ name: 'w', shape: [3] }];

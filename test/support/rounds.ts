@@ -6,7 +6,8 @@
 import { type Effect, initialState, type RoundEvent, type RunState } from '../../server/round/state.js';
 import { step } from '../../server/round/step.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { EngineSpec, TaskKind } from '../../shared/run/plan.js';
+import type { TaskKind } from '../../shared/run/plan.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 
 export type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> & { atMs?: number } : never;
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;

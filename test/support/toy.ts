@@ -8,7 +8,7 @@
 
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../client/training/task.js';
 import type { Workload } from '../../client/workload.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { contributionLayout, phaseOfRound, updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors, sizeOf } from '../../shared/tensors/params.js';
 
@@ -21,8 +21,10 @@ export function toyModel(): Params {
   });
 }
 
-export function toySpec(overrides: Partial<RunSpec['engine']> = {}, seed = 1): RunSpec {
-  const rounds = overrides.rounds ?? 3;
+export function toySpec(
+  { rounds = 3, ...overrides }: Partial<RunSpec['engine']> & { readonly rounds?: number } = {},
+  seed = 1,
+): RunSpec {
   const tensors = toyModel().layout.map(({ name, shape }) => ({ name, shape }));
   return {
     work: {
@@ -46,7 +48,6 @@ export function toySpec(overrides: Partial<RunSpec['engine']> = {}, seed = 1): R
       model: tensors,
     },
     engine: {
-      rounds,
       cohort: 4,
       minClients: 4,
       minSurvivors: 2,
@@ -56,7 +57,6 @@ export function toySpec(overrides: Partial<RunSpec['engine']> = {}, seed = 1): R
       evaluateEvery: 1,
       evaluateClients: 0,
       strategy: 'fedavg',
-      seed,
       ...overrides,
     },
   };

@@ -55,6 +55,13 @@ describe('the operator over gRPC', () => {
     });
   });
 
+  it('is told what is wrong with a specification before a coordinator sees it', async () => {
+    const [calls, engine] = [link.admin.calls.length, { ...SPEC.engine, cohort: 0 }];
+    const refused = hasCode('invalid-argument', /^run spec: engine\.cohort: /);
+    await assert.rejects(link.operator.startRun({ ...SPEC, engine }, bytes(10)), refused);
+    assert.equal(link.admin.calls.length, calls);
+  });
+
   it('is refused every call without the token', async () => {
     const stranger = connectAdmin(link.server.address, `${ADMIN_TOKEN}x`);
     const denied = hasCode('permission-denied', /admin token/);

@@ -2,7 +2,7 @@
  * A coordinator that keeps what it was told and answers from tables: what the transport's tests put behind serveGrpc.
  */
 import { FlError } from '../../shared/errors.js';
-import type { RunSpec } from '../../shared/run/plan.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import type {
   AdminService,
   ClientFrame,
@@ -12,12 +12,13 @@ import type {
   RunInfo,
   UploadReply,
 } from '../../shared/service.js';
+import { toySpec } from '../support/toy.js';
 
 export const SESSION = new Uint8Array(32).fill(7);
 export const ADMIN_TOKEN = 'the-admin-token';
 export const SHA256 = 'ab'.repeat(32);
 export const UPDATE = { run: 'run-1', round: 3, attempt: 1, sha256: SHA256 };
-export const SPEC = { work: { workload: 'toy', rounds: 1 }, engine: { rounds: 1 } } as unknown as RunSpec;
+export const SPEC = toySpec();
 export const RUN_INFO: RunInfo = {
   run: 'run-1',
   workload: 'toy',

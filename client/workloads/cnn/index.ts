@@ -8,7 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../../../shared/rng.js';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { HELD_OUT, siteOfExample, takeImage } from '../../data/acquisition.js';
 import { type ImageData, type ImageSet, loadImages } from '../../data/images.js';

@@ -17,7 +17,7 @@
  * to, and what bounds a client's influence.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import { type Contribution, type PhaseSpec, UPDATE_CHANNEL, updateChannel } from '../../../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../../../shared/tensors/params.js';
 import { type ImageData, type ImageSet, loadImages, pickImages } from '../../data/images.js';

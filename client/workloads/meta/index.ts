@@ -7,7 +7,7 @@
  * each (`accuracy`) or from five (`accuracy.five-shot`), and is then asked about other drawings.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import { type CharacterData, loadCharacters, TRAINING_CHARACTERS } from '../../data/characters.js';
 import { defineWorkload, type TensorMap } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';

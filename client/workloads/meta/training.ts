@@ -155,9 +155,9 @@ function* miniBatches(count: number, batchSize: number, steps: number, rng: Rng)
 
 /** Local steps of a round. What tasks have no use for is refused rather than ignored. */
 function checkTraining({ training, settings }: MetaRound): number {
-  const { localSteps, momentum, weightDecay, gradientClipNorm, proximalMu, lrSchedule } = training;
+  const { localSteps, momentum, weightDecay, gradientClipNorm, proximalMu, lrSchedule, lrWarmupRounds = 0 } = training;
   if (localSteps === undefined) throw invalidArgument('local-steps', 'the tasks of a round', 'none');
-  for (const [name, value] of Object.entries({ momentum, weightDecay, gradientClipNorm, proximalMu })) {
+  for (const [name, value] of Object.entries({ momentum, weightDecay, gradientClipNorm, proximalMu, lrWarmupRounds })) {
     if (value !== 0) throw invalidArgument(name, '0 with meta-learning', value);
   }
   if (lrSchedule !== 'constant') throw invalidArgument('lr-schedule', 'constant with meta-learning', lrSchedule);

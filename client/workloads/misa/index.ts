@@ -8,7 +8,7 @@
  * client only the modalities that it has.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { loadPairs, type PairData, type PairSet } from '../../data/pairs.js';
 import { defineWorkload } from '../../workload.js';

@@ -12,7 +12,7 @@
  * which is 2 (1 - cosine). Of tasks that its site does not own there are none.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { CLASS_NAMES, type Scenes, traceScenes } from '../../data/scenes.js';
 import { uploadTensors } from '../../training/evaluate.js';

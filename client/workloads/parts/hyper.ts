@@ -3,7 +3,7 @@
  * the wire. A wrong type is said once, here, in the words of the command line.
  */
 import { invalidArgument } from '../../../shared/errors.js';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 
 /** @throws FlError invalid-argument unless it is there and a finite number of at least `least` */
 export function hyperNumber(hyper: Hyper, name: string, least = 0): number {

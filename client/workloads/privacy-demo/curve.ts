@@ -6,7 +6,7 @@
 import { privacyEpsilon } from '../../../shared/privacy/accounting/calibrate.js';
 import type { Rng } from '../../../shared/rng.js';
 import { meansOf } from '../../../shared/run/metrics.js';
-import type { Hyper, TrainingSpec } from '../../../shared/run/plan.js';
+import type { Hyper, TrainingSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { addUpdate, packTensors } from '../../../shared/tensors/params.js';
 import { dpSgd } from '../../training/dp-sgd.js';

@@ -12,7 +12,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidArgument } from '../../../shared/errors.js';
 import type { Rng } from '../../../shared/rng.js';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { type ImageData, type ImageSet, loadImages } from '../../data/images.js';
 import { defineWorkload, type TensorMap } from '../../workload.js';

@@ -13,7 +13,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError } from '../../../shared/errors.js';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { type ImageData, type ImageSet, loadImages, pickImages, shrinkImages } from '../../data/images.js';
 import { uploadTensors } from '../../training/evaluate.js';

@@ -2,7 +2,7 @@
  * The networks and the loss of SimCLR and its relatives, as functions of named tensors.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import type { ImageSet } from '../../data/images.js';
 import type { TensorMap, Workload } from '../../workload.js';
 import { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from '../parts/hyper.js';

@@ -8,7 +8,7 @@
  * product of the means (FFA-LoRA, Sun et al. 2024, arXiv:2403.12313).
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Hyper } from '../../../shared/run/plan.js';
+import type { Hyper } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { ALPHABET, loadText, type TextData, type TextSplit } from '../../data/text.js';
 import { defineWorkload, type TensorMap } from '../../workload.js';

@@ -13,7 +13,7 @@ import { lineSha256, signLine } from '../../../shared/chain/chain.js';
 import { signHead } from '../../../shared/ledger/against.js';
 import type { LedgerEntry, OpenedEntry, RoundEntry } from '../../../shared/ledger/entry.js';
 import { verifyLedger } from '../../../shared/ledger/verify.js';
-import type { RunSpec } from '../../../shared/run/plan.js';
+import { type StoredRunSpec, storedSpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
 import { starling } from '../../e2e/support.js';
@@ -26,7 +26,7 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 interface Stored {
   readonly directory: string;
-  readonly spec: RunSpec;
+  readonly spec: StoredRunSpec;
   readonly ledger: Buffer;
   readonly opened: OpenedEntry;
   readonly rounds: readonly [RoundEntry, RoundEntry];
@@ -39,7 +39,7 @@ async function stored(secure: boolean): Promise<Stored> {
   const [opened, ...rounds] = entriesOf(ledger.toString());
   return {
     directory,
-    spec,
+    spec: storedSpec(spec),
     ledger,
     opened: opened as OpenedEntry,
     rounds: rounds as [RoundEntry, RoundEntry] & object,

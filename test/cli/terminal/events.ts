@@ -2,7 +2,7 @@
  * A run of made-up events: rounds of 1.8 s with a cohort of `clients`, accuracy 0.1 more with every round.
  */
 import type { RunEvent } from '../../../shared/run/events.js';
-import type { RoundSummary } from '../../../shared/run/plan.js';
+import type { RoundSummary } from '../../../shared/run/summary.js';
 
 export const HEADLINE = { metric: 'test.accuracy', better: 'higher' } as const;
 

@@ -7,7 +7,7 @@ import type { ParticipantOptions } from '../../../client/round/participant.js';
 import type { Task } from '../../../client/training/task.js';
 import { FlError } from '../../../shared/errors.js';
 import { signHead } from '../../../shared/ledger/against.js';
-import type { PrivacySpec } from '../../../shared/run/plan.js';
+import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { turns } from '../../support/hand-fed.js';
 import { coordinatorKey, enterOne, type OneClient, planOf, receiptFor, trainedOne } from '../../support/one-client.js';
 import type { Write } from '../../support/ordered-disk.js';

@@ -7,7 +7,8 @@ import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../../clien
 import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
 import { linesOf } from '../../../shared/chain/chain.js';
 import { composedEpsilon, treeSpend } from '../../../shared/privacy/index.js';
-import type { PrivacySpec, RoundPlan } from '../../../shared/run/plan.js';
+import type { RoundPlan } from '../../../shared/run/plan.js';
+import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../../support/private-plan.js';
 

@@ -10,7 +10,7 @@ import { defineWorkload, type Workload } from '../../../client/workload.js';
 import { cnn } from '../../../client/workloads/cnn/index.js';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { PrivacySpec, TrainingSpec, WorkSpec } from '../../../shared/run/plan.js';
+import type { PrivacySpec, TrainingSpec, WorkSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { type HostTensors, packTensors } from '../../../shared/tensors/params.js';
 import { NOT_COVERED, paramsOf } from './per-example/nets.js';

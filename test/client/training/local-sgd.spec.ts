@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../../client/backends/index.js';
-import { type LocalSgdInput, localSgd, scheduleFactor } from '../../../client/training/local-sgd.js';
+import { type LocalSgdInput, learningRateOf, localSgd } from '../../../client/training/local-sgd.js';
 import { defineWorkload, type Shard, type Workload } from '../../../client/workload.js';
 import { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { TrainingSpec } from '../../../shared/run/plan.js';
+import type { TrainingSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 
 const PLAIN: TrainingSpec = {
@@ -121,13 +121,26 @@ describe('the arithmetic of local SGD', () => {
 
   it('follows a cosine over the rounds', async () => {
     // round r of 4: (1 + cos(π (r − 1) / 4)) / 2 = 1, 0.854, 0.5, 0.146
-    const factors = [1, 2, 3, 4].map((round) => scheduleFactor('cosine', round, 4));
+    const factors = [1, 2, 3, 4].map((round) =>
+      learningRateOf({ clientLr: 1, lrSchedule: 'cosine' }, { round, rounds: 4 }),
+    );
     assert.deepEqual(
       factors.map((factor) => factor.toFixed(3)),
       ['1.000', '0.854', '0.500', '0.146'],
     );
     // round 3: lr 0.5 · 0.5; w = 4 − 0.25 · 2
     assert.equal((await update({ lrSchedule: 'cosine' }, { round: 3, rounds: 4 })).toFixed(6), '-0.500000');
+  });
+
+  it('warms up over the first rounds, whatever the schedule', async () => {
+    const rates = (training: Pick<TrainingSpec, 'lrSchedule' | 'lrWarmupRounds'>) =>
+      [1, 2, 3, 4].map((round) => learningRateOf({ clientLr: 8, ...training }, { round, rounds: 4 }).toFixed(3));
+    assert.deepEqual(rates({ lrSchedule: 'constant', lrWarmupRounds: 4 }), ['2.000', '4.000', '6.000', '8.000']);
+    assert.deepEqual(rates({ lrSchedule: 'constant', lrWarmupRounds: 1 }), ['8.000', '8.000', '8.000', '8.000']);
+    assert.deepEqual(rates({ lrSchedule: 'cosine', lrWarmupRounds: 2 }), ['4.000', '6.828', '4.000', '1.172']);
+    // round 1 of 2: lr 0.5 / 2, half of the step that it would be
+    const [half, whole] = [await update({ lrWarmupRounds: 2 }, { round: 1 }), await update({}, { round: 1 })];
+    assert.equal((2 * half).toFixed(6), whole.toFixed(6));
   });
 });
 

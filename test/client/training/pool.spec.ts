@@ -9,7 +9,7 @@ import { createTrainerPool, type TrainerPool } from '../../../client/training/po
 import { initialModel, type TrainTask } from '../../../client/training/task.js';
 import { loadWorkload } from '../../../client/workloads/index.js';
 import { FlError } from '../../../shared/errors.js';
-import type { WorkSpec } from '../../../shared/run/plan.js';
+import type { WorkSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { packTensors } from '../../../shared/tensors/params.js';
 

@@ -10,7 +10,7 @@ import type { Shard, Workload } from '../../../client/workload.js';
 import { checkWorkload } from '../../../client/workloads/user-module.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import { meansOf } from '../../../shared/run/metrics.js';
-import type { Hyper, WorkSpec } from '../../../shared/run/plan.js';
+import type { Hyper, WorkSpec } from '../../../shared/run/spec.js';
 import {
   contributionLayout,
   type PhaseSpec,

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BuildInput, buildReport, writeReport } from '../../../server/report/build.js';
-import type { RoundSummary } from '../../../shared/run/plan.js';
+import type { RoundSummary } from '../../../shared/run/summary.js';
 import { sampleReport } from './sample.js';
 
 const summary = (round: number, attempt = 1): RoundSummary => ({

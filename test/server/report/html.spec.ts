@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { renderReport } from '../../../server/report/html.js';
-import type { RunStatus } from '../../../shared/run/plan.js';
 import type { Report } from '../../../shared/run/report.js';
+import type { RunStatus } from '../../../shared/run/summary.js';
 import { sampleReport } from './sample.js';
 import { scanHtml } from './scan.js';
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { charge, epsilonOf, mostCharged, spendingOf } from '../../../server/round/privacy.js';
 import { restore } from '../../../server/round/restore.js';
 import { type Effect, initialState, type RunRecord, type RunState } from '../../../server/round/state.js';
-import type { RunSpec, WorkSpec } from '../../../shared/run/plan.js';
 import { costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
+import type { StoredRunSpec, WorkSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { arrived, evaluated, of, online, play, recordsOf, SPEC, stored, task, timer } from '../../support/rounds.js';
 
@@ -31,7 +31,7 @@ const COST = costOf(work())!;
 const BUDGET = (epsilonAfter(COST, 2) + epsilonAfter(COST, 3)) / 2;
 const CREATED: RunRecord = {
   ...{ kind: 'created', atMs: 0, run: 'r', modelSha256: 'm0' },
-  spec: { work: work(BUDGET), engine: ENGINE } as RunSpec,
+  spec: { work: work(BUDGET), engine: ENGINE } as StoredRunSpec,
 };
 
 const begin = (budget = BUDGET) => initialState('r', ENGINE, 'm0', spendingOf(work(budget)));

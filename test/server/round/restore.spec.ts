@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { restore } from '../../../server/round/restore.js';
 import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from '../../../server/round/state.js';
-import type { RunSpec } from '../../../shared/run/plan.js';
+import type { StoredRunSpec } from '../../../shared/run/spec.js';
 import {
   arrived,
   committing,
@@ -85,7 +85,7 @@ describe('the state of a run', () => {
     kind: 'created',
     atMs: 0,
     run: 'r',
-    spec: { work: {}, engine: { ...SPEC, evaluateEvery: 1 } } as unknown as RunSpec,
+    spec: { work: {}, engine: { ...SPEC, evaluateEvery: 1 } } as unknown as StoredRunSpec,
     modelSha256: 'm0',
   };
 

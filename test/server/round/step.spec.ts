@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { namesOf } from '../../../server/round/state.js';
-import type { EngineSpec } from '../../../shared/run/plan.js';
+import type { EngineSpec } from '../../../shared/run/spec.js';
 import {
   arrived,
   committed,

@@ -13,9 +13,10 @@ import { SecureCohort } from '../../../server/secagg/grouped.js';
 import { checkAggregator, parseAggregator } from '../../../server/updates/aggregator.js';
 import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import type { RoundPlan, RunSpec, SecureSpec } from '../../../shared/run/plan.js';
+import type { RoundPlan } from '../../../shared/run/plan.js';
 import { groupPlansOf, leastSumOf, planOfMember } from '../../../shared/run/secagg-groups.js';
-import { agree, quantizationStep } from '../../../shared/run/secagg-params.js';
+import { agree } from '../../../shared/run/secagg-params.js';
+import type { RunSpec, SecureSpec } from '../../../shared/run/spec.js';
 import {
   createEnrolment,
   createKernel,
@@ -29,6 +30,7 @@ import { checkConfig, resolve } from '../../../simulations/config/resolve.js';
 import { simulate } from '../../../simulations/simulate.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { turns } from '../../support/hand-fed.js';
+import { quantizationStep } from '../../support/quantization.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from '../../support/toy.js';
 
 const SECURE: SecureSpec = {
@@ -38,10 +40,10 @@ const SECURE: SecureSpec = {
   groupSize: 3,
 };
 
-function specOf(cohort: number, engine: Partial<RunSpec['engine']>, secure: SecureSpec | null = SECURE): RunSpec {
+function specOf(cohort: number, engine: Parameters<typeof toySpec>[0], secure: SecureSpec | null = SECURE): RunSpec {
   const spec = toySpec({ rounds: 1, cohort, minClients: cohort, minSurvivors: 3, maxAttempts: 1, ...engine });
   const work = secure === null ? spec.work : { ...spec.work, secure };
-  return { work, engine: { ...spec.engine, secure: secure !== null } };
+  return { work, engine: spec.engine };
 }
 
 const isTraining = (result: TrainResult | EvaluateResult): result is TrainResult => result.kind === 'train';

@@ -1,6 +1,6 @@
 /** Where updates come in: each is in the sum once or not at all, its sender hears which, and no receipt says otherwise. */
 import assert from 'node:assert/strict';
-import type { PrivacySpec } from '../../../shared/run/plan.js';
+import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import {
   A,

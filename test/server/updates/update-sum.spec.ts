@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { UploadAnswer } from '../../../server/round/state.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import { encodePrivately, privateMean } from '../../../shared/run/client-level-privacy.js';
-import type { PrivacySpec } from '../../../shared/run/plan.js';
+import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { type ChannelSpec, UPDATE_CHANNEL, updateChannel } from '../../../shared/tensors/channels.js';
 import {
   A,

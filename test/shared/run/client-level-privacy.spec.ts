@@ -6,8 +6,8 @@ import {
   encodePrivately,
   latticeFor,
 } from '../../../shared/run/client-level-privacy.js';
-import type { PrivacySpec, RunSpec, WorkSpec } from '../../../shared/run/plan.js';
 import { checkPrivacySpec, costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
+import type { PrivacySpec, RunSpec, WorkSpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 
 const SIZE = 500;

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { FlError } from '../../../shared/errors.js';
-import type { RunSpec } from '../../../shared/run/plan.js';
+import type { StoredRunSpec } from '../../../shared/run/spec.js';
 import * as admin from '../../../shared/wire/admin.js';
 import { decodeClientFrame, encodeClientFrame } from '../../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame, encodeCoordinatorFrame } from '../../../shared/wire/coordinator-frames.js';
@@ -90,7 +90,7 @@ const CODECS: readonly Codec<unknown>[] = [
   ),
   codec(
     'headers of runs',
-    any.record({ spec: spec as unknown as fc.Arbitrary<RunSpec>, modelSizeBytes: fc.nat(2 ** 31 - 1) }),
+    any.record({ spec: spec as unknown as fc.Arbitrary<StoredRunSpec>, modelSizeBytes: fc.nat(2 ** 31 - 1) }),
     admin.encodeRunStart,
     (bytes) => (admin.decodeStartRunPart(bytes) as { header: admin.RunStart }).header,
   ),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Workload } from '../../../client/workload.js';
 import { loadWorkload } from '../../../client/workloads/index.js';
-import type { PrivacySpec } from '../../../shared/run/plan.js';
+import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { checkConfig, resolve } from '../../../simulations/config/resolve.js';
 
 describe('the privacy of a configuration', () => {

@@ -104,6 +104,7 @@ describe('a round of meta-learning', () => {
   it('refuses settings that it would not follow', async () => {
     const cases: [object, RegExp][] = [
       [{ momentum: 0.9 }, /momentum: expected 0 with meta-learning/],
+      [{ lrWarmupRounds: 2 }, /lrWarmupRounds: expected 0 with meta-learning/],
       [{ lrSchedule: 'cosine' }, /lr-schedule: expected constant/],
       [{ localSteps: undefined }, /local-steps: expected the tasks of a round/],
     ];

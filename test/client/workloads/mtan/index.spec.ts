@@ -6,7 +6,7 @@ import { uploadTensors } from '../../../../client/training/evaluate.js';
 import { mtan } from '../../../../client/workloads/mtan/index.js';
 import { figuresOf } from '../../../../client/workloads/mtan/measures.js';
 import { rngFromSeed } from '../../../../shared/rng.js';
-import type { Hyper } from '../../../../shared/run/plan.js';
+import type { Hyper } from '../../../../shared/run/spec.js';
 import type { HostTensors } from '../../../../shared/tensors/params.js';
 
 const HYPER = mtan.manifest.scales.smoke.hyper;

@@ -6,7 +6,7 @@ import { labelOf, psnr } from '../../../../client/workloads/privacy-demo/gradien
 import { privacyDemo } from '../../../../client/workloads/privacy-demo/index.js';
 import { minimise } from '../../../../client/workloads/privacy-demo/lbfgs.js';
 import { rngFromSeed } from '../../../../shared/rng.js';
-import type { Hyper } from '../../../../shared/run/plan.js';
+import type { Hyper } from '../../../../shared/run/spec.js';
 
 const SMOKE = privacyDemo.manifest.scales.smoke.hyper;
 

@@ -12,7 +12,7 @@ import {
   transformerLogits,
 } from '../../../../client/workloads/transformer/model.js';
 import { rngFromSeed } from '../../../../shared/rng.js';
-import type { Hyper } from '../../../../shared/run/plan.js';
+import type { Hyper } from '../../../../shared/run/spec.js';
 import { type HostTensors, packTensors } from '../../../../shared/tensors/params.js';
 
 const SIZE = { vocabulary: 7, width: 8, layers: 2, loraRank: 0 };

@@ -63,7 +63,7 @@ export interface ListClientsResponse {
 }
 
 export interface RunHeader {
-  /** JSON of RunSpec (shared/run/plan.ts). */
+  /** JSON of RunSpec (shared/run/spec.ts). */
   spec: string;
   /** Of the whole safetensors file that follows. */
   modelSizeBytes: bigint;
@@ -101,7 +101,7 @@ export interface Run {
   /** [a-z0-9-]{1,63}. */
   run: string;
   workload: string;
-  /** RunStatus (shared/run/plan.ts): running, completed, stopped, budget-exhausted or failed. */
+  /** RunStatus (shared/run/summary.ts): running, completed, stopped, budget-exhausted or failed. */
   status: string;
   /** Why it ended; empty while it runs. */
   reason: string;

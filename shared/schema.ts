@@ -1,0 +1,25 @@
+/**
+ * Records that a zod schema describes: the schema is the type, and a value that came from elsewhere is held against it.
+ */
+import type { z } from 'zod';
+import { FlError } from './errors.js';
+
+type DeepReadonly<T> = { readonly [Key in keyof T]: DeepReadonly<T[Key]> };
+
+/** What a schema lets through, readonly to its leaves. */
+export type Infer<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;
+
+/**
+ * That a value is what a schema says; `what` it is called in the error.
+ * @throws FlError invalid-argument naming the first field that is wrong
+ */
+export function checkAgainst<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  what: string,
+): asserts value is Infer<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return;
+  const [issue] = result.error.issues;
+  throw new FlError('invalid-argument', `${what}: ${issue.path.join('.') || what}: ${issue.message}`);
+}
