@@ -10,7 +10,7 @@ type Judged = Readonly<Record<string, SumMetrics>>;
  * Sums by client, each on its own test data as it takes it; together they are the pooled test set. Private tensors are
  * those that were trained with the model, whichever client is tested.
  */
-export async function judge(
+export async function evaluateAll(
   { spec, clients, trainer, limit, signal }: BaselineInput,
   { values: model, privateTensors }: Trained,
 ): Promise<Judged> {

@@ -11,6 +11,7 @@ import type { RunSpec } from '../../shared/run/spec.js';
 import { contributionLayout, multipliersOf, phaseOfRound } from '../../shared/tensors/channels.js';
 import { type HostTensors, type Params, sizeOf } from '../../shared/tensors/params.js';
 
+/** Who trains alone, on what, and for how long. */
 export interface Alone {
   readonly spec: RunSpec;
   /** The first model. */
@@ -22,6 +23,7 @@ export interface Alone {
   readonly signal?: AbortSignal;
 }
 
+/** The model that came of it, in the run's layout, and the client's private tensors. */
 export interface Trained {
   /** In shared memory, so that many evaluations on other threads take no copy. */
   readonly values: Float32Array;
