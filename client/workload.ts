@@ -163,7 +163,7 @@ export interface AdditionContext<Data> extends BatchContext {
   /** The model that the round began with. */
   readonly shared: HostTensors;
   /** The private tensors as training left them. */
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
   readonly data: Data;
   readonly rng: Rng;
 }
@@ -205,7 +205,7 @@ export interface Workload<Data = unknown> {
   /** Instead of `loss`: the workload's own local procedure. Returns the contribution and the new private tensors. */
   train?(
     shared: HostTensors,
-    own: HostTensors,
+    privateTensors: HostTensors,
     data: Data,
     ctx: TrainContext,
   ): Promise<{ contribution: Contribution; private?: HostTensors }>;

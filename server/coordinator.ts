@@ -4,40 +4,39 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { FlError, invalidArgument } from '../shared/errors.js';
-import { fromHex, toHex } from '../shared/hex.js';
+import { FlError } from '../shared/errors.js';
+import { toHex } from '../shared/hex.js';
 import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
-import type { UpdateHeader } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
-import {
-  type AdminService,
-  CHUNK_BYTES,
-  type ClientFrame,
-  type ControlEnd,
-  type CoordinatorFrame,
-  type EnrolReply,
-  type EnrolRequest,
-  type ParticipantService,
-  type PendingUpdate,
-  type RunInfo,
-  type SignedUpdateHeader,
-  type UploadReply,
+import type {
+  AdminService,
+  ClientFrame,
+  ControlEnd,
+  CoordinatorFrame,
+  EnrolReply,
+  EnrolRequest,
+  ParticipantService,
+  PendingUpdate,
+  RunInfo,
+  SignedUpdateHeader,
+  UploadReply,
 } from '../shared/service.js';
-import { type Identity, sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
+import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import { signReceipts } from '../shared/signing/receipts.js';
-import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
 import type { Logger } from './log.js';
+import { type Connection, login } from './login.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
+import { dropReceipt } from './round/fate.js';
+import { infoOf } from './run/activity.js';
 import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
+import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { UnmaskPool } from './unmask-pool.js';
-import { Uploads } from './updates/upload-buffers.js';
+import { UpdateReceiver } from './updates/receive.js';
 
-/** A peer that has not proved who it is by then is sent away. */
-const HANDSHAKE_MS = 10_000;
-
+/** What a coordinator stands on, and whom it tells. */
 export interface CoordinatorOptions {
   readonly dataDir: string;
   readonly identity: Identity;
@@ -55,23 +54,22 @@ export interface CoordinatorOptions {
   fatal(error: FlError): void;
 }
 
-interface Connection {
-  readonly client: string;
-  readonly session: string;
-  readonly end: ControlEnd<CoordinatorFrame>;
-}
-
+/** One process that runs rounds: everything that clients, operators and simulations can ask of it. */
 export class Coordinator implements ParticipantService, AdminService {
   readonly #options: CoordinatorOptions;
   readonly #runs = new Map<string, Run>();
+  /** By client. */
   readonly #connections = new Map<string, Connection>();
+  /** By session, in hex. */
   readonly #sessions = new Map<string, string>();
-  readonly #uploads: Uploads;
+  readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
-    this.#uploads = new Uploads(options.inFlightBytes);
+    const { inFlightBytes, registry } = options;
+    const publicKeyOf = (client: string) => registry.get(client).publicKey;
+    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf: (id) => this.#run(id) });
   }
 
   /** Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. */
@@ -101,76 +99,26 @@ export class Coordinator implements ParticipantService, AdminService {
     return { client, coordinatorKey: identity.publicKey };
   }
 
-  /** A control stream: hello, challenge, proof, welcome; from then on plans and answers. */
+  /** A control stream: a login, and from then on plans and answers. */
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
-    const { clock } = this.#options;
-    let stage:
-      | { kind: 'new' }
-      | { kind: 'challenged'; hello: Hello; nonce: Uint8Array }
-      | { kind: 'live'; live: Connection } = {
-      kind: 'new',
-    };
-    const turnAway = (reason: string, retry: boolean) => {
-      toClient.send({ kind: 'goodbye', reason, retry });
-      toClient.close(reason);
-      end();
-    };
-    const cancelHandshake = clock.after(HANDSHAKE_MS, () => turnAway('no proof of identity in time', true));
-    const end = () => {
-      cancelHandshake();
-      if (stage.kind === 'live') this.#disconnected(stage.live);
-      stage = { kind: 'new' };
-    };
-    const receive = (frame: ClientFrame) => {
-      if (stage.kind === 'live') return this.#receive(stage.live, frame);
-      if (stage.kind === 'new' && frame.kind === 'hello') {
-        const nonce = this.#options.rng.bytes(32);
-        stage = { kind: 'challenged', hello: frame, nonce };
-        return toClient.send({ kind: 'challenge', nonce });
-      }
-      if (stage.kind !== 'challenged' || frame.kind !== 'proof') {
-        return turnAway(`expected ${stage.kind === 'new' ? 'hello' : 'proof'}, got ${frame.kind}`, false);
-      }
-      cancelHandshake();
-      const { hello, nonce } = stage;
-      const refusal = this.#checkProof(hello, nonce, frame.signature);
-      if (refusal !== undefined) return turnAway(refusal.reason, refusal.retry);
-      const live = { client: hello.client, session: toHex(this.#options.rng.bytes(32)), end: toClient };
-      stage = { kind: 'live', live }; // first: a frame that cannot be sent ends the stream at once
-      this.#welcome(live, hello.pending);
-    };
-    return { send: receive, close: end };
+    return login(toClient, {
+      ...this.#options,
+      isHere: (client) => this.#connections.has(client),
+      entered: (connection, pending) => this.#entered(connection, pending),
+      received: ({ client }, frame) => this.#received(client, frame),
+      left: (connection) => this.#left(connection),
+    });
   }
 
-  #checkProof(hello: Hello, nonce: Uint8Array, signature: Uint8Array): { reason: string; retry: boolean } | undefined {
-    const { client, pending } = hello;
-    if (pending.length > MAX_PENDING_UPDATES) {
-      return { reason: `pending: at most ${MAX_PENDING_UPDATES} updates`, retry: false };
-    }
-    try {
-      const { publicKey } = this.#options.registry.get(client);
-      if (!verifySignature(publicKey, signedBytes('session', { client, nonce }), signature)) {
-        return { reason: `the proof is not by the key of client "${client}"`, retry: false };
-      }
-    } catch (error) {
-      return { reason: FlError.from(error).message, retry: false };
-    }
-    if (!this.#connections.has(client)) return undefined;
-    return { reason: `client "${client}" is connected already: two processes use one identity`, retry: true };
-  }
-
-  #welcome(connection: Connection, pending: readonly PendingUpdate[]): void {
+  #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
-    this.#sessions.set(session, client);
-    end.send({ kind: 'welcome', session: fromHex(session) });
-    const strays = pending.filter((update) => !this.#runs.has(update.run));
-    this.#settleStrays(client, end, strays);
+    this.#sessions.set(toHex(session), client);
+    end.send({ kind: 'welcome', session });
+    this.#answerUnknownRuns(connection, pending);
     for (const run of this.#runs.values()) {
-      run.updates.settle(
-        client,
-        pending.filter((update) => update.run === run.id),
-      );
+      const ofRun = pending.filter((update) => update.run === run.id);
+      run.updates.answerPending(client, ofRun);
       if (this.#connections.get(client) !== connection) return;
       run.post({ kind: 'online', client });
     }
@@ -178,37 +126,49 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
-  #settleStrays(client: string, end: ControlEnd<CoordinatorFrame>, strays: readonly PendingUpdate[]): void {
-    const receipts = strays.map(({ run, round, attempt, sha256 }) => ({
-      ...{ run, round, attempt, client, updateSha256: sha256 },
-      ...({ outcome: 'dropped', reason: 'unknown', modelSha256: '' } as const),
-    }));
+  #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
+    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run));
+    const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
+      dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
+    );
     for (const signed of signReceipts(this.#options.identity, receipts)) end.send({ kind: 'receipt', ...signed });
   }
 
-  #disconnected({ client, session }: Connection): void {
-    if (this.#connections.get(client)?.session !== session) return;
+  #left(connection: Connection): void {
+    const { client, session } = connection;
+    if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
-    this.#sessions.delete(session);
+    this.#sessions.delete(toHex(session));
     for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
     this.#options.log.debug({ client }, 'client disconnected');
   }
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
-  #receive({ client }: Connection, frame: ClientFrame): void {
+  #received(client: string, frame: ClientFrame): void {
+    const { clock, log } = this.#options;
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
-    if (frame.kind === 'small-update') return void this.#receiveSmall(client, frame);
-    const run = this.#runs.get(frame.task.run);
-    if (run === undefined) return;
+    if (frame.kind === 'small-update') {
+      // its faults are told as if it had come by a call: in the log, by receipt
+      const warn = (error: unknown) =>
+        log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
+      return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
+    }
     const { task } = frame;
+    const run = this.#runs.get(task.run);
+    if (run === undefined) return;
     switch (frame.kind) {
       case 'progress': {
         const { stepsDone, stepsTotal } = frame;
-        const atMs = this.#options.clock.nowMs();
-        return run.feed.emit({ kind: 'progress', atMs, round: task.round, client, stepsDone, stepsTotal });
+        return run.feed.emit({
+          kind: 'progress',
+          atMs: clock.nowMs(),
+          round: task.round,
+          client,
+          stepsDone,
+          stepsTotal,
+        });
       }
       case 'secure':
-        run.traffic.up += frame.frame.length;
         return run.receiveSecure(client, task, frame.frame);
       case 'decline':
         return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
@@ -223,20 +183,14 @@ export class Coordinator implements ParticipantService, AdminService {
   ): AsyncGenerator<Uint8Array> {
     this.#clientOf(session);
     const run = this.#run(request.run);
-    if (request.sha256 !== run.model.sha256) {
-      throw new FlError('not-found', `model ${request.sha256} is not the one of this round`);
-    }
-    const { file } = run.model;
-    if (request.offset > file.length) throw invalidArgument('offset', `at most ${file.length}`, request.offset);
-    for (let at = request.offset; at < file.length; at += CHUNK_BYTES) {
-      const chunk = file.subarray(at, at + CHUNK_BYTES);
-      run.traffic.down += chunk.length;
-      yield chunk;
+    for (const piece of piecesOf(run.model, request)) {
+      run.traffic.down += piece.length;
+      yield piece;
     }
   }
 
   async uploadStatus(session: Uint8Array, update: PendingUpdate): Promise<number> {
-    return this.#uploads.status(this.#clientOf(session), update);
+    return this.#receiver.status(this.#clientOf(session), update);
   }
 
   async upload(
@@ -245,39 +199,7 @@ export class Coordinator implements ParticipantService, AdminService {
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<UploadReply> {
-    const client = this.#clientOf(session);
-    const run = this.#runOf(client, signed);
-    const { header } = signed;
-    const early = await run.updates.answerHeader(client, header);
-    if (early !== undefined) return early;
-    const bytes = await this.#uploads.receive(client, header, offset, counted(chunks, run.traffic));
-    return this.#offer(run, client, header, bytes);
-  }
-
-  /** The same for an update that came whole. Its faults are told as if it had come by a call: in the log, by receipt. */
-  async #receiveSmall(client: string, { signed, data }: Extract<ClientFrame, { kind: 'small-update' }>): Promise<void> {
-    try {
-      const run = this.#runOf(client, signed);
-      run.traffic.up += data.length;
-      if ((await run.updates.answerHeader(client, signed.header)) !== undefined) return;
-      await this.#offer(run, client, signed.header, data);
-    } catch (error) {
-      this.#options.log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
-    }
-  }
-
-  #runOf(client: string, { header, signature }: SignedUpdateHeader): Run {
-    const { publicKey } = this.#options.registry.get(client);
-    if (!verifySignature(publicKey, signedBytes('update', header), signature)) {
-      throw new FlError('permission-denied', `update header: the signature is not by client "${client}"`);
-    }
-    return this.#run(header.run);
-  }
-
-  async #offer(run: Run, client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
-    const got = sha256Hex(bytes);
-    if (got !== header.sha256) throw new FlError('corrupt', `update: expected sha256 ${header.sha256}, got ${got}`);
-    return run.updates.offer(client, header, bytes);
+    return this.#receiver.receive(this.#clientOf(session), signed, offset, chunks);
   }
 
   // ---- operator ------------------------------------------------------------------------------------------------
@@ -312,7 +234,7 @@ export class Coordinator implements ParticipantService, AdminService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#surroundings());
+    const run = await createRun(directory, id, spec, model, this.#deps());
     this.#adopt(run);
     run.post({ kind: 'present', clients: [...this.#connections.keys()] });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
@@ -321,7 +243,7 @@ export class Coordinator implements ParticipantService, AdminService {
 
   /** A run that an earlier process left in `directory`. */
   async openRun(directory: string): Promise<Run> {
-    const run = await openRun(directory, this.#surroundings());
+    const run = await openRun(directory, this.#deps());
     this.#adopt(run);
     for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
     return run;
@@ -348,12 +270,12 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   async listRuns(): Promise<readonly RunInfo[]> {
-    return [...this.#runs.values()].map((run) => run.info()).sort((a, b) => a.createdAtMs - b.createdAtMs);
+    return [...this.#runs.values()].map(infoOf).sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
   async getRun(id: string) {
     const run = this.#run(id);
-    return { info: run.info(), report: JSON.stringify(reportOf(run), null, 2) };
+    return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
   }
 
   async *watchRun(id: string, signal?: AbortSignal): AsyncGenerator<string> {
@@ -362,7 +284,7 @@ export class Coordinator implements ParticipantService, AdminService {
 
   // ---- inside --------------------------------------------------------------------------------------------------
 
-  #surroundings() {
+  #deps() {
     const { clock, identity, fatal, rng, registry } = this.#options;
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
@@ -380,14 +302,5 @@ export class Coordinator implements ParticipantService, AdminService {
     const client = this.#sessions.get(toHex(session));
     if (client === undefined) throw new FlError('permission-denied', 'session: not known; open a control stream first');
     return client;
-  }
-}
-
-type Hello = Extract<ClientFrame, { kind: 'hello' }>;
-
-async function* counted(chunks: AsyncIterable<Uint8Array>, traffic: { up: number }): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    traffic.up += chunk.length;
-    yield chunk;
   }
 }

@@ -1,3 +1,4 @@
 /** Files of a coordinator's data directory that the command line reads to find and to address it. */
 export const ADDRESS_FILE = 'address';
+/** The secret of the operator's calls, mode 0600. */
 export const ADMIN_TOKEN_FILE = 'admin.token';

@@ -5,4 +5,5 @@ export interface Logger {
   warn(fields: object, message: string): void;
 }
 
+/** Says nothing. */
 export const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {} };

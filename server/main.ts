@@ -52,7 +52,7 @@ export async function startCoordinator(options: {
     address: () => server?.address ?? '',
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
-      writeReport(run.info().directory, reportOf(run), facts).catch((error) =>
+      writeReport(run.directory, reportOf(run), facts).catch((error) =>
         log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );
     },

@@ -3,6 +3,7 @@
  * {@link systemClock}, a simulation a virtual one.
  */
 
+/** Where time comes from; tests move one by hand. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   nowMs(): number;
@@ -10,6 +11,7 @@ export interface Clock {
   after(delayMs: number, fire: () => void): () => void;
 }
 
+/** The machine's clock and timers. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   after(delayMs, fire) {

@@ -11,6 +11,7 @@ const BLOCK_BYTES = 16_384;
 /** Encrypted, they are the keystream. */
 const ZEROS = new Uint8Array(BLOCK_BYTES);
 
+/** Randomness as an argument. Equal seeds give equal draws; a split is independent of all others. */
 export interface Rng {
   /** A generator independent of this one and of every other label; does not advance this one. */
   split(label: string): Rng;

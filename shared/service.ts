@@ -10,6 +10,7 @@ import type { RunSpec } from './run/spec.js';
 import type { RunStatus } from './run/summary.js';
 import type { SignedReceipt } from './signing/receipts.js';
 
+/** A new client shows its token and its key. */
 export interface EnrolRequest {
   readonly token: string;
   /** Ed25519, 32 bytes. */
@@ -18,6 +19,7 @@ export interface EnrolRequest {
   readonly signature: Uint8Array;
 }
 
+/** The name under which it is known, and the key (Ed25519, 32 bytes) with which plans and receipts are signed. */
 export interface EnrolReply {
   readonly client: string;
   readonly coordinatorKey: Uint8Array;
@@ -31,8 +33,10 @@ export interface PendingUpdate {
   readonly sha256: string;
 }
 
+/** Why a plan is not followed: the site's policy, a failure, or a drop-out that a simulation draws. */
 export type DeclineReason = 'refused' | 'failed' | 'dropout';
 
+/** What a client says over its control stream. */
 export type ClientFrame =
   | {
       readonly kind: 'hello';
@@ -49,6 +53,7 @@ export type ClientFrame =
   /** A frame of secure aggregation (shared/secagg/frames.ts). */
   | { readonly kind: 'secure'; readonly task: TaskId; readonly frame: Uint8Array };
 
+/** What the coordinator says over a control stream. Plans, heads and receipts count by their signatures only. */
 export type CoordinatorFrame =
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
   | { readonly kind: 'welcome'; readonly session: Uint8Array }
@@ -68,12 +73,14 @@ export interface ControlEnd<Frame> {
   close(reason: string): void;
 }
 
+/** The header of an update with its client's signature (Ed25519, 64 bytes). */
 export interface SignedUpdateHeader {
   readonly header: UpdateHeader;
   /** The client's, over the canonical encoding of the header. */
   readonly signature: Uint8Array;
 }
 
+/** What became of an upload. */
 export interface UploadReply {
   readonly outcome: 'accepted' | 'rejected';
   /** Why it was rejected; empty otherwise. */
@@ -101,6 +108,7 @@ export interface ParticipantService {
   ): Promise<UploadReply>;
 }
 
+/** An enrolled client, for an operator. */
 export interface ClientInfo {
   readonly name: string;
   readonly online: boolean;
@@ -109,6 +117,7 @@ export interface ClientInfo {
   readonly publicKey: Uint8Array;
 }
 
+/** A run in a list, for an operator. */
 export interface RunInfo {
   readonly run: string;
   readonly workload: string;
@@ -139,6 +148,7 @@ export interface AdminService {
 
 /** What is no larger goes over the control stream, in one frame, instead of over a call of its own. */
 export const SMALL_BYTES = 64 * 1024;
+/** How large the pieces of a download or an upload are. */
 export const CHUNK_BYTES = 256 * 1024;
 /** gRPC's receive limit, kept on both sides; nothing that is larger is ever one message. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -16,13 +16,15 @@ import { meansOf, type SumMetrics } from '../shared/run/metrics.js';
 import type { Report } from '../shared/run/report.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
 
+/** The report, its page as HTML, and the run directory that both were written to. */
 export interface SimulationResult {
   readonly report: Report;
   readonly directory: string;
   readonly html: string;
 }
 
-export interface ConcludeOptions {
+/** What the end of a run needs beside the run. */
+export interface FinishOptions {
   readonly workload: Workload;
   /** The run directory. */
   readonly directory: string;
@@ -37,7 +39,7 @@ export interface ConcludeOptions {
 export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
 
 /** Writes artefacts/, report.json and report.html into the run directory. */
-export async function conclude(options: ConcludeOptions, run: EndedRun): Promise<SimulationResult> {
+export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
   const { workload, directory, backend, baselines, command, clients } = options;
   const report = reportOf(run, {
     ...{ backend, baselines, command, artefacts: await writeArtefacts(options, run) },
@@ -50,11 +52,11 @@ export async function conclude(options: ConcludeOptions, run: EndedRun): Promise
 }
 
 /** The same for a run directory that another process has filled. */
-export async function concludeDirectory(options: ConcludeOptions): Promise<SimulationResult> {
+export async function finishDirectory(options: FinishOptions): Promise<SimulationResult> {
   const { spec, state, history } = await readRun(options.directory);
   const models = await openModels(join(options.directory, 'models'));
   const { params } = await models.load(state.modelSha256, { expect: layoutOf(spec.work.model) });
-  return conclude(options, { spec, state, history, model: { params } });
+  return finishRun(options, { spec, state, history, model: { params } });
 }
 
 /** The means of the pooled sums and what the workload makes of the others, under `test.`. */
@@ -64,7 +66,7 @@ export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, 
   return { ...meansOf(sums, 'test'), ...Object.fromEntries(named) };
 }
 
-async function writeArtefacts({ workload, directory }: ConcludeOptions, run: EndedRun): Promise<Report['artefacts']> {
+async function writeArtefacts({ workload, directory }: FinishOptions, run: EndedRun): Promise<Report['artefacts']> {
   const { pooled: sums } = run.history;
   if (workload.artefacts === undefined || Object.keys(sums).length === 0) return [];
   const { hyper, seed } = run.spec.work;

@@ -10,10 +10,11 @@ import type { RunEvent } from '../shared/run/events.js';
 import type { RunSpec, WorkSpec } from '../shared/run/spec.js';
 import type { Params } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
-import { concludeDirectory, type SimulationResult } from './finish-run.js';
+import { finishDirectory, type SimulationResult } from './finish-run.js';
 import { aborted, type Child, startChild } from './local-process.js';
 import { openAdmin } from './open-admin.js';
 
+/** What is run, by how many client processes, and where they keep their files. */
 export interface FederationOptions {
   readonly spec: RunSpec;
   readonly model: Params;
@@ -56,7 +57,7 @@ export async function runFederation(options: FederationOptions): Promise<Simulat
       await Promise.race([work, failed, aborted(signal)]);
       const { info } = await admin.getRun(await work);
       const [, , name] = (await backend).replace(':', '').split(' ');
-      return await concludeDirectory({ ...options, backend: name, directory: info.directory });
+      return await finishDirectory({ ...options, backend: name, directory: info.directory });
     } finally {
       admin.close();
     }

@@ -6,11 +6,13 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { FlError } from '../shared/errors.js';
 
+/** The file of `starling`, as built. */
 export const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 /** A process that has not ended by then is killed. */
 const GRACE_MS = 5_000;
 const START_MS = 60_000;
 
+/** A process of ours that is listened to. */
 export interface Child {
   /** The first line of its output that matches; rejects if the process ends before. */
   line(pattern: RegExp): Promise<string>;

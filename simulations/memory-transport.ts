@@ -4,7 +4,8 @@
  */
 import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../shared/service.js';
 
-export function memoryNetwork(coordinator: ParticipantService): ParticipantService {
+/** The coordinator behind a network that loses nothing: every frame arrives in a later turn, in order. */
+export function memoryTransport(coordinator: ParticipantService): ParticipantService {
   return {
     enrol: (request) => coordinator.enrol(request),
     connect(toClient) {

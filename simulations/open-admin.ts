@@ -10,6 +10,7 @@ interface Where {
   readonly dataDir?: string;
 }
 
+/** A connection for the operator. @throws FlError not-found: no coordinator has been started there */
 export async function openAdmin({ dataDir }: Where): Promise<GrpcAdmin> {
   const directory = coordinatorDir(dataDir);
   const read = async (file: string) => {

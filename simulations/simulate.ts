@@ -8,7 +8,7 @@ import pLimit from 'p-limit';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
-import { memorySecureStore } from '../client/store/secagg.js';
+import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
@@ -33,9 +33,10 @@ import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
-import { conclude, figuresOf, type SimulationResult } from './finish-run.js';
-import { memoryNetwork } from './memory-transport.js';
+import { figuresOf, finishRun, type SimulationResult } from './finish-run.js';
+import { memoryTransport } from './memory-transport.js';
 
+/** A federation to be simulated, and what it trains with. */
 export interface SimulationOptions {
   readonly spec: RunSpec;
   readonly model: Params;
@@ -97,7 +98,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
     const compared = await compare(options, run, names);
-    return await conclude({ ...options, baselines: compared }, run);
+    return await finishRun({ ...options, baselines: compared }, run);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -112,7 +113,7 @@ interface Network {
 }
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
-  if (transport === 'memory') return { connect: () => memoryNetwork(coordinator), close: async () => undefined };
+  if (transport === 'memory') return { connect: () => memoryTransport(coordinator), close: async () => undefined };
   const adminToken = toHex(rngFromEntropy().bytes(32));
   const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
   const connections: GrpcParticipant[] = [];
@@ -161,13 +162,13 @@ async function enter(about: {
     identity,
     ...readers,
     secure: {
-      ...{ signingSeed, policy: ANY_COHORT, store: memorySecureStore(), rng: rng.split(`secure/${client}`) },
+      ...{ signingSeed, policy: ANY_COHORT, store: memorySecaggStore(), rng: rng.split(`secure/${client}`) },
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
     privacy: { noiseSecret: signingSeed },
     slice: { index, count: options.clients },
-    refuse: ({ kind, round, attempt }) => {
+    declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
       return { reason: 'dropout', detail: 'simulated' };
     },

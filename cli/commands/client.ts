@@ -20,7 +20,7 @@ export function clientCommand(): Command {
     .argument('TOKEN')
     .option('--json', 'print JSON')
     .action(async (token: string, given: { json?: boolean }) => {
-      const { joinClient } = await import('../../client/main.js');
+      const { joinClient } = await import('../../client/join.js');
       const membership = await joinClient({ token, clientsDir: clientsDir() });
       if (given.json) return printJson(membership);
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
@@ -38,7 +38,8 @@ export function clientCommand(): Command {
 }
 
 async function runAction(given: RunOptions): Promise<void> {
-  const { joinClient, runClient } = await import('../../client/main.js');
+  const { joinClient } = await import('../../client/join.js');
+  const { runClient } = await import('../../client/run.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
   const joined =
     given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });

@@ -27,7 +27,7 @@ export function verifyCommand(): Command {
       '--enrolment <FILE>',
       'JSON, clients and their Ed25519 keys in hex (default: the keys that the ledger names)',
     )
-    .option('--against <FILE>', 'another copy of the ledger, or the receipts.jsonl of a client: shows two stories')
+    .option('--against <FILE>', 'another copy of the ledger, or the ledger-heads.jsonl of a client: shows two stories')
     .option('--json', 'print JSON')
     .action(verifyAction);
 }

@@ -8,11 +8,14 @@ import { printable, shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import { type ClientState, doneShare, headlineValue, leftMs, type ProgressState, rates, word } from './state.js';
 
+/** What a colour would say. */
 export type Tone = 'good' | 'busy' | 'bad' | 'dim' | 'strong';
+/** Text of one tone; absent: plain. */
 export interface Segment {
   readonly text: string;
   readonly tone?: Tone;
 }
+/** One line of the terminal, before it is coloured. */
 export type Line = readonly Segment[];
 
 const SGR: Readonly<Record<Tone, string>> = { good: '32', busy: '36', bad: '31', dim: '2', strong: '1' };

@@ -11,6 +11,7 @@ import type { Headline } from '../../shared/run/report.js';
 import { liveLines, paint, plainLines } from './lines.js';
 import { advance, initialProgress, type ProgressState } from './state.js';
 
+/** Where a run is shown, and what of it is known beforehand. */
 export interface ProgressOptions {
   readonly stream: { write(text: string): unknown; readonly columns?: number };
   readonly isTTY: boolean;
@@ -24,6 +25,7 @@ export interface ProgressOptions {
   readonly color?: boolean;
 }
 
+/** A run on a terminal, or line by line where there is none. */
 export interface Progress {
   /** Never throws, whatever the event. */
   event(e: RunEvent): void;

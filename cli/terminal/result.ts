@@ -9,6 +9,7 @@ import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 
+/** What the last words need beside the report. */
 export interface ResultOptions {
   readonly headline?: Headline;
   /** As the user can open it. */

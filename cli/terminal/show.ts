@@ -6,6 +6,7 @@ import type { Headline, Report } from '../../shared/run/report.js';
 import { createProgress } from './progress.js';
 import { resultLines } from './result.js';
 
+/** What a command tells while a run goes on and when it is over. */
 export interface Shown {
   line(text: string): void;
   event(event: RunEvent): void;
@@ -13,6 +14,7 @@ export interface Shown {
   close(): void;
 }
 
+/** Quiet: all of it goes to standard error, which leaves standard output to --json. */
 export function showRun(options: { rounds: number; headline: Headline; quiet: boolean }): Shown {
   const { rounds, headline } = options;
   const stream = options.quiet ? process.stderr : process.stdout;

@@ -7,6 +7,7 @@ import { findMetric, type Metrics, metricValue } from '../../server/report/metri
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline } from '../../shared/run/report.js';
 
+/** What a client of the round's cohort is doing, as far as events tell. */
 export type ClientState = 'waiting' | 'training' | 'arrived' | 'dropped';
 
 interface Ended {
@@ -15,6 +16,7 @@ interface Ended {
   readonly bytes: number;
 }
 
+/** What a terminal knows of a run; times are milliseconds of the events' clock. Changed in place by {@link advance}. */
 export interface ProgressState {
   readonly rounds: number;
   readonly headline: Headline;
@@ -43,6 +45,7 @@ export interface ProgressState {
 const WINDOW = 5;
 const MAX_VALUES = 240;
 
+/** Before the first event. */
 export function initialProgress(rounds: number, headline: Headline): ProgressState {
   return {
     rounds: whole(rounds),

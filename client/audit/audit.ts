@@ -19,6 +19,7 @@ import { localSgd } from '../training/local-sgd.js';
 import type { Shard, Workload } from '../workload.js';
 import { CANARY_TENSOR, mislabelled, withGradientCanaries } from './canaries.js';
 
+/** What is trained, and how often, to audit the privacy that is promised for it. */
 export interface AuditPlan {
   /** With a per-example loss, over images. */
   readonly workload: Workload<ImageData>;
@@ -35,13 +36,13 @@ export interface AuditPlan {
 }
 
 /** Of one kind of example: who was in, and how much it looks so. */
-export interface Scored {
+interface Scored {
   readonly included: readonly boolean[];
   /** Higher: looks as if it was in. */
   readonly scores: readonly number[];
 }
 
-export interface AuditScores {
+interface AuditScores {
   readonly gradientCanaries: Scored;
   readonly mislabelledImages: Scored;
   readonly ordinaryImages: Scored;
@@ -72,7 +73,15 @@ export async function auditTraining(plan: AuditPlan): Promise<AuditScores> {
   };
   const trained = await train(plan, workload, data, shard);
   const losses = await lossesOf(plan, data, trained, [...wrong, ...usual]);
-  const sums = await evaluate({ workload: plan.workload, data, hyper, shard, split: 'test', shared: trained, own: {} });
+  const sums = await evaluate({
+    workload: plan.workload,
+    data,
+    hyper,
+    shard,
+    split: 'test',
+    shared: trained,
+    privateTensors: {},
+  });
   // Gradient descent moves against the slope.
   const moved = Array.from(trained[CANARY_TENSOR].data, (coordinate) => -coordinate);
   return {
@@ -92,7 +101,7 @@ async function train(
   const { shared } = workload.init(rng.split('init'), hyper);
   const { layout } = packTensors(shared);
   const phase = { name: 'train', channels: [updateChannel(layout.map(({ name, shape }) => ({ name, shape })))] };
-  const about = { workload, data, hyper, training, shard, phase, shared, own: {}, rng: rng.split('train') };
+  const about = { workload, data, hyper, training, shard, phase, shared, privateTensors: {}, rng: rng.split('train') };
   const task = { ...about, round: 1, rounds: 1 };
   const { contribution } =
     privacy === undefined

@@ -10,8 +10,10 @@ import type { Tf } from './gradients/gradient.js';
 import { resolvePackage, restoreRemovedUtil, sharesCore } from './load.js';
 import { registerWasmKernels } from './wasm/register.js';
 
+/** The back ends by the name that a user gives. */
 export type BackendName = 'tfjs-node-gpu' | 'tfjs-node' | 'webgpu' | 'wasm' | 'cpu';
 
+/** A back end that a machine may have. */
 export interface Candidate {
   readonly name: BackendName;
   /** What TensorFlow.js calls it. */
@@ -26,6 +28,7 @@ export interface Candidate {
   start(tf: Tf): Promise<void>;
 }
 
+/** Best first. */
 export const CANDIDATES: readonly Candidate[] = [
   native('tfjs-node-gpu', 'needs Linux, an NVIDIA GPU, CUDA 11.2 and cuDNN 8.1'),
   native('tfjs-node', 'needs to fetch libtensorflow from storage.googleapis.com while it installs'),

@@ -11,6 +11,7 @@ import type { Tf } from './gradients/gradient.js';
 import { ADD_SCALED, GELU } from './kernel-names.js';
 import { tapped, type Use } from './taps.js';
 
+/** What is applied to a layer's output. */
 export type Activation = 'linear' | 'relu';
 
 /**
@@ -61,6 +62,7 @@ export function shifted(tf: Tf, x: Tensor, shift: Tensor): Tensor {
   return tapped(tf, { input: x, uses: [{ kind: 'shift', param: shift }] }, () => tf.add(x, shift));
 }
 
+/** Absent: stride 1, the same size, linear. */
 export interface ConvolutionOptions {
   readonly stride?: number;
   readonly pad?: 'same' | 'valid';

@@ -7,6 +7,7 @@ import { rngFromSeed } from '../../shared/rng.js';
 import type { Tf } from './gradients/gradient.js';
 import { addScaled, convolution, dense } from './layers.js';
 
+/** What a step and an evaluation of 100 examples take on this back end. */
 export interface StepTime {
   readonly model: string;
   readonly batchSize: number;
@@ -24,6 +25,7 @@ export interface Network {
   logits(tf: Tf, x: Tensor, params: readonly Tensor[]): Tensor;
 }
 
+/** The networks that are measured, small ones first. */
 export const NETWORKS: readonly Network[] = [
   {
     model: 'MLP 784-200-200-10',
@@ -77,6 +79,7 @@ async function measure(tf: Tf, network: Network, batchSize: number, repeats: num
   return { model: network.model, batchSize, stepMs, evaluationMs };
 }
 
+/** A network's parameters and one batch for it. */
 export interface DrawnNetwork {
   readonly params: readonly Tensor[];
   /** [batch, ...inputShape] */

@@ -1,5 +1,6 @@
 /** Which pixel nearest-neighbour resizing takes, as TensorFlow.js's plain JavaScript back end has it. */
 
+/** As TensorFlow.js's ResizeNearestNeighbor has them. */
 export interface ResizeOptions {
   readonly alignCorners: boolean;
   readonly halfPixelCenters?: boolean;

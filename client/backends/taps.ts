@@ -27,6 +27,7 @@ export type Use =
   /** the parameter was added to the last axes of the output, whose sizes are its shape */
   | { readonly kind: 'shift'; readonly param: Tensor };
 
+/** One layer as it was run: what went in, what came out, and how it used its parameters. */
 export interface Tap {
   readonly input: Tensor;
   readonly output: Tensor;

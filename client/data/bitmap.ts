@@ -5,6 +5,7 @@ import { FlError } from '../../shared/errors.js';
 /** Side of the largest image that we read; a wrong header must not make us allocate. */
 const MAX_SIDE = 4096;
 
+/** An image of black and white. */
 export interface Bitmap {
   readonly width: number;
   readonly height: number;

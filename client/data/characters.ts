@@ -13,6 +13,7 @@ import { type Bitmap, readBitmap } from './bitmap.js';
 import { findData } from './index.js';
 import { readZip } from './zip.js';
 
+/** Drawings of each character, by as many people. */
 export const DRAWINGS = 20;
 const HELD_OUT_ALPHABETS = 2;
 
@@ -24,6 +25,7 @@ export const TRAINING_CHARACTERS = {
   drawn: (MADE_UP_ALPHABETS - HELD_OUT_ALPHABETS) * MADE_UP_CHARACTERS,
 } as const;
 
+/** Characters with {@link DRAWINGS} drawings each. */
 export interface CharacterSet {
   /** Alphabet of each character. */
   readonly alphabets: readonly string[];
@@ -31,6 +33,7 @@ export interface CharacterSet {
   readonly ink: Uint8Array;
 }
 
+/** Characters to learn from, and others to be tested on. */
 export interface CharacterData {
   readonly side: number;
   readonly train: CharacterSet;
@@ -38,7 +41,7 @@ export interface CharacterData {
   readonly test: CharacterSet;
 }
 
-export interface CharacterRequest {
+interface CharacterRequest {
   readonly name: string;
   readonly side: number;
   readonly dataDir?: string;

@@ -14,7 +14,7 @@ import type { DataFile } from './registry.js';
 /** Longest time for one source; the largest has 26 MB. */
 const TIMEOUT_MS = 300_000;
 
-export interface Download {
+interface Download {
   readonly file: DataFile;
   /** Where the file goes; its folder is there. */
   readonly path: string;
@@ -90,7 +90,7 @@ async function open(url: string, fetch: Download['fetch'], signal: AbortSignal):
     throw new FlError('unavailable', `${url}: ${(reason as Error).message}`, { cause });
   }
   if (!reply.ok || reply.body === null) throw new FlError('unavailable', `${url}: HTTP ${reply.status}`);
-  return reply.body as ReadableStream;
+  return reply.body;
 }
 
 /** Passes bytes on, hashes them if asked to, and stops a source that sends more than is expected. */

@@ -12,7 +12,7 @@ const UNSIGNED_BYTE = 8;
 /** Larger than any file of the format that we read; a wrong header must not make us allocate. */
 const MAX_BYTES = 2 ** 28;
 
-export interface IdxArray {
+interface IdxArray {
   readonly shape: readonly number[];
   readonly values: Uint8Array;
 }

@@ -21,6 +21,7 @@ export interface ImageSet {
   readonly labels: Uint8Array;
 }
 
+/** Square grey images with labels, and what they are standardised with. */
 export interface ImageData {
   readonly train: ImageSet;
   readonly test: ImageSet;

@@ -16,7 +16,7 @@ import { DATA_SETS, type DataFile, type DataSet } from './registry.js';
 
 export { DATA_SETS, type DataFile, type DataSet } from './registry.js';
 
-export interface DataOptions {
+interface DataOptions {
   /** The site's own folder; looked at first. */
   readonly dataDir?: string;
   /** Default: this process's environment. */
@@ -25,7 +25,7 @@ export interface DataOptions {
   readonly sets?: readonly DataSet[];
 }
 
-export interface DataStatus {
+interface DataStatus {
   readonly set: DataSet;
   /** `unchecked`: all files are there with their right sizes; `ok`: their hashes were compared too. */
   readonly state: 'missing' | 'unchecked' | 'ok' | 'corrupt';
@@ -90,7 +90,7 @@ export async function getData(
   }
   const folder = searchPath(options)[0];
   await mkdir(folder, { recursive: true });
-  const from = { fetch: options.fetch ?? fetch, ...(options.signal && { signal: options.signal }) };
+  const from = { fetch: options.fetch ?? fetch, signal: options.signal };
   let unpacked: ReadonlyMap<string, Uint8Array> | undefined;
   for (const file of set.files) {
     const path = join(folder, file.name);
@@ -124,7 +124,7 @@ export function remedy(set: DataSet): string {
 }
 
 /** Hexadecimal, streamed: the file may be larger than memory. */
-export async function sha256OfFile(path: string): Promise<string> {
+async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest('hex');

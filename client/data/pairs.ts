@@ -8,10 +8,13 @@ import type { Rng } from '../../shared/rng.js';
 import { type ImageSet, loadImages } from './images.js';
 import { type Clip, loadSpokenDigits, logMel, makeTones, type SpokenDigits, TEST_TAKES, withNoise } from './speech.js';
 
+/** Times of a clip's log-mel spectrogram. */
 export const FRAMES = 24;
+/** Its bands. */
 export const BANDS = 16;
 const PLAIN_SPEAKERS = ['s0', 's1', 's2', 's3', 's4', 's5'];
 
+/** What is seen and heard of one digit, example by example. */
 export interface PairSet {
   readonly count: number;
   /** [count, side, side], centred */
@@ -23,6 +26,7 @@ export interface PairSet {
   readonly speakers: Uint8Array;
 }
 
+/** Pairs to learn from and to be tested on. */
 export interface PairData {
   readonly train: PairSet;
   readonly test: PairSet;
@@ -30,7 +34,7 @@ export interface PairData {
   readonly speakerNames: readonly string[];
 }
 
-export interface PairRequest {
+interface PairRequest {
   /** `real`: MNIST and FSDD; `made`: drawn digits and tones. */
   readonly source: 'real' | 'made';
   /** Training takes of each digit by each speaker, at most 45; each is one example. */
@@ -53,9 +57,12 @@ export interface PairRequest {
 export async function loadPairs(request: PairRequest): Promise<PairData> {
   const { source, rng, side, dataDir, trainTakes, testRepeats, speakers, heldOut } = request;
   const images = await loadImages({
-    ...{ name: source === 'real' ? 'mnist' : 'drawn', rng: rng.split('images'), drawnSize: side },
-    ...(source === 'real' ? { trainExamples: 12_000, testExamples: 4000 } : { trainExamples: 400, testExamples: 200 }),
-    ...(dataDir !== undefined && { dataDir }),
+    name: source === 'real' ? 'mnist' : 'drawn',
+    rng: rng.split('images'),
+    drawnSize: side,
+    trainExamples: source === 'real' ? 12_000 : 400,
+    testExamples: source === 'real' ? 4000 : 200,
+    dataDir,
   });
   const spoken = source === 'real' ? await loadSpokenDigits(dataDir) : toneSet(rng, trainTakes);
   const isTest = ({ take }: Clip) => take < TEST_TAKES;

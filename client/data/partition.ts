@@ -15,7 +15,7 @@
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 
-export type Scheme =
+type Scheme =
   | { readonly kind: 'iid' }
   | { readonly kind: 'dirichlet'; readonly alpha: number }
   | { readonly kind: 'shards'; readonly shardsPerClient: number }
@@ -28,7 +28,7 @@ export type Examples = {
   readonly groups?: ArrayLike<number | string>;
 };
 
-export type PartitionOptions = {
+type PartitionOptions = {
   readonly scheme: Scheme | string;
   readonly clients: number;
   readonly train: Examples;

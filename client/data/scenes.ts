@@ -52,7 +52,8 @@ export interface Scenes {
 /** Scene i is taken by site i modulo `sites`; it depends on `rng` and i, not on `count`. */
 export function traceScenes(rng: Rng, { count, size, sites }: { count: number; size: number; sites: number }): Scenes {
   const scenes: Scenes = {
-    ...{ count, size },
+    count,
+    size,
     images: new Float32Array(count * size * size * 3),
     classes: new Uint8Array(count * size * size),
     depths: new Float32Array(count * size * size),
@@ -156,7 +157,8 @@ const NOTHING: Hit = { t: Number.POSITIVE_INFINITY, normal: [0, 0, 0] };
 /** All points with normal · p = distance. */
 function plane(normal: Vector, distance: number, colour: Vector): Solid {
   return {
-    ...{ classIndex: 0, colour },
+    classIndex: 0,
+    colour,
     hit(o, d) {
       const t = (distance - dot(normal, o)) / dot(normal, d);
       return t > NEAR && Number.isFinite(t) ? { t, normal } : NOTHING;
@@ -166,7 +168,8 @@ function plane(normal: Vector, distance: number, colour: Vector): Solid {
 
 function ball(centre: Vector, radius: number, colour: Vector): Solid {
   return {
-    ...{ classIndex: 1, colour },
+    classIndex: 1,
+    colour,
     hit(o, d) {
       const from = sub(o, centre);
       const [a, b, c] = [dot(d, d), dot(from, d), dot(from, from) - radius * radius];
@@ -185,7 +188,8 @@ function box(foot: Vector, [halfX, height, halfZ]: Vector, yaw: number, colour: 
   const low: Vector = [-halfX, 0, -halfZ];
   const high: Vector = [halfX, height, halfZ];
   return {
-    ...{ classIndex: 2, colour },
+    classIndex: 2,
+    colour,
     hit(o, d) {
       const [p, v] = [turn(sub(o, foot)), turn(d)];
       let [enter, leave, axis] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 0];
@@ -204,7 +208,8 @@ function box(foot: Vector, [halfX, height, halfZ]: Vector, yaw: number, colour: 
 /** Standing on the floor at `foot`, closed at the top. */
 function cylinder([cx, , cz]: Vector, radius: number, height: number, colour: Vector): Solid {
   return {
-    ...{ classIndex: 3, colour },
+    classIndex: 3,
+    colour,
     hit(o, d) {
       const [x, z] = [o[0] - cx, o[2] - cz];
       const [a, b, c] = [d[0] * d[0] + d[2] * d[2], x * d[0] + z * d[2], x * x + z * z - radius * radius];

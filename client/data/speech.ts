@@ -8,7 +8,9 @@ import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { findData } from './index.js';
 
+/** Of all clips. */
 export const SAMPLE_RATE_HZ = 8000;
+/** The first takes of each digit by each speaker are the test. */
 export const TEST_TAKES = 5;
 const WINDOW = 256;
 const LOWEST_HZ = 80;
@@ -23,6 +25,7 @@ export interface Clip {
   readonly samples: Float32Array;
 }
 
+/** Clips, and the names that their speakers are indices into. */
 export interface SpokenDigits {
   readonly speakers: readonly string[];
   readonly clips: readonly Clip[];
@@ -30,7 +33,7 @@ export interface SpokenDigits {
 
 /** @throws FlError data-missing · corrupt */
 export async function loadSpokenDigits(dataDir?: string): Promise<SpokenDigits> {
-  const folder = findData('fsdd', dataDir === undefined ? {} : { dataDir });
+  const folder = findData('fsdd', { dataDir });
   const bytes = await readFile(join(folder, 'fsdd.i16'));
   const about = JSON.parse(await readFile(join(folder, 'fsdd.json'), 'utf8')) as {
     rows: readonly (readonly [digit: number, speaker: string, take: number, offset: number, samples: number])[];

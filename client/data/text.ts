@@ -19,6 +19,7 @@ export const ALPHABET = `\n${String.fromCharCode(...Array.from({ length: 95 }, (
 const CODES: ReadonlyMap<string, number> = new Map(Array.from(ALPHABET, (character, code) => [character, code]));
 const UNKNOWN = ALPHABET.indexOf('?');
 
+/** Windows of a text. */
 export interface TextSplit {
   readonly count: number;
   /** Of each window, in `codes`. */
@@ -26,6 +27,7 @@ export interface TextSplit {
   readonly speakers: readonly string[];
 }
 
+/** A text by several speakers, cut into windows of equal length. */
 export interface TextData {
   /** Characters as positions in {@link ALPHABET}, speaker after speaker. */
   readonly codes: Uint8Array;
@@ -35,6 +37,7 @@ export interface TextData {
   readonly test: TextSplit;
 }
 
+/** Which text, and how it is cut. */
 export interface TextRequest {
   readonly name: string;
   readonly context: number;
@@ -81,6 +84,7 @@ export function encodeText(text: string): Uint8Array {
   return Uint8Array.from(codes);
 }
 
+/** The text that {@link encodeText} made these positions of. */
 export function decodeText(codes: ArrayLike<number>): string {
   return Array.from(codes, (code) => ALPHABET[code]).join('');
 }

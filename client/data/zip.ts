@@ -17,7 +17,7 @@ const [STORED, DEFLATED] = [0, 8];
 /** Larger than any file that we read; a wrong header must not make us allocate. */
 const MAX_ENTRY_BYTES = 2 ** 24;
 
-export interface ZipEntry {
+interface ZipEntry {
   readonly name: string;
   readonly bytes: Uint8Array;
 }

@@ -11,6 +11,7 @@ import { AdminServiceService as methods } from '../../shared/wire/gen/starling/v
 import { AUTHORIZATION_KEY } from '../../shared/wire/status.js';
 import { Channel, type ChannelOptions, writeOrAnswered } from './channel.js';
 
+/** The operator's service, and the connection that it takes. */
 export interface GrpcAdmin extends AdminService {
   /** Cancels every open call and closes the connection; the process can exit. */
   close(): void;

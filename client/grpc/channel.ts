@@ -17,6 +17,7 @@ import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
 import { CODE_KEY, codeOfStatus } from '../../shared/wire/status.js';
 import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
 
+/** How long a dead or slow coordinator is waited for. */
 export interface ChannelOptions {
   readonly keepalive: Keepalive;
   /** For a call of one message each way. */
@@ -25,7 +26,7 @@ export interface ChannelOptions {
   readonly transferDeadlineMs: number;
 }
 
-export const CHANNEL_OPTIONS: ChannelOptions = {
+const CHANNEL_OPTIONS: ChannelOptions = {
   keepalive: KEEPALIVE,
   unaryDeadlineMs: 30_000,
   transferDeadlineMs: 3_600_000,
@@ -38,6 +39,7 @@ interface Cancellable {
   cancel(): void;
 }
 
+/** One connection to a coordinator, by which calls of every kind are made; closing it ends them all. */
 export class Channel {
   readonly #client: Client;
   readonly #options: ChannelOptions;
@@ -164,7 +166,7 @@ export class Channel {
 }
 
 /** The error that the coordinator threw, or what gRPC says of the connection. */
-export function flErrorOf(thrown: unknown): FlError {
+function flErrorOf(thrown: unknown): FlError {
   if (!isServiceError(thrown)) return FlError.from(thrown, 'unavailable');
   const [trailer] = thrown.metadata?.get(CODE_KEY) ?? [];
   const code = codeOfStatus(thrown.code, typeof trailer === 'string' ? trailer : undefined);

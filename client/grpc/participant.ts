@@ -24,6 +24,7 @@ const { control, downloadModel, uploadStatus, uploadUpdate } = ParticipantServic
 /** How long the coordinator may take to end a control stream that we have closed. */
 const CLOSE_GRACE_MS = 2_000;
 
+/** The coordinator's service for clients, and the connection that it takes. */
 export interface GrpcParticipant extends ParticipantService {
   /** Cancels every open call and closes the connection; the process can exit. */
   close(): void;

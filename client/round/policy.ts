@@ -52,7 +52,7 @@ export function parsePolicy(text: string, source: string): Policy {
 }
 
 /** Why the plan may not run here, or undefined. */
-export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
+export function declineReasonOf(policy: Policy, plan: RoundPlan): string | undefined {
   const { training, workload, rounds } = plan.work;
   if (policy.workloads !== undefined && !policy.workloads.includes(workload)) {
     return `policy: workloads: expected one of ${policy.workloads.join(', ')}, got ${workload}`;
@@ -61,8 +61,8 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
     return 'policy: require-secure-aggregation: expected secure aggregation, got none';
   }
   return (
-    privacyRefusal(policy, plan.work.privacy) ??
-    priceRefusal(plan) ??
+    privacyDeclineReason(policy, plan.work.privacy) ??
+    priceDeclineReason(plan) ??
     atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
     atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
@@ -71,7 +71,7 @@ export function refusalOf(policy: Policy, plan: RoundPlan): string | undefined {
   );
 }
 
-function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
+function privacyDeclineReason(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
   const modes = policy['require-privacy'];
   if (modes !== undefined && !modes.some((mode) => mode === privacy?.mode)) {
     return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${privacy?.mode ?? 'none'}`;
@@ -80,7 +80,7 @@ function privacyRefusal(policy: Policy, privacy: PrivacySpec | undefined): strin
 }
 
 /** A plan whose privacy has no price, since nobody can have meant its noise or its steps, is declined under any policy. */
-function priceRefusal({ work }: RoundPlan): string | undefined {
+function priceDeclineReason({ work }: RoundPlan): string | undefined {
   try {
     costOf(work);
     return undefined;
@@ -93,7 +93,7 @@ function priceRefusal({ work }: RoundPlan): string | undefined {
  * Why a plan is not taken part in whose run would take the site's own account past its limit before the last round: asked
  * with every plan, so that a run is declined at its start and not in its middle.
  */
-export function budgetRefusalOf(
+export function budgetDeclineReasonOf(
   policy: Policy,
   plan: RoundPlan,
   account: { readonly epsilon: number; epsilonAfterRun(plan: RoundPlan): number },
@@ -101,18 +101,16 @@ export function budgetRefusalOf(
   const limit = policy['max-epsilon'];
   if (limit === undefined) return undefined;
   try {
-    const refusal = atMost('max-epsilon', limit, Number(account.epsilonAfterRun(plan).toPrecision(6)));
+    const reason = atMost('max-epsilon', limit, Number(account.epsilonAfterRun(plan).toPrecision(6)));
     const { rounds } = plan.work;
-    return (
-      refusal && `${refusal} after the last of the run's ${rounds} rounds; ${account.epsilon.toPrecision(4)} so far`
-    );
+    return reason && `${reason} after the last of the run's ${rounds} rounds; ${account.epsilon.toPrecision(4)} so far`;
   } catch (error) {
     return `policy: max-epsilon: ${FlError.from(error).message}`; // more steps over all runs than anything adds up
   }
 }
 
 /** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */
-export function securePolicyOf(policy: Policy): ClientPolicy {
+export function secaggPolicyOf(policy: Policy): ClientPolicy {
   return {
     cohortMin: policy['min-cohort'] ?? DEFAULT_POLICY.cohortMin,
     survivorsMin: policy['min-survivors'] ?? DEFAULT_POLICY.survivorsMin,

@@ -32,7 +32,7 @@ export function noiseKeyOf(plan: RoundPlan, secret: Uint8Array): Uint8Array {
  * The contribution as it may leave: under client-level privacy clipped, noised whole numbers of weight 1 without metrics
  * (shared/run/client-level-privacy.ts), else as it is.
  */
-export function released(plan: RoundPlan, contribution: Contribution, secret: Uint8Array): Contribution {
+export function privatize(plan: RoundPlan, contribution: Contribution, secret: Uint8Array): Contribution {
   if (!isClientLevel(plan.work.privacy)) return contribution;
   const values = Float32Array.from(encodePrivately(plan, contribution.values, noiseOf(plan, secret)));
   const weights = contribution.weights.map((weight) => (weight > 0 ? 1 : 0));

@@ -26,7 +26,7 @@ import {
   startClient,
   stepClient,
 } from '../../shared/secagg/index.js';
-import type { SecureStore } from '../store/secagg.js';
+import type { SecaggStore } from '../store/secagg.js';
 
 /** What goes into the vector: values of the contribution, and what weighs and judges them. */
 export interface PlainContribution {
@@ -37,18 +37,18 @@ export interface PlainContribution {
 }
 
 /** What secure aggregation needs of a site. */
-export interface SecureSite {
+export interface SecaggSite {
   /** Ed25519, 32 bytes; the same key as `identity`. */
   readonly signingSeed: Uint8Array;
   readonly policy: ClientPolicy;
-  readonly store: SecureStore;
+  readonly store: SecaggStore;
   /** The site's own list of who is enrolled; absent: the list that the coordinator signed into the plan. */
   readonly enrolled?: ReadonlyMap<string, Uint8Array>;
   /** For keys, seeds and shares: from the operating system, except in a simulation. */
   readonly rng: Rng;
 }
 
-export interface SecureTaskOptions {
+interface SecaggTaskOptions {
   readonly plan: RoundPlan;
   readonly client: string;
   /** Ed25519, 32 bytes: signs this client's keys and the survivor set. */
@@ -57,7 +57,7 @@ export interface SecureTaskOptions {
   /** The site's own enrolment list; absent: the one that the coordinator signed into the plan. */
   readonly enrolled?: ReadonlyMap<string, Uint8Array>;
   readonly rng: Rng;
-  readonly store: SecureStore;
+  readonly store: SecaggStore;
   /** Trains or evaluates; asked for once the cohort is frozen. */
   contribute(): Promise<PlainContribution>;
   send(frame: Uint8Array): void;
@@ -69,9 +69,10 @@ export interface SecureTaskOptions {
 /** Scratch memory; a step leaves nothing in it that another reads, so all virtual clients of a process share it. */
 const kernel = createKernel();
 
-export class SecureTask {
+/** One aggregation on this client, from `start` until it tells its end by `ended` or `failed`. */
+export class SecaggTask {
   readonly task: TaskId;
-  readonly #options: SecureTaskOptions;
+  readonly #options: SecaggTaskOptions;
   readonly #agreement: SecureAgreement;
   readonly #context: ClientContext;
   readonly #id: string;
@@ -85,7 +86,7 @@ export class SecureTask {
   #work: Promise<void> = Promise.resolve();
 
   /** @throws FlError invalid-argument: a plan under which no sum is correct */
-  constructor(options: SecureTaskOptions, known: { used: boolean }) {
+  constructor(options: SecaggTaskOptions, known: { used: boolean }) {
     const { plan, client, signingSeed, policy, rng } = options;
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
@@ -95,7 +96,12 @@ export class SecureTask {
     const { params, aggregation } = this.#agreement;
     this.#id = toHex(aggregationIdOf(nodeSuite, params, aggregation));
     this.#context = {
-      ...{ suite: nodeSuite, kernel, rng, policy, params, aggregation },
+      suite: nodeSuite,
+      kernel,
+      rng,
+      policy,
+      params,
+      aggregation,
       identity: { id: client, signingSeed },
       enrolment: enrolmentOf(options, own),
       isUsed: () => known.used,
@@ -103,9 +109,9 @@ export class SecureTask {
   }
 
   /** Begins, or goes on where a crash interrupted. */
-  static start(options: SecureTaskOptions): SecureTask {
+  static start(options: SecaggTaskOptions): SecaggTask {
     const known = { used: false };
-    const task = new SecureTask(options, known);
+    const task = new SecaggTask(options, known);
     task.#enqueue(async () => {
       const { used, state } = await options.store.find(task.#id);
       known.used = used;
@@ -228,7 +234,7 @@ function secondVector({ kind, round, attempt }: TaskId): FlError {
 const enrolments = new WeakMap<RoundPlan, Enrolment>();
 
 /** Who may be in the sum. A site with a list of its own takes no key from the coordinator. */
-function enrolmentOf({ enrolled, plan }: SecureTaskOptions, own: RoundPlan): Enrolment {
+function enrolmentOf({ enrolled, plan }: SecaggTaskOptions, own: RoundPlan): Enrolment {
   if (enrolled === undefined) {
     const made = enrolments.get(own) ?? createEnrolment(nodeSuite, listed(own));
     enrolments.set(own, made);

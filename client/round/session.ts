@@ -13,20 +13,28 @@ import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ClientFrame, DeclineReason, PendingUpdate } from '../../shared/service.js';
 
+/** All that a client knows of its work; plain data. */
 export interface SessionState {
   readonly online: boolean;
   readonly working: RoundPlan | undefined;
   readonly queue: readonly RoundPlan[];
   readonly kept: readonly PendingUpdate[];
   /** Those of `kept` that were made while the client was away, perhaps after it had said hello. */
-  readonly unspoken: readonly PendingUpdate[];
+  readonly unannounced: readonly PendingUpdate[];
 }
 
+/** Why a client does not follow a plan; `detail` is for the operator. */
+export interface Decline {
+  readonly reason: DeclineReason;
+  readonly detail: string;
+}
+
+/** What happens to a client. */
 export type SessionEvent =
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected' }
-  /** A plan that is signed and well-formed; `refusal` is what the site's policy has against it. */
-  | { readonly kind: 'plan'; readonly plan: RoundPlan; readonly refusal?: { reason: DeclineReason; detail: string } }
+  /** A plan that is signed and well-formed; `decline` is why the site does not follow it. */
+  | { readonly kind: 'plan'; readonly plan: RoundPlan; readonly decline?: Decline }
   | { readonly kind: 'withdrawn'; readonly task: TaskId }
   /** Signed by the coordinator. */
   | { readonly kind: 'receipt'; readonly receipt: Receipt }
@@ -37,6 +45,7 @@ export type SessionEvent =
   /** Over, and the coordinator knows how: secure aggregation says so itself. */
   | { readonly kind: 'finished'; readonly task: TaskId };
 
+/** What the shell has to do, in this order. */
 export type SessionEffect =
   | { readonly kind: 'work'; readonly plan: RoundPlan }
   | { readonly kind: 'cancel'; readonly task: TaskId }
@@ -44,10 +53,12 @@ export type SessionEffect =
   | { readonly kind: 'forget'; readonly update: PendingUpdate }
   | { readonly kind: 'send'; readonly frame: ClientFrame };
 
+/** A client that is away and has no work; `kept` are the updates that an earlier process left without a receipt. */
 export function newSession(kept: readonly PendingUpdate[]): SessionState {
-  return { online: false, working: undefined, queue: [], kept, unspoken: [] };
+  return { online: false, working: undefined, queue: [], kept, unannounced: [] };
 }
 
+/** The state after the event, and what has to be done because of it. */
 export function step(state: SessionState, event: SessionEvent): [SessionState, SessionEffect[]] {
   const effects: SessionEffect[] = [];
   const next = handle(state, event, effects);
@@ -57,10 +68,10 @@ export function step(state: SessionState, event: SessionEvent): [SessionState, S
 function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]): SessionState {
   switch (event.kind) {
     case 'connected':
-      for (const update of state.unspoken) {
+      for (const update of state.unannounced) {
         if (state.kept.some((kept) => belongsTo(kept, update))) out.push({ kind: 'upload', update });
       }
-      return { ...state, online: true, unspoken: [] };
+      return { ...state, online: true, unannounced: [] };
     case 'disconnected':
       return { ...state, online: false };
     case 'plan':
@@ -78,8 +89,8 @@ function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]):
         return state;
       }
       if (state.online) out.push({ kind: 'upload', update });
-      const unspoken = state.online ? state.unspoken : [...state.unspoken, update];
-      return { ...state, working: undefined, kept: [...state.kept, update], unspoken };
+      const unannounced = state.online ? state.unannounced : [...state.unannounced, update];
+      return { ...state, working: undefined, kept: [...state.kept, update], unannounced };
     }
     case 'evaluated':
       if (!isWorkingOn(state, event.task)) return state;
@@ -90,14 +101,14 @@ function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]):
       return isWorkingOn(state, event.task) ? { ...state, working: undefined } : state;
     case 'failed':
       if (!isWorkingOn(state, event.task)) return state;
-      if (state.online) out.push(decline(event.task, 'failed', event.detail));
+      if (state.online) out.push(declineFrame(event.task, { reason: 'failed', detail: event.detail }));
       return { ...state, working: undefined };
   }
 }
 
 function onPlan(
   state: SessionState,
-  { plan, refusal }: Extract<SessionEvent, { kind: 'plan' }>,
+  { plan, decline }: Extract<SessionEvent, { kind: 'plan' }>,
   out: SessionEffect[],
 ): SessionState {
   const update = plan.kind === 'train' ? state.kept.find((kept) => belongsTo(kept, plan)) : undefined;
@@ -108,8 +119,8 @@ function onPlan(
   if (isWorkingOn(state, plan) || state.queue.some((queued) => sameTask(queued, plan))) return state;
   // A newer plan of a run voids what is left of an older one: the coordinator has moved on.
   const rest = withdraw(state, (older) => older.run === plan.run, out);
-  if (refusal !== undefined) {
-    out.push(decline(taskOf(plan), refusal.reason, refusal.detail));
+  if (decline !== undefined) {
+    out.push(declineFrame(taskOf(plan), decline));
     return rest;
   }
   return { ...rest, queue: [...rest.queue, plan] };
@@ -136,10 +147,11 @@ function startNext(state: SessionState, out: SessionEffect[]): SessionState {
   return { ...state, working: plan, queue };
 }
 
-function decline(task: TaskId, reason: DeclineReason, detail: string): SessionEffect {
+function declineFrame(task: TaskId, { reason, detail }: Decline): SessionEffect {
   return { kind: 'send', frame: { kind: 'decline', task, reason, detail } };
 }
 
+/** What names a task, of a record that has more. */
 export function taskOf({ run, kind, round, attempt }: TaskId): TaskId {
   return { run, kind, round, attempt };
 }
@@ -148,6 +160,7 @@ function isWorkingOn(state: SessionState, task: TaskId): boolean {
   return state.working !== undefined && sameTask(state.working, task);
 }
 
+/** Whether both name one task. */
 export function sameTask(a: TaskId, b: TaskId): boolean {
   return a.run === b.run && a.kind === b.kind && a.round === b.round && a.attempt === b.attempt;
 }

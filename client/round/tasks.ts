@@ -8,7 +8,7 @@ import { sizeOf } from '../../shared/tensors/params.js';
 import type { PrivacyAccount } from '../store/privacy-account.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions, TaskRunner } from '../training/task.js';
-import { noiseKeyOf, released } from './privatize.js';
+import { noiseKeyOf, privatize } from './privatize.js';
 
 /** What differential privacy needs of a site. */
 export interface PrivacySite {
@@ -18,6 +18,7 @@ export interface PrivacySite {
   readonly account?: Pick<PrivacyAccount, 'charge'>;
 }
 
+/** Both reject with FlError when the model cannot be had, the trainer fails or the signal fires (aborted). */
 export interface Tasks {
   /**
    * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential
@@ -40,11 +41,19 @@ export function tasksOf(
 ): Tasks {
   const { store, trainer, client, slice, privacy } = about;
 
-  async function taskFor(plan: RoundPlan, ownBefore: number, options: TaskOptions) {
+  async function taskFor(plan: RoundPlan, beforeRound: number, options: TaskOptions) {
     const { work, round, modelSha256 } = plan;
-    const own = await store.ownBefore(plan.run, ownBefore);
+    const privateTensors = await store.privateTensorsBefore(plan.run, beforeRound);
     const model = await modelOf(plan, options.signal);
-    return { work, round, client, model, modelSha256, ...(slice && { slice }), ...(own && { own }) };
+    return {
+      work,
+      round,
+      client,
+      model,
+      modelSha256,
+      slice,
+      privateTensors,
+    };
   }
 
   return {
@@ -53,14 +62,14 @@ export function tasksOf(
       const task = {
         kind: 'train' as const,
         ...(await taskFor(plan, plan.round, options)),
-        ...(secret && { noiseKey: noiseKeyOf(plan, secret) }),
+        noiseKey: secret && noiseKeyOf(plan, secret),
       };
-      const { contribution, own } = await trainer.run(task, options);
+      const { contribution, privateTensors } = await trainer.run(task, options);
       checkSize(plan, contribution.values);
-      if (own !== undefined) await store.keepOwn(plan.run, plan.round, own);
+      if (privateTensors !== undefined) await store.keepPrivateTensors(plan.run, plan.round, privateTensors);
       if (secret === undefined) return contribution;
       await privacy?.account?.charge(plan);
-      return released(plan, contribution, secret);
+      return privatize(plan, contribution, secret);
     },
     async evaluate(plan, options) {
       const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };

@@ -5,20 +5,11 @@
 import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
-import { CHUNK_BYTES, type ClientFrame, type ParticipantService, SMALL_BYTES } from '../../shared/service.js';
+import { CHUNK_BYTES, type ParticipantService, SMALL_BYTES } from '../../shared/service.js';
 import { type Identity, signedBytes } from '../../shared/signing/identity.js';
 import { type Layout, layoutOf, sizeOf } from '../../shared/tensors/params.js';
+import { backoffMs, type Connection } from './connection.js';
 import { equal, type ModelReader } from './verify-signed.js';
-
-/** The first wait is 0.5 s, then twice as long each time up to 30 s. */
-const FIRST_BACKOFF_MS = 500;
-const LAST_BACKOFF_MS = 30_000;
-
-/** How long to wait after `failures` failures before this one: drawn between half and the whole of the ceiling. */
-export function backoffMs(failures: number, rng: Rng): number {
-  const ceilingMs = Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
-  return ceilingMs * (0.5 + 0.5 * rng.uniform());
-}
 
 /** A model's file that came with a plan, and the hash that the plan gave it. */
 export interface SmallModel {
@@ -26,23 +17,22 @@ export interface SmallModel {
   readonly file: Uint8Array;
 }
 
-export interface TransferSurroundings {
+interface TransferDeps {
   readonly service: ParticipantService;
   readonly identity: Identity;
   readonly models: ModelReader;
+  /** For the jitter of waits. */
   readonly rng: Rng;
-  /** Of the control stream of now; undefined while there is none. */
-  session(): Uint8Array | undefined;
-  sendFrame(frame: ClientFrame): void;
-  after(delayMs: number, fire: () => void): void;
+  readonly connection: Pick<Connection, 'session' | 'send' | 'after'>;
   notice(message: string, fields: object): void;
 }
 
+/** Moves large files over calls of their own, under the session of the control stream. */
 export class Transfers {
-  readonly #around: TransferSurroundings;
+  readonly #deps: TransferDeps;
 
-  constructor(around: TransferSurroundings) {
-    this.#around = around;
+  constructor(deps: TransferDeps) {
+    this.#deps = deps;
   }
 
   /** The plan's model, verified; `small` is what came with a plan. */
@@ -50,7 +40,7 @@ export class Transfers {
     const layout = layoutOf(plan.work.model);
     const came = small?.sha256 === plan.modelSha256 ? small.file : undefined;
     const file = came?.length === plan.modelSizeBytes ? came : await this.#download(plan, layout, signal);
-    return this.#around.models.read(file, { layout, sha256: plan.modelSha256 });
+    return this.#deps.models.read(file, { layout, sha256: plan.modelSha256 });
   }
 
   /** The model's file; a cut download goes on at its offset. */
@@ -58,12 +48,12 @@ export class Transfers {
     const { run, modelSha256, modelSizeBytes } = plan;
     const limit = 4 * sizeOf(layout) + 2 * 1024 * 1024; // the values and at most 1 MiB of header, rounded up
     if (modelSizeBytes > limit) throw new FlError('invalid-argument', `model: expected at most ${limit} bytes`);
-    const known = this.#around.models.known(modelSha256);
+    const known = this.#deps.models.known(modelSha256);
     const file = known?.length === modelSizeBytes ? known : new Uint8Array(modelSizeBytes);
     let offset = 0;
     await this.#persist(signal, async (session) => {
       const request = { run, sha256: modelSha256, offset };
-      for await (const chunk of this.#around.service.download(session, request)) {
+      for await (const chunk of this.#deps.service.download(session, request)) {
         if (offset + chunk.length > file.length) throw new FlError('corrupt', 'model: longer than the plan says');
         if (file !== known) file.set(chunk, offset);
         else if (!equal(chunk, file.subarray(offset, offset + chunk.length)))
@@ -80,21 +70,21 @@ export class Transfers {
     const { run, round, attempt, sha256 } = header;
     const update = { run, round, attempt, sha256 };
     try {
-      const signature = this.#around.identity.sign(signedBytes('update', header));
+      const signature = this.#deps.identity.sign(signedBytes('update', header));
       if (header.sizeBytes <= SMALL_BYTES) {
-        this.#around.sendFrame({ kind: 'small-update', signed: { header, signature }, data: bytes });
+        this.#deps.connection.send({ kind: 'small-update', signed: { header, signature }, data: bytes });
         return; // the receipt answers
       }
       let first = true;
       await this.#persist(undefined, async (session) => {
-        const offset = first ? 0 : await this.#around.service.uploadStatus(session, update);
+        const offset = first ? 0 : await this.#deps.service.uploadStatus(session, update);
         first = false;
         const chunks = chunksOf(bytes, offset);
-        const reply = await this.#around.service.upload(session, { header, signature }, offset, chunks);
-        if (reply.outcome === 'rejected') this.#around.notice('update rejected', { ...update, reason: reply.detail });
+        const reply = await this.#deps.service.upload(session, { header, signature }, offset, chunks);
+        if (reply.outcome === 'rejected') this.#deps.notice('update rejected', { ...update, reason: reply.detail });
       });
     } catch (error) {
-      this.#around.notice('upload failed', { ...update, reason: FlError.from(error).message });
+      this.#deps.notice('upload failed', { ...update, reason: FlError.from(error).message });
     }
   }
 
@@ -102,15 +92,15 @@ export class Transfers {
   async #persist(signal: AbortSignal | undefined, attempt: (session: Uint8Array) => Promise<void>): Promise<void> {
     for (let failures = 0; ; failures++) {
       if (signal?.aborted) throw new FlError('aborted', 'withdrawn');
-      const session = this.#around.session();
+      const session = this.#deps.connection.session;
       if (session === undefined) throw new FlError('unavailable', 'not connected');
       try {
         return await attempt(session);
       } catch (error) {
         // A call may be older than the session of now; then whatever it was told means nothing.
-        if (FlError.from(error).code !== 'unavailable' && session === this.#around.session()) throw error;
-        const delayMs = backoffMs(failures, this.#around.rng);
-        await new Promise<void>((resolve) => this.#around.after(delayMs, resolve));
+        if (FlError.from(error).code !== 'unavailable' && session === this.#deps.connection.session) throw error;
+        const delayMs = backoffMs(failures, this.#deps.rng);
+        await new Promise<void>((resolve) => this.#deps.connection.after(delayMs, resolve));
       }
     }
   }

@@ -14,6 +14,7 @@ import { decode } from '../../shared/tensors/safetensors.js';
 /** @throws FlError permission-denied: not signed by the coordinator; invalid-argument: no plan */
 export type PlanReader = (body: Uint8Array, signature: Uint8Array) => RoundPlan;
 
+/** Believes this key alone. The plan that was read last is not checked again. */
 export function planReader(coordinatorKey: Uint8Array): PlanReader {
   let last: { body: Uint8Array; signature: Uint8Array; plan: RoundPlan } | undefined;
   return (body, signature) => {
@@ -33,6 +34,7 @@ export function planReader(coordinatorKey: Uint8Array): PlanReader {
   };
 }
 
+/** Remembers the model that was read last. */
 export interface ModelReader {
   /** A file of this model that was read before; nobody may change it. */
   known(sha256: string): Uint8Array | undefined;
@@ -43,6 +45,7 @@ export interface ModelReader {
   read(file: Uint8Array, expect: { readonly layout: Layout; readonly sha256: string }): Float32Array;
 }
 
+/** A reader that knows no model yet. */
 export function modelReader(): ModelReader {
   let last: { file: Uint8Array; sha256: string; values: Float32Array } | undefined;
   return {
@@ -58,6 +61,7 @@ export function modelReader(): ModelReader {
   };
 }
 
+/** Byte for byte. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }

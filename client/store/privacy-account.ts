@@ -30,7 +30,7 @@ import { exampleCostOf, exampleSamplerErrorOf, releaseIdOf } from '../round/priv
 export const ACCOUNT_FILE = 'privacy.jsonl';
 
 /** Of a site whose policy names none. */
-export const DEFAULT_DELTA = 1e-5;
+const DEFAULT_DELTA = 1e-5;
 
 /** An open account. */
 export interface PrivacyAccount {

@@ -11,7 +11,8 @@ import { writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import type { TaskId } from '../../shared/run/plan.js';
 
-export interface SecureStore {
+/** What must outlive a crash for secure aggregation to stay secure. */
+export interface SecaggStore {
   /** `state` is there for the aggregation that was kept last; `used` also for all before it. */
   find(aggregationId: string): Promise<{ readonly used: boolean; readonly state?: string }>;
   /**
@@ -39,7 +40,8 @@ interface Saving {
   masked(): Promise<void>;
 }
 
-export function memorySecureStore(): SecureStore {
+/** For clients that end with their process. */
+export function memorySecaggStore(): SecaggStore {
   const nothing = async () => undefined;
   return storeOf(
     { used: new Set(), current: undefined, masked: new Map() },
@@ -48,7 +50,7 @@ export function memorySecureStore(): SecureStore {
 }
 
 /** Three files in `directory`, one for each part of what is kept. Mode 0600: the current state holds keys. */
-export async function fileSecureStore(directory: string): Promise<SecureStore> {
+export async function fileSecaggStore(directory: string): Promise<SecaggStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const usedPath = join(directory, 'used-aggregations');
   const currentPath = join(directory, 'current-aggregation.json');
@@ -74,7 +76,7 @@ export async function fileSecureStore(directory: string): Promise<SecureStore> {
   });
 }
 
-function storeOf(kept: Kept, save: Saving): SecureStore {
+function storeOf(kept: Kept, save: Saving): SecaggStore {
   const mayMask = (id: string, { run, kind, round, attempt }: TaskId) => {
     const last = kept.masked.get(`${run}/${kind}`);
     if (last === undefined || last.id === id) return true;

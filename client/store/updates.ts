@@ -13,28 +13,29 @@ import { bytesOf, sha256Of, valuesOf } from '../../shared/tensors/bytes.js';
 import { type HostTensors, packTensors } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 
-export interface StoredUpdate {
+interface StoredUpdate {
   readonly header: UpdateHeader;
   readonly values: Float32Array;
 }
 
+/** A client's updates by run, round and attempt, and its private tensors by run and round. */
 export interface ClientStore {
   /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
   list(): Promise<readonly PendingUpdate[]>;
-  /** Durable when it resolves. */
+  /** Durable when it resolves. The values are the store's from now on: nobody may change them. */
   keep(update: StoredUpdate): Promise<void>;
-  /** @throws FlError not-found, corrupt. */
+  /** The values of a kept update, which nobody may change. @throws FlError not-found, corrupt. */
   read(update: PendingUpdate): Promise<StoredUpdate>;
   /** No error when it is not kept. */
   forget(update: PendingUpdate): Promise<void>;
   /** Private tensors as they were before `round` was trained; undefined before the first time. */
-  ownBefore(run: string, round: number): Promise<HostTensors | undefined>;
+  privateTensorsBefore(run: string, round: number): Promise<HostTensors | undefined>;
   /** Durable when it resolves. Kept by round, so that a round that is trained again starts from the same numbers. */
-  keepOwn(run: string, round: number, own: HostTensors): Promise<void>;
+  keepPrivateTensors(run: string, round: number, tensors: HostTensors): Promise<void>;
 }
 
 /** RUN.ROUND.safetensors, as we write it. */
-const OWN_FILE = /^([a-z0-9-]+)\.([1-9][0-9]*)\.safetensors$/;
+const PRIVATE_FILE = /^([a-z0-9-]+)\.([1-9][0-9]*)\.safetensors$/;
 
 /** Rounds whose private tensors no round needs any more: `round` may be trained again, from the last before it. */
 function outlived(rounds: readonly number[], round: number): number[] {
@@ -46,7 +47,7 @@ function outlived(rounds: readonly number[], round: number): number[] {
 /** @param options.readOnce an update's values are gone once they were read, its name stays: where nothing is sent twice */
 export function memoryStore({ readOnce = false } = {}): ClientStore {
   const updates = new Map<string, StoredUpdate>();
-  const own = new Map<string, Map<number, HostTensors>>();
+  const privateTensors = new Map<string, Map<number, HostTensors>>();
   return {
     list: async () => [...updates.values()].map(({ header }) => pendingOf(header)),
     keep: async (update) => void updates.set(fileOf(update.header), update),
@@ -57,32 +58,36 @@ export function memoryStore({ readOnce = false } = {}): ClientStore {
       return kept;
     },
     forget: async (update) => void updates.delete(fileOf(update)),
-    async ownBefore(run, round) {
-      const rounds = own.get(run) ?? new Map<number, HostTensors>();
+    async privateTensorsBefore(run, round) {
+      const rounds = privateTensors.get(run) ?? new Map<number, HostTensors>();
       const last = Math.max(-1, ...[...rounds.keys()].filter((kept) => kept < round));
       return rounds.get(last);
     },
-    async keepOwn(run, round, tensors) {
-      const rounds = own.get(run) ?? new Map<number, HostTensors>();
-      own.set(run, rounds.set(round, tensors));
+    async keepPrivateTensors(run, round, tensors) {
+      const rounds = privateTensors.get(run) ?? new Map<number, HostTensors>();
+      privateTensors.set(run, rounds.set(round, tensors));
       for (const old of outlived([...rounds.keys()], round)) rounds.delete(old);
     },
   };
 }
 
-/** A store in `directory`; one file for each update and each round's private tensors. */
+/**
+ * A store in `directory`; one file for each update and each round's private tensors. The update that was kept last stays in
+ * memory until it is forgotten: it is sent at once, in the common case, and then nothing is read back and hashed again.
+ */
 export async function fileStore(directory: string): Promise<ClientStore> {
   const updates = join(directory, 'updates');
-  const own = join(directory, 'own');
+  const privateFolder = join(directory, 'own');
   await mkdir(updates, { recursive: true, mode: 0o700 });
-  await mkdir(own, { recursive: true, mode: 0o700 });
+  await mkdir(privateFolder, { recursive: true, mode: 0o700 });
 
   async function rounds(run: string): Promise<number[]> {
-    const names = await readdir(own);
-    const kept = names.map((name) => OWN_FILE.exec(name)).filter((match) => match?.[1] === run);
+    const names = await readdir(privateFolder);
+    const kept = names.map((name) => PRIVATE_FILE.exec(name)).filter((match) => match?.[1] === run);
     return kept.map((match) => Number(match![2])).sort((a, b) => a - b);
   }
-  const ownFile = (run: string, round: number) => join(own, `${run}.${round}.safetensors`);
+  const privateFile = (run: string, round: number) => join(privateFolder, `${run}.${round}.safetensors`);
+  let last: StoredUpdate | undefined;
 
   return {
     async list() {
@@ -90,25 +95,32 @@ export async function fileStore(directory: string): Promise<ClientStore> {
       const kept = await Promise.all(names.sort().map((name) => readUpdate(join(updates, name))));
       return kept.flatMap((update) => (update === undefined ? [] : pendingOf(update.header)));
     },
-    keep: (update) => writeFileDurably(join(updates, fileOf(update.header)), renderUpdate(update)),
+    async keep(update) {
+      await writeFileDurably(join(updates, fileOf(update.header)), renderUpdate(update));
+      last = update;
+    },
     async read(update) {
+      if (last !== undefined && fileOf(last.header) === fileOf(update)) return last;
       const kept = await readUpdate(join(updates, fileOf(update)));
       if (kept === undefined) throw notKept(update);
       return kept;
     },
-    forget: (update) => rm(join(updates, fileOf(update)), { force: true }),
-    async ownBefore(run, round) {
-      const last = (await rounds(run)).filter((kept) => kept < round).at(-1);
-      if (last === undefined) return undefined;
-      const { params } = decode(await readFile(ownFile(run, last)));
+    async forget(update) {
+      if (last !== undefined && fileOf(last.header) === fileOf(update)) last = undefined;
+      await rm(join(updates, fileOf(update)), { force: true });
+    },
+    async privateTensorsBefore(run, round) {
+      const before = (await rounds(run)).filter((kept) => kept < round).at(-1);
+      if (before === undefined) return undefined;
+      const { params } = decode(await readFile(privateFile(run, before)));
       const entries = params.layout.map(({ name, shape, offset, size }) => {
         return [name, { shape, data: params.values.slice(offset, offset + size) }] as const;
       });
       return Object.fromEntries(entries);
     },
-    async keepOwn(run, round, tensors) {
-      await writeFileDurably(ownFile(run, round), encode(packTensors(tensors)));
-      for (const old of outlived(await rounds(run), round)) await unlink(ownFile(run, old));
+    async keepPrivateTensors(run, round, tensors) {
+      await writeFileDurably(privateFile(run, round), encode(packTensors(tensors)));
+      for (const old of outlived(await rounds(run), round)) await unlink(privateFile(run, old));
     },
   };
 }

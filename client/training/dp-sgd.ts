@@ -41,10 +41,10 @@ import {
   type LocalResult,
   learningRateOf,
   moved,
-  type Plan,
-  planOf,
-  type State,
+  type SgdState,
   startState,
+  type TrainLayout,
+  trainLayoutOf,
 } from './local-sgd.js';
 import { chooseMethod, type LotInput, sumOverLot } from './per-example/lot.js';
 
@@ -77,27 +77,27 @@ export function checkExamplePrivacy({ manifest, perExampleLoss, train }: Workloa
  * parameters that are not finite · aborted: the signal fired
  */
 export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult> {
-  checkExamplePrivacy(input.workload as Workload);
+  checkExamplePrivacy(input.workload);
   checkTraining(input.training);
   const { training, shard, round, rounds } = input;
-  const plan = planOf(input);
-  const noise = noiseOf(input, plan);
-  const rng = rngFromKey(input.noiseKey, `dp-sgd/v1/${round}/${fingerprint(input, plan)}`);
+  const layout = trainLayoutOf(input);
+  const noise = noiseOf(input, layout);
+  const rng = rngFromKey(input.noiseKey, `dp-sgd/v1/${round}/${fingerprint(input, layout)}`);
   const steps = shard.train.length === 0 ? 0 : dpSteps(training, noise.samplingRate);
   const learningRate = learningRateOf(training, { round, rounds });
-  const state = startState(plan, training);
+  const state = startState(layout, training);
   try {
     const clipping = { bound: input.privacy.clippingBound };
-    const [total, mean] = [new Float64Array(plan.start.length), new Float32Array(plan.start.length)]; // of each step anew
-    const method = await chooseMethod(input, plan, state, clipping);
+    const [total, mean] = [new Float64Array(layout.start.length), new Float32Array(layout.start.length)]; // of each step anew
+    const method = await chooseMethod(input, layout, state, clipping);
     for (let step = 1; step <= steps; step++) {
       const lot = lotOf(shard.train, noise.samplingRate, rng.split(`lot/${step}`));
-      const sum = await sumOverLot(input, plan, state, { clipping, method, lot, total });
+      const sum = await sumOverLot(input, layout, state, { clipping, method, lot, total });
       const gradient = noisyMean(sum, noise, noise.samplingRate * shard.train.length, rng.split(`noise/${step}`), mean);
-      descend(input, plan, state, { gradient, learningRate });
+      descend(input, layout, state, { gradient, learningRate });
       input.onProgress?.(step, steps);
     }
-    return await finish(input, plan, state, {});
+    return await finish(input, layout, state, {});
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }
@@ -116,7 +116,7 @@ interface Noise extends LatticeNoise {
   readonly samplingRate: number;
 }
 
-function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, plan: Plan): Noise {
+function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, layout: TrainLayout): Noise {
   const { clippingBound, noiseMultiplier, samplingRate } = privacy;
   if (!(clippingBound > 0 && Number.isFinite(clippingBound))) {
     throw invalidArgument('privacy.clippingBound', 'a number > 0', clippingBound);
@@ -128,7 +128,7 @@ function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, plan: Pla
   const lattice = planGaussianNoise({
     sensitivity: clippingBound * (1 + allowance),
     noiseMultiplier,
-    dimension: plan.start.length,
+    dimension: layout.start.length,
   });
   return { samplingRate, plan: lattice, table: noiseTable(lattice.latticeStdDev) };
 }
@@ -146,10 +146,10 @@ function noiseTable(stdDev: number): NoiseTable {
 }
 
 /** What a step depends on, the data itself excepted. */
-function fingerprint<Data>(input: DpSgdInput<Data>, { layout, start, frozen }: Plan): string {
+function fingerprint<Data>(input: DpSgdInput<Data>, { tensors, start, frozen }: TrainLayout): string {
   const { workload, phase, hyper, training, privacy, shard, rounds } = input;
   const others = Object.fromEntries(frozen.map(([name, { data }]) => [name, sha256Of({ values: data })]));
-  const model = { layout, start: sha256Of({ values: start }), others };
+  const model = { layout: tensors, start: sha256Of({ values: start }), others };
   const examples = Array.from(shard.train).join();
   const { name } = workload.manifest;
   return sha256Hex(canonicalJson({ name, phase, hyper, training, privacy, rounds, model, examples }));
@@ -163,13 +163,13 @@ function lotOf(train: Int32Array, samplingRate: number, rng: Rng): Int32Array {
 /** One step along the noisy gradient: moves `state`. */
 function descend<Data>(
   { training }: DpSgdInput<Data>,
-  { layout }: Plan,
-  state: State,
+  { tensors }: TrainLayout,
+  state: SgdState,
   { gradient, learningRate }: { gradient: Float32Array; learningRate: number },
 ): void {
   const [params, velocity] = tf.tidy(() => {
-    const parts = layout.map(({ offset, size }) => gradient.subarray(offset, offset + size));
-    const grads = layout.map(({ shape }, i) => tf.tensor(parts[i], [...shape]));
+    const parts = tensors.map(({ offset, size }) => gradient.subarray(offset, offset + size));
+    const grads = tensors.map(({ shape }, i) => tf.tensor(parts[i], [...shape]));
     return moved(state, training, grads, learningRate);
   });
   advance(state, params, velocity);

@@ -15,14 +15,14 @@ import { type Progress, throwIfCancelled } from './local-sgd.js';
 /** Large enough to keep a matrix product busy, small enough for the activations of any model of the course. */
 const BATCH_SIZE = 200;
 
-export interface EvaluateInput<Data> {
+interface EvaluateInput<Data> {
   readonly workload: Workload<Data>;
   readonly data: Data;
   readonly hyper: Hyper;
   readonly shard: Shard;
   readonly split: Split;
   readonly shared: HostTensors;
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
   readonly signal?: AbortSignal;
   readonly onProgress?: Progress;
 }
@@ -33,7 +33,7 @@ export interface EvaluateInput<Data> {
  */
 export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMetrics> {
   const indices = input.shard[input.split];
-  const params = uploadTensors({ ...input.shared, ...input.own });
+  const params = uploadTensors({ ...input.shared, ...input.privateTensors });
   try {
     let total: SumMetrics = {};
     const steps = Math.ceil(indices.length / BATCH_SIZE);

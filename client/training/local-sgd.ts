@@ -21,20 +21,23 @@ import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels
 import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
 
+/** What a client trains with. Nothing of it is changed. */
 export interface LocalSgdInput<Data> extends TrainContext {
   readonly workload: Workload<Data>;
   readonly data: Data;
   readonly shared: HostTensors;
   /** The private tensors of this client; trained with the shared ones and never part of the contribution. */
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
 }
 
+/** Told after each step. */
 export type Progress = (stepsDone: number, stepsTotal: number) => void;
 
+/** What training gives. */
 export interface LocalResult {
   readonly contribution: Contribution;
   /** The new private tensors; a fresh copy. */
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
 }
 
 /**
@@ -48,26 +51,26 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
   if (input.workload.loss === undefined) {
     throw invalidArgument('workload', 'a loss for local SGD', input.workload.manifest.name);
   }
-  const plan = planOf(input);
+  const layout = trainLayoutOf(input);
   const learningRate = learningRateOf(training, input);
   const steps = countSteps(training, shard.train.length);
   const order = batches(shard.train, training.batchSize, rng.split('order'));
   const lossRng = rng.split('loss');
-  const state = startState(plan, training);
+  const state = startState(layout, training);
   let lossSum = 0;
   let examples = 0;
   try {
     for (let step = 1; step <= steps; step++) {
       throwIfCancelled(input.signal);
       const indices = order.next().value;
-      const loss = await descend(input, plan, state, { indices, learningRate, rng: lossRng });
+      const loss = await descend(input, layout, state, { indices, learningRate, rng: lossRng });
       if (!Number.isFinite(loss)) throw diverged(`loss is not finite at step ${step} of round ${input.round}`);
       lossSum += loss * indices.length;
       examples += indices.length;
       input.onProgress?.(step, steps);
       await setImmediate(); // the client answers its coordinator between steps
     }
-    return await finish(input, plan, state, { loss: { sum: [lossSum], count: examples } });
+    return await finish(input, layout, state, { loss: { sum: [lossSum], count: examples } });
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }
@@ -97,16 +100,19 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
 }
 
 /** What is trained: first the shared tensors of the update channel, then the private ones, back to back in `start`. */
-export interface Plan {
-  readonly layout: Layout;
-  /** How many tensors and how many elements of them are shared. */
+export interface TrainLayout {
+  readonly tensors: Layout;
+  /** How many of the tensors are shared, and how many numbers these hold. */
   readonly sharedTensors: number;
   readonly sharedSize: number;
+  /** What training starts from; nobody changes it. */
   readonly start: Float32Array;
+  /** Shared tensors that stay as they are. */
   readonly frozen: readonly (readonly [string, HostTensors[string]])[];
 }
 
-export function planOf<Data>({ phase, shared, own }: LocalSgdInput<Data>): Plan {
+/** @throws FlError invalid-argument: a phase with other channels than the update, or a name that stands for two tensors */
+export function trainLayoutOf<Data>({ phase, shared, privateTensors }: LocalSgdInput<Data>): TrainLayout {
   const channel = phase.channels.find(({ name }) => name === UPDATE_CHANNEL);
   if (channel === undefined || phase.channels.length > 1) {
     throw invalidArgument(
@@ -120,16 +126,17 @@ export function planOf<Data>({ phase, shared, own }: LocalSgdInput<Data>): Plan 
     if (shared[name] === undefined) throw invalidArgument('update channel', 'tensors of the model', name);
     trained[name] = shared[name];
   }
-  const { layout, values: start } = packTensors({ ...trained, ...own });
+  const { layout: tensors, values: start } = packTensors({ ...trained, ...privateTensors });
   const sharedTensors = Object.keys(trained).length;
-  if (layout.length !== sharedTensors + Object.keys(own).length) {
-    throw invalidArgument('private tensors', 'names that no shared tensor has', Object.keys(own).join(', '));
+  if (tensors.length !== sharedTensors + Object.keys(privateTensors).length) {
+    throw invalidArgument('private tensors', 'names that no shared tensor has', Object.keys(privateTensors).join(', '));
   }
-  const sharedSize = sizeOf(layout.slice(0, sharedTensors));
+  const sharedSize = sizeOf(tensors.slice(0, sharedTensors));
   const frozen = Object.entries(shared).filter(([name]) => trained[name] === undefined);
-  return { layout, sharedTensors, sharedSize, start, frozen };
+  return { tensors, sharedTensors, sharedSize, start, frozen };
 }
 
+/** @throws FlError invalid-argument: not one of localEpochs and localSteps, or a batch size that is none */
 export function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
   if ((localEpochs === undefined) === (localSteps === undefined)) {
     throw invalidArgument('training', 'one of localEpochs and localSteps', JSON.stringify({ localEpochs, localSteps }));
@@ -145,33 +152,37 @@ function* batches(examples: Int32Array, batchSize: number, rng: Rng): Generator<
   }
 }
 
-/** Tensors in the order of the plan's layout. `velocity` and `anchor` (w0) are empty when nothing asks for them. */
-export interface State {
+/** The tensors of a {@link TrainLayout}, in its order; whoever started it disposes of them. `velocity` and `anchor` (w0) are empty when nothing asks for them. */
+export interface SgdState {
   params: tf.Tensor[];
   velocity: tf.Tensor[];
   anchor: tf.Tensor[];
 }
 
-export function startState({ layout, start, sharedTensors }: Plan, { momentum, proximalMu }: TrainingSpec): State {
+/** Uploads what training starts from. */
+export function startState(
+  { tensors, start, sharedTensors }: TrainLayout,
+  { momentum, proximalMu }: TrainingSpec,
+): SgdState {
   const upload = (entries: Layout): tf.Tensor[] =>
     entries.map(({ shape, offset, size }) => tf.tensor(start.subarray(offset, offset + size), [...shape]));
   return {
-    params: upload(layout),
-    velocity: momentum === 0 ? [] : layout.map(({ shape }) => tf.zeros([...shape])),
-    anchor: proximalMu === 0 ? [] : upload(layout.slice(0, sharedTensors)),
+    params: upload(tensors),
+    velocity: momentum === 0 ? [] : tensors.map(({ shape }) => tf.zeros([...shape])),
+    anchor: proximalMu === 0 ? [] : upload(tensors.slice(0, sharedTensors)),
   };
 }
 
 /** One step: moves `state` and returns the mean loss that the batch had before. */
 async function descend<Data>(
   { workload, data, hyper, shard, training }: LocalSgdInput<Data>,
-  plan: Plan,
-  state: State,
+  layout: TrainLayout,
+  state: SgdState,
   { indices, learningRate, rng }: { indices: Int32Array; learningRate: number; rng: Rng },
 ): Promise<number> {
   const context: BatchContext = { hyper, shard, split: 'train' };
   const [loss, params, velocity] = tf.tidy(() => {
-    const named = namedParams(plan, state);
+    const named = namedParams(layout, state);
     const batch = workload.batch(data, indices, context);
     const { value, grads } = tf.engine().gradients(() => scalarLoss(workload, named, batch, rng), state.params);
     return [value, ...moved(state, training, grads, learningRate)] as const;
@@ -185,16 +196,16 @@ async function descend<Data>(
 }
 
 /** All tensors by name, those that are not trained among them; for the caller's tidy. */
-export function namedParams({ layout, frozen }: Plan, { params }: State): Record<string, tf.Tensor> {
+export function namedParams({ tensors, frozen }: TrainLayout, { params }: SgdState): Record<string, tf.Tensor> {
   const named: Record<string, tf.Tensor> = {};
   for (const [name, { shape, data: values }] of frozen) named[name] = tf.tensor(values, [...shape]);
-  for (const [i, { name }] of layout.entries()) named[name] = params[i];
+  for (const [i, { name }] of tensors.entries()) named[name] = params[i];
   return named;
 }
 
 /** The parameters and velocities after a step along these gradients; for the caller's tidy, then for {@link advance}. */
 export function moved(
-  state: State,
+  state: SgdState,
   training: TrainingSpec,
   grads: readonly (tf.Tensor | undefined)[],
   learningRate: number,
@@ -206,14 +217,14 @@ export function moved(
 }
 
 /** Puts new parameters and velocities into the state and frees the old ones. */
-export function advance(state: State, params: tf.Tensor[], velocity: tf.Tensor[]): void {
+export function advance(state: SgdState, params: tf.Tensor[], velocity: tf.Tensor[]): void {
   tf.dispose([state.params, state.velocity]);
   state.params = params;
   state.velocity = velocity;
 }
 
 /** d of the header, for each tensor. A tensor that the loss does not touch has no gradient: `undefined`, meant as 0. */
-function directionsOf(state: State, training: TrainingSpec, grads: readonly (tf.Tensor | undefined)[]): tf.Tensor[] {
+function directionsOf(state: SgdState, training: TrainingSpec, grads: readonly (tf.Tensor | undefined)[]): tf.Tensor[] {
   const { weightDecay, proximalMu } = training;
   const scale = clipFactor(grads, training.gradientClipNorm);
   return state.params.map((w, i) => {
@@ -234,15 +245,16 @@ function clipFactor(grads: readonly (tf.Tensor | undefined)[], bound: number): t
 }
 
 function scalarLoss<Data>(workload: Workload<Data>, params: TensorMap, batch: TensorMap, rng: Rng): tf.Scalar {
-  const loss = workload.loss?.(params, batch, rng) as tf.Tensor;
+  const loss = workload.loss!(params, batch, rng);
   if (loss.rank !== 0) throw invalidArgument('loss', 'a scalar, the mean over the batch', `shape [${loss.shape}]`);
-  return loss as tf.Scalar;
+  return loss;
 }
 
+/** Reads the trained tensors back; the update is their difference from where training started. @throws FlError failed-precondition: not finite */
 export async function finish<Data>(
-  { own, round, shard }: LocalSgdInput<Data>,
-  { layout, start, sharedTensors, sharedSize }: Plan,
-  { params }: State,
+  { privateTensors, round, shard }: LocalSgdInput<Data>,
+  { tensors, start, sharedTensors, sharedSize }: TrainLayout,
+  { params }: SgdState,
   metrics: Contribution['metrics'],
 ): Promise<LocalResult> {
   const local = await Promise.all(params.map((tensor) => tensor.data<'float32'>()));
@@ -251,12 +263,12 @@ export async function finish<Data>(
   }
   const values = new Float32Array(sharedSize);
   const kept: HostTensors = {};
-  for (const [i, { name, shape, offset, size }] of layout.entries()) {
-    if (own[name] !== undefined) kept[name] = { shape, data: local[i].slice() };
+  for (const [i, { name, shape, offset, size }] of tensors.entries()) {
+    if (privateTensors[name] !== undefined) kept[name] = { shape, data: local[i].slice() };
     else subtract(local[i], start.subarray(offset, offset + size), values.subarray(offset, offset + size));
   }
   const weights = new Array<number>(sharedTensors).fill(shard.train.length);
-  return { contribution: { values, weights, metrics }, own: kept };
+  return { contribution: { values, weights, metrics }, privateTensors: kept };
 }
 
 /** a − b into `difference`. On its own, so that the loop only ever sees three vectors: a third of the time. */

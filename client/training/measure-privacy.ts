@@ -15,7 +15,7 @@ import { type DrawnNetwork, drawNetwork, lossOf, NETWORKS, type Network } from '
 import { type ClippedSum, clippedSumByTaps } from './per-example/index.js';
 
 /** Medians over the repeats, in ms. */
-export interface PrivateStepTime {
+interface PrivateStepTime {
   readonly model: string;
   /** Numbers that are trained. */
   readonly size: number;

@@ -32,37 +32,43 @@ interface ClientTask {
   /** Hash of `model`: a pool sends a model that it knows only once. */
   readonly modelSha256?: string;
   /** Private tensors as the client's last training left them; absent: as `init` makes them. */
-  readonly own?: HostTensors;
+  readonly privateTensors?: HostTensors;
 }
 
+/** A round of local training. */
 export interface TrainTask extends ClientTask {
   readonly kind: 'train';
   /** 32 secret bytes from which example-level privacy draws its lots and its noise; needed for nothing else. */
   readonly noiseKey?: Uint8Array;
 }
 
-export interface EvaluateTask extends ClientTask {
+interface EvaluateTask extends ClientTask {
   readonly kind: 'evaluate';
 }
 
+/** One task of one client. */
 export type Task = TrainTask | EvaluateTask;
 
+/** What training gives; the caller owns all of it. */
 export type TrainResult = {
   readonly kind: 'train';
   readonly contribution: Contribution;
   /** New private tensors, to be kept until the next round; absent when the workload has none. */
-  readonly own?: HostTensors;
+  readonly privateTensors?: HostTensors;
 };
 
+/** Sums over the client's test examples. */
 export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
 
 export type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
 
+/** How a task is cancelled and watched. */
 export interface TaskOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: Progress;
 }
 
+/** Computes tasks: in this process, or in a pool of threads. */
 export interface TaskRunner {
   /** Tasks may overlap; each is computed as if it were alone. */
   run<T extends Task>(task: T, options?: TaskOptions): Promise<ResultOf<T>>;
@@ -88,17 +94,36 @@ export function createTaskRunner(options: {
   }
 
   async function run(task: Task, { signal, onProgress }: TaskOptions = {}): Promise<TrainResult | EvaluateResult> {
-    const { workload, data, shard: shardOf, newOwn } = await site(task.work);
+    const { workload, data, shard: shardOf, newPrivateTensors } = await site(task.work);
     const { hyper } = task.work;
     const shared = unflatten(task.model, task.work.model);
-    const own = task.own ?? newOwn();
+    const privateTensors = task.privateTensors ?? newPrivateTensors();
     const shard = shardOf(task.work.partition, task.slice);
     if (task.kind === 'evaluate') {
-      const metrics = await evaluate({ workload, data, hyper, shard, split: 'test', shared, own, signal, onProgress });
+      const metrics = await evaluate({
+        workload,
+        data,
+        hyper,
+        shard,
+        split: 'test',
+        shared,
+        privateTensors,
+        signal,
+        onProgress,
+      });
       return { kind: 'evaluate', metrics };
     }
-    const { contribution, own: kept } = await train({ task, workload, data, shard, shared, own, signal, onProgress });
-    return { kind: 'train', contribution, ...(Object.keys(kept).length > 0 ? { own: kept } : {}) };
+    const { contribution, privateTensors: kept } = await train({
+      task,
+      workload,
+      data,
+      shard,
+      shared,
+      privateTensors,
+      signal,
+      onProgress,
+    });
+    return { kind: 'train', contribution, privateTensors: Object.keys(kept).length > 0 ? kept : undefined };
   }
 
   return { run: run as TaskRunner['run'] };
@@ -112,14 +137,14 @@ export function initialModel(
   workload: Workload,
   { hyper, seed }: Seeded,
 ): { shared: HostTensors; private: HostTensors } {
-  const { shared, private: own = {} } = workload.init(rngFromSeed(seed).split('init'), hyper);
-  return { shared, private: own };
+  const { shared, private: privateTensors = {} } = workload.init(rngFromSeed(seed).split('init'), hyper);
+  return { shared, private: privateTensors };
 }
 
 /** The data of a run; equal for equal work. `dataDir`: where this site keeps its own. */
 export function loadData(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<unknown> {
   const rng = rngFromSeed(seed).split('data');
-  return workload.load({ hyper, rng, ...(dataDir === undefined ? {} : { dataDir }) });
+  return workload.load({ hyper, rng, dataDir });
 }
 
 /** A workload with its data, divided as a run divides them. */
@@ -128,9 +153,10 @@ export interface Site {
   readonly data: unknown;
   readonly shard: (scheme: string, slice: ClientTask['slice']) => Shard;
   /** The private tensors of a client that has never trained: its to change. */
-  readonly newOwn: () => HostTensors;
+  readonly newPrivateTensors: () => HostTensors;
 }
 
+/** Loads the data of a run and divides them on demand. @throws FlError as the workload's `load` */
 export async function openSite(workload: Workload, { hyper, seed }: Seeded, dataDir?: string): Promise<Site> {
   const rng = rngFromSeed(seed);
   const data = await loadData(workload, { hyper, seed }, dataDir);
@@ -148,12 +174,12 @@ export async function openSite(workload: Workload, { hyper, seed }: Seeded, data
     return { train: shares.train[index], test: shares.test[index], index, count };
   };
   let initial: HostTensors | undefined; // drawing a whole model may take longer than training it
-  const newOwn = () => {
+  const newPrivateTensors = () => {
     initial ??= initialModel(workload, { hyper, seed }).private;
     const copies = Object.entries(initial).map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]);
     return Object.fromEntries(copies) as HostTensors;
   };
-  return { workload, data, shard, newOwn };
+  return { workload, data, shard, newPrivateTensors };
 }
 
 interface TrainInput {
@@ -162,7 +188,7 @@ interface TrainInput {
   readonly data: unknown;
   readonly shard: Shard;
   readonly shared: HostTensors;
-  readonly own: HostTensors;
+  readonly privateTensors: HostTensors;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: Progress | undefined;
 }
@@ -173,7 +199,7 @@ async function train({
   data,
   shard,
   shared,
-  own,
+  privateTensors,
   signal,
   onProgress,
 }: TrainInput): Promise<LocalResult> {
@@ -186,27 +212,35 @@ async function train({
     round,
     rounds: work.rounds,
     rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
-    ...(signal && { signal }),
-    ...(onProgress && { onProgress }),
+    signal,
+    onProgress,
   };
   if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
   const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
-    const input = { ...context, workload, data, shared, own };
+    const input = { ...context, workload, data, shared, privateTensors };
     // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
     const trained =
       work.privacy?.mode === 'example'
         ? await dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) })
         : await localSgd(workload.contribute === undefined ? input : { ...input, phase: updateOnly(phase) });
     if (workload.contribute === undefined) return trained;
-    const addition = { data, shared, own: trained.own, hyper, shard, split: 'train' as const, rng: rng.split('add') };
+    const addition = {
+      data,
+      shared,
+      privateTensors: trained.privateTensors,
+      hyper,
+      shard,
+      split: 'train' as const,
+      rng: rng.split('add'),
+    };
     const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
     checkContribution(workload.manifest.name, context, contribution);
-    return { contribution, own: trained.own };
+    return { contribution, privateTensors: trained.privateTensors };
   }
-  const result = await workload.train(shared, own, data, context);
+  const result = await workload.train(shared, privateTensors, data, context);
   checkContribution(workload.manifest.name, context, result.contribution);
-  return { contribution: result.contribution, own: result.private ?? own };
+  return { contribution: result.contribution, privateTensors: result.private ?? privateTensors };
 }
 
 function noiseKeyOf({ noiseKey }: TrainTask): Uint8Array {

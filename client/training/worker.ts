@@ -58,6 +58,6 @@ await serveTasks<Task, TaskEnd, Steps, { name: string; why: string }>({
 /** What can be handed over instead of copied: each buffer once, and none that is shared. */
 function buffersOf(result: TrainResult | EvaluateResult): ArrayBuffer[] {
   if (result.kind === 'evaluate') return [];
-  const arrays = [result.contribution.values, ...Object.values(result.own ?? {}).map(({ data }) => data)];
+  const arrays = [result.contribution.values, ...Object.values(result.privateTensors ?? {}).map(({ data }) => data)];
   return [...new Set(arrays.map(({ buffer }) => buffer))].filter((buffer) => buffer instanceof ArrayBuffer);
 }

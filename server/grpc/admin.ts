@@ -18,6 +18,7 @@ import { adminCheck, type FaultListener, statusOf, unary, writeOrWait } from './
 
 type Call = ServerWritableStream<Uint8Array, Uint8Array>;
 
+/** AdminService; a call without the token is answered `permission-denied`. `onFault` hears of what is no FlError. */
 export function adminHandlers(
   admin: AdminService,
   adminToken: string,

@@ -14,6 +14,7 @@ import { encodeCoordinatorFrame } from '../../shared/wire/coordinator-frames.js'
 import { REASON_KEY } from '../../shared/wire/status.js';
 import { type FaultListener, statusOf } from './call.js';
 
+/** What one control stream may hold. */
 export interface ControlLimits {
   /** Frames, and their bytes, that may wait for one client to read them. */
   readonly maxOutboxFrames: number;
@@ -26,6 +27,7 @@ const LEFT = 'the client left';
 
 type Call = ServerDuplexStream<Uint8Array, Uint8Array>;
 
+/** All control streams of a server: carries each, and ends all of them. */
 export class ControlStreams {
   readonly #participant: ParticipantService;
   readonly #limits: ControlLimits;

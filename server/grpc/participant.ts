@@ -15,6 +15,7 @@ import * as wire from '../../shared/wire/transfer.js';
 import { type FaultListener, sessionOf, statusOf, unary, writeOrWait } from './call.js';
 import type { ControlStreams } from './control.js';
 
+/** What an upload may take. */
 export interface UploadLimits {
   /** How long an upload whose next chunk is wanted may stay silent. */
   readonly uploadIdleMs: number;
@@ -22,6 +23,7 @@ export interface UploadLimits {
 
 type UploadCall = ServerReadableStream<Uint8Array, Uint8Array>;
 
+/** EnrolmentService: the one call that needs no session. */
 export function enrolmentHandlers(
   participant: ParticipantService,
   onFault: FaultListener,
@@ -33,6 +35,7 @@ export function enrolmentHandlers(
   };
 }
 
+/** ParticipantService. All calls but `control` need the session that its welcome gave. */
 export function participantHandlers(
   participant: ParticipantService,
   options: { control: ControlStreams; limits: UploadLimits; onFault: FaultListener },

@@ -18,6 +18,7 @@ import { Connections, listen, shutDown } from './listener.js';
 import { enrolmentHandlers, participantHandlers, type UploadLimits } from './participant.js';
 import { injectorWithWindows } from './windows.js';
 
+/** What peers can make a server hold. */
 export interface GrpcLimits extends ControlLimits, UploadLimits {
   readonly maxConnections: number;
   /** Calls that one connection may have open; with the window it bounds what a peer can make us hold. */
@@ -25,6 +26,7 @@ export interface GrpcLimits extends ControlLimits, UploadLimits {
   readonly keepalive: Keepalive;
 }
 
+/** What a server is given if its caller says nothing. */
 export const GRPC_LIMITS: GrpcLimits = {
   maxConnections: 16_384,
   maxCallsPerConnection: 16,
@@ -35,6 +37,7 @@ export const GRPC_LIMITS: GrpcLimits = {
   keepalive: KEEPALIVE,
 };
 
+/** What is served, where, and within which limits. */
 export interface ServeOptions {
   readonly participant: ParticipantService;
   readonly admin: AdminService;
@@ -46,6 +49,7 @@ export interface ServeOptions {
   readonly onFault?: FaultListener;
 }
 
+/** A server that listens. */
 export interface GrpcServer {
   /** HOST:PORT, as a client takes it. */
   readonly address: string;

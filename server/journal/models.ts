@@ -14,6 +14,7 @@ import { decode, type Metadata } from '../../shared/tensors/safetensors.js';
 
 const SUFFIX = '.safetensors';
 
+/** Models of one run by the SHA-256 of their parameters (64 hex digits). */
 export interface ModelStore {
   /** Resolves when the model is durable. `file` is a safetensors file, `sha256` that of its parameters. */
   put(file: Uint8Array, sha256: string): Promise<void>;

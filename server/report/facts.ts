@@ -3,6 +3,7 @@
  */
 import type { Headline, Report, RoundReport } from '../../shared/run/report.js';
 
+/** What makes a page better and is in no report. */
 export interface ReportFacts {
   /** From the workload's manifest; without it the headline is guessed from the names of the metrics. */
   readonly headline?: Headline;

@@ -5,11 +5,13 @@ import type { Report } from '../../shared/run/report.js';
 import type { Run } from '../run/run.js';
 import { type BuildInput, buildReport } from './build.js';
 
+/** What whoever has the workload's code knows beside the coordinator. */
 export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'baselines' | 'artefacts' | 'command'>> {
   /** Pooled sums to figures; default: the means, under `test.`. */
   readonly figures?: (sums: SumMetrics) => Record<string, number>;
 }
 
+/** The report of a run as it stands, also while it goes on. */
 export function reportOf(
   { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
   { figures = (sums) => meansOf(sums, 'test'), ...known }: KnownBeside = {},

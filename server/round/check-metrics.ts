@@ -3,10 +3,10 @@
  * that fails would take the coordinator with it: what does not fit is that client's fault.
  */
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { Cohort } from './state.js';
+import type { Cohort } from './cohort.js';
 
 /** What is wrong with `metrics` by themselves or beside those that the cohort has sent; undefined: nothing. */
-export function faultOfMetrics(metrics: SumMetrics, cohort: Cohort): string | undefined {
+export function checkMetrics(metrics: SumMetrics, cohort: Cohort): string | undefined {
   for (const [name, { sum, count }] of Object.entries(metrics)) {
     if (name in Object.prototype) return `metrics: expected a name, got "${name}"`;
     if (!(count >= 0 && Number.isFinite(count)))
@@ -23,8 +23,7 @@ export function faultOfMetrics(metrics: SumMetrics, cohort: Cohort): string | un
 
 function lengthOf(name: string, { members }: Cohort): number | undefined {
   for (const member of members) {
-    if (member.status !== 'arrived' && member.status !== 'evaluated') continue;
-    if (Object.hasOwn(member.metrics, name)) return member.metrics[name].sum.length;
+    if ('metrics' in member && Object.hasOwn(member.metrics, name)) return member.metrics[name].sum.length;
   }
   return undefined;
 }

@@ -1,56 +1,69 @@
 /**
- * The evaluation of a committed round: the clients that are here judge the new model on their own test data and answer
- * with sums. Cases of `step`, like those of secagg-events.ts.
+ * The way of a committed round to its end: if it is its turn, the clients that are here judge the new model on their own
+ * test data; then comes the next round. Cases of `step`.
  */
+import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+import type { Draft, Evaluation } from '../journal/records.js';
+import { checkMetrics } from './check-metrics.js';
+import { metricsByClient, withMember } from './cohort.js';
+import { dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { type EventOf, isAsked, type RunState, type Stage, type StageOf, type Turn, workOn } from './state.js';
 
-import { rngFromSeed } from '../../shared/rng.js';
-import { sumMetrics } from '../../shared/run/metrics.js';
-import { faultOfMetrics } from './check-metrics.js';
-import { sampleUniform } from './sampling.js';
-import {
-  type Effect,
-  type EventOf,
-  isCurrent,
-  memberOf,
-  metricsByClient,
-  newCohort,
-  openingOf,
-  planFor,
-  type RunState,
-  type StageOf,
-  timerId,
-  waitMs,
-  withMember,
-} from './state.js';
-import { closeRound, dropMember } from './step.js';
+const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
-export function startEvaluation(state: RunState, stage: StageOf<'committed'>, atMs: number, out: Effect[]): RunState {
-  const { spec, round, attempt, online } = state;
-  const rng = rngFromSeed(spec.seed).split(`evaluation/${round}/${attempt}`);
-  const size = spec.evaluateClients === 0 ? online.length : spec.evaluateClients;
-  const cohort = newCohort(sampleUniform(online, size, rng));
-  const deadlineAtMs = atMs + waitMs(spec);
-  const { draft } = stage;
-  const next: RunState = { ...state, stage: { kind: 'evaluating', draft, cohort, startedAtMs: atMs, deadlineAtMs } };
-  if (spec.secure) out.push(openingOf(next, 'evaluate', cohort));
-  out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
-  for (const client of cohort.names) out.push(planFor(next, client));
+/** Waits for evaluators if it is the round's turn. */
+export function awaitEvaluators(state: RunState, { draft }: StageOf<'made'>, turn: Turn): RunState {
+  const { spec, round } = state;
+  const isItsTurn = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
+  if (!isItsTurn) return closeRound(state, draft, turn);
+  const next: RunState = { ...state, stage: { kind: 'committed', draft } };
+  turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + spec.deadlineMs });
   return next;
 }
 
-export function onEvaluated(state: RunState, event: EventOf<'evaluated'>, out: Effect[]): RunState {
-  const { stage } = state;
-  const { client, metrics, atMs } = event;
-  if (stage.kind !== 'evaluating' || !isCurrent(state, event.task)) return state;
-  if (memberOf(stage.cohort, client)?.status !== 'invited') return state;
-  const detail = faultOfMetrics(metrics, stage.cohort);
-  if (detail !== undefined) return dropMember(state, stage, client, { reason: 'invalid-update', detail, atMs }, out);
-  const cohort = withMember(stage.cohort, client, { status: 'evaluated', metrics });
-  return evaluationMoved(state, { ...stage, cohort }, atMs, out);
+/** Once clients enough are here, or it is time: asks those that are, if any. */
+export function startEvaluation(state: RunState, { draft, isDue }: StageOf<'committed'>, turn: Turn): RunState {
+  const { spec, online } = state;
+  if (online.length < spec.minClients && !isDue) return state;
+  if (online.length === 0) return closeRound(state, draft, turn);
+  const cohort = draw(state, 'evaluation', online, spec.evaluateClients || online.length);
+  const next = open(state, { kind: 'evaluating', draft, cohort }, turn);
+  for (const client of cohort.names) turn.out.push(planFor(next, client));
+  return next;
 }
 
-export function evaluationMoved(state: RunState, stage: StageOf<'evaluating'>, atMs: number, out: Effect[]): RunState {
-  if (stage.cohort.counts.invited > 0) return { ...state, stage };
-  const perClient = metricsByClient(stage.cohort);
-  return closeRound(state, stage.draft, { pooled: sumMetrics(perClient), perClient }, atMs, out);
+/** Metrics that cannot be pooled cost their sender its place. */
+export function onEvaluated(state: RunState, { client, task, metrics }: EventOf<'evaluated'>, turn: Turn): RunState {
+  const work = workOn(state, task);
+  if (work?.kind !== 'evaluating' || !isAsked(state, client)) return state;
+  const detail = checkMetrics(metrics, work.cohort);
+  if (detail !== undefined) return drop(state, client, { reason: 'invalid-update', detail }, turn);
+  return { ...state, stage: { ...work, cohort: withMember(work.cohort, client, { status: 'evaluated', metrics }) } };
+}
+
+/** Once nobody is asked any more. */
+export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, turn: Turn): RunState {
+  const { draft, cohort, pooled, failure } = stage;
+  if (failure !== undefined) return closeRound(dismiss(state, 'round-aborted', turn), draft, turn);
+  if (cohort.counts.invited > 0) return state;
+  if (pooled !== undefined) return closeRound(state, draft, turn, { pooled, perClient: {} });
+  const perClient = metricsByClient(cohort);
+  return closeRound(state, draft, turn, { pooled: sumMetrics(perClient), perClient });
+}
+
+/** The round counts, evaluated or not. */
+export function closeRound(state: RunState, draft: Draft, { out }: Turn, evaluation = NOT_EVALUATED): RunState {
+  const metrics = { ...draft.metrics, ...meansOf(evaluation.pooled, 'test') };
+  out.push({ kind: 'round-ended', draft: { ...draft, metrics }, evaluation });
+  return { ...state, stage: { kind: 'closed' } };
+}
+
+/** On to the next round, or the run is complete. */
+export function leaveRound(state: RunState, _: Stage, turn: Turn): RunState {
+  return state.round >= state.spec.rounds ? end(state, 'completed', '', turn) : nextRound(state);
+}
+
+/** The round after this one. */
+export function nextRound(state: RunState): RunState {
+  return { ...state, round: state.round + 1, attempt: 1, firstAttempt: 1, stage: { kind: 'waiting' } };
 }

@@ -1,68 +1,57 @@
 /**
- * A run's state after a restart: the fold of its journal. Updates that were in a running sum are gone with the process,
- * and no harm: every client keeps its update until the receipt and is asked for it again.
+ * A run's state after a restart: the fold of its journal, and what follows from it. Updates that were in a running sum
+ * are gone with the process, and no harm: every client keeps its update until the receipt and is asked for it again.
  */
 import { FlError } from '../../shared/errors.js';
-import { resumed } from './end.js';
-import { adapted, charge, spendingOf } from './privacy.js';
-import { type Effect, initialState, newCohort, type RunRecord, type RunState } from './state.js';
-import { advance, openCommitted, openTraining } from './step.js';
+import { adapted, charge, spendingOf } from '../../shared/run/spending.js';
+import { createdIn, type RunRecord } from '../journal/records.js';
+import { newCohort } from './cohort.js';
+import { nextRound } from './evaluation.js';
+import { resumed } from './moves.js';
+import { type Effect, initialState, type RunState, type Turn } from './state.js';
+import { sayIfWaiting, settle } from './step.js';
 
-/** @throws FlError corrupt when the first record is not `created`. */
+/** The state, and what is left to be done. @throws FlError corrupt when the first record is not `created`, or another one is. */
 export function restore(records: readonly RunRecord[], atMs: number): [RunState, Effect[]] {
-  const [first, ...rest] = records;
-  if (first?.kind !== 'created') throw new FlError('corrupt', `journal: expected "created" first, got ${first?.kind}`);
-  const out: Effect[] = [];
-  let state = initialState(first.run, first.spec.engine, first.modelSha256, spendingOf(first.spec.work));
-  let open: RunRecord = first;
-  for (const record of rest) {
-    state = applyRecord(state, record);
-    if (record.kind !== 'resumed') open = record;
-  }
-  if (state.status !== 'running') return [{ ...state, stage: { kind: 'ended' } }, out];
-  const { deadlineMs, secure } = state.spec;
-  const cut = open.kind === 'round-started' && state.attempt === open.attempt ? open : undefined;
-  if (secure && (cut !== undefined || open.kind === 'committed')) {
-    // The masked sum went with the process, and no client gives a vector to two aggregations: a new attempt, new keys.
-    out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
-    state = resumed(state);
-  } else if (cut !== undefined) {
-    const times = { startedAtMs: atMs, deadlineAtMs: atMs + deadlineMs };
-    return [openTraining(state, newCohort(cut.cohort), times, out), out];
-  }
-  if (open.kind === 'committed') return [openCommitted(state, open.draft, atMs + deadlineMs, atMs, out), out];
-  if (open.kind === 'round-ended' && open.summary.round >= state.spec.rounds) return [advance(state, atMs, out), out];
-  return [state, out];
+  const { run, spec, modelSha256 } = createdIn(records);
+  const found = records.slice(1).reduce(applied, initialState(run, spec.engine, modelSha256, spendingOf(spec.work)));
+  const turn: Turn = { atMs, out: [] };
+  const state = found.spec.secure ? withNewKeys(found, turn) : found;
+  const next = settle(state, turn);
+  if (next !== state) sayIfWaiting(next, turn);
+  return [next, turn.out];
 }
 
-function applyRecord(state: RunState, record: RunRecord): RunState {
+/** The masked sum went with the process, and no client gives a vector to two aggregations: a new attempt, new keys. */
+function withNewKeys(state: RunState, { atMs, out }: Turn): RunState {
+  if (state.stage.kind !== 'drawn' && state.stage.kind !== 'made') return state;
+  const record = { kind: 'resumed', atMs } as const;
+  out.push({ kind: 'record', record });
+  return applied(state, record);
+}
+
+function applied(state: RunState, record: RunRecord): RunState {
   switch (record.kind) {
     case 'created':
       throw new FlError('corrupt', 'journal: a second "created" record');
     case 'round-started': {
-      const spending = state.spending && charge(state.spending, record.round, record.cohort);
-      return { ...state, round: record.round, attempt: record.attempt, ...(spending && { spending }) };
+      const { round, attempt, cohort } = record;
+      const spending = state.spending && { spending: charge(state.spending, round, cohort) };
+      return { ...state, round, attempt, ...spending, stage: { kind: 'drawn', cohort: newCohort(cohort) } };
     }
     case 'round-aborted':
-      return { ...state, attempt: record.attempt + 1 };
-    case 'committed':
-      return {
-        ...state,
-        ...{ modelSha256: record.modelSha256, round: record.round, attempt: record.attempt },
-        ...(state.spending && { spending: adapted(state.spending, record.nextClippingBound) }),
-      };
-    case 'round-ended': {
-      const last = record.summary.round >= state.spec.rounds;
-      return {
-        ...state,
-        round: last ? record.summary.round : record.summary.round + 1,
-        attempt: last ? state.attempt : 1,
-        firstAttempt: last ? state.firstAttempt : 1,
-      };
+      return { ...state, attempt: record.attempt + 1, stage: { kind: 'waiting' } };
+    case 'committed': {
+      const { round, attempt, modelSha256, draft, nextClippingBound } = record;
+      const spending = state.spending && { spending: adapted(state.spending, nextClippingBound) };
+      return { ...state, round, attempt, modelSha256, ...spending, stage: { kind: 'made', draft } };
     }
+    case 'round-ended':
+      if (record.summary.round < state.spec.rounds) return nextRound(state);
+      return { ...state, stage: { kind: 'closed' } };
     case 'ended':
-      return { ...state, status: record.status, reason: record.reason };
+      return { ...state, status: record.status, reason: record.reason, stage: { kind: 'ended' } };
     case 'resumed':
-      return resumed(state);
+      return state.stage.kind === 'made' ? { ...resumed(state), stage: state.stage } : resumed(state);
   }
 }

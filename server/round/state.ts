@@ -1,57 +1,52 @@
 /**
- * The words of the round engine: what it knows (state), what it is told (events), what it asks for (effects) and what
- * it wants to be found again after a crash (records). Plain data, JSON-serialisable.
+ * The words of the round engine: what it knows (state), what it is told (events) and what it asks for (effects). Plain
+ * data, JSON-serialisable. What is found again after a crash is in journal/records.ts.
  */
 import type { DropReason } from '../../shared/errors.js';
-import type { SecureProof } from '../../shared/ledger/entry.js';
-import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
-import type { EngineSpec, StoredRunSpec } from '../../shared/run/spec.js';
-import type { Dropped, RoundSummary, RunStatus } from '../../shared/run/summary.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
+import type { Spending } from '../../shared/run/spending.js';
+import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
-import { isRested, type Spending } from './privacy.js';
+import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
+import { type Cohort, memberOf, positionOf } from './cohort.js';
 
-export type Member =
-  | { readonly status: 'invited' }
-  | { readonly status: 'arrived'; readonly updateSha256: string; readonly metrics: SumMetrics }
-  | { readonly status: 'evaluated'; readonly metrics: SumMetrics }
-  | { readonly status: 'dropped'; readonly reason: DropReason; readonly detail: string };
-
-/** Sorted names and, at the same index, what became of each. */
-export interface Cohort {
-  readonly names: readonly string[];
-  readonly members: readonly Member[];
-  /** How many there are of each status: asked for at every event, and a cohort may be large. */
-  readonly counts: Readonly<Record<Member['status'], number>>;
+/** A cohort at work: until all have answered, or `deadlineAtMs`. */
+interface Work {
+  readonly cohort: Cohort;
+  readonly startedAtMs: number;
+  readonly deadlineAtMs: number;
+  /** Secure aggregation has sums over the survivors, and of their metrics nothing more is known. */
+  readonly pooled?: SumMetrics;
+  /** Secure aggregation gave up. */
+  readonly failure?: string;
 }
 
-/** A round that is committed and not yet evaluated. */
-export type Draft = Omit<RoundSummary, 'bytesUp' | 'bytesDown'>;
-
+/** `drawn`, `made` and `closed` pass within a step; they are what a journal ends with, so a restart begins in them. */
 export type Stage =
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'training'; readonly cohort: Cohort; readonly startedAtMs: number; readonly deadlineAtMs: number }
-  | {
-      readonly kind: 'committing';
-      readonly cohort: Cohort;
-      readonly startedAtMs: number;
-      readonly trainedAtMs: number;
-      /** Sums over the survivors, when only these are known. */
-      readonly pooled?: SumMetrics;
-    }
-  /** Committed; waits for clients to evaluate it, but not for ever. */
-  | { readonly kind: 'committed'; readonly draft: Draft; readonly untilMs: number }
-  | {
-      readonly kind: 'evaluating';
-      readonly draft: Draft;
-      readonly cohort: Cohort;
-      readonly startedAtMs: number;
-      readonly deadlineAtMs: number;
-    }
+  | { readonly kind: 'drawn'; readonly cohort: Cohort }
+  | ({ readonly kind: 'training' } & Work)
+  | ({ readonly kind: 'committing'; readonly trainedAtMs: number; readonly stored?: StoredModel } & Work)
+  | { readonly kind: 'made'; readonly draft: Draft }
+  /** Waits for clients to evaluate it, but not for ever. */
+  | { readonly kind: 'committed'; readonly draft: Draft; readonly isDue?: boolean }
+  | ({ readonly kind: 'evaluating'; readonly draft: Draft } & Work)
+  | { readonly kind: 'closed' }
   | { readonly kind: 'ended' };
+/** A stage by its kind. */
+export type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
 
+/** What is known of the model that a round has made. */
+interface StoredModel {
+  readonly modelSha256: string;
+  /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
+  readonly withinBound?: number;
+}
+
+/** All that the engine knows of a run. */
 export interface RunState {
   readonly run: string;
   readonly spec: EngineSpec;
@@ -59,7 +54,7 @@ export interface RunState {
   readonly reason: string;
   /** Sorted names of the clients that are connected. */
   readonly online: readonly string[];
-  /** Clients whose own policy refused this run; never drawn again. */
+  /** Sorted names of the clients whose own policy refused this run; never drawn again. */
   readonly refused: readonly string[];
   /** The round worked on, from 1; after the last it stays there. */
   readonly round: number;
@@ -74,46 +69,45 @@ export interface RunState {
   readonly spending?: Spending;
 }
 
-export type RoundEvent = {
-  readonly atMs: number;
-} /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */ & (
-  | { readonly kind: 'present'; readonly clients: readonly string[] }
+/** A run before its first event. */
+export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
+  const clients = { online: [], refused: [] };
+  const at = { round: 1, attempt: 1, firstAttempt: 1, modelSha256, stage: { kind: 'waiting' } } as const;
+  return { run, spec, status: 'running', reason: '', ...clients, ...at, ...(spending && { spending }) };
+}
+
+// ---- events --------------------------------------------------------------------------------------------------------
+
+/** Names one update. */
+export interface UpdateId {
+  readonly client: string;
+  readonly round: number;
+  readonly attempt: number;
+  readonly updateSha256: string;
+}
+
+/** A client that is not in a cohort any more, and why. */
+interface Fault<Reason> {
+  readonly client: string;
+  readonly task: TaskId;
+  readonly reason: Reason;
+  readonly detail: string;
+}
+
+/** What the engine is told; `atMs` is the coordinator's clock. */
+export type RoundEvent = { readonly atMs: number } & (
   | { readonly kind: 'online'; readonly client: string }
+  /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
+  | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'offline'; readonly client: string }
   /** A complete update whose hash, shape and numbers are right. */
-  | {
-      readonly kind: 'arrived';
-      readonly client: string;
-      readonly round: number;
-      readonly attempt: number;
-      readonly updateSha256: string;
-      readonly metrics: SumMetrics;
-    }
-  /** An upload that was complete and wrong. */
-  | {
-      readonly kind: 'invalid';
-      readonly client: string;
-      readonly round: number;
-      readonly attempt: number;
-      readonly updateSha256: string;
-      readonly detail: string;
-    }
-  | {
-      readonly kind: 'declined';
-      readonly client: string;
-      readonly task: TaskId;
-      readonly reason: DeclineReason;
-      readonly detail: string;
-    }
+  | ({ readonly kind: 'arrived'; readonly metrics: SumMetrics } & UpdateId)
+  /** An upload whose header or values are wrong. */
+  | ({ readonly kind: 'invalid'; readonly detail: string } & UpdateId)
+  | ({ readonly kind: 'declined' } & Fault<DeclineReason>)
   | { readonly kind: 'evaluated'; readonly client: string; readonly task: TaskId; readonly metrics: SumMetrics }
   /** Secure aggregation went on without a client. */
-  | {
-      readonly kind: 'secure-dropped';
-      readonly client: string;
-      readonly task: TaskId;
-      readonly reason: DropReason;
-      readonly detail: string;
-    }
+  | ({ readonly kind: 'secure-dropped' } & Fault<DropReason>)
   /** Secure aggregation has a sum over exactly these clients, in the shell's hands. */
   | {
       readonly kind: 'secured';
@@ -124,24 +118,18 @@ export type RoundEvent = {
   /** Secure aggregation gave up; nothing was unmasked. */
   | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }
   /** The shell has summed, applied the strategy and made the new model durable. */
-  | {
-      readonly kind: 'stored';
-      readonly round: number;
-      readonly attempt: number;
-      readonly modelSha256: string;
-      /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
-      readonly withinBound?: number;
-    }
+  | ({ readonly kind: 'stored'; readonly round: number; readonly attempt: number } & StoredModel)
   | { readonly kind: 'timer'; readonly id: string }
   | { readonly kind: 'stop'; readonly status: RunStatus; readonly reason: string }
   | { readonly kind: 'resume' }
 );
-
-export type StageOf<Kind extends Stage['kind']> = Extract<Stage, { kind: Kind }>;
+/** An event by its kind. */
 export type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
 
 /** An event before the clock has stamped it. */
 export type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
+
+// ---- effects -------------------------------------------------------------------------------------------------------
 
 /** How an upload is answered; every arrived or invalid event has exactly one. */
 export interface UploadAnswer {
@@ -153,6 +141,7 @@ export interface UploadAnswer {
   readonly detail: string;
 }
 
+/** What the shell carries out, in this order. */
 export type Effect =
   /** Durable before the next effect is carried out. */
   | { readonly kind: 'record'; readonly record: RunRecord }
@@ -181,201 +170,41 @@ export type Effect =
   | { readonly kind: 'emit'; readonly event: RunEvent }
   /** The round is over; the shell adds the bytes, records the summary and emits it. */
   | { readonly kind: 'round-ended'; readonly draft: Draft; readonly evaluation: Evaluation };
+/** An effect by its kind. */
+export type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 
-/** What an evaluation brought: sums over all, and each client's own where these may be known. */
-export interface Evaluation {
-  readonly pooled: SumMetrics;
-  readonly perClient: Readonly<Record<string, SumMetrics>>;
+/** One step: its time, and what it asks for so far. */
+export interface Turn {
+  readonly atMs: number;
+  readonly out: Effect[];
 }
 
-export const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
+// ---- questions -----------------------------------------------------------------------------------------------------
 
-/** One entry of journal.log. A state after a restart is the fold of these. */
-export type RunRecord = { readonly atMs: number } & (
-  | { readonly kind: 'created'; readonly run: string; readonly spec: StoredRunSpec; readonly modelSha256: string }
-  | {
-      readonly kind: 'round-started';
-      readonly round: number;
-      readonly attempt: number;
-      readonly cohort: readonly string[];
-    }
-  | { readonly kind: 'round-aborted'; readonly round: number; readonly attempt: number; readonly reason: string }
-  | {
-      readonly kind: 'committed';
-      readonly round: number;
-      readonly attempt: number;
-      readonly modelSha256: string;
-      readonly survivors: readonly { readonly client: string; readonly updateSha256: string }[];
-      readonly draft: Draft;
-      /** What the ledger says of the secure aggregation behind it; the shell adds it. */
-      readonly secure?: readonly SecureProof[];
-      readonly privacy?: RoundPrivacy;
-      /** With adaptive clipping: the bound of the next round. */
-      readonly nextClippingBound?: number;
-    }
-  | {
-      readonly kind: 'round-ended';
-      readonly summary: RoundSummary;
-      /** Pooled sums of the evaluation; empty when the round was not evaluated. */
-      readonly pooled: SumMetrics;
-      /** Each client's own sums, kept for the last round only. */
-      readonly perClient: Readonly<Record<string, SumMetrics>>;
-    }
-  | { readonly kind: 'ended'; readonly status: RunStatus; readonly reason: string }
-  | { readonly kind: 'resumed' }
-);
-
-/** A run before its first event. */
-export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
-  return {
-    ...(spending && { spending }),
-    run,
-    spec,
-    status: 'running',
-    reason: '',
-    online: [],
-    refused: [],
-    round: 1,
-    attempt: 1,
-    firstAttempt: 1,
-    modelSha256,
-    stage: { kind: 'waiting' },
-  };
+/** The stage, if clients are at work in it. */
+export function workOf({ stage }: RunState): StageOf<'training' | 'evaluating'> | undefined {
+  return stage.kind === 'training' || stage.kind === 'evaluating' ? stage : undefined;
 }
 
-export function newCohort(names: readonly string[]): Cohort {
-  const sorted = [...names].sort();
-  const counts = { invited: sorted.length, arrived: 0, evaluated: 0, dropped: 0 };
-  return { names: sorted, members: sorted.map(() => ({ status: 'invited' })), counts };
+/** What the clients of now are asked for: training, unless they evaluate. */
+export function taskOf({ run, round, attempt, stage }: RunState): TaskId {
+  return { run, kind: stage.kind === 'evaluating' ? 'evaluate' : 'train', round, attempt };
 }
 
-/** What became of `client`; undefined when it was not drawn. */
-export function memberOf(cohort: Cohort, client: string): Member | undefined {
-  const at = positionOf(cohort.names, client);
-  return at >= 0 ? cohort.members[at] : undefined;
+/** The stage, if clients are at work in it on this very task. */
+export function workOn(state: RunState, task: TaskId): StageOf<'training' | 'evaluating'> | undefined {
+  const { run, kind, round, attempt } = taskOf(state);
+  const isSame = task.run === run && task.kind === kind && task.round === round && task.attempt === attempt;
+  return isSame ? workOf(state) : undefined;
 }
 
-export function withMember(cohort: Cohort, client: string, member: Member): Cohort {
-  const { names, members, counts } = cohort;
-  const at = positionOf(names, client);
-  const fewer = { ...counts, [members[at].status]: counts[members[at].status] - 1 };
-  return { names, members: members.with(at, member), counts: { ...fewer, [member.status]: fewer[member.status] + 1 } };
-}
-
-export function namesOf(cohort: Cohort, status: Member['status']): string[] {
-  return cohort.names.filter((_, i) => cohort.members[i].status === status);
-}
-
-export function droppedOf(cohort: Cohort): Dropped[] {
-  return cohort.names.flatMap((client, i) => {
-    const member = cohort.members[i];
-    return member.status === 'dropped' ? [{ client, reason: member.reason, detail: member.detail }] : [];
-  });
-}
-
-/** Index in a sorted list of names, or -1. */
-export function positionOf(names: readonly string[], name: string): number {
-  let low = 0;
-  let high = names.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    if (names[middle] === name) return middle;
-    if (names[middle] < name) low = middle + 1;
-    else high = middle - 1;
-  }
-  return -1;
-}
-
-/** A sorted list with `name` in it, the same list if it is there already. */
-export function inserted(names: readonly string[], name: string): readonly string[] {
-  if (positionOf(names, name) >= 0) return names;
-  const at = names.findIndex((other) => other > name);
-  return at < 0 ? [...names, name] : names.toSpliced(at, 0, name);
-}
-
-// ---- small questions that every stage asks ------------------------------------------------------------------------
-
-/** How long a cohort is waited for. Secure aggregation closes its phases by itself; this is the last resort behind it. */
-export function waitMs({ deadlineMs, secure }: EngineSpec): number {
-  return secure ? 5 * deadlineMs : deadlineMs;
-}
-
-/** What gathers the contributions of a cohort: a plain running sum, or a secure aggregation. */
-export function openingOf({ run, spec, round, attempt }: RunState, kind: TaskKind, cohort: Cohort): Effect {
-  if (!spec.secure) return { kind: 'open-sum', round, attempt };
-  return { kind: 'open-secure', task: { run, kind, round, attempt }, cohort: cohort.names };
+/** Whether `client` is asked for this task now, and has not answered. */
+export function isAsked(state: RunState, client: string, task = taskOf(state)): boolean {
+  const work = workOn(state, task);
+  return work !== undefined && memberOf(work.cohort, client)?.status === 'invited';
 }
 
 /** Who is there for this run: connected, and not of a site that has refused it. */
 export function willing({ online, refused }: RunState): readonly string[] {
   return online.filter((name) => positionOf(refused, name) < 0);
-}
-
-/** Who of them may be drawn: not again too soon for their privacy. */
-export function eligible(state: RunState): readonly string[] {
-  const { spending, round } = state;
-  return spending === undefined ? willing(state) : willing(state).filter((name) => isRested(spending, name, round));
-}
-
-/** Names a wait; a timer of an older wait has another name and is ignored. */
-export function timerId({ round, attempt, stage }: RunState): string {
-  return `${stage.kind}/${round}/${attempt}`;
-}
-
-export function isCurrent({ run, round, attempt, stage }: RunState, task: TaskId): boolean {
-  const kind = stage.kind === 'evaluating' ? 'evaluate' : 'train';
-  return task.run === run && task.kind === kind && task.round === round && task.attempt === attempt;
-}
-
-export function currentMember(
-  state: RunState,
-  id: { client: string; round: number; attempt: number },
-): Member | undefined {
-  const { stage, round, attempt } = state;
-  if (stage.kind !== 'training' && stage.kind !== 'committing') return undefined;
-  return id.round === round && id.attempt === attempt ? memberOf(stage.cohort, id.client) : undefined;
-}
-
-/** Whether the engine may still take, or has taken, this very update: its plan, or its receipt, is to come. */
-export function isWanted(
-  state: RunState,
-  { updateSha256, ...id }: { client: string; round: number; attempt: number; updateSha256: string },
-): boolean {
-  const member = currentMember(state, id);
-  return member?.status === 'invited' || (member?.status === 'arrived' && member.updateSha256 === updateSha256);
-}
-
-export function planFor(state: RunState, client: string): Effect {
-  const { stage, round, attempt, modelSha256 } = state;
-  if (stage.kind !== 'training' && stage.kind !== 'evaluating') throw new Error(`no plan while ${stage.kind}`);
-  const task = stage.kind === 'training' ? 'train' : 'evaluate';
-  const { deadlineAtMs, cohort } = stage;
-  return { kind: 'plan', client, task, round, attempt, modelSha256, deadlineAtMs, cohort: cohort.names.length };
-}
-
-export function arrivals(cohort: Cohort): { client: string; updateSha256: string }[] {
-  return cohort.names.flatMap((client, i) => {
-    const member = cohort.members[i];
-    return member.status === 'arrived' ? [{ client, updateSha256: member.updateSha256 }] : [];
-  });
-}
-
-export function metricsByClient(cohort: Cohort): Record<string, SumMetrics> {
-  const out: Record<string, SumMetrics> = {};
-  cohort.names.forEach((client, i) => {
-    const member = cohort.members[i];
-    if (member.status === 'arrived' || member.status === 'evaluated') out[client] = member.metrics;
-  });
-  return out;
-}
-
-/** "This update is in no model and will be in none." */
-export function dropReceipt(
-  { run }: { readonly run: string },
-  update: { readonly client: string; readonly round: number; readonly attempt: number; readonly updateSha256: string },
-  reason: NonNullable<Receipt['reason']>,
-): Extract<Effect, { kind: 'receipt' }> {
-  const { client, round, attempt, updateSha256 } = update;
-  const receipt = { run, round, attempt, client, updateSha256, outcome: 'dropped', reason, modelSha256: '' } as const;
-  return { kind: 'receipt', receipt };
 }

@@ -12,9 +12,10 @@ import { readSpec, type StoredRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { parseJournal } from '../journal/journal.js';
-import type { RunRecord } from '../round/state.js';
+import type { RunRecord } from '../journal/records.js';
 import { LEDGER_FILE } from './ledger.js';
 
+/** What a check has found; `ok: false` names the first line that is wrong. */
 export type RunCheck =
   | {
       readonly ok: true;
@@ -40,6 +41,7 @@ export type RunCheck =
       readonly evidence?: readonly Contradiction[];
     };
 
+/** What is known from elsewhere, if anything: trust to begin with, and statements to compare. */
 export interface CheckOptions extends Omit<LedgerTrust, 'spec'> {
   /** Lines or heads from elsewhere, to be compared. */
   readonly against?: Uint8Array;

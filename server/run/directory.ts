@@ -10,6 +10,7 @@ import type { Rng } from '../../shared/rng.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import { checkRunSpec, type RunSpec, specOf, storedSpec } from '../../shared/run/spec.js';
+import { spendingOf } from '../../shared/run/spending.js';
 import { slugOf, stampOf } from '../../shared/run-id.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf } from '../../shared/tensors/params.js';
@@ -17,17 +18,18 @@ import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { VERSION } from '../../shared/version.js';
 import { openJournal, parseJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
-import { spendingOf } from '../round/privacy.js';
+import { createdIn, type RunRecord } from '../journal/records.js';
 import { restore } from '../round/restore.js';
-import { initialState, type RunRecord, type RunState } from '../round/state.js';
+import { initialState, type RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
-import { checkAggregator } from '../updates/aggregator.js';
+import { checkAggregator } from '../updates/check-aggregator.js';
 import { History } from './history.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
-import { Run, type RunSurroundings } from './run.js';
+import { Run, type RunDeps } from './run.js';
 
-type Around = Omit<RunSurroundings, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
+/** What a coordinator lends to all its runs. */
+type SharedDeps = Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
 
 /** Readable, sortable, unique: workload-20261124-203000-1f2e. */
 export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
@@ -58,7 +60,7 @@ export async function createRun(
   id: string,
   spec: RunSpec,
   modelFile: Uint8Array,
-  around: Around,
+  deps: SharedDeps,
 ): Promise<Run> {
   checkRunSpec(spec);
   checkSecureSpec(spec);
@@ -75,21 +77,21 @@ export async function createRun(
   await models.put(encode(params), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
   const stored = storedSpec(spec);
-  const createdAtMs = around.clock.nowMs();
+  const createdAtMs = deps.clock.nowMs();
   const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs, spec: stored };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
   const { journal } = await openJournal(join(directory, 'journal.log'));
-  const atMs = around.clock.nowMs();
+  const atMs = deps.clock.nowMs();
   const created: RunRecord = { kind: 'created', atMs, run: id, spec: stored, modelSha256 };
   await journal.append(created);
-  const ledger = await openLedger(directory, { records: [created], identity: around.identity });
+  const ledger = await openLedger(directory, { records: [created], identity: deps.identity });
   const strategy = parseStrategy(spec.engine.strategy);
   const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
   const state = initialState(id, stored.engine, modelSha256, spendingOf(spec.work));
   const history = new History([created]);
   return new Run(
-    { ...around, journal, ledger, models, directory, strategy },
+    { ...deps, journal, ledger, models, directory, strategy },
     { spec, createdAtMs: atMs, state, history, model },
   );
 }
@@ -100,33 +102,26 @@ export async function readRun(directory: string): Promise<{ spec: RunSpec; state
   if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
   const records = parseJournal(content).records as RunRecord[];
   const [state] = restore(records, 0);
-  return { spec: specOf(createdRecord(records).spec), state, history: new History(records) };
+  return { spec: specOf(createdIn(records).spec), state, history: new History(records) };
 }
 
 /** Opens a run that an earlier process left; it goes on where the journal ends. */
-export async function openRun(directory: string, around: Around): Promise<Run> {
+export async function openRun(directory: string, deps: SharedDeps): Promise<Run> {
   const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
   const records = raw as RunRecord[];
-  const [state, effects] = restore(records, around.clock.nowMs());
-  const { spec: stored, atMs: createdAtMs } = createdRecord(records);
+  const [state, effects] = restore(records, deps.clock.nowMs());
+  const { spec: stored, atMs: createdAtMs } = createdIn(records);
   const spec = specOf(stored);
   const history = new History(records);
-  const ledger = await openLedger(directory, { records, identity: around.identity });
+  const ledger = await openLedger(directory, { records, identity: deps.identity });
   const models = await openModels(join(directory, 'models'));
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
   const run = new Run(
-    { ...around, journal, ledger, models, directory, strategy },
+    { ...deps, journal, ledger, models, directory, strategy },
     { spec, createdAtMs, state, history, model },
   );
   run.start(effects);
   return run;
-}
-
-function createdRecord(records: readonly RunRecord[]): Extract<RunRecord, { kind: 'created' }> {
-  const [created] = records;
-  if (created?.kind !== 'created')
-    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
-  return created;
 }

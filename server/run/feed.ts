@@ -7,6 +7,7 @@ import type { RunEvent } from '../../shared/run/events.js';
 /** Progress events that wait for one watcher; the rest is read from what is kept, and nobody misses it. */
 const MAX_BEHIND = 10_000;
 
+/** Keeps what happened in one run, and tells whoever listens. */
 export class Feed {
   readonly #past: RunEvent[] = [];
   readonly #listeners = new Set<(event: RunEvent) => void>();

@@ -4,8 +4,9 @@
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt } from '../../shared/run/plan.js';
 import type { RoundSummary } from '../../shared/run/summary.js';
-import type { PendingUpdate } from '../../shared/service.js';
-import { dropReceipt, type Evaluation, type RunRecord } from '../round/state.js';
+import type { Evaluation, RunRecord } from '../journal/records.js';
+import { dropReceipt } from '../round/fate.js';
+import type { UpdateId } from '../round/state.js';
 
 interface CommittedRound {
   readonly attempt: number;
@@ -13,6 +14,7 @@ interface CommittedRound {
   readonly updates: ReadonlyMap<string, string>;
 }
 
+/** Committed rounds and their updates, summaries, and the last evaluation. */
 export class History {
   readonly summaries: RoundSummary[] = [];
   readonly #committed = new Map<number, CommittedRound>();
@@ -43,14 +45,15 @@ export class History {
   }
 
   /** The last word on an update of a round that is over, if it is over. */
-  receiptFor(run: string, client: string, pending: PendingUpdate): Receipt | undefined {
-    const committed = this.#committed.get(pending.round);
+  receiptFor(run: string, update: UpdateId): Receipt | undefined {
+    const { client, round, attempt, updateSha256 } = update;
+    const committed = this.#committed.get(round);
     if (committed === undefined) return undefined;
-    const { round, attempt, sha256: updateSha256 } = pending;
+    const { modelSha256 } = committed;
     const known = committed.updates.get(client);
-    // Where the hash is not written down (server/round/step.ts), a client has one update for an attempt.
+    // Where the hash is not written down (server/round/training.ts), a client has one update for an attempt.
     const counted = committed.attempt === attempt && (known === updateSha256 || known === '');
-    if (!counted) return dropReceipt({ run }, { client, round, attempt, updateSha256 }, 'deadline').receipt;
-    return { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256: committed.modelSha256 };
+    if (!counted) return dropReceipt(run, update, 'deadline');
+    return { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 };
   }
 }

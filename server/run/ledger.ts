@@ -20,13 +20,13 @@ import {
 } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import type { Identity } from '../../shared/signing/identity.js';
-import type { RunRecord } from '../round/state.js';
+import { createdIn, type RecordOf, type RunRecord } from '../journal/records.js';
 
 /** In a run directory. */
 export const LEDGER_FILE = 'ledger.jsonl';
 
-type Committed = Extract<RunRecord, { kind: 'committed' }>;
-type Created = Extract<RunRecord, { kind: 'created' }>;
+type Committed = RecordOf<'committed'>;
+type Created = RecordOf<'created'>;
 
 /** An open ledger. Between lines it holds no file open: there is nothing to close. */
 export interface Ledger {
@@ -46,9 +46,7 @@ export async function openLedger(
   directory: string,
   { records, identity, files }: { records: readonly RunRecord[]; identity: Identity; files?: Files },
 ): Promise<Ledger> {
-  const [created] = records;
-  if (created?.kind !== 'created')
-    throw new FlError('corrupt', `journal: expected "created" first, got ${created?.kind}`);
+  const created = createdIn(records);
   const committed = records.filter((record) => record.kind === 'committed');
   const coordinatorKey = toHex(identity.publicKey);
   let lines: readonly StoredLine[] = [];

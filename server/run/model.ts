@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
-import { FlError } from '../../shared/errors.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
+import { CHUNK_BYTES } from '../../shared/service.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
 import {
@@ -19,6 +20,7 @@ import { decode, encode } from '../../shared/tensors/safetensors.js';
 import type { ModelStore } from '../journal/models.js';
 import type { Strategy, StrategyState } from '../strategies/strategy.js';
 
+/** A model of the run, whole: what clients load, and what the next round needs of the strategy. */
 export interface GlobalModel {
   readonly sha256: string;
   readonly params: Params;
@@ -50,9 +52,9 @@ export async function openModel(
 export async function advanceModel(
   model: GlobalModel,
   mean: Params,
-  surroundings: { models: ModelStore; directory: string; strategy: Strategy; round: number },
+  deps: { models: ModelStore; directory: string; strategy: Strategy; round: number },
 ): Promise<GlobalModel> {
-  const { models, directory, ...how } = surroundings;
+  const { models, directory, ...how } = deps;
   const { params, strategyState } = nextModel(model, mean, how);
   const sha256 = sha256Of(params);
   const file = encode(params);
@@ -94,6 +96,20 @@ export function nextModel(
   const bad = firstNonFinite(values);
   if (bad >= 0) throw new FlError('aborted', `round ${round}: the new model is not finite at element ${bad}`);
   return { params: { layout, values }, strategyState };
+}
+
+/**
+ * The model's file from byte `offset` on, in pieces of at most {@link CHUNK_BYTES}.
+ * @throws FlError not-found (the model asked for is another one), invalid-argument (an offset behind its end)
+ */
+export function* piecesOf(
+  model: Pick<GlobalModel, 'sha256' | 'file'>,
+  { sha256, offset }: { readonly sha256: string; readonly offset: number },
+): Generator<Uint8Array> {
+  const { file } = model;
+  if (sha256 !== model.sha256) throw new FlError('not-found', `model ${sha256} is not the one of this round`);
+  if (offset > file.length) throw invalidArgument('offset', `at most ${file.length}`, offset);
+  for (let at = offset; at < file.length; at += CHUNK_BYTES) yield file.subarray(at, at + CHUNK_BYTES);
 }
 
 /** Forgets all models but those of `keep`. */

@@ -1,43 +1,42 @@
+/**
+ * The shell of one run: it queues events for the round engine, and carries out what the engine asks for, one effect after
+ * another. It decides nothing.
+ */
 import type { Clock } from '../../shared/clock.js';
-import { type DropReason, FlError } from '../../shared/errors.js';
-import { type LedgerHead, signHead } from '../../shared/ledger/against.js';
-import type { SecureProof } from '../../shared/ledger/entry.js';
-import { type Rng, rngFromKey } from '../../shared/rng.js';
-import type { Receipt, RoundPlan, TaskId, TaskKind } from '../../shared/run/plan.js';
+import { FlError } from '../../shared/errors.js';
+import { signHead } from '../../shared/ledger/against.js';
+import type { Rng } from '../../shared/rng.js';
+import type { RunEvent } from '../../shared/run/events.js';
+import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
-import { type CoordinatorFrame, type RunInfo, SMALL_BYTES } from '../../shared/service.js';
-import { canonicalJson } from '../../shared/signing/canonical-json.js';
-import { type Identity, signedBytes } from '../../shared/signing/identity.js';
+import type { CoordinatorFrame } from '../../shared/service.js';
+import type { Identity } from '../../shared/signing/identity.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
 import type { Journal } from '../journal/journal.js';
 import type { ModelStore } from '../journal/models.js';
-import {
-  type Effect,
-  isCurrent,
-  memberOf,
-  type RoundEvent,
-  type RunRecord,
-  type RunState,
-  type Untimed,
-} from '../round/state.js';
+import type { RunRecord } from '../journal/records.js';
+import { type Effect, type EffectOf, isAsked, type RoundEvent, type RunState, type Untimed } from '../round/state.js';
 import { step } from '../round/step.js';
-import { type CohortOutcome, SecureCohort } from '../secagg/grouped.js';
+import { CurrentAggregation } from '../secagg/current.js';
 import type { Strategy } from '../strategies/strategy.js';
-import type { UnmaskJob, UnmaskPool } from '../unmask-pool.js';
-import { type Aggregate, parseAggregator } from '../updates/aggregator.js';
-import { UpdateDesk } from '../updates/intake.js';
-import { describeActivity } from './activity.js';
+import type { UnmaskPool } from '../unmask-pool.js';
+import { UpdateIntake } from '../updates/intake.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
+import { coordinatorNoise, Plans } from './plans.js';
+import { JobQueue } from './queue.js';
 
-type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
-/** Receipts that one step makes are signed together. */
-type Deed = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
-type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
+/** What the shell carries out at once; receipts that come together are signed together. */
+type Step = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
 
-export interface RunSurroundings {
+type Carry = {
+  readonly [Kind in Step['kind']]: (step: Extract<Step, { kind: Kind }>) => Promise<void> | void;
+};
+
+/** What a run stands on: files of its own, and what its coordinator lends to all runs. */
+export interface RunDeps {
   readonly clock: Clock;
   readonly identity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
@@ -57,11 +56,10 @@ export interface RunSurroundings {
   fatal(error: FlError): void;
 }
 
-/** A plan says how much time is left; sent again within this time, it is the same plan. */
-const PLAN_AGE_MS = 100;
-
+/** One run. Made by `createRun` or `openRun` (directory.ts), which see to its files. */
 export class Run {
   readonly id: string;
+  readonly directory: string;
   readonly spec: RunSpec;
   readonly createdAtMs: number;
   readonly history: History;
@@ -69,30 +67,41 @@ export class Run {
   /** Bytes of this round so far. */
   readonly traffic = { up: 0, down: 0 };
   /** Takes updates in. */
-  readonly updates: UpdateDesk;
-  readonly #around: RunSurroundings;
+  readonly updates: UpdateIntake;
+  readonly #deps: RunDeps;
   #state: RunState;
   #model: GlobalModel;
   /** Stored, and not the run's before its round is committed: a stop may come in between. */
   #next: GlobalModel | undefined;
   #previousSha256: string;
-  #secure: SecureCohort | undefined;
-  #secured: Aggregate | undefined;
-  /** Of each sum of the round. */
-  #proofs: readonly SecureProof[] | undefined;
-  /** Of the current aggregation: makes its id one that was never used. */
-  #nonce = '';
-  #events: RoundEvent[] = [];
-  #pump: Promise<void> | undefined;
-  #broken = false;
+  readonly #plans: Plans;
+  readonly #secure: CurrentAggregation;
+  readonly #queue: JobQueue;
   #cancelTimer = () => {};
-  #lastPlan: { key: string; frame: PlanFrame } | undefined;
+
+  /** How each thing that the engine asks for is carried out. */
+  readonly #carry: Carry = {
+    record: ({ record }) => this.#record(record),
+    plan: (plan) => this.#sendPlan(plan),
+    withdraw: ({ client, task, reason }) => this.#deps.send(client, { kind: 'withdrawal', task, reason }),
+    'open-sum': (task) => this.updates.open(task),
+    'open-secure': ({ task }) => this.#openSecure(task.kind),
+    'leave-secure': ({ client }) => this.#secure.left(client),
+    answer: (answer) => this.updates.answer(answer),
+    commit: (commit) => this.#commit(commit),
+    receipts: ({ receipts }) => this.#sendReceipts(receipts),
+    timer: (timer) => this.#setTimer(timer),
+    emit: ({ event }) => this.#emit(event),
+    'round-ended': (ended) => this.#roundEnded(ended),
+  };
 
   constructor(
-    around: RunSurroundings,
+    deps: RunDeps,
     init: { spec: RunSpec; createdAtMs: number; state: RunState; history: History; model: GlobalModel },
   ) {
-    this.#around = around;
+    this.#deps = deps;
+    this.directory = deps.directory;
+    this.#queue = new JobQueue(deps.fatal);
     this.spec = init.spec;
     this.id = init.state.run;
     this.createdAtMs = init.createdAtMs;
@@ -100,10 +109,19 @@ export class Run {
     this.history = init.history;
     this.#model = init.model;
     this.#previousSha256 = init.model.sha256;
-    this.updates = new UpdateDesk({
-      ...{ run: this.id, spec: this.spec, history: this.history },
+    const { work, engine } = init.spec;
+    this.#plans = new Plans({ ...deps, work });
+    this.#secure = new CurrentAggregation({
+      ...deps,
+      engine,
+      send: (client, task, frame) => this.#sendSecure(client, task, frame),
+      post: (event) => this.post(event),
+    });
+    this.updates = new UpdateIntake({
+      spec: init.spec,
+      history: init.history,
+      secure: this.#secure,
       state: () => this.#state,
-      secure: () => this.#secure,
       post: (event) => this.post(event),
       sendReceipts: (receipts) => this.#sendReceipts(receipts),
     });
@@ -122,148 +140,48 @@ export class Run {
 
   /** Carries out what a restart left to do, before any event. */
   start(effects: readonly Effect[]): void {
-    this.#pump = this.#drain(effects);
+    this.#queue.put(() => this.#carryOut(effects));
   }
 
-  /** Puts an event into the queue; it is handled after all that came before it. */
+  /** Stamps an event and puts it into the queue; it is handled after all that came before it. */
   post(event: Untimed<RoundEvent>): void {
-    if (this.#broken) return;
-    this.#events.push({ ...event, atMs: this.#around.clock.nowMs() } as RoundEvent);
-    this.#pump ??= this.#drain([]);
+    const timed = { ...event, atMs: this.#deps.clock.nowMs() } as RoundEvent;
+    this.#queue.put(() => this.#handle(timed));
   }
 
   /** Resolves when nothing is left in the queue. */
-  async idle(): Promise<void> {
-    while (this.#pump !== undefined) await this.#pump;
+  idle(): Promise<void> {
+    return this.#queue.idle();
   }
 
+  /** Ends what goes on; the journal is whole and closed when it resolves. */
   async close(): Promise<void> {
     this.#cancelTimer();
-    this.#secure?.cancel();
+    this.#secure.cancel();
     await this.idle();
-    await this.#around.journal.close();
+    await this.#deps.journal.close();
   }
 
-  async #drain(first: readonly Effect[]): Promise<void> {
-    await undefined; // so that #pump is set before anything runs
-    try {
-      for (let effects: readonly Effect[] | undefined = first; effects !== undefined; effects = this.#step()) {
-        for (const deed of together(effects)) {
-          const pending = this.#perform(deed);
-          if (pending !== undefined) await pending; // most take no time
-        }
-      }
-    } catch (error) {
-      this.#events = [];
-      this.#broken = true;
-      this.#around.fatal(FlError.from(error));
-    }
-    this.#pump = undefined;
-  }
-
-  /** The effects of the next event; undefined when there is none. */
-  #step(): readonly Effect[] | undefined {
-    const event = this.#events.shift();
-    if (event === undefined) return undefined;
+  *#handle(event: RoundEvent): Iterable<Promise<void> | void> {
     const [state, effects] = step(this.#state, event);
     this.#state = state;
-    return effects;
+    yield* this.#carryOut(effects);
   }
 
-  #perform(effect: Deed): Promise<void> | void {
-    switch (effect.kind) {
-      case 'record':
-        return this.#record(effect.record);
-      case 'plan':
-        return this.#sendPlan(effect);
-      case 'withdraw':
-        return this.#around.send(effect.client, { kind: 'withdrawal', task: effect.task, reason: effect.reason });
-      case 'open-sum':
-        return this.updates.open(effect);
-      case 'open-secure':
-        return this.#openSecure(effect);
-      case 'leave-secure':
-        return this.#secure?.left(effect.client);
-      case 'answer':
-        return this.updates.answer(effect);
-      case 'commit':
-        return this.#commit(effect);
-      case 'receipts':
-        return this.#sendReceipts(effect.receipts);
-      case 'timer':
-        return this.#setTimer(effect);
-      case 'emit':
-        if (effect.event.kind === 'ended') {
-          this.#cancelTimer();
-          this.#secure?.cancel();
-        }
-        return this.feed.emit(effect.event);
-      case 'round-ended':
-        return this.#roundEnded(effect);
-    }
+  *#carryOut(effects: readonly Effect[]): Iterable<Promise<void> | void> {
+    for (const one of batched(effects)) yield (this.#carry[one.kind] as (step: Step) => Promise<void> | void)(one);
   }
 
-  /** Events come back through the queue, in the order in which the aggregation raised them. */
-  #openSecure({ task }: EffectOf<'open-secure'>): void {
-    this.#secure?.cancel();
-    this.#secure = undefined;
-    const { clock, rng, send, unmasking } = this.#around;
-    // named, not the next of a stream that others draw from: a simulation gives the same nonces again
-    const nonce = rng.split(`nonce/${this.id}/${task.kind}/${task.round}/${task.attempt}`).bytes(16);
-    this.#nonce = Buffer.from(nonce).toString('hex');
-    const { deadlineMs, minSurvivors, aggregator } = this.spec.engine;
-    const plan = this.#planOf(task.kind, deadlineMs);
-    const options = {
-      ...{
-        clock,
-        rng: rng.split(`secure/${this.#nonce}`),
-        noise: this.#noise(task.kind),
-        deadlineMs,
-        aggregator: parseAggregator(aggregator),
-      },
-      minSurvivors: task.kind === 'train' ? minSurvivors : 0,
-      unmask: (job: UnmaskJob) => unmasking.unmask(job),
-      listener: {
-        send: (client: string, frame: Uint8Array) => {
-          this.traffic.down += frame.length;
-          send(client, { kind: 'secure', task, frame });
-        },
-        dropped: (client: string, reason: DropReason, detail: string) =>
-          this.post({ kind: 'secure-dropped', client, task, reason, detail }),
-        failed: (detail: string) => this.post({ kind: 'unsecured', task, detail }),
-        done: ({ survivors, mean, withinBound, pooled, proofs }: CohortOutcome) => {
-          if (task.kind === 'train') {
-            this.#secured = { mean, withinBound };
-            this.#proofs = proofs;
-          }
-          this.post({ kind: 'secured', task, survivors, pooled });
-        },
-      },
-    };
-    try {
-      this.#secure = new SecureCohort(plan, options);
-    } catch (error) {
-      const { code, message } = FlError.from(error);
-      if (code !== 'invalid-argument') throw error;
-      this.post({ kind: 'unsecured', task, detail: message }); // this cohort cannot be summed; another may
-    }
-  }
-
-  /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
-  receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
-    const { stage } = this.#state;
-    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
-    if (cohort === undefined || memberOf(cohort, client)?.status !== 'invited') return;
-    if (this.#secure !== undefined && isCurrent(this.#state, task)) this.#secure.receive(client, frame);
-  }
-
+  /** A commit goes into the journal, the ledger and the survivors' keeping; only then is its model the run's. */
   async #record(given: RunRecord): Promise<void> {
-    const isCommit = given.kind === 'committed';
-    const record = isCommit && this.#proofs !== undefined ? { ...given, secure: this.#proofs } : given;
+    const { journal, ledger, identity, send } = this.#deps;
+    const secure = this.#secure.proofs;
+    const record = given.kind === 'committed' && secure !== undefined ? { ...given, secure } : given;
     this.history.add(record);
-    await this.#around.journal.append(record);
+    await journal.append(record);
     if (record.kind !== 'committed') return;
-    this.#sendHead(record.survivors, await this.#around.ledger.append(record));
+    const signed = signHead(await ledger.append(record), identity);
+    for (const { client } of record.survivors) send(client, { kind: 'ledger-head', ...signed });
     if (this.#next === undefined) return;
     this.#previousSha256 = this.#model.sha256;
     this.#model = this.#next;
@@ -271,75 +189,57 @@ export class Run {
 
   #setTimer({ id, atMs }: EffectOf<'timer'>): void {
     this.#cancelTimer(); // the engine waits for one thing at a time
-    const delayMs = Math.max(0, atMs - this.#around.clock.nowMs());
-    this.#cancelTimer = this.#around.clock.after(delayMs, () => this.post({ kind: 'timer', id }));
+    this.#cancelTimer = this.#deps.clock.after(this.#leftMs(atMs), () => this.post({ kind: 'timer', id }));
   }
 
-  // ---- plans and receipts --------------------------------------------------------------------------------------
+  #leftMs(atMs: number): number {
+    return Math.max(0, atMs - this.#deps.clock.nowMs());
+  }
 
-  #sendPlan(effect: EffectOf<'plan'>): void {
-    const frame = this.#planFrame(effect);
+  #sendPlan({ client, task, deadlineAtMs }: EffectOf<'plan'>): void {
+    const frame = this.#plans.frameOf(this.#state, this.#model, task, this.#leftMs(deadlineAtMs));
     this.traffic.down += frame.model.length;
-    this.#around.send(effect.client, frame);
-    this.#secure?.resume(effect.client); // it may have missed a frame
+    this.#deps.send(client, frame);
+    this.#secure.resume(client); // it may have missed a frame
   }
 
-  #planFrame(effect: EffectOf<'plan'>): PlanFrame {
-    const { task: kind, round, attempt } = effect;
-    const deadlineMs = Math.max(0, effect.deadlineAtMs - this.#around.clock.nowMs());
-    const key = `${kind}/${round}/${attempt}/${Math.ceil(deadlineMs / PLAN_AGE_MS)}/${this.#nonce}`;
-    if (this.#lastPlan?.key === key) return this.#lastPlan.frame; // the cohort gets one plan, signed once
-    const plan = this.#planOf(kind, deadlineMs);
-    const body = new TextEncoder().encode(canonicalJson(plan));
-    const signature = this.#around.identity.sign(signedBytes('plan', plan));
-    const { file } = this.#model;
-    const model = file.length <= SMALL_BYTES ? file : new Uint8Array(0);
-    this.#lastPlan = { key, frame: { kind: 'plan', body, signature, model } };
-    return this.#lastPlan.frame;
+  #emit(event: RunEvent): void {
+    if (event.kind === 'ended') {
+      this.#cancelTimer();
+      this.#secure.cancel();
+    }
+    this.feed.emit(event);
   }
 
-  /** The plan of the stage that the engine is in. */
-  #planOf(kind: TaskKind, deadlineMs: number): RoundPlan {
-    const { round, attempt, modelSha256, stage } = this.#state;
-    const names = 'cohort' in stage ? stage.cohort.names : [];
-    const { work } = this.spec;
-    const secure = work.secure && { nonce: this.#nonce, enrolled: this.#around.keysOf(names) };
-    const { spending } = this.#state;
-    const bound = kind === 'train' && spending?.isAdaptive ? { clippingBound: spending.clippingBound } : {};
-    return {
-      ...bound,
-      ...{ run: this.id, kind, round, attempt, modelSha256, modelSizeBytes: this.#model.file.length, deadlineMs },
-      ...{ cohort: names.length, work, ...(secure && { secure }) },
-    };
+  #openSecure(kind: TaskKind): void {
+    const { identity } = this.#deps;
+    const plan = this.#plans.planOf(this.#state, this.#model, kind, this.spec.engine.deadlineMs);
+    this.#secure.open(plan, coordinatorNoise(identity, plan));
   }
 
-  #sendHead(survivors: readonly { readonly client: string }[], head: LedgerHead): void {
-    const signed = signHead(head, this.#around.identity);
-    for (const { client } of survivors) this.#around.send(client, { kind: 'ledger-head', ...signed });
+  #sendSecure(client: string, task: TaskId, frame: Uint8Array): void {
+    this.traffic.down += frame.length;
+    this.#deps.send(client, { kind: 'secure', task, frame });
+  }
+
+  /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
+  receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
+    this.traffic.up += frame.length;
+    if (isAsked(this.#state, client, task)) this.#secure.receive(client, frame);
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
-    for (const signed of signReceipts(this.#around.identity, receipts)) {
-      this.#around.send(signed.receipt.client, { kind: 'receipt', ...signed });
+    for (const signed of signReceipts(this.#deps.identity, receipts)) {
+      this.#deps.send(signed.receipt.client, { kind: 'receipt', ...signed });
     }
   }
 
-  /**
-   * For the coordinator's noise: equal after a crash, fresh for each attempt; a tree's spans the run. A signature that is
-   * shown to nobody is as secret as the key that it takes to make it.
-   */
-  #noise(kind: TaskKind): Rng {
-    const { round, attempt, modelSha256 } = this.#state;
-    const isTree = this.spec.work.privacy?.tree !== undefined;
-    const label = isTree ? { run: this.id, kind } : { run: this.id, kind, round, attempt, modelSha256 };
-    return rngFromKey(this.#around.identity.sign(signedBytes('noise', label)), 'coordinator noise');
-  }
-
+  /** The sum becomes the next model, and durable. */
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
-    const { models, directory, strategy } = this.#around;
-    const { mean, withinBound } =
-      this.#secured ?? this.updates.takeMean(this.#planOf('train', 0), () => this.#noise('train'));
-    this.#secured = undefined;
+    const { models, directory, strategy, identity } = this.#deps;
+    const plan = this.#plans.planOf(this.#state, this.#model, 'train', 0);
+    const noise = () => coordinatorNoise(identity, plan);
+    const { mean, withinBound } = this.#secure.takeSum() ?? this.updates.takeMean(plan, noise);
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
     } catch (error) {
@@ -347,45 +247,33 @@ export class Run {
       if (code !== 'aborted') throw error;
       return this.post({ kind: 'stop', status: 'failed', reason: message }); // this run diverged; the others go on
     }
-    const bound = withinBound === undefined ? {} : { withinBound };
-    this.post({ kind: 'stored', round, attempt, modelSha256: this.#next.sha256, ...bound });
+    this.post({ kind: 'stored', round, attempt, modelSha256: this.#next.sha256, withinBound });
   }
 
   async #roundEnded({ draft, evaluation }: EffectOf<'round-ended'>): Promise<void> {
     const summary = { ...draft, bytesUp: this.traffic.up, bytesDown: this.traffic.down };
     this.traffic.up = 0;
     this.traffic.down = 0;
-    const atMs = this.#around.clock.nowMs();
+    const atMs = this.#deps.clock.nowMs();
     const isLast = draft.round === this.spec.work.rounds;
     await this.#record({ ...this.history.roundEnded(summary, evaluation, isLast), atMs });
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const keep = [this.#model.sha256, this.#previousSha256];
-    await pruneModels(this.#around.models, this.#around.directory, keep);
-  }
-
-  // ---- for people ----------------------------------------------------------------------------------------------
-
-  info(): RunInfo {
-    const { status, reason, round } = this.#state;
-    const { createdAtMs, id: run } = this;
-    const { directory } = this.#around;
-    const activity = describeActivity(this.#state);
-    const { workload, rounds } = this.spec.work;
-    return { run, workload, status, reason, round, rounds, createdAtMs, directory, activity };
+    await pruneModels(this.#deps.models, this.#deps.directory, keep);
   }
 }
 
-function together(effects: readonly Effect[]): Deed[] {
-  const deeds: Deed[] = [];
+function batched(effects: readonly Effect[]): Step[] {
+  const steps: Step[] = [];
   let receipts: Receipt[] = [];
   for (const effect of effects) {
     if (effect.kind !== 'receipt') {
-      deeds.push(effect);
+      steps.push(effect);
       receipts = [];
       continue;
     }
-    if (receipts.length === 0) deeds.push({ kind: 'receipts', receipts });
+    if (receipts.length === 0) steps.push({ kind: 'receipts', receipts });
     receipts.push(effect.receipt);
   }
-  return deeds;
+  return steps;
 }

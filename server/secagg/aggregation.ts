@@ -31,6 +31,7 @@ import {
 import { reduceSums } from '../../shared/tensors/channels.js';
 import { type UnmaskJob, unmaskHere } from '../unmask-pool.js';
 
+/** A sum without masks, and what is known of it. */
 export interface SecureOutcome {
   readonly survivors: readonly string[];
   /** What the channels make of the survivors' values: weighted means, or sums; empty for an evaluation. */
@@ -44,6 +45,7 @@ export interface SecureOutcome {
   readonly proof: SecureProof;
 }
 
+/** Who hears of an aggregation; after `done` or `failed`, nothing more. */
 export interface SecureListener {
   send(client: string, frame: Uint8Array): void;
   dropped(client: string, reason: DropReason, detail: string): void;
@@ -51,7 +53,8 @@ export interface SecureListener {
   failed(detail: string): void;
 }
 
-export interface SecureRoundOptions {
+/** What an aggregation needs besides its plan. */
+export interface SecureAggregationOptions {
   readonly clock: Clock;
   readonly rng: Rng;
   /** For the coordinator's noise: equal ones give equal noise. */
@@ -63,14 +66,15 @@ export interface SecureRoundOptions {
   readonly unmask?: (job: UnmaskJob) => Promise<Int32Array>;
 }
 
-export class SecureRound {
+/** From the first advertisement to the sum, or to its failure. */
+export class SecureAggregation {
   readonly task: TaskId;
   readonly agreement: SecureAgreement;
   readonly #context: ServerContext;
   readonly #listener: SecureListener;
   readonly #clock: Clock;
   readonly #deadlinesMs: { readonly phase: number; readonly training: number };
-  readonly #unmaskSum: NonNullable<SecureRoundOptions['unmask']>;
+  readonly #unmaskSum: NonNullable<SecureAggregationOptions['unmask']>;
   readonly #plan: RoundPlan;
   readonly #noise: Rng;
   #cancelled = false;
@@ -84,7 +88,7 @@ export class SecureRound {
    * an evaluation ends to which too few clients are there.
    * @throws FlError invalid-argument: a plan whose encoding cannot be correct for any cohort
    */
-  constructor(plan: RoundPlan, { clock, rng, noise, listener, deadlineMs, unmask }: SecureRoundOptions) {
+  constructor(plan: RoundPlan, { clock, rng, noise, listener, deadlineMs, unmask }: SecureAggregationOptions) {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.#plan = plan;

@@ -12,10 +12,15 @@ import type { RoundPlan } from '../../shared/run/plan.js';
 import { groupPlansOf } from '../../shared/run/secagg-groups.js';
 import { contributionLayout, phaseOfRound, type SummedLayout } from '../../shared/tensors/channels.js';
 import { type Aggregate, type Aggregator, aggregate, parseAggregator } from '../updates/aggregator.js';
-import { type SecureListener, type SecureOutcome, SecureRound, type SecureRoundOptions } from './aggregation.js';
+import {
+  SecureAggregation,
+  type SecureAggregationOptions,
+  type SecureListener,
+  type SecureOutcome,
+} from './aggregation.js';
 
 /** The end of an aggregation in one or several sums. */
-export interface CohortOutcome extends Aggregate {
+interface GroupedOutcome extends Aggregate {
   readonly survivors: readonly string[];
   readonly pooled: SumMetrics;
   /** Of each sum, in the order of groups. */
@@ -23,12 +28,13 @@ export interface CohortOutcome extends Aggregate {
 }
 
 /** `dropped` may come again for a client that has been dropped. */
-export interface CohortListener extends Omit<SecureListener, 'done'> {
-  done(outcome: CohortOutcome): void;
+interface GroupedListener extends Omit<SecureListener, 'done'> {
+  done(outcome: GroupedOutcome): void;
 }
 
-export interface SecureCohortOptions extends Omit<SecureRoundOptions, 'listener'> {
-  readonly listener: CohortListener;
+/** What it needs: as one aggregation does, and what is asked of all groups together. */
+interface GroupedOptions extends Omit<SecureAggregationOptions, 'listener'> {
+  readonly listener: GroupedListener;
   readonly aggregator: Aggregator;
   /** Fewest survivors over all groups. */
   readonly minSurvivors: number;
@@ -36,19 +42,20 @@ export interface SecureCohortOptions extends Omit<SecureRoundOptions, 'listener'
 
 interface Group {
   readonly members: readonly string[];
-  readonly round: SecureRound;
+  readonly aggregation: SecureAggregation;
   end: { readonly outcome: SecureOutcome } | { readonly failure: string } | undefined;
 }
 
-export class SecureCohort {
-  readonly #options: SecureCohortOptions;
+/** One aggregation over the groups of a cohort; over one sum, a single group. */
+export class GroupedAggregation {
+  readonly #options: GroupedOptions;
   readonly #aggregator: Aggregator;
   readonly #layout: SummedLayout;
   readonly #groups: readonly Group[];
   readonly #groupOf = new Map<string, Group>();
 
   /** Waits for advertisements from now on. @throws FlError invalid-argument: a plan under which no sum is correct */
-  constructor(plan: RoundPlan, options: SecureCohortOptions) {
+  constructor(plan: RoundPlan, options: GroupedOptions) {
     this.#options = options;
     this.#aggregator = plan.kind === 'train' ? options.aggregator : parseAggregator('mean');
     this.#layout = plan.kind === 'train' ? contributionLayout(phaseOfRound(plan.work.phases, plan.round)) : [];
@@ -58,40 +65,38 @@ export class SecureCohort {
 
   /** Of the frame that carries a masked vector. */
   get maskedBytes(): number {
-    return this.#groups[0]!.round.agreement.maskedBytes; // the same in all: 32 bits an element
+    return this.#groups[0].aggregation.agreement.maskedBytes; // the same in all: 32 bits an element
   }
 
   /** A frame as it came; a wrong one costs its sender its place and nobody else anything. */
   receive(client: string, frame: Uint8Array): void {
-    this.#groupOf.get(client)?.round.receive(client, frame);
+    this.#groupOf.get(client)?.aggregation.receive(client, frame);
   }
 
   /** The client takes no further part. */
   left(client: string): void {
-    this.#groupOf.get(client)?.round.left(client);
+    this.#groupOf.get(client)?.aggregation.left(client);
   }
 
   /** A client is back: says again to it what may have been lost. */
   resume(client: string): void {
-    this.#groupOf.get(client)?.round.resume(client);
+    this.#groupOf.get(client)?.aggregation.resume(client);
   }
 
   /** Forgets everything; the listener hears no more. */
   cancel(): void {
-    for (const { round } of this.#groups) round.cancel();
+    for (const { aggregation } of this.#groups) aggregation.cancel();
   }
 
   #open(plan: RoundPlan, index: number): Group {
     const { clock, rng, noise, deadlineMs, unmask, listener } = this.#options;
     const end = (how: NonNullable<Group['end']>) => this.#ended(index, how);
-    const round = new SecureRound(plan, {
-      ...{
-        clock,
-        rng: rng.split(`group/${index}`),
-        noise: noise.split(`group/${index}`),
-        deadlineMs,
-        ...(unmask && { unmask }),
-      },
+    const aggregation = new SecureAggregation(plan, {
+      clock,
+      deadlineMs,
+      unmask,
+      rng: rng.split(`group/${index}`),
+      noise: noise.split(`group/${index}`),
       listener: {
         send: listener.send,
         dropped: listener.dropped,
@@ -99,11 +104,11 @@ export class SecureCohort {
         failed: (failure) => end({ failure }),
       },
     });
-    return { members: Object.keys(plan.secure?.enrolled ?? {}), round, end: undefined };
+    return { members: Object.keys(plan.secure?.enrolled ?? {}), aggregation, end: undefined };
   }
 
   #ended(index: number, how: NonNullable<Group['end']>): void {
-    const group = this.#groups[index]!;
+    const group = this.#groups[index];
     group.end = how;
     if (this.#groups.every(({ end }) => end !== undefined)) return this.#conclude();
     if (!('failure' in how)) return;

@@ -9,6 +9,7 @@
  */
 import { checkLengths, type Strategy, stateVector } from './strategy.js';
 
+/** Learning rate, decay of the first moment, and τ, the degree of adaptivity. */
 export type AdaptiveParams = Readonly<Record<'lr' | 'beta1' | 'tau', number>>;
 
 /** The strategy whose next v is `secondMoment(v, Δ²)`. */

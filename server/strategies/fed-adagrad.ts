@@ -4,6 +4,7 @@
 import { type AdaptiveParams, adaptive } from './adaptive.js';
 import { decay, positive, type StrategyFactory } from './strategy.js';
 
+/** Settings `lr` (0.1), `beta1` (0), `tau` (1e-3). */
 export const fedAdagrad: StrategyFactory = {
   name: 'fed-adagrad',
   paper: 'https://arxiv.org/abs/2003.00295',

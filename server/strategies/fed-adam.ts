@@ -4,6 +4,7 @@
 import { type AdaptiveParams, adaptive } from './adaptive.js';
 import { decay, positive, type StrategyFactory } from './strategy.js';
 
+/** Settings `lr` (0.01), `beta1` (0.9), `beta2` (0.99), `tau` (1e-3). */
 export const fedAdam: StrategyFactory = {
   name: 'fed-adam',
   paper: 'https://arxiv.org/abs/2003.00295',

@@ -6,6 +6,7 @@ import { checkLengths, positive, type StrategyFactory, type StrategyState } from
 
 const NO_STATE: StrategyState = { vectors: {}, scalars: {} };
 
+/** Setting `lr` (1). No state. */
 export const fedAvg: StrategyFactory = {
   name: 'fed-avg',
   paper: 'https://arxiv.org/abs/1602.05629',

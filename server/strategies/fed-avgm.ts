@@ -4,6 +4,7 @@
  */
 import { checkLengths, decay, positive, type StrategyFactory, stateVector } from './strategy.js';
 
+/** Settings `lr` (1), `momentum` (0.9). State: the momentum, as long as the model. */
 export const fedAvgM: StrategyFactory = {
   name: 'fed-avgm',
   paper: 'https://arxiv.org/abs/1909.06335',

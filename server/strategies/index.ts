@@ -8,6 +8,7 @@ import { fedProx } from './fed-prox.js';
 import { fedYogi } from './fed-yogi.js';
 import { makeStrategy, type Strategy, type StrategyFactory } from './strategy.js';
 
+/** All of them, in the order in which an error lists them. */
 export const STRATEGIES: readonly StrategyFactory[] = [fedAvg, fedProx, fedAvgM, fedAdagrad, fedAdam, fedYogi];
 
 /**

@@ -13,6 +13,7 @@ export type StrategyState = {
   readonly scalars: Readonly<Record<string, number>>;
 };
 
+/** A server optimizer with its settings: what a round's mean update does to the global model. */
 export interface Strategy {
   readonly name: string;
   readonly params: Readonly<Record<string, number>>;
@@ -44,18 +45,21 @@ export interface StrategyFactory {
   make(params: Readonly<Record<string, number>>): Strategy;
 }
 
+/** A setting above 0. */
 export const positive = (byDefault: number): ParamSpec => ({
   default: byDefault,
   expected: 'a finite number above 0',
   allows: (x) => x > 0 && Number.isFinite(x),
 });
 
+/** A setting of at least 0. */
 export const notNegative = (byDefault: number): ParamSpec => ({
   default: byDefault,
   expected: 'a finite number of at least 0',
   allows: (x) => x >= 0 && Number.isFinite(x),
 });
 
+/** A setting in [0, 1). */
 export const decay = (byDefault: number): ParamSpec => ({
   default: byDefault,
   expected: 'a number in [0, 1)',

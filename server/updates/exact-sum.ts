@@ -25,7 +25,7 @@
 import { type DropReason, FlError, invalidArgument } from '../../shared/errors.js';
 import { firstNonFinite, type Layout, type LayoutEntry, sizeOf } from '../../shared/tensors/params.js';
 
-export const MAX_CONTRIBUTIONS = 2 ** 16;
+const MAX_CONTRIBUTIONS = 2 ** 16;
 export const MAX_WEIGHT = 2 ** 20;
 /** Largest |weight · x|. */
 export const MAX_WEIGHTED = 2 ** 34;

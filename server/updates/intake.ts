@@ -1,9 +1,8 @@
 /**
- * Where updates come in: what becomes of each upload, from its header alone if possible, and the running sum that the
- * engine's answers put them into. One call has one answer; the engine gives it, except where it is known already.
+ * Where updates come in: the running sum, and the promises of those whose answer is still with the engine. What becomes of
+ * an update is decided in round/fate.ts; the intake asks it before a byte is read and once more before it is added.
  */
-
-import { type DropReason, FlError } from '../../shared/errors.js';
+import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { isClientLevel, privateMean, vectorLayout } from '../../shared/run/client-level-privacy.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
@@ -14,24 +13,13 @@ import {
   contributionLayout,
   heldOnly,
   multipliersOf,
-  type PhaseSpec,
   phaseOfRound,
   type SummedLayout,
 } from '../../shared/tensors/channels.js';
 import type { Layout } from '../../shared/tensors/params.js';
-import { rejection } from '../round/rejection.js';
-import {
-  currentMember,
-  dropReceipt,
-  isWanted,
-  memberOf,
-  type RoundEvent,
-  type RunState,
-  type Untimed,
-  type UploadAnswer,
-} from '../round/state.js';
-import type { History } from '../run/history.js';
-import type { SecureCohort } from '../secagg/grouped.js';
+import { dropReceipt, type Fate, fateOf, lastWordOn, type Past } from '../round/fate.js';
+import type { EventOf, RoundEvent, RunState, Untimed, UpdateId, UploadAnswer } from '../round/state.js';
+import type { CurrentAggregation } from '../secagg/current.js';
 import { type Aggregate, createGathering, type Gathering, parseAggregator } from './aggregator.js';
 import type { Prepared } from './exact-sum.js';
 
@@ -41,32 +29,40 @@ interface Offer {
   resolve(reply: UploadReply): void;
 }
 
-export interface DeskSurroundings {
-  readonly run: string;
+interface Sum {
+  readonly round: number;
+  readonly attempt: number;
+  readonly layout: SummedLayout;
+  readonly gathering: Gathering;
+}
+
+/** What an intake asks of its run. */
+interface IntakeDeps {
   readonly spec: RunSpec;
-  readonly history: History;
+  readonly history: Past;
   state(): RunState;
-  /** The secure aggregation of now; masked vectors are its business. */
-  secure(): SecureCohort | undefined;
+  /** Masked vectors are its business. */
+  readonly secure: Pick<CurrentAggregation, 'maskedBytes' | 'receive'>;
   post(event: Untimed<RoundEvent>): void;
   sendReceipts(receipts: readonly Receipt[]): void;
 }
 
-export class UpdateDesk {
-  readonly #around: DeskSurroundings;
-  #sum: { round: number; attempt: number; sum: Gathering } | undefined;
+/** The updates of one run on their way into its sums. */
+export class UpdateIntake {
+  readonly #deps: IntakeDeps;
+  #sum: Sum | undefined;
+  /** By client and hash; the same update may come by several streams at once. */
   readonly #offers = new Map<string, Offer[]>();
-  /** By phase: asked for with every update. */
-  readonly #layouts = new Map<PhaseSpec, SummedLayout>();
 
-  constructor(around: DeskSurroundings) {
-    this.#around = around;
+  constructor(deps: IntakeDeps) {
+    this.#deps = deps;
   }
 
   /** A new running sum; an older one is forgotten. */
   open({ round, attempt }: { readonly round: number; readonly attempt: number }): void {
-    const aggregator = parseAggregator(this.#around.spec.engine.aggregator);
-    this.#sum = { round, attempt, sum: createGathering(this.layoutOf(round), aggregator) };
+    const { work, engine } = this.#deps.spec;
+    const layout = vectorLayout(work, round);
+    this.#sum = { round, attempt, layout, gathering: createGathering(layout, parseAggregator(engine.aggregator)) };
   }
 
   /**
@@ -74,10 +70,10 @@ export class UpdateDesk {
    * of weight 1, and `noise` is the coordinator's.
    */
   takeMean(plan: RoundPlan, noise: () => Rng): Aggregate {
-    const { sum } = this.#sum!;
+    const { gathering } = this.#sum!;
     this.#sum = undefined;
-    if (!isClientLevel(plan.work.privacy)) return { mean: sum.mean(), withinBound: undefined };
-    const { sums, weights } = sum.sums();
+    if (!isClientLevel(plan.work.privacy)) return { mean: gathering.mean(), withinBound: undefined };
+    const { sums, weights } = gathering.sums();
     const integers = Int32Array.from(sums, Math.round);
     const { mean, withinBound } = privateMean(plan, { integers, weights }, noise());
     const layout = contributionLayout(phaseOfRound(plan.work.phases, plan.round));
@@ -85,118 +81,85 @@ export class UpdateDesk {
   }
 
   /** A client came back with updates that it keeps: tells it which of them it may forget. */
-  settle(client: string, pending: readonly PendingUpdate[]): void {
-    const receipts = pending.flatMap((update) => {
-      const over = this.#around.history.receiptFor(this.#around.run, client, update);
-      if (over !== undefined) return over;
-      const wanted = isWanted(this.#around.state(), { client, ...update, updateSha256: update.sha256 });
-      return wanted ? [] : this.#dropped(client, update, 'round-aborted');
-    });
-    this.#around.sendReceipts(receipts);
-  }
-
-  #dropped(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>, reason: DropReason): Receipt {
-    return dropReceipt({ run: this.#around.run }, { client, round, attempt, updateSha256: sha256 }, reason).receipt;
-  }
-
-  layoutOf(round: number): SummedLayout {
-    const phase = phaseOfRound(this.#around.spec.work.phases, round);
-    const layout = this.#layouts.get(phase) ?? vectorLayout(this.#around.spec.work, round);
-    this.#layouts.set(phase, layout);
-    return layout;
+  answerPending(client: string, pending: readonly PendingUpdate[]): void {
+    const { history, state, sendReceipts } = this.#deps;
+    sendReceipts(pending.flatMap((update) => lastWordOn(state(), history, idOf(client, update)) ?? []));
   }
 
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
-    if (this.#around.spec.work.secure) return this.#answerMaskedHeader(client, header);
-    const settled = this.#settled(client, header);
-    if (settled !== undefined) return settled;
-    const { round, attempt, sha256: updateSha256 } = header;
-    const { privacy } = this.#around.spec.work;
-    const detail = faultOfHeader(header, this.layoutOf(round), isClientLevel(privacy) ? 1 : Number.POSITIVE_INFINITY);
-    if (detail === undefined) return undefined;
-    return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
+    const { spec, state, history, secure } = this.#deps;
+    const id = idOf(client, header);
+    if (spec.work.secure) {
+      const fate = fateOf(state(), undefined, id);
+      const maskedBytes = secure.maskedBytes;
+      if (fate.kind === 'rejected') return { outcome: 'rejected', detail: fate.detail };
+      if (header.sizeBytes === maskedBytes) return undefined;
+      return { outcome: 'rejected', detail: `sizeBytes: expected ${maskedBytes}, got ${header.sizeBytes}` };
+    }
+    const fate = fateOf(state(), history, id);
+    if (fate.kind !== 'wanted') return this.#answerKnown(fate);
+    const weightMax = isClientLevel(spec.work.privacy) ? 1 : Number.POSITIVE_INFINITY;
+    const detail = faultOfHeader(header, this.#layoutOf(header.round), weightMax);
+    return detail === undefined ? undefined : this.#ask({ kind: 'invalid', ...id, detail });
   }
 
-  /** A complete upload whose hash is right; resolves when it is in the sum or turned down. */
+  /** A complete upload whose hash is right; resolves when it is in the sum or rejected. */
   async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
-    if (this.#around.spec.work.secure) {
-      this.#around.secure()?.receive(client, bytes);
+    const { spec, state, history, secure } = this.#deps;
+    if (spec.work.secure) {
+      secure.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
     const values = valuesIn(bytes);
-    const settled = this.#settled(client, header); // while the bytes came, the round may have gone on
-    if (settled !== undefined) return settled;
-    const { round, attempt, sha256: updateSha256, metrics, weights } = header;
-    if (this.#sum?.round !== round || this.#sum.attempt !== attempt) return this.#turnDown(client, header);
-    const update = this.#sum.sum.prepare(values, { weight: multipliersOf(this.layoutOf(round), weights) });
-    if ('reason' in update) {
-      const { detail } = update;
-      return this.#ask(client, { kind: 'invalid', client, round, attempt, updateSha256, detail });
+    const id = idOf(client, header);
+    const fate = fateOf(state(), history, id); // while the bytes came, the round may have gone on
+    if (fate.kind !== 'wanted') return this.#answerKnown(fate);
+    const { round, attempt, metrics, weights } = header;
+    if (this.#sum?.round !== round || this.#sum.attempt !== attempt) {
+      const detail = 'early: the round is not on disk yet';
+      return this.#answerKnown({ kind: 'rejected', detail, receipt: dropReceipt(state().run, id, 'deadline') });
     }
-    const event = { kind: 'arrived', client, round, attempt, updateSha256, metrics } as const;
-    return this.#ask(client, event, update);
+    const { layout, gathering } = this.#sum;
+    const update = gathering.prepare(values, { weight: multipliersOf(layout, weights) });
+    if ('reason' in update) return this.#ask({ kind: 'invalid', ...id, detail: update.detail });
+    return this.#ask({ kind: 'arrived', ...id, metrics }, update);
   }
 
-  /** A masked vector: whether the aggregation that it is for still goes on, and its size is right. */
-  #answerMaskedHeader(client: string, { round, attempt, sizeBytes }: UpdateHeader): UploadReply | undefined {
-    const { stage } = this.#around.state();
-    const isNow = round === this.#around.state().round && attempt === this.#around.state().attempt;
-    const cohort = stage.kind === 'training' || stage.kind === 'evaluating' ? stage.cohort : undefined;
-    const member = isNow && cohort !== undefined ? memberOf(cohort, client) : undefined;
-    const expected = this.#around.secure()?.maskedBytes;
-    if (member?.status !== 'invited') {
-      return { outcome: 'rejected', detail: rejection(this.#around.state(), { round, attempt }, member) };
-    }
-    if (sizeBytes === expected) return undefined;
-    return { outcome: 'rejected', detail: `sizeBytes: expected ${expected}, got ${sizeBytes}` };
+  #answerKnown(fate: Exclude<Fate, { kind: 'wanted' }>): UploadReply {
+    if (fate.receipt !== undefined) this.#deps.sendReceipts([fate.receipt]);
+    return fate.kind === 'accepted'
+      ? { outcome: 'accepted', detail: '' }
+      : { outcome: 'rejected', detail: fate.detail };
   }
 
-  /** The answer to an update whose fate is known; undefined: it is wanted. */
-  #settled(client: string, header: UpdateHeader): UploadReply | undefined {
-    const accepted: UploadReply = { outcome: 'accepted', detail: '' };
-    const over = this.#around.history.receiptFor(this.#around.run, client, header);
-    if (over?.outcome === 'committed') {
-      this.#around.sendReceipts([over]);
-      return accepted;
-    }
-    const { round, attempt, sha256 } = header;
-    const member = currentMember(this.#around.state(), { client, round, attempt });
-    if (member?.status === 'arrived' && member.updateSha256 === sha256) return accepted;
-    return member?.status === 'invited' ? undefined : this.#turnDown(client, header);
-  }
-
-  #turnDown(client: string, header: UpdateHeader): UploadReply {
-    const { round, attempt } = header;
-    const member = currentMember(this.#around.state(), { client, round, attempt });
-    this.#around.sendReceipts([
-      this.#dropped(client, header, member?.status === 'dropped' ? member.reason : 'deadline'),
-    ]);
-    return { outcome: 'rejected', detail: rejection(this.#around.state(), header, member) };
-  }
-
-  #ask(
-    client: string,
-    event: Untimed<Extract<RoundEvent, { kind: 'arrived' | 'invalid' }>>,
-    update?: Prepared,
-  ): Promise<UploadReply> {
-    const key = `${client}/${event.updateSha256}`;
+  /** The engine's answer to `event`, in its turn. */
+  #ask(event: Untimed<EventOf<'arrived'> | EventOf<'invalid'>>, update?: Prepared): Promise<UploadReply> {
+    const key = `${event.client}/${event.updateSha256}`;
     return new Promise((resolve) => {
       this.#offers.set(key, [...(this.#offers.get(key) ?? []), { update, resolve }]);
-      this.#around.post(event);
+      this.#deps.post(event);
     });
   }
 
-  /** Carries out what the engine decided about an offer. */
+  /** Carries out what the engine decided about an offer. @throws FlError internal: there is none */
   answer({ client, updateSha256, outcome, detail }: UploadAnswer): void {
     const key = `${client}/${updateSha256}`;
     const [offer, ...rest] = this.#offers.get(key) ?? [];
     if (offer === undefined) throw new FlError('internal', `answer to an upload that was not offered: ${key}`);
     if (rest.length > 0) this.#offers.set(key, rest);
     else this.#offers.delete(key);
-    if (outcome === 'add' && offer.update !== undefined) this.#sum!.sum.addPrepared(offer.update);
+    if (outcome === 'add' && offer.update !== undefined) this.#sum!.gathering.addPrepared(offer.update);
     offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
   }
+
+  #layoutOf(round: number): SummedLayout {
+    return this.#sum?.round === round ? this.#sum.layout : vectorLayout(this.#deps.spec.work, round);
+  }
+}
+
+function idOf(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>): UpdateId {
+  return { client, round, attempt, updateSha256: sha256 };
 }
 
 function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout, weightMax: number): string | undefined {

@@ -6,7 +6,7 @@
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { PendingUpdate } from '../../shared/service.js';
 
-export const DEFAULT_IN_FLIGHT_BYTES = 1 << 30;
+const DEFAULT_IN_FLIGHT_BYTES = 1 << 30;
 
 interface Slot {
   readonly key: string;
@@ -16,7 +16,8 @@ interface Slot {
   writer: symbol | undefined;
 }
 
-export class Uploads {
+/** The places of uploads that are on their way, one for each client. */
+export class UploadBuffers {
   readonly #capBytes: number;
   readonly #slots = new Map<string, Slot>();
   readonly #queue: { sizeBytes: number; go: () => void }[] = [];

@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
+/** STARLING_HOME, or ~/.starling. */
 export function starlingHome(): string {
   return process.env.STARLING_HOME ?? join(homedir(), '.starling');
 }

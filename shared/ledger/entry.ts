@@ -48,7 +48,7 @@ const proof = {
   signatures: z.array(z.strictObject({ client: name, signature: hexOf(64) })).readonly(),
 };
 const secureProof = z.strictObject(proof);
-const secureReceipt = z.strictObject({ ...proof, coordinatorSignature: hexOf(64) });
+const signedProof = z.strictObject({ ...proof, coordinatorSignature: hexOf(64) });
 
 /** One committed round. */
 const round = z.strictObject({
@@ -66,7 +66,7 @@ const round = z.strictObject({
     .array(z.strictObject({ client: name, reason: name as z.ZodType<string> as z.ZodType<DropReason> }))
     .readonly(),
   /** One for each secure aggregation of the round; none when the coordinator sees each update. */
-  secure: z.array(secureReceipt).readonly(),
+  secure: z.array(signedProof).readonly(),
   /** Null in a run without differential privacy. */
   privacy: roundPrivacy.nullable(),
 });
@@ -80,8 +80,8 @@ export type RoundEntry = Readonly<z.infer<typeof round>>;
 /** What a secure aggregation leaves behind, so that anyone can check it with the enrolment list alone. */
 export type SecureProof = Readonly<z.infer<typeof secureProof>>;
 
-/** A proof with the coordinator's signature over the receipt of shared/secagg: it can be handed on without its line. */
-export type SecureReceipt = Readonly<z.infer<typeof secureReceipt>>;
+/** A proof with the coordinator's signature over it, as shared/secagg has it: it can be handed on without its line. */
+export type SignedProof = Readonly<z.infer<typeof signedProof>>;
 
 /** What a line states. */
 export type LedgerEntry = OpenedEntry | RoundEntry;

@@ -4,7 +4,7 @@
  *
  * What is recomputed: the aggregation's id, from run, round, attempt, model, specification and nonce; the order of the
  * roster, from names and enrolled keys; the survivor root, from the names of the survivors. What is verified: the
- * coordinator's signature over the receipt, and each survivor's own over the survivor root. The roster root stands for
+ * coordinator's signature over the proof, and each survivor's own over the survivor root. The roster root stands for
  * keys that lived for one round and are gone, so it is checked only in that the survivors have signed it.
  */
 import { corrupt, FlError } from '../errors.js';
@@ -20,12 +20,12 @@ import {
   encodeParams,
   graphParameters,
   nodeSuite,
-  type ReceiptBody,
-  receiptFault,
+  type SumProofBody,
+  sumProofFault,
 } from '../secagg/index.js';
-import { receiptBytes } from '../secagg/proof.js';
+import { sumProofBytes } from '../secagg/proof.js';
 import type { Identity } from '../signing/identity.js';
-import type { RoundEntry, SecureProof, SecureReceipt } from './entry.js';
+import type { RoundEntry, SecureProof, SignedProof } from './entry.js';
 
 /** What an aggregation ended with. */
 export interface SecureEnd {
@@ -65,70 +65,70 @@ export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: Secur
 }
 
 /** The proof, under the coordinator's signature. */
-export function signProof(proof: SecureProof, identity: Identity): SecureReceipt {
-  return { ...proof, coordinatorSignature: toHex(identity.sign(receiptBytes(bodyOf(proof)))) };
+export function signProof(proof: SecureProof, identity: Identity): SignedProof {
+  return { ...proof, coordinatorSignature: toHex(identity.sign(sumProofBytes(bodyOf(proof)))) };
 }
 
-/** @throws FlError corrupt, saying what is wrong with a receipt of this entry; `spec` may be left out. */
+/** @throws FlError corrupt, saying what is wrong with a proof of this entry; `spec` may be left out. */
 export function checkSecure(
   entry: RoundEntry,
-  receipt: SecureReceipt,
+  proof: SignedProof,
   { spec, coordinatorKey }: { readonly spec: RunSpec | undefined; readonly coordinatorKey: string },
 ): void {
-  const keys = new Map(receipt.roster.map(({ client, key }) => [client, fromHex(key)] as const));
-  if (keys.size !== receipt.roster.length) throw corrupt('roster', 'each client once', 'a name twice');
+  const keys = new Map(proof.roster.map(({ client, key }) => [client, fromHex(key)] as const));
+  if (keys.size !== proof.roster.length) throw corrupt('roster', 'each client once', 'a name twice');
   const enrolment = createEnrolment(nodeSuite, keys);
-  const fault = receiptFault(
+  const fault = sumProofFault(
     nodeSuite,
-    { ...bodyOf(receipt), coordinatorSignature: fromHex(receipt.coordinatorSignature) },
-    { coordinatorKey: fromHex(coordinatorKey), enrolment, signaturesMin: spec ? thresholdOf(receipt, spec) : 1 },
+    { ...bodyOf(proof), coordinatorSignature: fromHex(proof.coordinatorSignature) },
+    { coordinatorKey: fromHex(coordinatorKey), enrolment, signaturesMin: spec ? thresholdOf(proof, spec) : 1 },
   );
-  if (fault !== undefined) throw new FlError('corrupt', `secure receipt: ${fault}`);
-  const survivors = new Set(receipt.survivors);
-  const stranger = receipt.signatures.find(({ client }) => !survivors.has(client));
+  if (fault !== undefined) throw new FlError('corrupt', `secure proof: ${fault}`);
+  const survivors = new Set(proof.survivors);
+  const stranger = proof.signatures.find(({ client }) => !survivors.has(client));
   if (stranger !== undefined) throw corrupt('signatures', 'survivors only', stranger.client);
-  checkSurvivorRoot(receipt, keys);
-  if (spec !== undefined) checkAggregation(entry, receipt, spec);
+  checkSurvivorRoot(proof, keys);
+  if (spec !== undefined) checkAggregation(entry, proof, spec);
 }
 
 /** Fewer signatures than the threshold of the graph, and no honest survivor gives a share. */
 function thresholdOf({ roster }: SecureProof, { work }: RunSpec): number {
-  if (work.secure === undefined) throw corrupt('secure', 'none, as the specification says', 'a receipt');
+  if (work.secure === undefined) throw corrupt('secure', 'none, as the specification says', 'a proof');
   return graphParameters(roster.length, work.secure).threshold;
 }
 
 /** That the survivors named are those that the survivors signed. */
-function checkSurvivorRoot(receipt: SecureReceipt, keys: ReadonlyMap<string, Uint8Array>): void {
-  const ids = receipt.roster.map(({ client }) => client);
+function checkSurvivorRoot(proof: SignedProof, keys: ReadonlyMap<string, Uint8Array>): void {
+  const ids = proof.roster.map(({ client }) => client);
   const tags = ids.map((id) => memberTag(nodeSuite, id, keys.get(id)!));
   if (tags.some((tag, i) => i > 0 && compareBytes(tags[i - 1], tag) >= 0)) {
     throw corrupt('roster', 'the order that names and keys give', 'another');
   }
-  const indices = receipt.survivors.map((id) => ids.indexOf(id));
-  const included = fromHex(receipt.included);
+  const indices = proof.survivors.map((id) => ids.indexOf(id));
+  const included = fromHex(proof.included);
   if (included.length !== Math.ceil(ids.length / 8)) throw corrupt('included', `${ids.length} bits`, 'another number');
   const stranger = indices.findIndex((index) => index < 0 || !bitmapHas(included, index));
-  if (stranger >= 0) throw corrupt('survivors', 'clients that shared their secrets', receipt.survivors[stranger]);
-  const transcript = { aggregationId: fromHex(receipt.aggregationId), rosterRoot: fromHex(receipt.rosterRoot) };
+  if (stranger >= 0) throw corrupt('survivors', 'clients that shared their secrets', proof.survivors[stranger]);
+  const transcript = { aggregationId: fromHex(proof.aggregationId), rosterRoot: fromHex(proof.rosterRoot) };
   const root = toHex(survivorRootOf(nodeSuite, transcript, { included, survivors: bitmapOf(indices, ids.length) }));
-  if (root !== receipt.survivorRoot) throw corrupt('survivorRoot', `${root}, from the names`, receipt.survivorRoot);
+  if (root !== proof.survivorRoot) throw corrupt('survivorRoot', `${root}, from the names`, proof.survivorRoot);
 }
 
 /** That the aggregation was this round's, from this model and under this specification. */
-function checkAggregation(entry: RoundEntry, receipt: SecureReceipt, { work }: RunSpec): void {
+function checkAggregation(entry: RoundEntry, proof: SignedProof, { work }: RunSpec): void {
   const { run, round, attempt, modelBefore: modelSha256 } = entry;
-  const { cohort, nonce } = receipt;
+  const { cohort, nonce } = proof;
   const plan = { run, kind: 'train' as const, round, attempt, modelSha256, cohort, work };
   const bound = work.privacy?.adaptive && entry.privacy ? { clippingBound: entry.privacy.clippingBound } : {};
   const { params, aggregation } = agree({ ...plan, ...bound, secure: { nonce, enrolled: {} } });
   const paramsHash = toHex(nodeSuite.hash(encodeParams(params)));
-  if (paramsHash !== receipt.paramsHash) throw corrupt('paramsHash', paramsHash, receipt.paramsHash);
+  if (paramsHash !== proof.paramsHash) throw corrupt('paramsHash', paramsHash, proof.paramsHash);
   const id = toHex(aggregationIdOf(nodeSuite, params, aggregation));
-  if (id !== receipt.aggregationId) throw corrupt('aggregationId', id, receipt.aggregationId);
+  if (id !== proof.aggregationId) throw corrupt('aggregationId', id, proof.aggregationId);
 }
 
-/** The receipt as shared/secagg knows it. */
-function bodyOf(proof: SecureProof): ReceiptBody {
+/** The proof as shared/secagg knows it. */
+function bodyOf(proof: SecureProof): SumProofBody {
   return {
     aggregationId: fromHex(proof.aggregationId),
     paramsHash: fromHex(proof.paramsHash),

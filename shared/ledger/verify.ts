@@ -113,11 +113,11 @@ class Checker {
   #checkAggregations(entry: RoundEntry, { coordinatorKey }: OpenedEntry): void {
     const { spec, enrolment } = this.#trust;
     const isSecure = spec?.engine.secure ?? entry.secure.length > 0;
-    if (isSecure !== entry.secure.length > 0) throw corrupt('secure', isSecure ? 'a receipt' : 'none', 'otherwise');
+    if (isSecure !== entry.secure.length > 0) throw corrupt('secure', isSecure ? 'a proof' : 'none', 'otherwise');
     if (!isSecure) return;
-    for (const receipt of entry.secure) {
-      for (const { client, key } of receipt.roster) this.#checkKey(client, key, enrolment);
-      checkSecure(entry, receipt, { spec, coordinatorKey });
+    for (const proof of entry.secure) {
+      for (const { client, key } of proof.roster) this.#checkKey(client, key, enrolment);
+      checkSecure(entry, proof, { spec, coordinatorKey });
     }
     const summed = entry.secure.flatMap(({ survivors }) => survivors).sort();
     const named = entry.survivors.map(({ client }) => client).sort();

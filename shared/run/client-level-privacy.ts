@@ -102,7 +102,7 @@ export function latticeFor(work: WorkSpec, round: number): LatticePlan {
     noise: 'discrete-gaussian' as const,
     noiseMultiplier,
     length: sizeOf(vectorLayout(work, round)),
-    clippingBound: Math.hypot(Math.sqrt(channels), signUnit(privacy, channels)),
+    vectorNorm: Math.hypot(Math.sqrt(channels), signUnit(privacy, channels)),
     mostSurvivors: cohortMax,
     leastSurvivors: mode === 'distributed' ? Math.min(secure!.survivorsMin, cohortMax) : 1,
     ...(mode === 'distributed' && { colludingFraction: secure!.adversaryFraction }),

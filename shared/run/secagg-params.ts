@@ -65,7 +65,7 @@ export function agree(plan: SecurePlan): SecureAgreement {
   const wholeBits = kind === 'train' && isClientLevel(work.privacy) ? integerBits(work, round) : undefined;
   const quantize: QuantizeSpec = {
     // whole numbers, which differential privacy has made, go through as they are
-    clippingBound: wholeBits === undefined ? valueRange : 2 ** (wholeBits - 1) - 1,
+    valueRange: wholeBits === undefined ? valueRange : 2 ** (wholeBits - 1) - 1,
     quantizeBits: wholeBits ?? quantizeBitsFor(cohort, weightCap),
     weightCap,
     parts: layout,

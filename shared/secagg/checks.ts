@@ -46,6 +46,7 @@ export const CLIENT_CHECKS = {
   'survivors-disputed': 'too few neighbours who signed the same survivor set (split views, alive/dead overlap)',
 } as const;
 
+/** A check by its name, as a test switches it off and an error tells it. */
 export type ClientCheck = keyof typeof CLIENT_CHECKS;
 
 /** Why a client left: one of its checks, or its own side (policy, deadline, shutdown). */

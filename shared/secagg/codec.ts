@@ -78,6 +78,7 @@ export class Writer {
   }
 }
 
+/** Reads what {@link Writer} wrote, front to back. Each method throws MalformedFrame where the bytes do not fit. */
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -139,6 +140,7 @@ export class Reader {
   }
 }
 
+/** The parts one after the other, in an array that the caller owns. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -168,6 +170,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 const HEX_OF_BYTE = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
+/** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
   let text = '';
   for (const byte of bytes) text += HEX_OF_BYTE[byte];
@@ -195,6 +198,7 @@ export function bitmapOf(indices: Iterable<number>, length: number): Uint8Array 
   return bits;
 }
 
+/** Whether `index` is in a set of roster indices: bit i mod 8 of byte i / 8. */
 export const bitmapHas = (bits: Uint8Array, index: number): boolean => ((bits[index >> 3] >> (index & 7)) & 1) === 1;
 
 /** The indices in a bitmap of `length` bits, ascending. @throws MalformedFrame on wrong size or padding that is not 0 */

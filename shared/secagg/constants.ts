@@ -27,9 +27,13 @@ export const LABEL = {
   receipt: `${PROTOCOL}/receipt`,
 } as const;
 
+/** A digest of either suite. */
 export const HASH_BYTES = 32;
+/** A key of X25519 or Ed25519, a seed, a mask's key. */
 export const KEY_BYTES = 32;
+/** A signature of Ed25519. */
 export const SIGNATURE_BYTES = 64;
+/** The tag of a member in the roster. */
 export const TAG_BYTES = 16;
 /** Self-mask seed and mask key, 32 bytes each, are shared together. */
 export const SECRET_BYTES = 64;

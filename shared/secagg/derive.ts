@@ -6,6 +6,7 @@ import { Writer } from './codec.js';
 import { KEY_BYTES, LABEL, TAG_BYTES } from './constants.js';
 import type { CryptoSuite } from './suite.js';
 
+/** What a client says of itself in one aggregation; `signature` is Ed25519's, by its enrolled key. */
 export interface Advertisement {
   readonly id: string;
   /** X25519 keys, fresh in every aggregation: one to seal shares, one to agree on masks. */
@@ -40,6 +41,7 @@ export function advertisementBody(
   return writer.raw(sharePublicKey).raw(maskPublicKey).done();
 }
 
+/** A member's line of the roster: a tag of who it is, and the hash of what it advertised. */
 export function rosterEntry(
   suite: CryptoSuite,
   { aggregationId, enrolledKey }: { aggregationId: Uint8Array; enrolledKey: Uint8Array },
@@ -51,6 +53,7 @@ export function rosterEntry(
   };
 }
 
+/** 32 bytes that stand for the whole roster and its graph; all that follows is bound to it. */
 export function rosterRootOf(
   suite: CryptoSuite,
   aggregationId: Uint8Array,
@@ -101,18 +104,18 @@ export function pairMaskKey(
 export function selfMaskKey(
   suite: CryptoSuite,
   { aggregationId, rosterRoot }: Transcript,
-  { seed, index }: { seed: Uint8Array; index: number },
+  { selfMaskSeed, index }: { selfMaskSeed: Uint8Array; index: number },
 ): Uint8Array {
   const info = new Writer().text(LABEL.selfMask).raw(rosterRoot).u32(index).done();
-  return suite.hkdf({ ikm: seed, salt: aggregationId, info, sizeBytes: KEY_BYTES });
+  return suite.hkdf({ ikm: selfMaskSeed, salt: aggregationId, info, sizeBytes: KEY_BYTES });
 }
 
 /** Binds a client to its self-mask seed, so that wrong shares of it show. */
 export function seedCommitment(
   suite: CryptoSuite,
   { aggregationId, rosterRoot }: Transcript,
-  { seed, index }: { seed: Uint8Array; index: number },
+  { selfMaskSeed, index }: { selfMaskSeed: Uint8Array; index: number },
 ): Uint8Array {
   const writer = new Writer().text(LABEL.commitment).raw(aggregationId).raw(rosterRoot).u32(index);
-  return suite.hash(writer.raw(seed).done());
+  return suite.hash(writer.raw(selfMaskSeed).done());
 }

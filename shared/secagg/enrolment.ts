@@ -7,6 +7,7 @@ import { KEY_BYTES, LIMIT } from './constants.js';
 import { memberTag } from './derive.js';
 import type { CryptoSuite } from './suite.js';
 
+/** Who may be in a cohort, as one client knows it. */
 export interface Enrolment {
   /** The Ed25519 public key under which `id` is enrolled. */
   keyOf(id: string): Uint8Array | undefined;

@@ -6,6 +6,7 @@
  * logarithms for public values, such as interpolation weights; its look-ups would leak secrets through the cache.
  */
 
+/** x^16 + x^12 + x^3 + x + 1, primitive over GF(2): GF(2^16) is polynomials modulo this one. */
 export const FIELD_POLYNOMIAL = 0x1100b;
 const GROUP_ORDER = 0xffff;
 

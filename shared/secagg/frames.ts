@@ -23,6 +23,7 @@ import { FRAME_VERSION, HASH_BYTES, KEY_BYTES, LIMIT, SECRET_BYTES, SIGNATURE_BY
 import type { Advertisement, RosterEntry } from './derive.js';
 import type { CryptoSuite } from './suite.js';
 
+/** In the order of a round; a frame names its type by its place here, from 1. */
 export const FRAME_TYPES = [
   'advertise',
   'roster',
@@ -35,8 +36,10 @@ export const FRAME_TYPES = [
   'unmask',
   'refusal',
 ] as const;
+/** The type of a frame by its name. */
 export type FrameType = (typeof FRAME_TYPES)[number];
 
+/** Version, type, and the id of the aggregation. */
 export const HEADER_BYTES = 2 + HASH_BYTES;
 const NOBODY = 0xffffffff;
 const HALF_SHARE_BYTES = SECRET_BYTES / 2;
@@ -64,12 +67,15 @@ function begin(type: FrameType, aggregationId: Uint8Array, bodyBytes: number): W
   return writer.raw(aggregationId);
 }
 
+/** Length of one sealed bundle: nonce, both half-shares, and what sealing adds. */
 export const bundleBytes = (suite: CryptoSuite): number => suite.nonceBytes + SECRET_BYTES + suite.sealOverheadBytes;
 
+/** Client to server: the whole frame. */
 export function encodeAdvertise(aggregationId: Uint8Array, advertisement: Advertisement): Uint8Array {
   return writeAdvertisement(begin('advertise', aggregationId, 256), advertisement).done();
 }
 
+/** @throws MalformedFrame */
 export function decodeAdvertise(body: Uint8Array): Advertisement {
   const reader = new Reader(body);
   const advertisement = readAdvertisement(reader);
@@ -91,6 +97,7 @@ function readAdvertisement(reader: Reader): Advertisement {
   };
 }
 
+/** The roster as one member gets it: all lines, and of its neighbours the whole advertisements. */
 export interface RosterBody {
   readonly degree: number;
   readonly threshold: number;
@@ -111,6 +118,10 @@ export function encodeEntries(entries: readonly RosterEntry[]): Uint8Array {
   return writer.done();
 }
 
+/**
+ * Server to client. What is equal for all members may be encoded once, by the caller, and given as `lines` and
+ * `advertisements`.
+ */
 export function encodeRoster(
   aggregationId: Uint8Array,
   roster: RosterBody,
@@ -124,6 +135,7 @@ export function encodeRoster(
   return writer.done();
 }
 
+/** @throws MalformedFrame when it is cut, too long, or beyond the limits on cohort and neighbours */
 export function decodeRoster(body: Uint8Array): RosterBody {
   const reader = new Reader(body);
   const [count, degree, threshold, ownIndex] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
@@ -147,6 +159,7 @@ function encodeItems(
   return writer.done();
 }
 
+/** A head of known length, and equal pieces after it. */
 export interface Items {
   readonly head: Uint8Array;
   /** The bytes after the head, cut into `itemBytes` pieces. */
@@ -164,11 +177,14 @@ function decodeItems(body: Uint8Array, { headBytes, itemBytes }: { headBytes: nu
 
 const setBytes = (cohort: number): number => Math.ceil(cohort / 8);
 
+/** Client to server: a commitment to the self-mask seed, and a bundle for each neighbour in the order of the roster. */
 export const encodeShares = (aggregationId: Uint8Array, commitment: Uint8Array, bundles: readonly Uint8Array[]) =>
   encodeItems('shares', aggregationId, { head: commitment, items: bundles });
 
+/** Server to client: who shared, as a bitmap, and the bundles that are for this client. */
 export const encodeBundles = (aggregationId: Uint8Array, included: Uint8Array, bundles: readonly Uint8Array[]) =>
   encodeItems('bundles', aggregationId, { head: included, items: bundles });
+/** Head: the bitmap. @throws MalformedFrame when the length is not that of whole bundles */
 export const decodeBundles = (suite: CryptoSuite, body: Uint8Array, cohort: number): Items =>
   decodeItems(body, { headBytes: setBytes(cohort), itemBytes: bundleBytes(suite) });
 
@@ -176,33 +192,43 @@ export const decodeBundles = (suite: CryptoSuite, body: Uint8Array, cohort: numb
 export const encodeMasked = (aggregationId: Uint8Array, packed: Uint8Array): Uint8Array =>
   begin('masked', aggregationId, packed.length).raw(packed).done();
 
+/** Server to client: whose vectors are in the sum, as a bitmap. */
 export const encodeSurvivors = (aggregationId: Uint8Array, survivors: Uint8Array): Uint8Array =>
   begin('survivors', aggregationId, survivors.length).raw(survivors).done();
+/** The bitmap, copied. @throws MalformedFrame when it is not of this cohort's length */
 export function decodeSurvivors(body: Uint8Array, cohort: number): Uint8Array {
   if (body.length !== setBytes(cohort)) throw new MalformedFrame(`set of ${body.length} bytes for ${cohort} clients`);
   return new Uint8Array(body);
 }
 
+/** Client to server: its signature over the survivors that it was shown. */
 export const encodeConsistency = (aggregationId: Uint8Array, signature: Uint8Array): Uint8Array =>
   begin('consistency', aggregationId, signature.length).raw(signature).done();
+/** The signature, copied. @throws MalformedFrame when it is not 64 bytes long */
 export function decodeConsistency(body: Uint8Array): Uint8Array {
   if (body.length !== SIGNATURE_BYTES) throw new MalformedFrame(`${body.length} bytes of signature`);
   return new Uint8Array(body);
 }
 
+/** Server to client: who signed, as a bitmap, and their signatures in the order of the roster. */
 export const encodeSignatures = (aggregationId: Uint8Array, signers: Uint8Array, signatures: readonly Uint8Array[]) =>
   encodeItems('signatures', aggregationId, { head: signers, items: signatures });
+/** Head: the bitmap. @throws MalformedFrame */
 export const decodeSignatures = (body: Uint8Array, cohort: number): Items =>
   decodeItems(body, { headBytes: setBytes(cohort), itemBytes: SIGNATURE_BYTES });
 
+/** Client to server: half a share of each sharing neighbour, in the order of the roster. */
 export const encodeUnmask = (aggregationId: Uint8Array, halfShares: readonly Uint8Array[]): Uint8Array =>
   encodeItems('unmask', aggregationId, { head: new Uint8Array(0), items: halfShares });
+/** The half-shares. @throws MalformedFrame when the length is not that of whole ones */
 export const decodeUnmask = (body: Uint8Array): readonly Uint8Array[] =>
   decodeItems(body, { headBytes: 0, itemBytes: HALF_SHARE_BYTES }).items;
 
+/** Client to server: it leaves, why, and which roster index it blames, if any. */
 export const encodeRefusal = (aggregationId: Uint8Array, reason: RefusalReason, culprit = NOBODY): Uint8Array =>
   begin('refusal', aggregationId, 5).u8(REFUSAL_REASONS.indexOf(reason)).u32(culprit).done();
 
+/** @throws MalformedFrame when the reason is none that this version knows */
 export function decodeRefusal(body: Uint8Array): { reason: RefusalReason; culprit: number | undefined } {
   const reader = new Reader(body);
   const reason = REFUSAL_REASONS[reader.u8()];

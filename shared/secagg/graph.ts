@@ -14,6 +14,7 @@ import type { CryptoSuite } from './suite.js';
 /** `curious` follows the protocol; `lying` may tell different clients different survivor sets. */
 export type Adversary = 'curious' | 'lying';
 
+/** What a graph of neighbours has to withstand, as fractions of the cohort in [0, 1). */
 export interface ThreatModel {
   /** Fraction of the cohort that may collude with the server. */
   readonly adversaryFraction: number;
@@ -21,6 +22,7 @@ export interface ThreatModel {
   readonly dropFraction: number;
 }
 
+/** What follows from cohort and threat: how many neighbours, and how many of their shares make a secret. */
 export interface GraphParameters {
   /** Neighbours of each client. */
   readonly degree: number;

@@ -28,9 +28,9 @@ export { createKernel } from './kernel.js';
 export type { AggregationContext, SecaggParams } from './params.js';
 // Agree on an aggregation: parameters, who may take part, with which cryptography.
 export { aggregationIdOf, encodeParams, paramsFault } from './params.js';
-export type { Receipt, ReceiptBody, ReceiptFault } from './proof.js';
+export type { SumProof, SumProofBody, SumProofFault } from './proof.js';
 // After the round.
-export { contradictions, receiptFault, signReceipt } from './proof.js';
+export { contradictions, signSumProof, sumProofFault } from './proof.js';
 export type { Contribution, QuantizeSpec, WeightedSum } from './quantize.js';
 // Vectors: floats to ring elements, the running sum, and back.
 export { dequantize, elementsOf, factorsOf, quantize, ringFor, stepsOf } from './quantize.js';

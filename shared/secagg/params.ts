@@ -9,6 +9,7 @@ import type { ThreatModel } from './graph.js';
 import { type RingSpec, ringMayWrap } from './ring.js';
 import type { CryptoSuite, SuiteId } from './suite.js';
 
+/** What all clients of an aggregation agree on beforehand; its hash is part of the aggregation's id. */
 export interface SecaggParams extends ThreatModel {
   readonly suite: SuiteId;
   /** Fewest and most clients in the frozen roster. */
@@ -21,6 +22,7 @@ export interface SecaggParams extends ThreatModel {
   readonly ring: RingSpec;
 }
 
+/** What an aggregation is for: with the parameters it makes the id, so that two sums never share one. */
 export interface AggregationContext {
   /** What the run is called, and which of its rounds this is. */
   readonly taskId: string;

@@ -13,9 +13,10 @@ import type { Kernel } from './kernel.js';
 import { chooseRing, type RingSpec } from './ring.js';
 import type { CryptoSuite } from './suite.js';
 
+/** How floats and weights become the integers of a masked vector; equal for all clients of an aggregation. */
 export interface QuantizeSpec {
-  /** Values beyond +-clippingBound are clamped. */
-  readonly clippingBound: number;
+  /** Values beyond +-valueRange are clamped. */
+  readonly valueRange: number;
   /** Bits b of one value, 2 to 24. */
   readonly quantizeBits: number;
   /** Largest weight, a whole number from 1; a client's weight is clamped to it. */
@@ -26,6 +27,7 @@ export interface QuantizeSpec {
   readonly metricBounds: readonly number[];
 }
 
+/** What one client puts into the vector, before it is quantized. */
 export interface Contribution {
   readonly values: Float32Array;
   /** A whole number from 1; 1 for all under client-level DP, where it must not change the sensitivity. */
@@ -63,12 +65,12 @@ export function ringFor(
   clients: number,
   options: { noiseTailMax?: number; pack?: boolean } = {},
 ): RingSpec {
-  const { clippingBound, quantizeBits, weightCap, metricBounds } = spec;
+  const { valueRange, quantizeBits, weightCap, metricBounds } = spec;
   const bitsFit = Number.isInteger(quantizeBits) && quantizeBits >= 2 && quantizeBits <= LIMIT.quantizeBits;
   if (!bitsFit) throw invalidArgument('quantizeBits', `2..${LIMIT.quantizeBits}`, quantizeBits);
   if (!Number.isInteger(weightCap) || weightCap < 1)
     throw invalidArgument('weightCap', 'a whole number from 1', weightCap);
-  for (const bound of [clippingBound, ...metricBounds]) {
+  for (const bound of [valueRange, ...metricBounds]) {
     if (!(bound > 0 && Number.isFinite(bound))) throw invalidArgument('bound', 'a positive number', bound);
   }
   const { noiseTailMax = 0, pack = false } = options;
@@ -93,7 +95,7 @@ export function quantize(
   }
   const max = stepsOf(spec);
   const counted = Math.min(weight, spec.weightCap);
-  const scale = max / spec.clippingBound;
+  const scale = max / spec.valueRange;
   const owned = ownWeights.map((own) => Math.min(own, spec.weightCap));
   const isWhole = (spec.parts ?? []).every(({ weighs }) => weighs === 'client');
   const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: isWhole ? counted : 1 });
@@ -129,6 +131,7 @@ export interface PartWeights {
   readonly own: readonly number[];
 }
 
+/** By what each part's values are multiplied, in the order of `parts`. */
 export function factorsOf(parts: NonNullable<QuantizeSpec['parts']>, { own, ...shared }: PartWeights): number[] {
   const next = own.values();
   return parts.map(({ weighs }) => (weighs === 'own' ? next.next().value! : shared[weighs]));
@@ -138,7 +141,7 @@ export function factorsOf(parts: NonNullable<QuantizeSpec['parts']>, { own, ...s
 export function dequantize(spec: QuantizeSpec, sum: Int32Array): WeightedSum {
   const valueCount = sum.length - elementsOf(spec, 0);
   const metricsAt = valueCount + 1 + ownPartsOf(spec);
-  const step = spec.clippingBound / stepsOf(spec);
+  const step = spec.valueRange / stepsOf(spec);
   return {
     values: Float64Array.from(sum.subarray(0, valueCount), (count) => count * step),
     weight: sum[valueCount],

@@ -4,6 +4,7 @@
  */
 import { FlError, invalidArgument } from '../errors.js';
 
+/** The ring Z_2^bits, and what is promised about the elements that are summed in it. */
 export interface RingSpec {
   /** Bits per element on the wire: 2 to 32. */
   readonly bits: number;
@@ -44,6 +45,7 @@ export function centre(sum: Uint32Array, bits: number): Int32Array {
   return Int32Array.from(sum, (word) => (word << shift) >> shift);
 }
 
+/** Bytes of a vector on the wire. */
 export const packedBytes = (elements: number, bits: number): number => Math.ceil((elements * bits) / 8);
 
 /** The low `bits` bits of each element, least significant first, without gaps; little-endian words at 32. */

@@ -8,6 +8,7 @@ import { LIMIT, SECRET_BYTES } from './constants.js';
 import { lagrangeAtZero, tables } from './field.js';
 import type { Kernel } from './kernel.js';
 
+/** A piece of a secret over GF(2^16), as long as the secret. */
 export interface Share {
   /** The holder's point, 1 to 65535. */
   readonly x: number;

@@ -7,8 +7,10 @@
  * All functions are deterministic; whoever calls them brings the randomness. Byte arrays are never kept or changed.
  */
 
+/** Node's own cryptography, or tweetnacl's. */
 export type SuiteId = 'node' | 'nacl';
 
+/** All the cryptography that the protocol uses. A cohort agrees on one suite: two do not understand each other. */
 export interface CryptoSuite {
   readonly id: SuiteId;
   /** Bytes that {@link seal} needs as nonce, and by how much it lengthens a message. */
@@ -29,9 +31,9 @@ export interface CryptoSuite {
   x25519(secretKey: Uint8Array): (publicKey: Uint8Array) => Uint8Array | undefined;
 
   /** The Ed25519 public key of a 32-byte seed. */
-  ed25519PublicKey(seed: Uint8Array): Uint8Array;
+  ed25519PublicKey(signingSeed: Uint8Array): Uint8Array;
   /** Ed25519 (RFC 8032, pure) with one seed over many messages. */
-  signer(seed: Uint8Array): (message: Uint8Array) => Uint8Array;
+  signer(signingSeed: Uint8Array): (message: Uint8Array) => Uint8Array;
   /** Strict verification: S < L, canonical points, no low-order key; false for anything else, never throws. */
   verify(input: { publicKey: Uint8Array; message: Uint8Array; signature: Uint8Array }): boolean;
 
@@ -44,6 +46,7 @@ export interface CryptoSuite {
   keystream(key: Uint8Array, firstChunk?: number): Keystream;
 }
 
+/** Of {@link CryptoSuite.hkdf}. */
 export interface HkdfInput {
   readonly ikm: Uint8Array;
   readonly salt: Uint8Array;
@@ -51,6 +54,7 @@ export interface HkdfInput {
   readonly sizeBytes: number;
 }
 
+/** Of {@link CryptoSuite.seal}; a nonce is used once under a key. */
 export interface SealInput {
   readonly key: Uint8Array;
   readonly nonce: Uint8Array;
@@ -58,6 +62,7 @@ export interface SealInput {
   readonly associatedData: Uint8Array;
 }
 
+/** Pseudo-random bytes under one key, from a place on. */
 export interface Keystream {
   /** The next `sizeBytes` (at most CHUNK_BYTES; only the last call may ask for less), valid until the next call. */
   next(sizeBytes: number): Uint8Array;

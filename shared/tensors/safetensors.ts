@@ -13,10 +13,12 @@ import { bytesOf } from './bytes.js';
 import { findDuplicateKey } from './duplicate-key.js';
 import { checkTensorName, elementCount, type Layout, layoutOf, type Params, sameLayout, sizeOf } from './params.js';
 
+/** Of the JSON header: more is refused before it is read. */
 export const MAX_HEADER_BYTES = 1 << 20;
 const PREFIX_BYTES = 8;
 const METADATA = '__metadata__';
 
+/** Free text beside the tensors, by key. */
 export type Metadata = Record<string, string>;
 
 /**

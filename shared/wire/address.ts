@@ -4,6 +4,7 @@
  */
 import { FlError, invalidArgument } from '../errors.js';
 
+/** Where a coordinator listens. */
 export interface Address {
   /** A literal IP address. */
   readonly host: string;
@@ -33,6 +34,7 @@ export function parseLoopback(field: string, address: string): Address {
   return { host, port };
 }
 
+/** HOST:PORT, with brackets around IPv6. */
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -16,21 +16,25 @@ export function checkName(field: string, value: string): string {
   return value;
 }
 
+/** The value itself. @throws FlError invalid-argument */
 export function checkSha256(field: string, value: string): string {
   if (!HEX_32_BYTES.test(value)) throw invalidArgument(field, '64 lower-case hex digits', value);
   return value;
 }
 
+/** The bytes themselves, `expected` of them. @throws FlError invalid-argument */
 export function checkLength(field: string, bytes: Uint8Array, expected: number): Uint8Array {
   if (bytes.length !== expected) throw invalidArgument(field, `${expected} bytes`, bytes);
   return bytes;
 }
 
+/** The bytes themselves. @throws FlError invalid-argument: more than `limit` */
 export function checkMaxLength(field: string, bytes: Uint8Array, limit: number): Uint8Array {
   if (bytes.length > limit) throw invalidArgument(field, `at most ${limit} bytes`, bytes);
   return bytes;
 }
 
+/** The value itself. @throws FlError invalid-argument */
 export function checkUint32(field: string, value: number): number {
   if (!Number.isInteger(value) || value < 0 || value > MAX_UINT32) {
     throw invalidArgument(field, 'an integer from 0 to 4294967295', value);
@@ -38,11 +42,13 @@ export function checkUint32(field: string, value: number): number {
   return value;
 }
 
+/** The value itself. @throws FlError invalid-argument */
 export function checkFinite(field: string, value: number): number {
   if (!Number.isFinite(value)) throw invalidArgument(field, 'a finite number', value);
   return value;
 }
 
+/** The value itself; it need not be whole. @throws FlError invalid-argument */
 export function checkCount(field: string, value: number): number {
   if (!(Number.isFinite(value) && value >= 0)) throw invalidArgument(field, 'a finite number of at least 0', value);
   return value;
@@ -66,6 +72,7 @@ export function clipText(value: string): string {
   return cut.replace(LONE_SURROGATES, '\uFFFD');
 }
 
+/** @throws FlError invalid-argument: more than `limit` entries */
 export function checkAtMost(field: string, count: number, limit: number): void {
   if (count > limit) throw invalidArgument(field, `at most ${limit} entries`, count);
 }
@@ -78,6 +85,7 @@ export function fromUint64(field: string, value: bigint): number {
   return Number(value);
 }
 
+/** A number for a 64-bit field. @throws FlError invalid-argument: what a double does not hold exactly */
 export function toUint64(field: string, value: number): bigint {
   if (!Number.isSafeInteger(value) || value < 0) throw invalidArgument(field, 'an integer from 0 to 2^53 - 1', value);
   return BigInt(value);

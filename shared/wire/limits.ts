@@ -5,8 +5,11 @@
 
 /** An Ed25519 public key; a challenge's nonce; a session. */
 export const KEY_BYTES = 32;
+/** A challenge's nonce. */
 export const NONCE_BYTES = 32;
+/** The secret of a session. */
 export const SESSION_BYTES = 32;
+/** Ed25519. */
 export const SIGNATURE_BYTES = 64;
 /** Levels of a tree of receipts: as many as a 32-bit count of leaves may need. */
 export const MAX_PATH_HASHES = 32;
@@ -15,8 +18,11 @@ export const MAX_PATH_HASHES = 32;
 export const MAX_TEXT_CHARS = 2_000;
 /** Characters of a join token, a version, a workload's name. */
 export const MAX_TOKEN_CHARS = 512;
+/** Characters of a program's version. */
 export const MAX_VERSION_CHARS = 64;
+/** Characters of a workload's name. */
 export const MAX_WORKLOAD_CHARS = 128;
+/** Characters of a run directory's path. */
 export const MAX_PATH_CHARS = 4_096;
 
 /** Updates that one client may still be waiting to see settled. */
@@ -24,7 +30,9 @@ export const MAX_PENDING_UPDATES = 256;
 
 /** Metrics of one report, and all their sums together (a histogram or a confusion matrix is one metric of many sums). */
 export const MAX_METRICS = 256;
+/** Characters of a metric's name. */
 export const MAX_METRIC_NAME_CHARS = 128;
+/** Sums of all metrics of one report. */
 export const MAX_METRIC_SUMS = 65_536;
 
 /** One weight for each tensor of a contribution: as many as a model may have tensors. */

@@ -45,6 +45,7 @@ const CODE_BY_STATUS: Readonly<Record<number, FlErrorCode>> = {
   16: 'permission-denied', // unauthenticated
 };
 
+/** The nearest gRPC status. */
 export function statusOfCode(code: FlErrorCode): number {
   return STATUS_BY_CODE[code];
 }

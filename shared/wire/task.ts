@@ -8,6 +8,7 @@ import type { PendingUpdate as PendingUpdateMessage, TaskId as TaskIdMessage } f
 
 const TASK_KINDS: Readonly<Record<number, TaskKind>> = { 1: 'train', 2: 'evaluate' };
 
+/** @throws FlError invalid-argument */
 export function taskToWire(task: TaskId): TaskIdMessage {
   return {
     run: checkName('task.run', task.run),
@@ -17,6 +18,7 @@ export function taskToWire(task: TaskId): TaskIdMessage {
   };
 }
 
+/** @throws FlError invalid-argument: absent, or a field of it */
 export function taskFromWire(message: TaskIdMessage | undefined): TaskId {
   const { run, kind, round, attempt } = present('task', message);
   return { run: checkName('task.run', run), kind: wordOf('task.kind', TASK_KINDS, kind), round, attempt };

@@ -30,6 +30,7 @@ import { checkUpdateName } from './task.js';
 
 const OUTCOMES: Readonly<Record<number, UploadReply['outcome']>> = { 1: 'accepted', 2: 'rejected' };
 
+/** A model by its hash (64 hex digits), from `offset` on. */
 export interface DownloadRequest {
   readonly run: string;
   readonly sha256: string;
@@ -44,12 +45,15 @@ export interface UploadStart {
   readonly offset: number;
 }
 
+/** A message of an upload: the header first, then chunks in order. */
 export type UploadPart = { readonly header: UploadStart } | { readonly data: Uint8Array };
 
+/** @throws FlError invalid-argument naming the field */
 export function encodeEnrolRequest(request: EnrolRequest): Uint8Array {
   return serialise('EnrolRequest', gen.EnrolRequest, checkEnrolRequest(request));
 }
 
+/** Keys and signature are copies that the caller owns. @throws FlError invalid-argument naming the field */
 export function decodeEnrolRequest(bytes: Uint8Array): EnrolRequest {
   const { token, publicKey, signature } = checkEnrolRequest(parse('EnrolRequest', gen.EnrolRequest, bytes));
   return { token, publicKey: own(publicKey), signature: own(signature) };
@@ -63,10 +67,12 @@ function checkEnrolRequest({ token, publicKey, signature }: EnrolRequest): Enrol
   };
 }
 
+/** @throws FlError invalid-argument naming the field */
 export function encodeEnrolReply(reply: EnrolReply): Uint8Array {
   return serialise('EnrolResponse', gen.EnrolResponse, checkEnrolReply(reply));
 }
 
+/** @throws FlError invalid-argument naming the field */
 export function decodeEnrolReply(bytes: Uint8Array): EnrolReply {
   const { client, coordinatorKey } = checkEnrolReply(parse('EnrolResponse', gen.EnrolResponse, bytes));
   return { client, coordinatorKey: own(coordinatorKey) };
@@ -79,6 +85,7 @@ function checkEnrolReply({ client, coordinatorKey }: EnrolReply): EnrolReply {
   };
 }
 
+/** @throws FlError invalid-argument naming the field */
 export function encodeDownloadRequest({ run, sha256, offset }: DownloadRequest): Uint8Array {
   return serialise('DownloadModelRequest', gen.DownloadModelRequest, {
     run: checkName('run', run),
@@ -87,6 +94,7 @@ export function encodeDownloadRequest({ run, sha256, offset }: DownloadRequest):
   });
 }
 
+/** @throws FlError invalid-argument naming the field */
 export function decodeDownloadRequest(bytes: Uint8Array): DownloadRequest {
   const { run, sha256, offset } = parse('DownloadModelRequest', gen.DownloadModelRequest, bytes);
   return {
@@ -101,28 +109,34 @@ export function decodeDownloadChunk(bytes: Uint8Array): Uint8Array {
   return checkChunk(parse('DownloadModelResponse', gen.DownloadModelResponse, bytes).data);
 }
 
+/** Asks how much of an update is there. @throws FlError invalid-argument naming the field */
 export function encodeUploadStatusRequest(update: PendingUpdate): Uint8Array {
   return serialise('UploadStatusRequest', gen.UploadStatusRequest, checkUpdateName('update', update));
 }
 
+/** @throws FlError invalid-argument naming the field */
 export function decodeUploadStatusRequest(bytes: Uint8Array): PendingUpdate {
   return checkUpdateName('update', parse('UploadStatusRequest', gen.UploadStatusRequest, bytes));
 }
 
+/** Bytes that are there already. */
 export function encodeUploadStatusReply(offset: number): Uint8Array {
   return serialise('UploadStatusResponse', gen.UploadStatusResponse, { offset: toUint64('offset', offset) });
 }
 
+/** Bytes that are there already. @throws FlError invalid-argument */
 export function decodeUploadStatusReply(bytes: Uint8Array): number {
   return fromUint64('offset', parse('UploadStatusResponse', gen.UploadStatusResponse, bytes).offset);
 }
 
+/** The first message of an upload. @throws FlError invalid-argument naming the field of the header */
 export function encodeUploadStart(start: UploadStart): Uint8Array {
   return serialise('UploadUpdateRequest', gen.UploadUpdateRequest, {
     part: { $case: 'header', value: headerToWire(start) },
   });
 }
 
+/** @throws FlError invalid-argument naming the field of the header */
 export function headerToWire({ signed, offset }: UploadStart): gen.UpdateHeader {
   const { header, signature } = signed;
   checkHeader(header);
@@ -145,6 +159,7 @@ export function decodeUploadPart(bytes: Uint8Array): UploadPart {
   return part.$case === 'data' ? { data: checkChunk(part.value) } : { header: headerFromWire(part.value) };
 }
 
+/** Shape and limits are checked here, the signature is not. @throws FlError invalid-argument naming the field */
 export function headerFromWire(message: gen.UpdateHeader): UploadStart {
   const { run, round, attempt, sha256, weights, metrics, signature } = message;
   const sizeBytes = fromUint64('header.size_bytes', message.sizeBytes);
@@ -168,6 +183,7 @@ function checkOffset(offset: number, sizeBytes: number): number {
   return offset;
 }
 
+/** A detail that is too long is cut. */
 export function encodeUploadReply({ outcome, detail }: UploadReply): Uint8Array {
   return serialise('UploadUpdateResponse', gen.UploadUpdateResponse, {
     outcome: numberOf('outcome', OUTCOMES, outcome),
@@ -175,6 +191,7 @@ export function encodeUploadReply({ outcome, detail }: UploadReply): Uint8Array 
   });
 }
 
+/** @throws FlError invalid-argument naming the field */
 export function decodeUploadReply(bytes: Uint8Array): UploadReply {
   const { outcome, detail } = parse('UploadUpdateResponse', gen.UploadUpdateResponse, bytes);
   return { outcome: wordOf('outcome', OUTCOMES, outcome), detail: checkText('detail', detail, MAX_TEXT_CHARS) };

@@ -17,6 +17,7 @@ export interface Keepalive {
   readonly timeoutMs: number;
 }
 
+/** A dead link is noticed within half a minute. */
 export const KEEPALIVE: Keepalive = { timeMs: 20_000, timeoutMs: 10_000 };
 
 /** Request or response metadata, as HTTP/2 counts it; more is refused by the HTTP/2 layer. */

@@ -3,7 +3,7 @@
  * takes only its task with it, and the next task gets a new one. Threads start when there is work for them, or all at
  * once with `start`; an idle one holds no process alive.
  *
- * Why not a library: docs/decisions/0007-one-thread-pool.md.
+ * Why not a library: docs/decisions/0037-one-thread-pool.md.
  */
 import { Worker } from 'node:worker_threads';
 import { FlError } from '../errors.js';

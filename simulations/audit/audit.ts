@@ -15,6 +15,7 @@ import {
 import { rngFromSeed } from '../../shared/rng.js';
 import type { TrainingSpec } from '../../shared/run/spec.js';
 
+/** What is trained and attacked; `confidence` in (0, 1) is that of each bound. */
 export interface AuditOptions {
   readonly workload: string;
   readonly noiseMultiplier: number;
@@ -36,6 +37,7 @@ export interface AuditBound {
   readonly auc?: number;
 }
 
+/** One training, with noise or without, and what the attacks proved of it. */
 export interface AuditSetting {
   readonly name: string;
   /** null: no noise, no bound. */
@@ -44,6 +46,7 @@ export interface AuditSetting {
   readonly testAccuracy: number;
 }
 
+/** What was asked and what was found. */
 export interface AuditReport extends AuditOptions {
   readonly counts: AuditCounts;
   readonly settings: readonly AuditSetting[];

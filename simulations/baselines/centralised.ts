@@ -5,10 +5,11 @@
  */
 import { countSteps } from '../../client/training/local-sgd.js';
 import type { Report } from '../../shared/run/report.js';
-import { judge, reportOf } from './evaluate-all.js';
+import { evaluateAll, reportOf } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
 import { trainAlone } from './train-alone.js';
 
+/** The row `centralised` of a report: one client with all data, at the cohort's steps. */
 export async function centralised(input: BaselineInput): Promise<Report['baselines']> {
   const { model, trainer, signal } = input;
   const { work, engine } = unprotected(input.spec);
@@ -19,7 +20,7 @@ export async function centralised(input: BaselineInput): Promise<Report['baselin
   try {
     const trained = await input.limit(() => trainAlone({ spec, model, trainer, client: 'centralised', signal }));
     input.onProgress?.('all data in one place');
-    return { centralised: { ...reportOf(input, await judge(input, trained)), work: about } };
+    return { centralised: { ...reportOf(input, await evaluateAll(input, trained)), work: about } };
   } catch (thrown) {
     const failures = { centralised: divergence(thrown, signal) };
     return { centralised: { metrics: {}, perClient: {}, work: about, failures } };

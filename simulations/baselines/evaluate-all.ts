@@ -10,14 +10,14 @@ type Judged = Readonly<Record<string, SumMetrics>>;
  * Sums by client, each on its own test data as it takes it; together they are the pooled test set. Private tensors are
  * those that were trained with the model, whichever client is tested.
  */
-export async function judge(
+export async function evaluateAll(
   { spec, clients, trainer, limit, signal }: BaselineInput,
-  { values: model, own }: Trained,
+  { values: model, privateTensors }: Trained,
 ): Promise<Judged> {
   const { work } = spec;
   const entries = clients.map(async (client, index) => {
     const slice = { index, count: clients.length };
-    const task = { kind: 'evaluate', work, client, slice, round: work.rounds, model, ...(own && { own }) } as const;
+    const task = { kind: 'evaluate', work, client, slice, round: work.rounds, model, privateTensors } as const;
     const { metrics } = await limit(() => trainer.run(task, { signal }));
     return [client, metrics] as const;
   });

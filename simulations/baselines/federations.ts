@@ -13,6 +13,7 @@ import type { Baseline } from './input.js';
 /** A tight bound: noise grows with it, and the few clients of a small federation have no crowd that averages noise out. */
 const DEFAULT = { privacy: 'distributed', 'clipping-bound': 0.1 } as const;
 
+/** A run that another run is set beside. */
 export interface Federation {
   /** What it is called in the report: `private` or a comparison's name. */
   readonly name: string;

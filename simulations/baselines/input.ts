@@ -7,6 +7,7 @@ import type { RunSpec } from '../../shared/run/spec.js';
 import type { Params } from '../../shared/tensors/params.js';
 import type { Federation } from './federations.js';
 
+/** The run that rows are made for. */
 export interface BaselineInput {
   readonly spec: RunSpec;
   /** The first model. */

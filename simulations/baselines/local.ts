@@ -9,7 +9,7 @@
 import { findMetric, metricValue } from '../../server/report/metrics.js';
 import { sumMetrics } from '../../shared/run/metrics.js';
 import type { LocalReport, Report } from '../../shared/run/report.js';
-import { judge } from './evaluate-all.js';
+import { evaluateAll } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
 import { trainAlone } from './train-alone.js';
 
@@ -21,6 +21,7 @@ type Outcome =
   | { readonly client: string; readonly pooled: Figures; readonly own: Figures }
   | { readonly client: string; readonly failure: string };
 
+/** The row `local` of a report: clients alone, each judged on its own test data and on all. */
 export async function localOnly(input: BaselineInput): Promise<Report['baselines']> {
   const chosen = evenlyBySize(input.trainExamples, MAX_LOCAL_CLIENTS);
   const outcomes = await Promise.all(chosen.map((index) => alone(input, index)));
@@ -49,7 +50,7 @@ async function alone(input: BaselineInput, index: number): Promise<Outcome> {
   try {
     const trained = await input.limit(() => trainAlone({ spec, model, trainer, client, slice, signal }));
     input.onProgress?.(`${client} alone`);
-    const judged = await judge(input, trained);
+    const judged = await evaluateAll(input, trained);
     return { client, pooled: figures(sumMetrics(judged)), own: figures(judged[client]) };
   } catch (thrown) {
     return { client, failure: divergence(thrown, signal) };

@@ -11,6 +11,7 @@ import type { RunSpec } from '../../shared/run/spec.js';
 import { contributionLayout, multipliersOf, phaseOfRound } from '../../shared/tensors/channels.js';
 import { type HostTensors, type Params, sizeOf } from '../../shared/tensors/params.js';
 
+/** Who trains alone, on what, and for how long. */
 export interface Alone {
   readonly spec: RunSpec;
   /** The first model. */
@@ -22,10 +23,11 @@ export interface Alone {
   readonly signal?: AbortSignal;
 }
 
+/** The model that came of it, in the run's layout, and the client's private tensors. */
 export interface Trained {
   /** In shared memory, so that many evaluations on other threads take no copy. */
   readonly values: Float32Array;
-  readonly own?: HostTensors;
+  readonly privateTensors?: HostTensors;
 }
 
 /**
@@ -35,12 +37,12 @@ export interface Trained {
 export async function trainAlone({ spec, model, trainer, client, slice, signal }: Alone): Promise<Trained> {
   const { work, engine } = spec;
   const strategy = parseStrategy(engine.strategy);
-  let own: HostTensors | undefined;
+  let privateTensors: HostTensors | undefined;
   let state = { params: model, strategyState: strategy.init(sizeOf(model.layout)) };
   for (let round = 1; round <= work.rounds; round++) {
     const task = { kind: 'train', work, client, round, model: state.params.values } as const;
-    const result = await trainer.run({ ...task, ...(slice && { slice }), ...(own && { own }) }, { signal });
-    own = result.own ?? own;
+    const result = await trainer.run({ ...task, ...(slice && { slice }), privateTensors }, { signal });
+    privateTensors = result.privateTensors ?? privateTensors;
     const layout = contributionLayout(phaseOfRound(work.phases, round));
     const sum = createGathering(layout, parseAggregator());
     const { values, weights } = result.contribution;
@@ -49,7 +51,7 @@ export async function trainAlone({ spec, model, trainer, client, slice, signal }
     sum.addPrepared(update);
     state = nextModel(state, sum.mean(), { strategy, round });
   }
-  return { values: inSharedMemory(state.params.values), ...(own && { own }) };
+  return { values: inSharedMemory(state.params.values), privateTensors };
 }
 
 function inSharedMemory(values: Float32Array): Float32Array {

@@ -11,6 +11,7 @@ import { measurePrivateSteps } from '../../client/training/measure-privacy.js';
 import { cpuMs } from './rows.js';
 import { TORCH_PRIVATE_STEPS } from './torch-private-steps.js';
 
+/** A row for each network and batch, in milliseconds, on the best back end here. */
 export async function benchBackends(): Promise<object[]> {
   const { tf, name } = await selectBackend();
   const times = await measureSteps(tf);

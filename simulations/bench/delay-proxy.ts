@@ -6,8 +6,10 @@
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+/** `up` is towards the target. */
 export type Direction = 'up' | 'down';
 
+/** What the network is like; absent: no delay, no limit. */
 export interface ProxyOptions {
   readonly targetPort: number;
   /** Each way; a round trip takes twice as long. */
@@ -18,6 +20,7 @@ export interface ProxyOptions {
 /** What may wait in one direction of one connection before the sender is no longer read from. */
 const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 
+/** One proxy on a port of its own; `passed` counts bytes by direction. */
 export class DelayProxy {
   readonly passed: Record<Direction, number> = { up: 0, down: 0 };
   readonly #options: ProxyOptions;

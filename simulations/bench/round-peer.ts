@@ -13,6 +13,7 @@ import { receiptCheck } from '../../shared/signing/receipts.js';
 import { cpuMs } from './rows.js';
 import { benchIdentity, COORDINATOR, clientNames, tinyTrainer } from './tiny.js';
 
+/** What the benchmark asks of the process with the clients. */
 export type ToPeer =
   | { readonly kind: 'join'; readonly address: string; readonly clients: number }
   /** Answer every message of `orderBytes` with `answerBytes`, over a bare socket for each client. */

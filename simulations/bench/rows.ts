@@ -1,5 +1,6 @@
 /** What a benchmark hands back: figures by name, and the order statistics that they are. */
 
+/** One figure. */
 export interface BenchRow {
   readonly name: string;
   readonly value: number;
@@ -12,6 +13,7 @@ export function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 }
 
+/** Of at least one value, in any order. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }

@@ -24,6 +24,7 @@ import type {
 import { nodeSuite } from '../../shared/secagg/suites/node.js';
 import { unmaskSum } from '../../shared/secagg/unmask.js';
 
+/** One aggregation to be measured. */
 export interface SecaggBenchCase {
   readonly clients: number;
   /** d: values of one update, without weight. */
@@ -33,6 +34,7 @@ export interface SecaggBenchCase {
   readonly adversaryFraction: number;
 }
 
+/** Absent: the cases of the table, and this machine's clock. */
 export interface SecaggBenchOptions {
   readonly cases?: readonly SecaggBenchCase[];
   readonly rngSeed?: number;
@@ -42,6 +44,7 @@ export interface SecaggBenchOptions {
 
 type ClientPhaseMs = Readonly<Record<'quantize' | 'advertise' | 'share' | 'mask' | 'consistency' | 'unmask', number>>;
 
+/** What one aggregation cost, in milliseconds and bytes. */
 export interface SecaggBenchRow extends SecaggBenchCase {
   readonly degree: number;
   readonly threshold: number;
@@ -71,7 +74,7 @@ export const SECAGG_BENCH_CASES: readonly SecaggBenchCase[] = [
   { clients: 1000, values: 100_000, dropFraction: 0.05, adversaryFraction: 0.05 },
 ];
 
-const SPEC: QuantizeSpec = { clippingBound: 1, quantizeBits: 16, weightCap: 8, metricBounds: [] };
+const SPEC: QuantizeSpec = { valueRange: 1, quantizeBits: 16, weightCap: 8, metricBounds: [] };
 
 /**
  * Runs each case once and returns its row.

@@ -15,6 +15,7 @@ import { simulate } from '../simulate.js';
 import { cpuMs } from './rows.js';
 import { tinySpec } from './tiny.js';
 
+/** One round to be measured. */
 export interface SecureSimulationCase {
   readonly clients: number;
   /** Numbers in the model. */

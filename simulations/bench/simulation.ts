@@ -18,6 +18,7 @@ import { checkConfig, type Resolved, resolve } from '../config/resolve.js';
 import { simulate } from '../simulate.js';
 import { cpuMs } from './rows.js';
 
+/** What a simulation makes in a second, beside a bare loop over the same steps. */
 export interface SimulationRow {
   readonly task: string;
   readonly workers: number;

@@ -10,6 +10,7 @@ import { packTensors } from '../../shared/tensors/params.js';
 
 const SIZE = 10;
 
+/** Ten zeros under the name `w`. */
 export function tinyModel() {
   return packTensors({ w: { shape: [SIZE], data: new Float32Array(SIZE) } });
 }
@@ -33,6 +34,7 @@ export function tinySpec({ clients, rounds }: { clients: number; rounds: number 
   };
 }
 
+/** Answers at once: an update of ones, no metrics. */
 export const tinyTrainer: TaskRunner = {
   run: (async (task: Task) => {
     if (task.kind === 'evaluate') return { kind: 'evaluate', metrics: {} };
@@ -46,8 +48,10 @@ export function benchIdentity(name: string) {
   return identityFromSeed(rngFromSeed(1).split(`bench/${name}`).bytes(32));
 }
 
+/** Names the identity that the benchmark's coordinator signs with, for both processes. */
 export const COORDINATOR = 'coordinator';
 
+/** c1, c2 ... */
 export function clientNames(clients: number): string[] {
   return Array.from({ length: clients }, (_, i) => `c${i + 1}`);
 }

@@ -13,6 +13,7 @@ import { CHUNK_BYTES } from '../../shared/service.js';
 import { DelayProxy } from './delay-proxy.js';
 import { median } from './rows.js';
 
+/** How fast one direction of one link is, beside a raw copy. */
 export interface TransportRow {
   readonly link: 'loopback' | '50 ms round trip';
   readonly direction: 'upload' | 'download';
@@ -24,6 +25,7 @@ export interface TransportRow {
   readonly ratio: number;
 }
 
+/** What clients cost that only wait. */
 export interface IdleRow {
   readonly clients: number;
   /** Growth of the server's resident set, divided by the clients. */

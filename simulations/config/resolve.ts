@@ -3,7 +3,7 @@ import { parseScheme } from '../../client/data/partition.js';
 import { initialModel } from '../../client/training/task.js';
 import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
-import { checkAggregator } from '../../server/updates/aggregator.js';
+import { checkAggregator } from '../../server/updates/check-aggregator.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import {

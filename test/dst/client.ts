@@ -162,10 +162,10 @@ export class SimulatedClient {
 
   #onPlan(plan: RoundPlan): void {
     if (this.#refuses && plan.kind === 'train') {
-      return this.#post({ kind: 'plan', plan, refusal: { reason: 'refused', detail: 'policy' } });
+      return this.#post({ kind: 'plan', plan, decline: { reason: 'refused', detail: 'policy' } });
     }
     const drops = this.#happens('drop-out');
-    this.#post({ kind: 'plan', plan, ...(drops && { refusal: { reason: 'dropout', detail: 'mishap' } }) });
+    this.#post({ kind: 'plan', plan, ...(drops && { decline: { reason: 'dropout', detail: 'mishap' } }) });
   }
 
   #send(frame: ClientFrame): void {

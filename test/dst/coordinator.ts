@@ -4,14 +4,15 @@
  * back from what its journal holds.
  */
 
+import type { RunRecord } from '../../server/journal/records.js';
+import { fateOf, lastWordOn, type Past } from '../../server/round/fate.js';
 import {
-  dropReceipt,
   type Effect,
+  type EffectOf,
   initialState,
-  isWanted,
   type RoundEvent,
-  type RunRecord,
   type RunState,
+  type Untimed,
 } from '../../server/round/state.js';
 import { History } from '../../server/run/history.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
@@ -26,11 +27,10 @@ import type { Stream, World } from './world.js';
 export const RUN = 'toy';
 const FIRST_MODEL = 'model-0';
 
-type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> : never;
 export type Frame =
   | { readonly kind: 'welcome' }
   | { readonly kind: 'plan'; readonly plan: RoundPlan }
-  | Extract<Effect, { kind: 'receipt' | 'withdraw' }>;
+  | EffectOf<'receipt' | 'withdraw'>;
 export type ControlStream = Stream<ClientFrame, Frame>;
 
 /** Thrown inside to leave a half-done list of effects. */
@@ -195,7 +195,7 @@ export class SimulatedCoordinator {
     this.#world.note(`record ${record.kind}`);
   }
 
-  #sendPlan(effect: Extract<Effect, { kind: 'plan' }>): void {
+  #sendPlan(effect: EffectOf<'plan'>): void {
     must.plansAreCurrent(effect, this.#state, this.#streams.has(effect.client));
     const { task: kind, round, attempt, modelSha256, cohort, deadlineAtMs } = effect;
     const deadlineMs = deadlineAtMs - this.#world.nowMs;
@@ -203,7 +203,7 @@ export class SimulatedCoordinator {
     this.#streams.get(effect.client)?.toClient({ kind: 'plan', plan });
   }
 
-  #setTimer({ id, atMs }: Extract<Effect, { kind: 'timer' }>): void {
+  #setTimer({ id, atMs }: EffectOf<'timer'>): void {
     const timer = ++this.#timer;
     const life = this.#life;
     this.#world.after(Math.max(0, atMs - this.#world.nowMs), () => {
@@ -211,12 +211,12 @@ export class SimulatedCoordinator {
     });
   }
 
-  #answer({ client, updateSha256, outcome }: Extract<Effect, { kind: 'answer' }>): void {
+  #answer({ client, updateSha256, outcome }: EffectOf<'answer'>): void {
     if (outcome === 'add') this.#sum += this.#ledger.updates.get(updateSha256)!.value;
     this.#offers.get(`${client}/${updateSha256}`)?.(outcome);
   }
 
-  #commit({ round, attempt }: Extract<Effect, { kind: 'commit' }>): void {
+  #commit({ round, attempt }: EffectOf<'commit'>): void {
     const life = this.#life;
     const base = this.#ledger.models.get(this.#state.modelSha256)!;
     this.#world.after(this.#world.dice.between(1, 400), () => {
@@ -234,17 +234,17 @@ export class SimulatedCoordinator {
     if (!this.#up || this.#streams.has(client.name)) return false;
     this.#streams.set(client.name, stream);
     stream.toClient({ kind: 'welcome' });
-    for (const update of pending) this.#settle(client.name, update);
+    for (const { round, attempt, sha256: updateSha256 } of pending) {
+      const id = { client: client.name, round, attempt, updateSha256 };
+      const receipt = lastWordOn(this.#state, this.#past, id);
+      if (receipt !== undefined) this.#carryOut({ kind: 'receipt', receipt });
+    }
     this.#post({ kind: 'online', client: client.name });
     return true;
   }
 
-  #settle(client: string, update: PendingUpdate): void {
-    const over = this.#subject.receiptFor(this.#history, RUN, client, update);
-    const dropped = { client, ...update, updateSha256: update.sha256 };
-    if (over === undefined && isWanted(this.#state, dropped)) return;
-    const receipt = over ?? dropReceipt({ run: RUN }, dropped, 'round-aborted').receipt;
-    this.#carryOut({ kind: 'receipt', receipt });
+  get #past(): Past {
+    return { receiptFor: (run, update) => this.#subject.receiptFor(this.#history, run, update) };
   }
 
   gone(client: string, stream: ControlStream): void {
@@ -271,9 +271,11 @@ export class SimulatedCoordinator {
     if (!this.#up) return reply(undefined);
     if (this.#streams.get(client) !== stream) return reply('denied');
     const { round, attempt, sha256: updateSha256 } = update;
-    const over = this.#subject.receiptFor(this.#history, RUN, client, update);
-    if (over?.outcome === 'committed') {
-      this.#carryOut({ kind: 'receipt', receipt: over });
+    const id = { client, round, attempt, updateSha256 };
+    // any other fate is left to the engine: in a run it may change while an offer waits for its turn
+    const fate = fateOf(this.#state, this.#past, id);
+    if (fate.kind === 'accepted' && fate.receipt !== undefined) {
+      this.#carryOut({ kind: 'receipt', receipt: fate.receipt });
       return reply('accepted');
     }
     const key = `${client}/${updateSha256}`;
@@ -282,7 +284,6 @@ export class SimulatedCoordinator {
       answered = true;
       reply(outcome === 'rejected' ? outcome : 'accepted');
     });
-    const id = { client, round, attempt, updateSha256 };
     if (this.#ledger.updates.get(updateSha256)!.valid) this.#post({ kind: 'arrived', ...id, metrics: {} });
     else this.#post({ kind: 'invalid', ...id, detail: 'not finite' });
     this.#offers.delete(key);

@@ -4,7 +4,9 @@
  */
 
 import type { SessionEffect, SessionState } from '../../client/round/session.js';
-import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from '../../server/round/state.js';
+import type { RecordOf, RunRecord } from '../../server/journal/records.js';
+import { memberOf } from '../../server/round/cohort.js';
+import type { Effect, EffectOf, RoundEvent, RunState } from '../../server/round/state.js';
 import type { Receipt } from '../../shared/run/plan.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { DEADLINE_MS } from './scenario.js';
@@ -26,8 +28,6 @@ export interface MadeUpdate {
   readonly value: number;
   readonly valid: boolean;
 }
-
-type RecordOf<Kind extends RunRecord['kind']> = Extract<RunRecord, { kind: Kind }>;
 
 export class Ledger {
   readonly updates = new Map<string, MadeUpdate>();
@@ -69,7 +69,7 @@ export function checkRecord(ledger: Ledger, record: RunRecord, state: RunState):
   eachClientCountsOnce(ledger, record);
   enoughSurvivors(record, state);
   modelIsTheSumOfItsSurvivors(ledger, record);
-  noUpdateThatWasTurnedDown(ledger, record);
+  noUpdateThatWasRejected(ledger, record);
   ledger.committed.push(record);
   for (const { updateSha256 } of record.survivors) ledger.inModel.add(updateSha256);
   ledger.modelSha256 = record.modelSha256;
@@ -122,9 +122,9 @@ export function modelIsTheSumOfItsSurvivors(ledger: Ledger, record: RecordOf<'co
 }
 
 /** I4: who was told "in no model" is in no model. */
-export function noUpdateThatWasTurnedDown({ told }: Ledger, { survivors }: RecordOf<'committed'>): void {
+export function noUpdateThatWasRejected({ told }: Ledger, { survivors }: RecordOf<'committed'>): void {
   const lied = survivors.find(({ client, updateSha256 }) => told.has(`${client}/${updateSha256}`));
-  check(lied === undefined, noUpdateThatWasTurnedDown, () => `${lied?.updateSha256}`);
+  check(lied === undefined, noUpdateThatWasRejected, () => `${lied?.updateSha256}`);
 }
 
 // ---- what the coordinator says -------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ export function receiptsAreTrue(ledger: Ledger, receipt: Receipt): void {
 }
 
 /** A plan goes to a member who is here and has not answered, and it is of the current round, attempt and model. */
-export function plansAreCurrent(plan: Extract<Effect, { kind: 'plan' }>, state: RunState, isHere: boolean): void {
+export function plansAreCurrent(plan: EffectOf<'plan'>, state: RunState, isHere: boolean): void {
   const { stage } = state;
   const open = stage.kind === 'training' || stage.kind === 'evaluating' ? stage : undefined;
   const kind = stage.kind === 'training' ? 'train' : 'evaluate';

@@ -3,14 +3,10 @@
  * that the invariants must find. A mutant changes what goes into a function or what comes out of it, never its source.
  */
 import type { SessionEffect } from '../../client/round/session.js';
-import {
-  currentMember,
-  type Effect,
-  memberOf,
-  planFor,
-  type RoundEvent,
-  type RunState,
-} from '../../server/round/state.js';
+import { memberOf } from '../../server/round/cohort.js';
+import { fateOf } from '../../server/round/fate.js';
+import { planFor } from '../../server/round/moves.js';
+import type { Effect, RoundEvent, RunState } from '../../server/round/state.js';
 import { type Subject, subject } from './subject.js';
 
 type Step = Subject['step'];
@@ -49,7 +45,7 @@ export const mutants: Readonly<Record<string, Subject>> = {
   'an update that comes again is added again': {
     ...subject,
     step: (state, event) => {
-      if (event.kind !== 'arrived' || currentMember(state, event)?.status !== 'arrived') return step(state, event);
+      if (event.kind !== 'arrived' || fateOf(state, undefined, event).kind !== 'accepted') return step(state, event);
       const { client, updateSha256 } = event;
       return [state, [{ kind: 'answer', client, updateSha256, outcome: 'add', detail: '' }]];
     },
@@ -154,8 +150,8 @@ export const mutants: Readonly<Record<string, Subject>> = {
   'an update of a round that is over has no last word': { ...subject, receiptFor: () => undefined },
   'every update of an earlier round is said to be dropped': {
     ...subject,
-    receiptFor: (history, run, client, update) => {
-      const receipt = subject.receiptFor(history, run, client, update);
+    receiptFor: (history, run, update) => {
+      const receipt = subject.receiptFor(history, run, update);
       return receipt && { ...receipt, outcome: 'dropped', reason: 'deadline' };
     },
   },
@@ -182,6 +178,6 @@ export const mutants: Readonly<Record<string, Subject>> = {
   },
   'a client does not tell what it made while away': {
     ...subject,
-    clientStep: (state, event) => clientStep({ ...state, unspoken: [] }, event),
+    clientStep: (state, event) => clientStep({ ...state, unannounced: [] }, event),
   },
 };

@@ -1,21 +1,21 @@
 /** The code under test, as a table of functions: a mutant is the same table with one of them wrong. */
 import { step as clientStep } from '../../client/round/session.js';
 import { restore } from '../../server/round/restore.js';
+import type { UpdateId } from '../../server/round/state.js';
 import { step } from '../../server/round/step.js';
 import type { History } from '../../server/run/history.js';
 import type { Receipt } from '../../shared/run/plan.js';
-import type { PendingUpdate } from '../../shared/service.js';
 
 export interface Subject {
   readonly step: typeof step;
   readonly restore: typeof restore;
   readonly clientStep: typeof clientStep;
-  readonly receiptFor: (history: History, run: string, client: string, update: PendingUpdate) => Receipt | undefined;
+  readonly receiptFor: (history: History, run: string, update: UpdateId) => Receipt | undefined;
 }
 
 export const subject: Subject = {
   step,
   restore,
   clientStep,
-  receiptFor: (history, run, client, update) => history.receiptFor(run, client, update),
+  receiptFor: (history, run, update) => history.receiptFor(run, update),
 };

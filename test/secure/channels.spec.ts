@@ -10,7 +10,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Task, TaskRunner, TrainResult } from '../../client/training/task.js';
-import { checkAggregator } from '../../server/updates/aggregator.js';
+import { checkAggregator } from '../../server/updates/check-aggregator.js';
 import type { RunSpec, SecureSpec } from '../../shared/run/spec.js';
 import { type ChannelSpec, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { layoutOf, sizeOf } from '../../shared/tensors/params.js';

@@ -104,7 +104,7 @@ function spoilsOf(hostile: HostileCoordinator, aggregation: Aggregation, roster:
     masked: new Map(masked),
     pairs: new Map(masked.map(sharersOf)),
     seeds: fitting(held.seeds, (seed, index) =>
-      equalBytes(seedCommitment(suite, transcript, { seed, index }), commitments.get(index)!),
+      equalBytes(seedCommitment(suite, transcript, { selfMaskSeed: seed, index }), commitments.get(index)!),
     ),
     keys: fitting(held.keys, (key, index) =>
       equalBytes(suite.x25519PublicKey(key), roster.members[index].maskPublicKey),
@@ -122,7 +122,7 @@ function openSum(
   for (const index of members) {
     const seed = seeds.get(index);
     if (seed === undefined) return undefined;
-    masks.push({ key: selfMaskKey(suite, transcript, { seed, index }), sign: -1 });
+    masks.push({ key: selfMaskKey(suite, transcript, { selfMaskSeed: seed, index }), sign: -1 });
     for (const other of pairs.get(index)!) {
       if (members.includes(other) && pairs.get(other)!.includes(index)) continue; // the two cancel
       const [own, peer] = keys.has(index) ? [index, other] : [other, index];

@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Participant } from '../../client/round/participant.js';
-import { fileSecureStore, type SecureStore } from '../../client/store/secagg.js';
+import { fileSecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
 import { Coordinator } from '../../server/coordinator.js';
 import { silent } from '../../server/log.js';
@@ -137,7 +137,7 @@ export class Lab {
     const directory = join(this.#directory, name);
     await mkdir(directory, { recursive: true });
     const signingSeed = seedOf(name);
-    const store = mortal(await fileSecureStore(directory), process);
+    const store = mortal(await fileSecaggStore(directory), process);
     process.participant = await Participant.start({
       ...{ service: this.#service(name, process), client: name, identity: identityFromSeed(signingSeed) },
       ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer: toyTrainer(), clock: atOnce },
@@ -203,7 +203,7 @@ export class Lab {
 }
 
 /** A store whose process may be killed: a write is whole or was never begun. */
-function mortal(store: SecureStore, process: Process): SecureStore {
+function mortal(store: SecaggStore, process: Process): SecaggStore {
   const whileAlive = <T>(act: () => Promise<T>): Promise<T> => {
     if (process.dead) return new Promise(() => {});
     const done = act();

@@ -4,7 +4,7 @@
  * one too many.
  */
 
-import { refusalOf } from '../../client/round/policy.js';
+import { declineReasonOf } from '../../client/round/policy.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { bundleBytes, encodeSurvivors, type FrameType, HEADER_BYTES } from '../../shared/secagg/frames.js';
 import { graphParameters } from '../../shared/secagg/graph.js';
@@ -69,10 +69,10 @@ const corruptKeys = (choose: (of: Uint8Array) => [Uint8Array, Uint8Array]): Dece
   );
 
 const policy = (floor: object): Site => ({ policy: { ...ANY, ...floor } });
-const masked: Site = { refuse: (plan) => forbidden(plan, { 'require-secure-aggregation': true }) };
+const masked: Site = { declineReason: (plan) => forbidden(plan, { 'require-secure-aggregation': true }) };
 
-function forbidden(plan: RoundPlan, rules: Parameters<typeof refusalOf>[0]) {
-  const detail = refusalOf(rules, plan);
+function forbidden(plan: RoundPlan, rules: Parameters<typeof declineReasonOf>[0]) {
+  const detail = declineReasonOf(rules, plan);
   return detail === undefined ? undefined : { reason: 'refused' as const, detail };
 }
 
@@ -93,7 +93,7 @@ export const PLANS: readonly Lie[] = [
   {
     lie: 'a plan for a cohort below the policy file',
     reason: /^policy: min-cohort: expected at least 6, got 5$/,
-    site: { refuse: (plan) => forbidden(plan, { 'min-cohort': 6 }) },
+    site: { declineReason: (plan) => forbidden(plan, { 'min-cohort': 6 }) },
   },
   { lie: 'the same run without secure aggregation', reason: /require-secure-aggregation/, site: masked, plan: plain },
   {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileSecureStore, memorySecureStore } from '../../client/store/secagg.js';
+import { fileSecaggStore, memorySecaggStore } from '../../client/store/secagg.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { bitmapOf } from '../../shared/secagg/codec.js';
 import { encodeSignatures, type FrameType, HEADER_BYTES } from '../../shared/secagg/frames.js';
@@ -39,7 +39,7 @@ describe('a lying coordinator, over time', () => {
   });
 
   /** On disk, as a deployed client has it. */
-  const store = () => fileSecureStore(join(directory, 'secure'));
+  const store = () => fileSecaggStore(join(directory, 'secure'));
 
   async function start(name: string, site: Site = {}): Promise<void> {
     wired.set(name, await enter(hostile, name, { enrolled: listOf(NAMES), ...site }));
@@ -315,7 +315,7 @@ describe('a lying coordinator, over time', () => {
     });
 
     it('is refused by a client whose disk was lost with its keys but not its list of ids', async () => {
-      const lost = memorySecureStore();
+      const lost = memorySecaggStore();
       await everyone({ store: lost });
       const plan = hostile.planFor(NAMES);
       hostile.withhold = ({ client, type }) => client === VICTIM && type === 'shares';

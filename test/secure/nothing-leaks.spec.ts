@@ -11,14 +11,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectGrpc } from '../../client/grpc/participant.js';
 import { Participant } from '../../client/round/participant.js';
-import { memorySecureStore } from '../../client/store/secagg.js';
+import { memorySecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
 import type { TaskRunner } from '../../client/training/task.js';
 import { Coordinator } from '../../server/coordinator.js';
 import { serveGrpc } from '../../server/grpc/server.js';
 import { parseJournal } from '../../server/journal/journal.js';
+import type { RunRecord } from '../../server/journal/records.js';
 import { Registry } from '../../server/registry.js';
-import type { RunRecord } from '../../server/round/state.js';
 import { type Clock, systemClock } from '../../shared/clock.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunSpec, SecureSpec } from '../../shared/run/spec.js';
@@ -273,7 +273,7 @@ async function deployed(directory: string, secure: boolean) {
       const participant = await Participant.start({
         ...{ service, client, identity: identityFromSeed(signingSeed), coordinatorKey: identity.publicKey, trainer },
         ...{ store: memoryStore(), clock: hastyClock(), rng: rngFromSeed(2), version: '0' },
-        secure: { signingSeed, policy: ANY, store: memorySecureStore(), rng: rngFromSeed(3).split(client) },
+        secure: { signingSeed, policy: ANY, store: memorySecaggStore(), rng: rngFromSeed(3).split(client) },
       });
       clients.push({
         stop() {

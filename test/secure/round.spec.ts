@@ -3,9 +3,10 @@
  * its shell, where an aggregation cannot even begin.
  */
 import assert from 'node:assert/strict';
+import type { RunRecord } from '../../server/journal/records.js';
 import { restore } from '../../server/round/restore.js';
-import type { RoundEvent, RunRecord } from '../../server/round/state.js';
-import { SecureRound } from '../../server/secagg/aggregation.js';
+import type { RoundEvent } from '../../server/round/state.js';
+import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { TaskId } from '../../shared/run/plan.js';
@@ -276,7 +277,7 @@ describe('a secure aggregation that cannot be', () => {
       secure: { nonce: '0'.repeat(32), enrolled },
     };
     const clock = new FakeClock();
-    const round = new SecureRound(plan, {
+    const round = new SecureAggregation(plan, {
       clock,
       rng: rngFromSeed(1),
       noise: rngFromSeed(1),

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileSecureStore, memorySecureStore, type SecureStore } from '../../client/store/secagg.js';
+import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import type { TaskRunner } from '../../client/training/task.js';
-import { SecureRound } from '../../server/secagg/aggregation.js';
+import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
@@ -123,7 +123,7 @@ describe('a client in a secure round', () => {
 
   it('that fails to train says so, keeps no key, and answers nothing more', async () => {
     const trainer = heldTrainer();
-    const store = memorySecureStore();
+    const store = memorySecaggStore();
     await everyone({ trainer, store });
     const plan = await untilTraining(trainer);
     trainer.go(new FlError('data-missing', 'no images here'));
@@ -172,9 +172,9 @@ describe('what a client keeps of secure aggregation', () => {
   });
   afterEach(() => rm(directory, { recursive: true }));
 
-  const stores: readonly [string, () => Promise<SecureStore>][] = [
-    ['in memory', async () => memorySecureStore()],
-    ['on disk', () => fileSecureStore(join(directory, 'secure'))],
+  const stores: readonly [string, () => Promise<SecaggStore>][] = [
+    ['in memory', async () => memorySecaggStore()],
+    ['on disk', () => fileSecaggStore(join(directory, 'secure'))],
   ];
   for (const [where, open] of stores) {
     it(`is the state of the newest aggregation, and the ids of all (${where})`, async () => {
@@ -194,8 +194,8 @@ describe('what a client keeps of secure aggregation', () => {
     it(`is which aggregation has the vector of a task (${where})`, async () => {
       const store = await open();
       assert.equal(await store.bind('a', task(2, 2)), true);
-      const check = (from: SecureStore) => {
-        const may = (...[id, of]: Parameters<SecureStore['mayMask']>) => from.mayMask(id, of);
+      const check = (from: SecaggStore) => {
+        const may = (...[id, of]: Parameters<SecaggStore['mayMask']>) => from.mayMask(id, of);
         assert.equal(may('a', task(2, 2)), true, 'the same again');
         assert.equal(may('b', task(2, 2)), false, 'another for the same');
         assert.equal(may('b', task(2, 1)), false, 'an earlier attempt');
@@ -212,19 +212,19 @@ describe('what a client keeps of secure aggregation', () => {
   }
 
   it('goes on, and is used, where a crash came before the list of ids was written', async () => {
-    await (await fileSecureStore(directory)).keep('a', 'a1');
+    await (await fileSecaggStore(directory)).keep('a', 'a1');
     const ids = join(directory, 'used-aggregations');
     const before = await readFile(ids, 'utf8');
-    await (await fileSecureStore(directory)).keep('b', 'b1');
+    await (await fileSecaggStore(directory)).keep('b', 'b1');
     await writeFile(ids, before);
-    const store = await fileSecureStore(directory);
+    const store = await fileSecaggStore(directory);
     assert.deepEqual(await store.find('b'), { used: true, state: 'b1' });
     await store.keep('c', 'c1');
-    for (const id of ['a', 'b']) assert.deepEqual(await (await fileSecureStore(directory)).find(id), { used: true });
+    for (const id of ['a', 'b']) assert.deepEqual(await (await fileSecaggStore(directory)).find(id), { used: true });
   });
 
   it('is written in the order asked for, and readable by its owner alone', async () => {
-    const store = await fileSecureStore(directory);
+    const store = await fileSecaggStore(directory);
     await Promise.all(Array.from({ length: 20 }, (_, i) => store.keep('a', `${i}`)));
     const path = join(directory, 'current-aggregation.json');
     assert.deepEqual(JSON.parse(await readFile(path, 'utf8')), { id: 'a', state: '19' });
@@ -250,7 +250,7 @@ describe('a coordinator in a secure round', () => {
       done: () => void outcome.done++,
       failed: (detail: string) => void outcome.failed.push(detail),
     };
-    const round = new SecureRound(plan, {
+    const round = new SecureAggregation(plan, {
       clock: new FakeClock(),
       rng: rngFromSeed(1),
       noise: rngFromSeed(1),

@@ -3,8 +3,8 @@
  */
 import { connectGrpc } from '../../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../../client/round/participant.js';
-import type { SecureSite } from '../../client/round/secagg-task.js';
-import { memorySecureStore } from '../../client/store/secagg.js';
+import type { SecaggSite } from '../../client/round/secagg-task.js';
+import { memorySecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
 import type { Clock } from '../../shared/clock.js';
 import { rngFromEntropy } from '../../shared/rng.js';
@@ -15,8 +15,8 @@ import { coordinator, type HostileCoordinator, keyOf, seedOf } from './hostile-c
 /** Whatever the protocol itself allows: a test raises the one floor that it is about. */
 export const ANY = { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 };
 
-export interface Site extends Partial<Pick<SecureSite, 'policy' | 'store' | 'enrolled'>> {
-  readonly refuse?: ParticipantOptions['refuse'];
+export interface Site extends Partial<Pick<SecaggSite, 'policy' | 'store' | 'enrolled'>> {
+  readonly declineReason?: ParticipantOptions['declineReason'];
   readonly trainer?: ParticipantOptions['trainer'];
 }
 
@@ -39,14 +39,14 @@ export const atOnce: Clock = {
 
 /** Starts the client `name` and resolves when it has been let in. */
 export async function enter(hostile: HostileCoordinator, name: string, site: Site = {}): Promise<Wired> {
-  const { policy = ANY, store = memorySecureStore(), enrolled, refuse, trainer = toyTrainer() } = site;
+  const { policy = ANY, store = memorySecaggStore(), enrolled, declineReason, trainer = toyTrainer() } = site;
   const service = connectGrpc(hostile.address);
   const notices: Wired['notices'] = [];
   const signingSeed = seedOf(name);
   const participant = await Participant.start({
     ...{ service, client: name, identity: identityFromSeed(signingSeed), coordinatorKey: coordinator.publicKey },
     ...{ store: memoryStore(), trainer, clock: atOnce, rng: rngFromEntropy(), version: '0' },
-    ...(refuse && { refuse }),
+    declineReason,
     secure: { signingSeed, policy, store, rng: rngFromEntropy(), ...(enrolled && { enrolled }) },
     notice: (message, fields) => {
       notices.push({ message, fields });

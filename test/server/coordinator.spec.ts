@@ -1,202 +1,261 @@
-/** The coordinator's handshake: who is let in, who is not, and what is said to them. */
+/** What a client that has been let in may say and ask, and what becomes of it: each frame reaches its run, and only that. */
 import assert from 'node:assert/strict';
-import type { PendingUpdate } from '../../shared/service.js';
-import { receiptCheck } from '../../shared/signing/receipts.js';
-import { MAX_PENDING_UPDATES } from '../../shared/wire/limits.js';
-import { coordinatorIdentity, openWorld, Peer, type World } from '../support/peer.js';
+import { join } from 'node:path';
+import type { Run } from '../../server/run/run.js';
+import type { RunEvent } from '../../shared/run/events.js';
+import type { TaskKind, UpdateHeader } from '../../shared/run/plan.js';
+import { signedBytes } from '../../shared/signing/identity.js';
+import { bytesOf } from '../../shared/tensors/bytes.js';
+import { encode } from '../../shared/tensors/safetensors.js';
+import { identityOf, openWorld, Peer, type World } from '../support/peer.js';
+import { toyExpected, toyModel, toySpec } from '../support/toy.js';
 
-const UPDATE: PendingUpdate = { run: 'nowhere', round: 3, attempt: 1, sha256: 'f'.repeat(64) };
+const NAMES = ['c1', 'c2', 'c3', 'c4'];
+const FILE = encode(toyModel());
 
-async function onlineOf({ coordinator }: World): Promise<string[]> {
-  return (await coordinator.listClients()).filter(({ online }) => online).map(({ name }) => name);
+async function startRun(world: World, id = 'r', overrides = {}): Promise<Run> {
+  const directory = join(world.dataDir, 'runs', id);
+  return world.coordinator.createRun(toySpec({ rounds: 1, ...overrides }), FILE, { id, directory });
 }
 
-const denied = { code: 'permission-denied' };
+interface Small {
+  readonly header: UpdateHeader;
+  readonly values: Float32Array;
+}
 
-describe('the handshake', () => {
+/** An update in one frame; `by` signs it. */
+function sendSmall(peer: Peer, { header, values }: Small, by = peer.name): void {
+  const signed = { header, signature: identityOf(by).sign(signedBytes('update', header)) };
+  peer.send({ kind: 'small-update', signed, data: bytesOf(values) });
+}
+
+function eventsOf(run: Run): RunEvent[] {
+  const events: RunEvent[] = [];
+  run.feed.subscribe((event) => events.push(event));
+  return events;
+}
+
+function memberOf({ state: { stage } }: Run, client: string) {
+  assert.ok('cohort' in stage, stage.kind);
+  return stage.cohort.members[stage.cohort.names.indexOf(client)];
+}
+
+const task = (kind: TaskKind = 'train', run = 'r') => ({ run, kind, round: 1, attempt: 1 });
+/** Lets a frame that was sent be carried through. */
+const settled = async (run: Run) => {
+  await new Promise(setImmediate);
+  await run.idle();
+};
+
+describe('a client that is in', () => {
   let world: World;
+  let run: Run;
+  let peers: Peer[];
   beforeEach(async () => {
     world = await openWorld();
+    run = await startRun(world);
+    peers = NAMES.map((name) => Peer.enter(world, name));
+    await run.idle();
   });
   afterEach(async () => {
     await world.coordinator.close();
     assert.deepEqual(world.fatal, []);
   });
 
-  const goodbye = (peer: Peer) => {
-    const { reason, retry } = peer.last('goodbye')!;
-    assert.equal(peer.closed, reason, 'said and done');
-    assert.equal(peer.last('welcome'), undefined);
-    return { reason, retry };
+  it('may send a small update in one frame, and again, and it counts once', async () => {
+    for (const peer of peers) {
+      const update = await peer.train(peer.plans[0]);
+      sendSmall(peer, update);
+      if (peer.name === 'c4') sendSmall(peer, update);
+      await settled(run);
+    }
+    assert.deepEqual([...run.model.params.values], Array(6).fill(toyExpected(NAMES, 1)));
+    for (const peer of peers)
+      assert.deepEqual(
+        peer.receipts.map(({ outcome }) => outcome),
+        ['committed'],
+      );
+    assert.equal(run.traffic.up, 5 * 24, 'what was sent, sent again or not');
+  });
+
+  it('is not taken at the word of another, nor with other bytes than it signed', async () => {
+    const [peer] = peers;
+    const update = await peer.train(peer.plans[0]);
+    sendSmall(peer, update, 'c2');
+    sendSmall(peer, { ...update, values: update.values.with(0, 9) });
+    sendSmall(peer, { ...update, header: { ...update.header, run: 'elsewhere' } });
+    await settled(run);
+    assert.deepEqual(memberOf(run, 'c1'), { status: 'invited' });
+    assert.deepEqual(peer.receipts, []);
+    sendSmall(peer, update);
+    await settled(run);
+    assert.equal(memberOf(run, 'c1').status, 'arrived', 'a good one still counts');
+  });
+
+  it('hears by receipt that its small update was not taken', async () => {
+    const [peer] = peers;
+    const update = await peer.train(peer.plans[0]);
+    sendSmall(peer, { ...update, header: { ...update.header, weights: [1] } });
+    await settled(run);
+    assert.deepEqual(
+      peer.receipts.map(({ reason }) => reason),
+      ['invalid-update'],
+    );
+    const detail = 'weights: expected 2, got 1';
+    assert.deepEqual(memberOf(run, 'c1'), { status: 'dropped', reason: 'invalid-update', detail });
+  });
+
+  it('may decline, and is heard at no more length than is good', async () => {
+    peers[0].send({ kind: 'decline', task: task(), reason: 'refused', detail: 'x'.repeat(501) });
+    peers[1].send({ kind: 'decline', task: task('evaluate'), reason: 'failed', detail: '' });
+    await run.idle();
+    assert.deepEqual(memberOf(run, 'c1'), { status: 'dropped', reason: 'refused', detail: 'x'.repeat(500) });
+    assert.deepEqual(memberOf(run, 'c2'), { status: 'invited' }, 'that is no task of now');
+    assert.deepEqual(run.state.refused, ['c1']);
+  });
+
+  it('may say how far it is, on its own run', async () => {
+    const other = await startRun(world, 'other', { minClients: 6 });
+    const [events, foreign] = [eventsOf(run), eventsOf(other)];
+    const before = foreign.length;
+    world.clock.advance(5);
+    peers[2].send({ kind: 'progress', task: task(), stepsDone: 3, stepsTotal: 7 });
+    const atMs = world.clock.nowMs();
+    assert.deepEqual(events.at(-1), { kind: 'progress', atMs, round: 1, client: 'c3', stepsDone: 3, stepsTotal: 7 });
+    assert.equal(foreign.length, before);
+  });
+
+  it('may bring an evaluation, whose numbers are pooled', async () => {
+    for (const peer of peers) await peer.answer();
+    await run.idle();
+    for (const [i, peer] of peers.entries()) {
+      peer.send({ kind: 'evaluation', task: task('evaluate'), metrics: { accuracy: { sum: [i], count: 2 } } });
+    }
+    await run.idle();
+    assert.equal(run.history.summaries[0].metrics['test.accuracy'], 6 / 8);
+    assert.deepEqual(run.history.perClient.c4, { accuracy: { sum: [3], count: 2 } });
+  });
+
+  it('may send frames of secure aggregation, which count as traffic and go nowhere without it', async () => {
+    peers[0].send({ kind: 'secure', task: task(), frame: new Uint8Array(10) });
+    peers[0].send({ kind: 'secure', task: task('train', 'elsewhere'), frame: new Uint8Array(10) });
+    await run.idle();
+    assert.equal(run.traffic.up, 10);
+    assert.deepEqual(memberOf(run, 'c1'), { status: 'invited' });
+  });
+
+  it('is no longer counted on when it has gone, and once it is back only its new stream is', async () => {
+    peers[0].leave();
+    await run.idle();
+    assert.deepEqual(run.state.online, ['c2', 'c3', 'c4']);
+    const back = Peer.enter(world, 'c1');
+    await run.idle();
+    assert.deepEqual(run.state.online, NAMES);
+    peers[0].leave();
+    peers[0].send({ kind: 'decline', task: task(), reason: 'failed', detail: '' });
+    await run.idle();
+    assert.deepEqual(run.state.online, NAMES, 'an old stream ends once');
+    assert.equal(back.closed, undefined);
+    assert.deepEqual(memberOf(run, 'c1'), { status: 'invited' }, 'and says nothing more');
+  });
+
+  it('is not counted on when its stream breaks over what it is told of its updates', async () => {
+    const peer = new Peer(world, 'c5', ({ kind }, self) => kind === 'receipt' && self.leave());
+    peer.hello([{ run: 'r', round: 9, attempt: 1, sha256: 'f'.repeat(64) }]);
+    peer.prove();
+    await run.idle();
+    assert.equal(peer.receipts.length, 1);
+    assert.deepEqual(run.state.online, NAMES);
+  });
+
+  it('gets what it asks for of the model, from where it asks', async () => {
+    const { sha256 } = run.model;
+    const read = async (peer: { session: Uint8Array }, request: { run: string; sha256: string; offset: number }) => {
+      const parts: Uint8Array[] = [];
+      for await (const part of world.coordinator.download(peer.session, request)) parts.push(part);
+      return Buffer.concat(parts);
+    };
+    const before = run.traffic.down;
+    assert.deepEqual(await read(peers[0], { run: 'r', sha256, offset: 0 }), Buffer.from(run.model.file));
+    assert.deepEqual(await read(peers[0], { run: 'r', sha256, offset: 20 }), Buffer.from(run.model.file.subarray(20)));
+    const { length } = run.model.file;
+    assert.equal(run.traffic.down - before, 2 * length - 20);
+    assert.equal((await read(peers[0], { run: 'r', sha256, offset: length })).length, 0);
+    const wrong = { code: 'invalid-argument', message: `offset: expected at most ${length}, got ${length + 1}` };
+    await assert.rejects(read(peers[0], { run: 'r', sha256, offset: length + 1 }), wrong);
+    const old = { code: 'not-found', message: `model ${'0'.repeat(64)} is not the one of this round` };
+    await assert.rejects(read(peers[0], { run: 'r', sha256: '0'.repeat(64), offset: 0 }), old);
+    await assert.rejects(read(peers[0], { run: 'elsewhere', sha256, offset: 0 }), { code: 'not-found' });
+    await assert.rejects(read({ session: new Uint8Array(32) }, { run: 'r', sha256, offset: 0 }), {
+      code: 'permission-denied',
+    });
+  });
+
+  it('has its upload counted as it comes, from where it goes on', async () => {
+    const [peer] = peers;
+    const good = await peer.train(peer.plans[0]);
+    await assert.rejects(peer.upload({ ...good, values: good.values.subarray(0, 4) }), { code: 'invalid-argument' });
+    assert.equal(run.traffic.up, 16);
+    const { run: id, round, attempt, sha256 } = good.header;
+    assert.equal(await world.coordinator.uploadStatus(peer.session, { run: id, round, attempt, sha256 }), 16);
+    assert.equal(await world.coordinator.uploadStatus(peers[1].session, { run: id, round, attempt, sha256 }), 0);
+    assert.deepEqual(await peer.upload(good, { offset: 16 }), { outcome: 'accepted', detail: '' });
+    assert.equal(run.traffic.up, 24);
+    assert.deepEqual(await peer.upload(good), { outcome: 'accepted', detail: '' });
+    assert.equal(run.traffic.up, 24, 'no byte was read again');
+  });
+
+  it('is told of each update that it kept by the run that it is of', async () => {
+    await startRun(world, 'other', { minClients: 6 });
+    const { header } = await peers[0].train(peers[0].plans[0]);
+    peers[0].leave();
+    const { round, attempt, sha256 } = header;
+    const pending = ['r', 'other', 'nowhere'].map((name) => ({ run: name, round, attempt, sha256 }));
+    const back = Peer.enter(world, 'c1', pending);
+    await run.idle();
+    assert.deepEqual(
+      back.receipts.map((receipt) => `${receipt.run} ${receipt.reason ?? receipt.outcome}`),
+      ['nowhere unknown', 'other round-aborted'],
+    );
+    assert.deepEqual(
+      back.plans.map((plan) => plan.run),
+      ['r'],
+      'and gets its plan again',
+    );
+  });
+});
+
+describe('who wants to be a client', () => {
+  const secretOf = (token: string): string => {
+    return JSON.parse(Buffer.from(token.slice('starling1.'.length), 'base64url').toString()).secret;
+  };
+  const requestOf = (name: string, token: string) => {
+    const { publicKey, sign } = identityOf(name);
+    return { token, publicKey, signature: sign(signedBytes('enrolment', token)) };
   };
 
-  it('lets in who proves to be an enrolled client', async () => {
-    const peer = new Peer(world, 'c1');
-    assert.deepEqual(peer.frames, []);
-    peer.hello();
-    assert.deepEqual(
-      peer.frames.map(({ kind }) => kind),
-      ['challenge'],
-    );
-    assert.deepEqual(await onlineOf(world), []);
-    peer.prove();
-    assert.deepEqual(
-      peer.frames.map(({ kind }) => kind),
-      ['challenge', 'welcome'],
-    );
-    assert.deepEqual(await onlineOf(world), ['c1']);
-    assert.equal(await world.coordinator.uploadStatus(peer.session, UPDATE), 0);
-    assert.equal(peer.closed, undefined);
-  });
-
-  it('asks each time for another proof', () => {
-    const [one, two] = [new Peer(world, 'c1'), new Peer(world, 'c1')];
-    for (const peer of [one, two]) peer.hello();
-    assert.notDeepEqual(one.last('challenge')!.nonce, two.last('challenge')!.nonce);
-    assert.equal(one.last('challenge')!.nonce.length, 32);
-  });
-
-  it('sends away who signs with another key', () => {
-    const peer = new Peer(world, 'c1');
-    peer.hello();
-    peer.prove('c2');
-    assert.deepEqual(goodbye(peer), { reason: 'the proof is not by the key of client "c1"', retry: false });
-  });
-
-  it('sends away who replays an older proof', () => {
-    const old = new Peer(world, 'c1');
-    old.hello();
-    const peer = new Peer(world, 'c1');
-    peer.hello();
-    peer.frames.push(old.last('challenge')!); // signs this one
-    peer.prove();
-    assert.match(goodbye(peer).reason, /proof/);
-  });
-
-  it('sends away who is not enrolled', () => {
-    const peer = new Peer(world, 'mallory');
-    peer.hello();
-    peer.prove('c1');
-    assert.deepEqual(goodbye(peer), { reason: 'client "mallory" is not enrolled here', retry: false });
-  });
-
-  it('sends away who does not keep the order', () => {
-    const twice = new Peer(world, 'c1');
-    twice.hello();
-    twice.hello();
-    assert.equal(goodbye(twice).reason, 'expected proof, got hello');
-    const early = new Peer(world, 'c2');
-    early.prove();
-    assert.equal(goodbye(early).reason, 'expected hello, got proof');
-    const rude = new Peer(world, 'c3');
-    const task = { run: 'r', kind: 'train', round: 1, attempt: 1 } as const;
-    rude.send({ kind: 'progress', task, stepsDone: 1, stepsTotal: 2 });
-    assert.equal(goodbye(rude).reason, 'expected hello, got progress');
-  });
-
-  it('sends away who has been sent away and goes on talking', () => {
-    const peer = new Peer(world, 'c1');
-    peer.hello();
-    peer.prove('c2');
-    const { length } = peer.frames;
-    peer.prove('c1');
-    assert.equal(peer.last('welcome'), undefined);
-    assert.ok(peer.frames.slice(length).every(({ kind }) => kind === 'goodbye'));
-  });
-
-  it('gives ten seconds', async () => {
-    const silent = new Peer(world, 'c1');
-    const slow = new Peer(world, 'c2');
-    slow.hello();
-    const quick = Peer.enter(world, 'c3');
-    const gone = new Peer(world, 'c4');
-    gone.leave();
-    world.clock.advance(9_999);
-    assert.equal(silent.closed, undefined);
-    world.clock.advance(1);
-    for (const peer of [silent, slow])
-      assert.deepEqual(goodbye(peer), { reason: 'no proof of identity in time', retry: true });
-    assert.deepEqual([quick.closed, gone.last('goodbye')], [undefined, undefined]);
-    assert.equal(world.clock.waiting, 0, 'no timer is left behind');
-    slow.prove();
-    assert.deepEqual(await onlineOf(world), ['c3']);
-  });
-
-  it('does not let two processes use one identity, and lets the second in when the first has gone', async () => {
-    const first = Peer.enter(world, 'c1');
-    const second = Peer.enter(world, 'c1');
-    const { reason, retry } = goodbye(second);
-    assert.match(reason, /"c1" is connected already/);
-    assert.equal(retry, true);
-    second.leave();
-    assert.deepEqual(await onlineOf(world), ['c1'], 'the first is not disturbed');
-    assert.equal(await world.coordinator.uploadStatus(first.session, UPDATE), 0);
-    first.leave();
-    assert.deepEqual(await onlineOf(world), []);
-    assert.notEqual(Peer.enter(world, 'c1').last('welcome'), undefined);
-  });
-
-  it('lets only one in of two that were asked at the same time', () => {
-    const [one, two] = [new Peer(world, 'c1'), new Peer(world, 'c1')];
-    for (const peer of [one, two]) peer.hello();
-    for (const peer of [one, two]) peer.prove();
-    assert.notEqual(one.last('welcome'), undefined);
-    assert.match(goodbye(two).reason, /connected already/);
-  });
-
-  it('ends a session with its stream', async () => {
-    const peer = Peer.enter(world, 'c1');
-    peer.leave();
-    peer.leave();
-    await assert.rejects(world.coordinator.uploadStatus(peer.session, UPDATE), denied);
-    await assert.rejects(world.coordinator.uploadStatus(new Uint8Array(32), UPDATE), denied);
-    const again = Peer.enter(world, 'c1');
-    assert.notDeepEqual(again.session, peer.session);
-    await assert.rejects(world.coordinator.uploadStatus(peer.session, UPDATE), denied);
-  });
-
-  it('does not keep a client whose stream breaks on the welcome itself', async () => {
-    const peer = new Peer(world, 'c1', ({ kind }, self) => kind === 'welcome' && self.leave());
-    peer.hello();
-    peer.prove();
-    assert.deepEqual(await onlineOf(world), []);
-    assert.notEqual(Peer.enter(world, 'c1').last('welcome'), undefined);
-  });
-
-  it('says the last word on updates of runs that are not here', () => {
-    const peer = Peer.enter(world, 'c1', [UPDATE]);
-    const signed = peer.last('receipt')!;
-    const { run, round, attempt, sha256: updateSha256 } = UPDATE;
-    const id = { run, round, attempt, updateSha256, client: 'c1' };
-    assert.deepEqual(signed.receipt, { ...id, outcome: 'dropped', reason: 'unknown', modelSha256: '' });
-    assert.ok(receiptCheck(coordinatorIdentity.publicKey)(signed));
-  });
-
-  it('does not take a hello of any length', () => {
-    const peer = Peer.enter(world, 'c1', Array(MAX_PENDING_UPDATES + 1).fill(UPDATE));
-    assert.deepEqual(goodbye(peer), { reason: 'pending: at most 256 updates', retry: false });
-    assert.equal(Peer.enter(world, 'c1', Array(MAX_PENDING_UPDATES).fill(UPDATE)).receipts.length, MAX_PENDING_UPDATES);
-  });
-
-  it('passes over frames that belong nowhere', async () => {
-    const peer = Peer.enter(world, 'c1');
-    const task = { run: 'nowhere', kind: 'train', round: 1, attempt: 1 } as const;
-    peer.hello();
-    peer.prove();
-    peer.send({ kind: 'progress', task, stepsDone: 1, stepsTotal: 2 });
-    peer.send({ kind: 'decline', task, reason: 'failed', detail: '' });
-    peer.send({ kind: 'evaluation', task, metrics: {} });
-    assert.deepEqual(
-      peer.frames.map(({ kind }) => kind),
-      ['challenge', 'welcome'],
-    );
-    assert.deepEqual(await onlineOf(world), ['c1']);
-  });
-
-  it('says goodbye to all when it closes', async () => {
-    const peer = Peer.enter(world, 'c1');
-    await world.coordinator.close();
-    assert.deepEqual(peer.last('goodbye'), { kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
-    assert.equal(peer.closed, 'the coordinator shuts down');
+  it('is enrolled by token, and learns who it is and whom to believe', async () => {
+    const world = await openWorld();
+    const { coordinator } = world;
+    const token = await coordinator.createToken({ name: 'site', uses: 1, expiresMs: 1000 });
+    const { publicKey } = identityOf('site');
+    world.clock.advance(10);
+    const reply = await coordinator.enrol(requestOf('site', secretOf(token)));
+    assert.deepEqual(reply, { client: 'site', coordinatorKey: identityOf('coordinator').publicKey });
+    const enrolled = (await coordinator.listClients()).find(({ name }) => name === 'site');
+    assert.deepEqual(enrolled, {
+      name: 'site',
+      enrolledAtMs: world.clock.nowMs(),
+      publicKey,
+      online: false,
+    });
+    assert.notEqual(Peer.enter(world, 'site').last('welcome'), undefined);
+    const late = await coordinator.createToken({ name: 'late', uses: 1, expiresMs: 1000 });
+    world.clock.advance(1001);
+    await assert.rejects(coordinator.enrol(requestOf('late', secretOf(late))), {
+      code: 'permission-denied',
+    });
+    await coordinator.close();
+    assert.deepEqual(world.fatal, []);
   });
 });

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lineSha256, signLine } from '../../shared/chain/chain.js';
 import { fromHex, toHex } from '../../shared/hex.js';
-import type { LedgerEntry, LedgerLine, RoundEntry, SecureProof, SecureReceipt } from '../../shared/ledger/entry.js';
+import type { LedgerEntry, LedgerLine, RoundEntry, SecureProof, SignedProof } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RunSpec } from '../../shared/run/spec.js';
@@ -58,22 +58,22 @@ export function signedLedger(entries: readonly LedgerEntry[], identity = simulat
   return lines.map((line) => `${line}\n`).join('');
 }
 
-/** A round whose receipt the coordinator has changed, and signed again. */
+/** A round whose proof the coordinator has changed, and signed again. */
 export function withReceipt(entry: RoundEntry, change: Partial<SecureProof>): RoundEntry {
   const [{ coordinatorSignature: _, ...proof }] = entry.secure;
   return { ...entry, secure: [signProof({ ...proof, ...change }, simulated('coordinator'))] };
 }
 
-/** A receipt for which every key involved is in the liar's hands: all of it is consistent, and signed. */
-export function forged(receipt: SecureReceipt, identities: ReadonlyMap<string, Identity>): SecureReceipt {
+/** A proof for which every key involved is in the liar's hands: all of it is consistent, and signed. */
+export function forged(given: SignedProof, identities: ReadonlyMap<string, Identity>): SignedProof {
   const roster = [...identities]
     .map(([client, { publicKey }]) => ({ client, key: toHex(publicKey), tag: memberTag(nodeSuite, client, publicKey) }))
     .sort((a, b) => compareBytes(a.tag, b.tag));
   const all = bitmapOf(roster.keys(), roster.length);
-  const transcript = { aggregationId: fromHex(receipt.aggregationId), rosterRoot: fromHex(receipt.rosterRoot) };
+  const transcript = { aggregationId: fromHex(given.aggregationId), rosterRoot: fromHex(given.rosterRoot) };
   const root = survivorRootOf(nodeSuite, transcript, { included: all, survivors: all });
   const message = consistencyBody(transcript, root);
-  const { coordinatorSignature: _, ...proof } = receipt;
+  const { coordinatorSignature: _, ...proof } = given;
   return signProof(
     {
       ...proof,

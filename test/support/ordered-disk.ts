@@ -5,7 +5,7 @@
  */
 
 import type { PrivacySite } from '../../client/round/tasks.js';
-import type { SecureStore } from '../../client/store/secagg.js';
+import type { SecaggStore } from '../../client/store/secagg.js';
 import type { ClientStore } from '../../client/store/updates.js';
 import type { FlError } from '../../shared/errors.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
@@ -58,14 +58,14 @@ export class OrderedDisk {
     return {
       list: () => inner.list(),
       read: (update) => inner.read(update),
-      ownBefore: (run, round) => inner.ownBefore(run, round),
+      privateTensorsBefore: (run, round) => inner.privateTensorsBefore(run, round),
       keep: (update) => this.#do('update', () => inner.keep(update)),
       forget: (update) => this.#do('forget', () => inner.forget(update)),
-      keepOwn: (run, round, own) => this.#do('own', () => inner.keepOwn(run, round, own)),
+      keepPrivateTensors: (run, round, tensors) => this.#do('own', () => inner.keepPrivateTensors(run, round, tensors)),
     };
   }
 
-  secureStore(inner: SecureStore): SecureStore {
+  secureStore(inner: SecaggStore): SecaggStore {
     return {
       find: (id) => inner.find(id),
       mayMask: (id, task) => inner.mayMask(id, task),

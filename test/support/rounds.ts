@@ -3,14 +3,13 @@
  * in a list of effects.
  */
 
-import { type Effect, initialState, type RoundEvent, type RunState } from '../../server/round/state.js';
+import { type Effect, type EffectOf, initialState, type RoundEvent, type RunState } from '../../server/round/state.js';
 import { step } from '../../server/round/step.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { TaskKind } from '../../shared/run/plan.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
 
 export type Untimed<Event> = Event extends RoundEvent ? Omit<Event, 'atMs'> & { atMs?: number } : never;
-type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 
 export const SPEC: EngineSpec = {
   rounds: 2,

@@ -10,6 +10,7 @@ const FLAT = [
 
 type Partial = (dy: Tensor, a: Tensor, b: Tensor) => Tensor;
 
+/** Of kernels with two inputs, which may be broadcast: each gradient has its own input's shape. */
 export function binaryGradients(tf: Tf): GradientTable {
   /** The partial derivatives times dy, before the sum over broadcast axes. */
   const of = (toA: Partial, toB: Partial): Gradient => ({

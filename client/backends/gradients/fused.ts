@@ -3,6 +3,7 @@ import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
 import { RELU_GRAD } from '../kernel-names.js';
 import { fusedOr, type Gradient, type GradientTable, type Tf } from './gradient.js';
 
+/** Of products and convolutions that are one kernel with their bias, and with relu or no activation. */
 export function fusedGradients(tf: Tf): GradientTable {
   return {
     _FusedMatMul: fused(tf, ['a', 'b'], (dz, a, b) => ({

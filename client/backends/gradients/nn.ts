@@ -3,6 +3,7 @@ import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
 import { nearestPixels, type ResizeOptions } from '../nearest.js';
 import { type Gradient, type GradientTable, type Tf, unbroadcast } from './gradient.js';
 
+/** Of matrix products, convolutions, pooling, resizing and normalisation. */
 export function nnGradients(tf: Tf): GradientTable {
   return { BatchMatMul: matMul(tf), ...convolutions(tf), ...pooling(tf), ...images(tf) };
 }

@@ -3,6 +3,7 @@ import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
 import { SPREAD } from '../kernel-names.js';
 import { fusedOr, type GradientTable, ofInput, ofOutput, type Tf } from './gradient.js';
 
+/** Of kernels that reduce over axes, of running sums and of softmax. */
 export function reduceGradients(tf: Tf): GradientTable {
   return {
     Sum: ofInput((dy, x, { axis }) => spread(tf, dy, x, axesOf(tf, x, axis), 1)),

@@ -7,6 +7,7 @@ import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
 import { ADD_SCALED, RELU_GRAD, SIGMOID_GRAD, SPREAD, TANH_GRAD } from '../kernel-names.js';
 import { type Gradient, type GradientTable, type Tf, unbroadcast } from './gradient.js';
 
+/** Of gradient kernels; without these a gradient cannot be differentiated again. */
 export function secondGradients(tf: Tf): GradientTable {
   const run = (name: string, inputs: Record<string, Tensor>, attrs: NamedAttrMap = {}) =>
     tf.engine().runKernel(name, inputs, attrs) as Tensor;

@@ -2,6 +2,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { type GradientTable, ofGradient, ofInput, type Tf } from './gradient.js';
 
+/** Of kernels that move values and compute none. */
 export function shapeGradients(tf: Tf): GradientTable {
   return { ...rearrangements(tf), ...joins(tf), ...paddings(tf), ...selections(tf) };
 }

@@ -17,6 +17,7 @@ import {
 const SELU_SCALE = 1.0507009873554805;
 const SELU_ALPHA = 1.6732632423543772;
 
+/** Of kernels that map each element by itself. */
 export function unaryGradients(tf: Tf): GradientTable {
   return { ...trigonometric(tf), ...exponential(tf), ...activations(tf), ...flat(tf) };
 }

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EXAMPLE_FILTER_GRADIENTS } from '../../backends/kernel-names.js';
 
-export interface FilterAttributes {
+interface FilterAttributes {
   readonly strides: number[];
   readonly pad: 'same' | 'valid';
   readonly dataFormat: string;

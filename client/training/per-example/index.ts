@@ -13,6 +13,7 @@ import { RELU_GRAD } from '../../backends/kernel-names.js';
 import { type Recording, recording, type Tap } from '../../backends/taps.js';
 import { type ExampleGradients, exampleGradients, writtenDown } from './layer-gradients.js';
 
+/** How gradients of single examples are bounded. */
 export interface Clipping {
   /** C */
   readonly bound: number;
@@ -20,6 +21,7 @@ export interface Clipping {
   readonly scope?: 'all' | 'tensor';
 }
 
+/** Tensors of the caller's tidy. */
 export interface ClippedSum {
   /** For each trained tensor, in its shape. */
   readonly sums: readonly tf.Tensor[];
@@ -73,7 +75,7 @@ export function clippedSumByLoop(
       const squares = grads.map((grad) => grad && tf.sum(tf.square(grad)));
       const { norm, factors } = clip(squares, clipping);
       const added = (grad: tf.Tensor, n: number) => {
-        const clipped = tf.mul(grad, factors[n] as tf.Tensor);
+        const clipped = tf.mul(grad, factors[n]!);
         return tf.add(sums[n], tf.where(tf.isFinite(norm), clipped, tf.zerosLike(clipped)));
       };
       return [norm, ...grads.map((grad, n) => (grad ? added(grad, n) : tf.clone(sums[n])))];
@@ -120,13 +122,13 @@ function usesOf(
   }
   for (const [i, tap] of record.taps.entries()) {
     const derivative = derivatives[i];
-    const own = tap.uses.filter(({ param }) => places.has(param.id));
-    if (derivative === undefined || own.length === 0) continue;
-    const delta = beforeActivation(tap, derivative);
-    for (const use of own) {
-      const gradients = exampleGradients(use, { examples, input: tap.input, delta });
+    const trainedUses = tap.uses.filter(({ param }) => places.has(param.id));
+    if (derivative === undefined || trainedUses.length === 0) continue;
+    const outputGradient = beforeActivation(tap, derivative);
+    for (const use of trainedUses) {
+      const gradients = exampleGradients(use, { examples, input: tap.input, outputGradient });
       if (gradients === undefined) return `a layer maps [${tap.input.shape}] to [${tap.output.shape}]`;
-      uses[places.get(use.param.id) as number].push(gradients);
+      uses[places.get(use.param.id)!].push(gradients);
     }
   }
   return uses;
@@ -152,7 +154,7 @@ function clipAndSum(
     clipping,
   );
   return {
-    sums: each.map((one, n) => one?.weightedSum(factors[n] as tf.Tensor) ?? tf.zerosLike(trained[n])),
+    sums: each.map((one, n) => one?.weightedSum(factors[n]!) ?? tf.zerosLike(trained[n])),
     norms: norm.rank === 0 ? tf.fill([examples], 0) : norm,
   };
 }

@@ -28,58 +28,59 @@ export interface ExampleGradients {
 }
 
 /** A layer's input and the derivative of the summed loss by its output before the activation. */
-export interface LayerSignals {
+interface LayerSignals {
   readonly examples: number;
   readonly input: tf.Tensor;
-  readonly delta: tf.Tensor;
+  readonly outputGradient: tf.Tensor;
   /** |δ_b|² over all times, kept for the layer's second parameter. */
-  deltaSquares?: tf.Tensor;
+  outputGradientSquares?: tf.Tensor;
 }
 
 /**
  * @returns nothing if the batch is no leading part of the first axis, or a shape is not one that a tap describes
  */
 export function exampleGradients(use: Use, signals: LayerSignals): ExampleGradients | undefined {
-  const { examples, input, delta } = signals;
-  if (delta.shape[0] % examples !== 0 || input.shape[0] % examples !== 0) return undefined;
+  const { examples, input, outputGradient } = signals;
+  if (outputGradient.shape[0] % examples !== 0 || input.shape[0] % examples !== 0) return undefined;
   switch (use.kind) {
     case 'product':
-      if (delta.shape[0] === examples && delta.rank === 2 && !use.transposed) return rowProduct(use.param, signals);
+      if (outputGradient.shape[0] === examples && outputGradient.rank === 2 && !use.transposed)
+        return rowProduct(use.param, signals);
       return use.transposed
-        ? productGradients(use.param, perTime(delta, examples), perTime(input, examples))
-        : productGradients(use.param, perTime(input, examples), perTime(delta, examples));
+        ? productGradients(use.param, perTime(outputGradient, examples), perTime(input, examples))
+        : productGradients(use.param, perTime(input, examples), perTime(outputGradient, examples));
     case 'filter':
       return filterGradients(use, signals);
     case 'lookup':
-      return lookupGradients(use.param, tf.reshape(input, [examples, -1]), perTime(delta, examples));
+      return lookupGradients(use.param, tf.reshape(input, [examples, -1]), perTime(outputGradient, examples));
     case 'gain': {
-      if (use.param.rank !== 1 || use.param.size !== delta.shape[delta.rank - 1]) return undefined;
-      return writtenDown(use.param, tf.sum(perTime(tf.mul(input, delta), examples), 1));
+      if (use.param.rank !== 1 || use.param.size !== outputGradient.shape[outputGradient.rank - 1]) return undefined;
+      return writtenDown(use.param, tf.sum(perTime(tf.mul(input, outputGradient), examples), 1));
     }
     case 'shift': {
-      const perExample = [delta.shape[0] / examples, ...delta.shape.slice(1)];
+      const perExample = [outputGradient.shape[0] / examples, ...outputGradient.shape.slice(1)];
       if (!endsWith(perExample, use.param.shape)) return undefined;
-      if (delta.size === examples * use.param.size) {
-        const each = tf.reshape(delta, [examples, use.param.size]);
-        return { ...writtenDown(use.param, each), squaredNorms: () => deltaSquares(signals) };
+      if (outputGradient.size === examples * use.param.size) {
+        const each = tf.reshape(outputGradient, [examples, use.param.size]);
+        return { ...writtenDown(use.param, each), squaredNorms: () => outputGradientSquares(signals) };
       }
-      return writtenDown(use.param, tf.sum(tf.reshape(delta, [examples, -1, use.param.size]), 1));
+      return writtenDown(use.param, tf.sum(tf.reshape(outputGradient, [examples, -1, use.param.size]), 1));
     }
   }
 }
 
-function deltaSquares(signals: LayerSignals): tf.Tensor {
-  signals.deltaSquares ??= squares(signals.delta);
-  return signals.deltaSquares;
+function outputGradientSquares(signals: LayerSignals): tf.Tensor {
+  signals.outputGradientSquares ??= squares(signals.outputGradient);
+  return signals.outputGradientSquares;
 }
 
 /** One time: x [batch, in], δ [batch, out]. */
 function rowProduct(param: tf.Tensor, signals: LayerSignals): ExampleGradients {
-  const { examples, input, delta } = signals;
+  const { examples, input, outputGradient } = signals;
   return {
-    squaredNorms: () => tf.mul(squares(input), deltaSquares(signals)),
-    each: () => tf.reshape(tf.mul(tf.expandDims(input, 2), tf.expandDims(delta, 1)), [examples, param.size]),
-    weightedSum: (factors) => tf.matMul(input, tf.mul(delta, tf.expandDims(factors, 1)), true, false),
+    squaredNorms: () => tf.mul(squares(input), outputGradientSquares(signals)),
+    each: () => tf.reshape(tf.mul(tf.expandDims(input, 2), tf.expandDims(outputGradient, 1)), [examples, param.size]),
+    weightedSum: (factors) => tf.matMul(input, tf.mul(outputGradient, tf.expandDims(factors, 1)), true, false),
   };
 }
 
@@ -156,16 +157,16 @@ function gram(x: tf.Tensor3D): tf.Tensor {
 
 function filterGradients(
   { param, strides, pad }: Extract<Use, { kind: 'filter' }>,
-  { examples, input, delta }: LayerSignals,
+  { examples, input, outputGradient }: LayerSignals,
 ): ExampleGradients | undefined {
   if (input.shape[0] !== examples) return undefined;
   const attrs = { strides: [...strides], pad, dataFormat: 'NHWC', filterShape: param.shape };
   const outputs = param.shape[3] as number;
-  const right = perTime(delta, examples);
+  const right = perTime(outputGradient, examples);
   const ghost = prefersGhost(right.shape[1], param.size / outputs, outputs);
   let written: tf.Tensor | undefined;
   const each = (): tf.Tensor => {
-    written ??= exampleFilterGradients(input as tf.Tensor4D, delta as tf.Tensor4D, attrs);
+    written ??= exampleFilterGradients(input as tf.Tensor4D, outputGradient as tf.Tensor4D, attrs);
     return written;
   };
   return {
@@ -174,7 +175,7 @@ function filterGradients(
       ghost ? ghostNorms(windows(input as tf.Tensor4D, attrs), right) : tf.sum(tf.square(each()), 1),
     weightedSum: (factors) => {
       if (written !== undefined) return weigh(factors, written, param.shape);
-      const dy = tf.reshape(weighRows(factors, right), delta.shape);
+      const dy = tf.reshape(weighRows(factors, right), outputGradient.shape);
       return tf.engine().runKernel('Conv2DBackpropFilter', { x: input, dy }, attrs) as tf.Tensor;
     },
   };

@@ -5,24 +5,25 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { firstNonFinite } from '../../../shared/tensors/params.js';
-import { type LocalSgdInput, namedParams, type Plan, type State, throwIfCancelled } from '../local-sgd.js';
+import { type LocalSgdInput, namedParams, type SgdState, type TrainLayout, throwIfCancelled } from '../local-sgd.js';
 import { type ClippedSum, type Clipping, clippedSumByLoop, clippedSumByTaps, type NotCovered } from './index.js';
 
-export type Method = 'taps' | 'loop';
+type Method = 'taps' | 'loop';
 
+/** What local SGD has, and who is told of slowness. */
 export interface LotInput<Data> extends LocalSgdInput<Data> {
   /** Told once if gradients have to be computed one example at a time, which is slow; and why. */
   readonly onSlow?: (reason: string) => void;
 }
 
 /**
- * Σ over `lot` (positions in the split) of clipped gradients, in the plan's layout, into `total`, which is returned. An
+ * Σ over `lot` (positions in the split) of clipped gradients, in the order of the layout, into `total`, which is returned. An
  * empty lot sums to zero.
  */
 export async function sumOverLot<Data>(
   input: LotInput<Data>,
-  plan: Plan,
-  state: State,
+  layout: TrainLayout,
+  state: SgdState,
   { lot, method, clipping, total }: { lot: Int32Array; method: Method; clipping: Clipping; total: Float64Array },
 ): Promise<Float64Array> {
   if (lot.length === 0) total.fill(0);
@@ -30,12 +31,12 @@ export async function sumOverLot<Data>(
   for (let from = 0; from < lot.length; from += batchSize) {
     throwIfCancelled(input.signal);
     const chunk = lot.slice(from, from + batchSize);
-    let part = await clippedSum(input, plan, state, { examples: chunk, method, clipping });
+    let part = await clippedSum(input, layout, state, { examples: chunk, method, clipping });
     // Some example's gradient is no number, and by taps it has spoilt the others.
     if (method === 'taps' && (typeof part === 'string' || firstNonFinite(part.norms) >= 0)) {
-      part = await clippedSum(input, plan, state, { examples: chunk, method: 'loop', clipping });
+      part = await clippedSum(input, layout, state, { examples: chunk, method: 'loop', clipping });
     }
-    for (const [i, { offset }] of plan.layout.entries()) {
+    for (const [i, { offset }] of layout.tensors.entries()) {
       const sum = (part as HostSum).sums[i];
       if (from === 0) total.set(sum, offset);
       else add(total, offset, sum);
@@ -60,16 +61,16 @@ const TOLERANCE = 1e-3;
  */
 export async function chooseMethod<Data>(
   input: LotInput<Data>,
-  plan: Plan,
-  state: State,
+  layout: TrainLayout,
+  state: SgdState,
   clipping: Clipping,
 ): Promise<Method> {
   const examples = input.shard.train.slice(0, 2);
   if (examples.length === 0) return 'loop';
-  const byTaps = await clippedSum(input, plan, state, { examples, method: 'taps', clipping });
+  const byTaps = await clippedSum(input, layout, state, { examples, method: 'taps', clipping });
   let reason = byTaps;
   if (typeof byTaps !== 'string') {
-    const byLoop = (await clippedSum(input, plan, state, { examples, method: 'loop', clipping })) as HostSum;
+    const byLoop = (await clippedSum(input, layout, state, { examples, method: 'loop', clipping })) as HostSum;
     if (firstNonFinite(byLoop.norms) >= 0 || agree(byTaps, byLoop)) return 'taps';
     reason = 'two examples together give other gradients than each alone';
   }
@@ -102,13 +103,13 @@ interface HostSum {
 /** The clipped sum of `examples` in one chunk; a reason, when the taps do not cover the model. Leaves no tensor behind. */
 async function clippedSum<Data>(
   input: LotInput<Data>,
-  plan: Plan,
-  state: State,
+  layout: TrainLayout,
+  state: SgdState,
   { examples, method, clipping }: { examples: Int32Array; method: Method; clipping: Clipping },
 ): Promise<HostSum | NotCovered> {
   const { workload, data, hyper, shard } = input;
   const made = tf.tidy((): ClippedSumTensors | NotCovered => {
-    const named = namedParams(plan, state);
+    const named = namedParams(layout, state);
     const loss = (indices: Int32Array): tf.Tensor => {
       const batch = workload.batch(data, indices, { hyper, shard, split: 'train' });
       return workload.perExampleLoss!(named, batch);

@@ -18,22 +18,29 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Hyper } from '../../../shared/run/spec.js';
-import { type Contribution, type PhaseSpec, UPDATE_CHANNEL, updateChannel } from '../../../shared/tensors/channels.js';
-import type { HostTensors, TensorSpec } from '../../../shared/tensors/params.js';
-import { type ImageData, type ImageSet, loadImages, pickImages } from '../../data/images.js';
+import { UPDATE_CHANNEL } from '../../../shared/tensors/channels.js';
+import type { HostTensors } from '../../../shared/tensors/params.js';
+import { type ImageSet, loadImages, pickImages } from '../../data/images.js';
 import { localSgd } from '../../training/local-sgd.js';
-import { defineWorkload, type TrainContext, type Workload } from '../../workload.js';
+import { defineWorkload, type Workload } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { imageTensor, labelTensor, range } from '../parts/image-tensors.js';
-import { crossEntropy, predictionOf } from '../parts/layers.js';
-import { ARCHITECTURES, architectureOf, classify, type NetworkSize, startNetwork } from '../parts/networks.js';
+import { predictionOf } from '../parts/layers.js';
+import { ARCHITECTURES, architectureOf, classify, startNetwork } from '../parts/networks.js';
+import {
+  averagingLoss,
+  type DistillationData,
+  exchange,
+  isAveraging,
+  LOGITS,
+  networkSize,
+  OWN,
+  phasesOf,
+  STUDENT,
+  teachStudent,
+} from './phases.js';
 import { bytesArtefact, opinionsArtefact } from './pictures.js';
-import { CLASSES, lesson, logitsOn, probabilitiesOf, type Teacher, taught } from './teaching.js';
-
-/** Names of tensors: the client's network is private, the student and the mean logits are the model. */
-const OWN = 'own';
-const STUDENT = 'student';
-const LOGITS = 'logits/public';
+import { CLASSES, probabilitiesOf } from './teaching.js';
 
 const DEMO: Hyper = {
   data: 'fashion-mnist', // or mnist
@@ -50,13 +57,6 @@ const DEMO: Hyper = {
   'logit-bound': 10,
 };
 
-export interface DistillationData extends ImageData {
-  /** Without labels that anyone looks at; none of them is among the private training images. */
-  readonly open: ImageSet;
-  /** A fixed part of the test images. */
-  readonly common: ImageSet;
-}
-
 export const distillation: Workload<DistillationData> = defineWorkload<DistillationData>({
   manifest: {
     name: 'distillation',
@@ -67,7 +67,9 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     headline: { metric: 'test.network.accuracy', better: 'higher' },
     published: [
       {
-        ...{ metric: 'test.network.accuracy', against: 'local', value: 0.2 },
+        metric: 'test.network.accuracy',
+        against: 'local',
+        value: 0.2,
         source: 'Li and Wang 2019, abstract: what the network of a participant gains on average, of ten',
         note: 'MNIST/FEMNIST and CIFAR-10/CIFAR-100; the abstract does not say whether it means points',
       },
@@ -90,8 +92,16 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
         partition: 'iid',
         training: { localEpochs: 4, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
         hyper: {
-          ...{ ...DEMO, data: 'drawn', 'image-size': 12, filters: 4, hidden: 16, 'train-examples': 240 },
-          ...{ 'public-examples': 100, 'test-examples': 60, 'common-examples': 20, 'exchange-rounds': 3 },
+          ...DEMO,
+          data: 'drawn',
+          'image-size': 12,
+          filters: 4,
+          hidden: 16,
+          'train-examples': 240,
+          'public-examples': 100,
+          'test-examples': 60,
+          'common-examples': 20,
+          'exchange-rounds': 3,
         },
       },
       demo: {
@@ -109,8 +119,13 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
         partition: 'dirichlet:0.1',
         training: { localEpochs: 5, batchSize: 32, clientLr: 0.02, momentum: 0.9 },
         hyper: {
-          ...{ ...DEMO, filters: 32, hidden: 512, 'train-examples': 50_000, 'public-examples': 10_000 },
-          ...{ 'test-examples': 0, 'exchange-rounds': 80 },
+          ...DEMO,
+          filters: 32,
+          hidden: 512,
+          'train-examples': 50_000,
+          'public-examples': 10_000,
+          'test-examples': 0,
+          'exchange-rounds': 80,
         },
       },
     },
@@ -162,10 +177,17 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     };
   },
 
-  async train(shared, own, data, context) {
-    if (isAveraging(context.hyper)) return localSgd({ ...context, workload: averaging, data, shared, own: {} });
-    if (context.phase.channels[0].name === UPDATE_CHANNEL) return teachStudent(shared, data, context);
-    const { contribution, network } = await exchange(shared, own, data, context);
+  async train(shared, privateTensors, data, context) {
+    if (isAveraging(context.hyper))
+      return localSgd({
+        ...context,
+        workload: { ...distillation, loss: averagingLoss },
+        data,
+        shared,
+        privateTensors: {},
+      });
+    if (context.phase.channels[0].name === UPDATE_CHANNEL) return teachStudent(distillation, shared, data, context);
+    const { contribution, network } = await exchange(distillation, shared, privateTensors, data, context);
     return { contribution, private: network };
   },
 
@@ -206,93 +228,3 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     yield bytesArtefact([['logits, any network', shared[LOGITS].data.byteLength], ...weights]);
   },
 });
-
-/** Each client by itself, whose logits come to one opinion; then with that opinion as a teacher; then the student alone. */
-function phasesOf(hyper: Hyper, shared: readonly TensorSpec[]): PhaseSpec[] {
-  const [channel, tensor] = LOGITS.split('/');
-  const logits = shared.filter(({ name }) => name === LOGITS).map(({ shape }) => ({ name: tensor, shape }));
-  const student = shared.filter(({ name }) => name !== LOGITS);
-  if (isAveraging(hyper)) return [{ name: 'average', channels: [updateChannel(student)] }];
-  const clip = { norm: 1, per: 'row' } as const;
-  const channels = [{ name: channel, tensors: logits, reduce: 'mean', weight: 'clients', clip } as const];
-  return [
-    { name: 'alone', rounds: 1, channels },
-    { name: 'exchange', rounds: hyperInteger(hyper, 'exchange-rounds', 2) - 1, channels },
-    { name: 'student', channels: [{ ...updateChannel(student), weight: 'clients' }] },
-  ];
-}
-
-function isAveraging(hyper: Hyper): boolean {
-  return hyperChoice(hyper, 'exchange', ['logits', 'weights']) === 'weights';
-}
-
-/** The student's network on a client's own labels. */
-const averaging: Workload<DistillationData> = {
-  ...distillation,
-  loss: (params, { images, labels }) =>
-    tf.mean(crossEntropy(classify(params, STUDENT, images as tf.Tensor4D), labels as tf.Tensor2D)),
-};
-
-type Loss = NonNullable<Workload<DistillationData>['loss']>;
-
-/** Digest, revisit, communicate. Returns the client's new network. */
-async function exchange(
-  shared: HostTensors,
-  own: HostTensors,
-  data: DistillationData,
-  context: TrainContext,
-): Promise<{ contribution: Contribution; network: HostTensors }> {
-  const { hyper, rng, shard } = context;
-  const kind = ARCHITECTURES[shard.index % ARCHITECTURES.length];
-  const fresh = Object.keys(own).length === 0;
-  const network = fresh ? startNetwork(kind, networkSize(hyper), rng.split('network'), OWN) : own;
-  const teacher = teacherOf(shared, data, hyper);
-  const digest = teacher.logits.some((logit) => logit !== 0) ? hyperNumber(hyper, 'digest') : 0;
-  const loss: Loss = (params, { images, labels }, stepRng) => {
-    const revisited = tf.mean(crossEntropy(classify(params, OWN, images as tf.Tensor4D), labels as tf.Tensor2D));
-    if (digest === 0) return revisited as tf.Scalar;
-    const open = Int32Array.from({ length: images.shape[0] }, () => stepRng.below(data.open.count));
-    return tf.add(revisited, tf.mul(digest, taught(params, OWN, lesson(teacher, open))));
-  };
-  const trained = await localSgd({
-    // The engine's local SGD, with the network as private tensors and nothing shared.
-    ...{ ...context, phase: { ...context.phase, channels: [updateChannel([])] }, shared: {}, own: network },
-    ...{ data, workload: { ...distillation, loss } },
-  });
-  const values = await logitsOn(teacher, trained.own, OWN);
-  return { contribution: { values, weights: [1], metrics: trained.contribution.metrics }, network: trained.own };
-}
-
-/** The client's part of the public set, so that the federation as a whole goes through it once in an epoch. */
-async function teachStudent(
-  shared: HostTensors,
-  data: DistillationData,
-  context: TrainContext,
-): Promise<{ contribution: Contribution }> {
-  const { hyper, shard } = context;
-  const part = range(0, data.open.count).filter((i) => i % shard.count === shard.index);
-  const { localSteps: _, ...rest } = context.training;
-  const training = { ...rest, localEpochs: hyperInteger(hyper, 'student-epochs', 1) };
-  const teacher = teacherOf(shared, data, hyper);
-  const workload: Workload<DistillationData> = {
-    ...distillation,
-    batch: (_, indices) => lesson(teacher, indices),
-    loss: (params, batch) => taught(params, STUDENT, batch),
-  };
-  const { contribution } = await localSgd({
-    ...{ ...context, training, shard: { ...shard, train: part } },
-    ...{ workload, data, shared, own: {} },
-  });
-  return { contribution: { ...contribution, weights: contribution.weights.map(() => 1) } };
-}
-
-function teacherOf(shared: HostTensors, data: DistillationData, hyper: Hyper): Teacher {
-  const bound = hyperNumber(hyper, 'logit-bound', 1);
-  return { open: data.open, scale: data, logits: shared[LOGITS].data, bound };
-}
-
-function networkSize(hyper: Hyper): NetworkSize {
-  const side = hyper['image-size'] === undefined ? 28 : hyperInteger(hyper, 'image-size', 1);
-  const [filters, hidden] = [hyperInteger(hyper, 'filters', 1), hyperInteger(hyper, 'hidden', 1)];
-  return { side, classes: CLASSES, filters, hidden };
-}

@@ -10,9 +10,11 @@ import { imageTensor, range } from '../parts/image-tensors.js';
 import { crossEntropy } from '../parts/layers.js';
 import { classify } from '../parts/networks.js';
 
+/** Of all the image sets. */
 export const CLASSES = 10;
 const CHUNK = 200;
 
+/** The clients' common opinion of the public images. */
 export interface Teacher {
   /** The public images, and what their pixels are standardised with. */
   readonly open: ImageSet;

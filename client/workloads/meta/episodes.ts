@@ -8,7 +8,7 @@ import type { Rng } from '../../../shared/rng.js';
 import { type CharacterSet, DRAWINGS } from '../../data/characters.js';
 
 /** One class of a task. */
-export interface EpisodeClass {
+interface EpisodeClass {
   readonly character: number;
   /** Quarter turns of all its drawings; a turned character is another class (Santoro et al. 2016, arXiv:1605.06065). */
   readonly turns: number;
@@ -16,9 +16,10 @@ export interface EpisodeClass {
   readonly order: readonly number[];
 }
 
+/** The classes of one few-shot task. */
 export type Episode = readonly EpisodeClass[];
 
-export interface EpisodeOptions {
+interface EpisodeOptions {
   /** Characters of the task, at most. */
   readonly ways: number;
   /** Whether characters are turned by a drawn number of quarters. */

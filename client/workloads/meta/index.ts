@@ -83,8 +83,14 @@ export const meta = defineWorkload<MetaData>({
         training: { localSteps: 4, batchSize: 5, clientLr: 1 },
         hyper: {
           ...DEMO,
-          ...{ data: 'drawn', ways: 5, queries: 2, 'image-size': 12, blocks: 3, filters: 4 },
-          ...{ 'test-tasks': 4, 'test-steps': 2 },
+          data: 'drawn',
+          ways: 5,
+          queries: 2,
+          'image-size': 12,
+          blocks: 3,
+          filters: 4,
+          'test-tasks': 4,
+          'test-steps': 2,
         },
       },
       demo: {
@@ -123,7 +129,7 @@ export const meta = defineWorkload<MetaData>({
       name: hyperChoice(hyper, 'data', ['omniglot', 'drawn']),
       side: hyperInteger(hyper, 'image-size', 8),
       rng: rng.split('characters'),
-      ...(dataDir !== undefined && { dataDir }),
+      dataDir,
     });
     const everyone = Array.from(characters.test.alphabets.keys());
     const about = { ways: WAYS, turned: false };
@@ -159,7 +165,10 @@ export const meta = defineWorkload<MetaData>({
   async train(shared, _own, data, context) {
     const { hyper, shard } = context;
     const { tensors, loss } = await metaRound({
-      ...{ ...context, shared, data: data.characters, characters: shard.train },
+      ...context,
+      shared,
+      data: data.characters,
+      characters: shard.train,
       settings: {
         algorithm: hyperChoice(hyper, 'algorithm', ALGORITHMS),
         ways: hyperInteger(hyper, 'ways', 2),

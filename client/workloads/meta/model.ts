@@ -18,7 +18,7 @@ const HEAD = 'head';
 /** The layer over all training characters, where there is one. */
 export const CATALOGUE = 'catalogue';
 
-export interface MetaSize {
+interface MetaSize {
   readonly side: number;
   readonly blocks: number;
   readonly filters: number;
@@ -26,6 +26,7 @@ export interface MetaSize {
   readonly catalogue: number;
 }
 
+/** The first tensors, without a head: a task makes its own. */
 export function initMeta(rng: Rng, { side, blocks, filters, catalogue }: MetaSize): HostTensors {
   const tensors: HostTensors = {};
   for (let block = 1; block <= blocks; block++) {

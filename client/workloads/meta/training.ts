@@ -22,13 +22,14 @@ import type { TensorMap, TrainContext } from '../../workload.js';
 import { drawEpisode, drawingsOf, imageTensor } from './episodes.js';
 import { CATALOGUE, classesInOrder, descended, differentiate, metaLoss, withHead } from './model.js';
 
+/** Ways to a start from which few steps are enough; scratch: none. */
 export const ALGORITHMS = ['reptile', 'fomaml', 'fedavg', 'scratch'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** Quarter turns of a character, each a class of its own. */
 export const TURNS = 4;
 
-export interface MetaSettings {
+interface MetaSettings {
   readonly algorithm: Algorithm;
   /** Characters of a task; fewer where an alphabet has no more. */
   readonly ways: number;
@@ -40,7 +41,7 @@ export interface MetaSettings {
   readonly innerLr: number;
 }
 
-export interface MetaRound extends Pick<TrainContext, 'training' | 'rng' | 'signal' | 'onProgress'> {
+interface MetaRound extends Pick<TrainContext, 'training' | 'rng' | 'signal' | 'onProgress'> {
   readonly shared: HostTensors;
   readonly data: CharacterData;
   /** The client's training characters. */
@@ -48,7 +49,7 @@ export interface MetaRound extends Pick<TrainContext, 'training' | 'rng' | 'sign
   readonly settings: MetaSettings;
 }
 
-export interface MetaResult {
+interface MetaResult {
   /** The client's model, tensor by tensor in the order of `shared`. */
   readonly tensors: readonly Float32Array[];
   /** Of each task when it has been learned: at the last step, or on the drawings asked about. */

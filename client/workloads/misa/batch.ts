@@ -77,6 +77,7 @@ export function batchOf(data: PairData, indices: Int32Array, { hyper, split }: B
   };
 }
 
+/** Who of the batch has which modality, by the `has/MODALITY` of {@link batchOf}. */
 export function presenceIn(batch: Batch): Presence {
   return Object.fromEntries(MODALITIES.flatMap((m) => (batch[`has/${m}`] ? [[m, batch[`has/${m}`]]] : [])));
 }

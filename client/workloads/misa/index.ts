@@ -13,19 +13,10 @@ import type { HostTensors } from '../../../shared/tensors/params.js';
 import { loadPairs, type PairData, type PairSet } from '../../data/pairs.js';
 import { defineWorkload } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
-import { crossEntropy, predictionOf } from '../parts/layers.js';
+import { crossEntropy } from '../parts/layers.js';
 import { batchOf, HELD, heldBy, presenceIn } from './batch.js';
-import {
-  answer,
-  DIGITS,
-  encode,
-  initMisa,
-  MODALITIES,
-  type Modality,
-  type Presence,
-  SIDE_LOSSES,
-  sideLosses,
-} from './model.js';
+import { figuresOf, metricsOf } from './measures.js';
+import { answer, DIGITS, encode, initMisa, MODALITIES, type Modality, SIDE_LOSSES, sideLosses } from './model.js';
 import { confusionArtefacts, spacesArtefacts } from './pictures.js';
 import { encodeTest, prototypesOf } from './spaces.js';
 
@@ -69,7 +60,8 @@ export const misa = defineWorkload<PairData>({
       { name: 'images', label: 'of images', settings: { clients: 4, hyper: { federation: 'image' } } },
       { name: 'sounds', label: 'of sounds', settings: { clients: 4, hyper: { federation: 'audio' } } },
       {
-        ...{ name: 'audio-only', label: 'of the two who have sounds only' },
+        name: 'audio-only',
+        label: 'of the two who have sounds only',
         settings: { clients: 2, hyper: { federation: 'audio-only' } },
       },
       ...SPEAKERS.map((speaker) => {
@@ -84,11 +76,17 @@ export const misa = defineWorkload<PairData>({
         return { metric, row: 'federated', against, againstMetric, atLeast: 0.05 } as const;
       }),
       {
-        ...{ metric: 'test.audio.accuracy', row: 'federated', against: 'federated/audio-only', atLeast: 0.03 },
+        metric: 'test.audio.accuracy',
+        row: 'federated',
+        against: 'federated/audio-only',
+        atLeast: 0.03,
         note: 'what who has sounds only gets from the others, on all voices',
       },
       {
-        ...{ metric: 'test.audio-only.accuracy', row: 'federated', against: 'federated/sounds', atLeast: 0 },
+        metric: 'test.audio-only.accuracy',
+        row: 'federated',
+        against: 'federated/sounds',
+        atLeast: 0,
         note: 'the same, on the own voices, against all who have sounds',
       },
       { metric: 'test.fusion.accuracy', row: 'federated', against: 'local', atLeast: 0.05 },
@@ -122,7 +120,13 @@ export const misa = defineWorkload<PairData>({
         training: { localEpochs: 2, batchSize: 8, clientLr: 0.05, momentum: 0.9 },
         hyper: {
           ...DEMO,
-          ...{ source: 'made', 'train-takes': 2, 'test-repeats': 1, filters: 2, hidden: 16, width: 8, 'snr-db': 20 },
+          source: 'made',
+          'train-takes': 2,
+          'test-repeats': 1,
+          filters: 2,
+          hidden: 16,
+          width: 8,
+          'snr-db': 20,
         },
       },
       demo: {
@@ -147,8 +151,10 @@ export const misa = defineWorkload<PairData>({
   init(rng, hyper) {
     const width = hyperInteger(hyper, 'width', 1);
     const network = initMisa(rng, {
-      ...{ side: hyperInteger(hyper, 'image-size', 4), width },
-      ...{ hidden: hyperInteger(hyper, 'hidden', 1), filters: hyperInteger(hyper, 'filters', 1) },
+      side: hyperInteger(hyper, 'image-size', 4),
+      width,
+      hidden: hyperInteger(hyper, 'hidden', 1),
+      filters: hyperInteger(hyper, 'filters', 1),
     });
     const prototypes = prototypeNames().map((name) => [name, { shape: [width], data: new Float32Array(width) }]);
     return { shared: { ...network, ...Object.fromEntries(prototypes) } };
@@ -157,13 +163,16 @@ export const misa = defineWorkload<PairData>({
   load({ hyper, dataDir, rng }) {
     const heldOut = hyperInteger(hyper, 'held-out', -1);
     return loadPairs({
-      ...{ source: hyperChoice(hyper, 'source', ['real', 'made']), rng },
-      ...{ trainTakes: hyperInteger(hyper, 'train-takes', 1), testRepeats: hyperInteger(hyper, 'test-repeats', 1) },
-      ...{ side: hyperInteger(hyper, 'image-size', 4), imageNoise: hyperNumber(hyper, 'image-noise') },
+      source: hyperChoice(hyper, 'source', ['real', 'made']),
+      rng,
+      trainTakes: hyperInteger(hyper, 'train-takes', 1),
+      testRepeats: hyperInteger(hyper, 'test-repeats', 1),
+      side: hyperInteger(hyper, 'image-size', 4),
+      imageNoise: hyperNumber(hyper, 'image-noise'),
       snrDb: hyperNumber(hyper, 'snr-db', -40),
       speakers: SPEAKERS.filter((speaker) => heldBy(speaker, hyper).length > 0),
-      ...(heldOut >= 0 && { heldOut }),
-      ...(dataDir !== undefined && { dataDir }),
+      heldOut: heldOut >= 0 ? heldOut : undefined,
+      dataDir,
     });
   },
 
@@ -180,7 +189,7 @@ export const misa = defineWorkload<PairData>({
     const presence = presenceIn(batch);
     const weights = Object.fromEntries(SIDE_LOSSES.map((name) => [name, batch[`weight/${name}`]]));
     const main = tf.mean(crossEntropy(answer(params, encodings, presence), labels));
-    return tf.add(main, sideLosses(params, encodings, { presence, labels, weights })) as tf.Scalar;
+    return tf.add(main, sideLosses(params, encodings, { presence, labels, weights }));
   },
 
   async contribute({ shared, data, hyper, shard }) {
@@ -201,40 +210,9 @@ export const misa = defineWorkload<PairData>({
     return { tensors, weights };
   },
 
-  metrics(params, batch) {
-    const labels = batch.labels as tf.Tensor2D;
-    const count = labels.shape[0];
-    const encodings = encode(params, batch);
-    const right = (logits: tf.Tensor2D) => tf.sum(tf.mul(labels, predictionOf(logits)), 1); // [batch]
-    const rightWith = (presence: Presence) => tf.sum(right(answer(params, encodings, presence)));
-    const all = tf.ones([count, 1]);
-    const logits = answer(params, encodings, presenceIn(batch));
-    const own = right(logits);
-    const bySpeaker = tf.matMul(tf.stack([own, tf.ones([count])]) as tf.Tensor2D, batch.speakers as tf.Tensor2D);
-    return {
-      loss: { sum: tf.sum(crossEntropy(logits, labels)), count },
-      accuracy: { sum: tf.sum(own), count },
-      'fusion.accuracy': { sum: rightWith({ image: all, audio: all }), count },
-      'image.accuracy': { sum: rightWith({ image: all }), count },
-      'audio.accuracy': { sum: rightWith({ audio: all }), count },
-      // [right answers, examples] of each speaker, from what the speaker has
-      speakers: { sum: tf.reshape(bySpeaker, [2 * HELD.length]), count },
-    };
-  },
+  metrics: metricsOf,
 
-  finish({ speakers: { sum } }) {
-    const everyone = [...HELD.keys()];
-    const accuracyOf = (name: string, among: readonly number[]) => {
-      const of = (from: number) => among.reduce((total, speaker) => total + sum[from + speaker], 0);
-      const tested = of(HELD.length);
-      return tested < 0.5 ? [] : [[name, of(0) / tested] as const]; // under secure aggregation zero is zero up to the grid
-    };
-    const hearers = everyone.filter((speaker) => !HELD[speaker].includes('image'));
-    return Object.fromEntries([
-      ...everyone.flatMap((speaker) => accuracyOf(`accuracy.speaker-${speaker}`, [speaker])),
-      ...accuracyOf('audio-only.accuracy', hearers),
-    ]);
-  },
+  finish: figuresOf,
 
   async *artefacts({ shared, data, hyper }) {
     const encoded = await encodeTest(shared, data, hyper);

@@ -23,20 +23,23 @@ import { BANDS, FRAMES } from '../../data/pairs.js';
 import type { Batch, TensorMap } from '../../workload.js';
 import { conv, dense, flatten, heLayer, leftOf } from '../parts/layers.js';
 
+/** What a digit comes by. */
 export const MODALITIES = ['image', 'audio'] as const;
 export type Modality = (typeof MODALITIES)[number];
+/** Classes. */
 export const DIGITS = 10;
 const MOMENTS = 5;
 /** Of the squared distances by which prototypes are weighed, in units of the width. */
 const SHARPNESS = 20;
 
-export interface MisaSize {
+interface MisaSize {
   readonly side: number;
   readonly hidden: number;
   readonly width: number;
   readonly filters: number;
 }
 
+/** The tensors of the network, by modality and for the answer. */
 export function initMisa(rng: Rng, { side, hidden, width, filters }: MisaSize): HostTensors {
   const positions = { image: leftOf(side, 2) ** 2, audio: leftOf(FRAMES, 2) * leftOf(BANDS, 2) };
   const modality = (m: Modality): HostTensors => ({
@@ -58,7 +61,7 @@ export function initMisa(rng: Rng, { side, hidden, width, filters }: MisaSize): 
 }
 
 /** What the encoders make of one modality of a batch. */
-export interface Encoded {
+interface Encoded {
   /** [batch, hidden] */
   readonly h: tf.Tensor2D;
   /** Shared and private, [batch, width], in 0..1. */
@@ -66,6 +69,7 @@ export interface Encoded {
   readonly p: tf.Tensor2D;
 }
 
+/** Of the modalities that are in a batch. */
 export type Encodings = Readonly<Partial<Record<Modality, Encoded>>>;
 
 /** Of the modalities that are in the batch: `image` [batch, side, side, 1], `audio` [batch, FRAMES, BANDS, 1]. */
@@ -98,10 +102,11 @@ export function answer(params: TensorMap, encodings: Encodings, presence: Presen
   return dense(params, 'common/logits', tf.relu(tf.addN(parts) as tf.Tensor2D));
 }
 
+/** What is added to the cross-entropy, each with a weight. */
 export const SIDE_LOSSES = ['similarity', 'difference', 'reconstruction', 'alignment'] as const;
 
 /** A scalar each; a loss without one is not computed. */
-export type LossWeights = Readonly<Partial<Record<(typeof SIDE_LOSSES)[number], tf.Tensor>>>;
+type LossWeights = Readonly<Partial<Record<(typeof SIDE_LOSSES)[number], tf.Tensor>>>;
 
 /** The losses beside cross-entropy, weighted; `labels` [batch, DIGITS] one-hot. */
 export function sideLosses(

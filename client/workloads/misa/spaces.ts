@@ -43,6 +43,7 @@ export interface EncodedTest {
   readonly said: Float32Array;
 }
 
+/** Where the model puts the test examples, and what it says of them. Leaves no tensor behind. */
 export async function encodeTest(shared: HostTensors, data: PairData, hyper: Hyper): Promise<EncodedTest> {
   const indices = Int32Array.from({ length: data.test.count }, (_, i) => i);
   const split: Split = 'test';

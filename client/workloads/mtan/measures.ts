@@ -69,6 +69,7 @@ function perImage(x: tf.Tensor): tf.Tensor1D {
   return tf.mean(x, [1, 2, 3]);
 }
 
+/** Vectors of length 1 along the last of four axes. */
 export function unit(x: tf.Tensor): tf.Tensor {
   return tf.mul(x, tf.rsqrt(tf.add(tf.sum(tf.square(x), 3, true), 1e-6)));
 }

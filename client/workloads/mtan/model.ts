@@ -20,6 +20,7 @@ import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { TensorMap } from '../../workload.js';
 import { conv, heLayer, overRms } from '../parts/layers.js';
 
+/** What is predicted of a scene, in the order of the losses' weights. */
 export const TASKS = ['segmentation', 'depth', 'normals'] as const;
 export type Task = (typeof TASKS)[number];
 
@@ -30,7 +31,7 @@ const INPUTS = 5;
 
 const NORMED_SCALE = 0.35;
 
-export type Sharing = 'shared' | 'single';
+type Sharing = 'shared' | 'single';
 
 /** Stages in the order of computation: what they are called and at which level of the pyramid they are. */
 const STAGES = [
@@ -118,13 +119,14 @@ function trunkFeatures(params: TensorMap, trunk: string, images: tf.Tensor4D): r
   return stages;
 }
 
-export interface TaskOutput {
+interface TaskOutput {
   /** [batch, S, S, OUTPUTS[task]] */
   readonly output: tf.Tensor4D;
   /** The attention masks at the five stages, 0..1. */
   readonly masks: readonly tf.Tensor4D[];
 }
 
+/** By task. */
 export type Outputs = Readonly<Partial<Record<Task, TaskOutput>>>;
 
 /** Of the tasks that are asked for; a trunk is computed once, and none that no task needs. */

@@ -70,14 +70,9 @@ export function overRms<T extends tf.Tensor>(x: T): T {
   return tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), EPSILON)));
 }
 
-/** (x − mean) / √(variance + 1e-5) · `name/gain` + `name/shift`, over the last axis (Ba et al. 2016, arXiv:1607.06450). */
-export function layerNorm(params: TensorMap, name: string, x: tf.Tensor): tf.Tensor {
-  return kernels.scaled(tf, standardised(x, [x.rank - 1]), params[`${name}/gain`], params[`${name}/shift`]);
-}
-
 /**
- * The same for each example over height, width and the channels of each group: x [batch, height, width, channels]
- * (Wu and He 2018, arXiv:1803.08494).
+ * (x − mean) / √(variance + 1e-5) · `name/gain` + `name/shift` for each example over height, width and the channels of each
+ * group: x [batch, height, width, channels] (Wu and He 2018, arXiv:1803.08494).
  */
 export function groupNorm(params: TensorMap, name: string, x: tf.Tensor4D, groups: number): tf.Tensor4D {
   const [batch, height, width, channels] = x.shape;
@@ -86,6 +81,7 @@ export function groupNorm(params: TensorMap, name: string, x: tf.Tensor4D, group
   return kernels.scaled(tf, tf.reshape(grouped, x.shape), gain, params[`${name}/shift`]) as tf.Tensor4D;
 }
 
+/** x less its mean over `axes`, over its standard deviation. */
 function standardised(x: tf.Tensor, axes: number[]): tf.Tensor {
   const { mean, variance } = tf.moments(x, axes, true);
   return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, EPSILON)));

@@ -14,8 +14,9 @@ import type { TensorMap } from '../../workload.js';
 import { conv, dense, flatten, heLayer, leftOf } from './layers.js';
 
 export const ARCHITECTURES = ['mlp', 'narrow', 'normed'] as const;
-export type Architecture = (typeof ARCHITECTURES)[number];
+type Architecture = (typeof ARCHITECTURES)[number];
 
+/** What a network is made for, and how large it is. */
 export interface NetworkSize {
   /** Side of the square images. */
   readonly side: number;

@@ -20,13 +20,14 @@ import type { TensorMap } from '../../workload.js';
 import { invertGradient, labelOf, psnr } from './gradient-inversion.js';
 
 /** Images of one size with labels; `pixels` [count · height · width] are standardised. */
-export interface Pictures {
+interface Pictures {
   readonly pixels: Float32Array;
   readonly labels: ArrayLike<number>;
   readonly height: number;
   readonly width: number;
 }
 
+/** What an attacker knows, and what is tried. */
 export interface AttackPlan {
   readonly params: HostTensors;
   /** Name of the last layer's bias, whose gradient tells the label. */
@@ -48,7 +49,7 @@ export interface AttackPlan {
 }
 
 /** An image with pixels in 0..1, and its distance from the truth: peak signal-to-noise ratio, more is closer. */
-export interface Guess {
+interface Guess {
   readonly pixels: Float32Array;
   readonly psnrDb: number;
 }

@@ -13,6 +13,7 @@ import { dpSgd } from '../../training/dp-sgd.js';
 import { evaluate } from '../../training/evaluate.js';
 import type { Shard, Workload } from '../../workload.js';
 
+/** One training with clipping and several with noise; `noiseMultipliers` are multiples of `clippingBound`, ε is at `delta`. */
 export interface CurvePlan<Data> {
   readonly workload: Workload<Data>;
   readonly data: Data;
@@ -27,12 +28,13 @@ export interface CurvePlan<Data> {
 }
 
 /** One training run. */
-export interface CurvePoint {
+interface CurvePoint {
   readonly noiseMultiplier: number;
   readonly epsilon: number;
   readonly accuracy: number;
 }
 
+/** Accuracy against noise. */
 export interface Curve {
   readonly points: readonly CurvePoint[];
   /** Accuracy with clipping alone. */
@@ -66,20 +68,35 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
   const layout = packTensors(shared).layout.map(({ name, shape }) => ({ name, shape }));
   const phase = { name: 'train', channels: [updateChannel(layout)] };
   const { contribution } = await dpSgd({
-    ...{ workload, data, hyper, shard, phase, shared, own: {}, rng, round: 1, rounds: 1 },
+    workload,
+    data,
+    hyper,
+    shard,
+    phase,
+    shared,
+    privateTensors: {},
+    rng,
+    round: 1,
+    rounds: 1,
     training: trainingOf(plan),
     privacy: { mode: 'example', clippingBound, noiseMultiplier, samplingRate, delta },
     noiseKey: rng.split(`noise/${noiseMultiplier}`).bytes(32),
   });
   const trained = addUpdate(shared, contribution.values);
-  const sums = await evaluate({ workload, data, hyper, shard, split: 'test', shared: trained, own: {} });
+  const sums = await evaluate({ workload, data, hyper, shard, split: 'test', shared: trained, privateTensors: {} });
   return meansOf(sums, 'test')['test.accuracy'];
 }
 
 function trainingOf({ steps, learningRate }: Pick<CurvePlan<unknown>, 'steps' | 'learningRate'>): TrainingSpec {
   return {
-    ...{ localSteps: steps, batchSize: CHUNK, clientLr: learningRate },
-    ...{ momentum: 0, weightDecay: 0, gradientClipNorm: 0, lrSchedule: 'constant', proximalMu: 0 },
+    localSteps: steps,
+    batchSize: CHUNK,
+    clientLr: learningRate,
+    momentum: 0,
+    weightDecay: 0,
+    gradientClipNorm: 0,
+    lrSchedule: 'constant',
+    proximalMu: 0,
   };
 }
 

@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { minimise } from './lbfgs.js';
 
-export interface Inversion {
+interface Inversion {
   /** Gradient of the mean loss over `images` [count, height, width, 1] for each tensor of the model; differentiable. */
   readonly gradientOf: (images: tf.Tensor4D) => tf.Tensor[];
   /** What the attacker saw of it: one tensor for each, at any scale. */
@@ -76,9 +76,7 @@ function cosineDistance(a: readonly tf.Tensor[], b: readonly tf.Tensor[]): tf.Sc
 function roughness(images: tf.Tensor4D): tf.Scalar {
   const [count, height, width, channels] = images.shape;
   const between = (from: number[], to: number[], size: number[]) =>
-    tf.mean(
-      tf.sqrt(tf.add(tf.square(tf.sub(tf.slice(images, to, size), tf.slice(images, from, size))), SMOOTHING)),
-    ) as tf.Scalar;
+    tf.mean(tf.sqrt(tf.add(tf.square(tf.sub(tf.slice(images, to, size), tf.slice(images, from, size))), SMOOTHING)));
   const down = between([0, 0, 0, 0], [0, 1, 0, 0], [count, height - 1, width, channels]);
   const across = between([0, 0, 0, 0], [0, 0, 1, 0], [count, height, width - 1, channels]);
   return tf.add(down, across);

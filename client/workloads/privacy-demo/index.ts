@@ -176,7 +176,9 @@ function attackPlan(data: ImageData, hyper: Hyper, rng: Rng): AttackPlan {
     classes: CLASSES,
     loss: (params, images, oneHot) => tf.mean(lossOfEach(params, images, oneHot)),
     cohort: { pixels: standardised(data, data.train, chosen), labels: labels.slice(0, count), height, width },
-    ...{ victims, clients, batch },
+    victims,
+    clients,
+    batch,
     iterations: hyperInteger(hyper, 'attack-iterations', 1),
     clippingBound: hyperNumber(hyper, 'clipping-bound'),
     noiseMultiplier: hyperNumber(hyper, 'noise-multiplier'),
@@ -191,7 +193,11 @@ function curvePlan(data: ImageData, hyper: Hyper, rng: Rng): CurvePlan<ImageData
     throw invalidArgument('hyper.curve-noise', 'numbers above 0', hyper['curve-noise']);
   }
   return {
-    ...{ workload: privacyDemo, data, hyper, rng, noiseMultipliers },
+    workload: privacyDemo,
+    data,
+    hyper,
+    rng,
+    noiseMultipliers,
     steps: hyperInteger(hyper, 'curve-steps', 1),
     samplingRate: hyperNumber(hyper, 'curve-rate'),
     clippingBound: hyperNumber(hyper, 'clipping-bound'),

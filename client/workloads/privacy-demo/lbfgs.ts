@@ -5,9 +5,9 @@
  */
 
 /** A value and its gradient, a fresh array of the length of `x`. */
-export type Objective = (x: Float32Array) => Promise<{ value: number; gradient: Float32Array }>;
+type Objective = (x: Float32Array) => Promise<{ value: number; gradient: Float32Array }>;
 
-export interface LbfgsOptions {
+interface LbfgsOptions {
   readonly iterations: number;
   /** Pairs of step and change of gradient that are remembered. */
   readonly history?: number;

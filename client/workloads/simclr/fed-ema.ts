@@ -28,14 +28,14 @@ export function memoryOf(model: HostTensors, scale = NEVER): HostTensors {
  */
 export function mergedStart(
   global: HostTensors,
-  own: HostTensors,
+  privateTensors: HostTensors,
   weight: number,
 ): { model: HostTensors; scale: number } {
-  const [held] = own[SCALE].data;
+  const [held] = privateTensors[SCALE].data;
   const share = held === NEVER || weight === 0 ? 0 : undefined;
   let squares = 0;
   for (const [name, { data }] of Object.entries(global)) {
-    const previous = own[`${PREFIX}${name}`].data;
+    const previous = privateTensors[`${PREFIX}${name}`].data;
     for (let i = 0; i < data.length; i++) squares += (data[i] - previous[i]) ** 2;
   }
   const divergence = Math.sqrt(squares);
@@ -43,7 +43,7 @@ export function mergedStart(
   const mu = share ?? Math.min(1, scale * divergence);
   const model: HostTensors = {};
   for (const [name, { shape, data }] of Object.entries(global)) {
-    const previous = own[`${PREFIX}${name}`].data;
+    const previous = privateTensors[`${PREFIX}${name}`].data;
     model[name] = { shape, data: data.map((value, i) => value + mu * (previous[i] - value)) };
   }
   return { model, scale };

@@ -11,17 +11,15 @@
  * offered for whole clients only.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { FlError } from '../../../shared/errors.js';
-import type { SumMetrics } from '../../../shared/run/metrics.js';
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { type ImageData, type ImageSet, loadImages, pickImages, shrinkImages } from '../../data/images.js';
-import { uploadTensors } from '../../training/evaluate.js';
 import { localSgd } from '../../training/local-sgd.js';
 import { defineWorkload, type Workload } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { imageTensor, labelTensor, range } from '../parts/image-tensors.js';
 import { heLayer, leftOf, predictionOf } from '../parts/layers.js';
+import { centresOf, embeddings } from './embeddings.js';
 import { memoryOf, mergedStart } from './fed-ema.js';
 import { featuresOf, lossOf, PLAIN } from './loss.js';
 import { mapArtefact, neighboursArtefact } from './pictures.js';
@@ -29,7 +27,6 @@ import { embedded, linearScores, neighbourVotes } from './probes.js';
 
 const CLASSES = 10;
 const NEIGHBOURS = 20;
-const CHUNK = 200;
 
 const DEMO: Hyper = {
   data: 'fashion-mnist', // or mnist
@@ -51,7 +48,7 @@ const DEMO: Hyper = {
 };
 
 /** `bank`: the labelled images that every client has; none of them is among the training images. */
-export interface ContrastiveData extends ImageData {
+interface ContrastiveData extends ImageData {
   readonly bank: ImageSet;
 }
 
@@ -88,9 +85,21 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
         partition: 'iid',
         training: { localEpochs: 3, batchSize: 16, clientLr: 0.05, momentum: 0.9 },
         hyper: {
-          ...{ ...DEMO, data: 'drawn', filters: 2, features: 16, projection: 8, mirror: false, contrast: 0.3 },
-          ...{ 'crop-least': 0.9, 'erase-most': 0.2, 'image-size': 12, shrink: 1, 'public-negatives': 16 },
-          ...{ 'train-examples': 320, 'test-examples': 100, 'bank-examples': 50 },
+          ...DEMO,
+          data: 'drawn',
+          filters: 2,
+          features: 16,
+          projection: 8,
+          mirror: false,
+          contrast: 0.3,
+          'crop-least': 0.9,
+          'erase-most': 0.2,
+          'image-size': 12,
+          shrink: 1,
+          'public-negatives': 16,
+          'train-examples': 320,
+          'test-examples': 100,
+          'bank-examples': 50,
         },
       },
       demo: {
@@ -169,12 +178,14 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     return { ...own, bankImages: imageTensor(data.bank, all, PLAIN), bankLabels: labelTensor(data.bank, all, CLASSES) };
   },
 
-  async train(global, own, data, context) {
+  async train(global, privateTensors, data, context) {
     const { hyper } = context;
-    const start = mergedStart(global, own, hyperNumber(hyper, 'merge'));
-    const projector = Object.fromEntries(Object.entries(own).filter(([name]) => name.startsWith('projector')));
+    const start = mergedStart(global, privateTensors, hyperNumber(hyper, 'merge'));
+    const projector = Object.fromEntries(
+      Object.entries(privateTensors).filter(([name]) => name.startsWith('projector')),
+    );
     const workload = { ...simclr, loss: lossOf(hyper, data.bank) };
-    const trained = await localSgd({ ...context, workload, data, shared: start.model, own: projector });
+    const trained = await localSgd({ ...context, workload, data, shared: start.model, privateTensors: projector });
     const values = trained.contribution.values;
     const local: HostTensors = {};
     let offset = 0;
@@ -185,7 +196,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     }
     return {
       contribution: trained.contribution,
-      private: { ...trained.own, ...memoryOf(local, start.scale) },
+      private: { ...trained.privateTensors, ...memoryOf(local, start.scale) },
     };
   },
 
@@ -209,7 +220,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
   async *artefacts(about) {
     const { shared, data, hyper } = about;
     const width = hyperInteger(hyper, 'features', 1);
-    const rowsOf = (set: ImageSet) => embeddings(shared, data, set, width);
+    const rowsOf = (set: ImageSet) => embeddings(shared, data.bank, set, width);
     const test = { set: data.test, rows: await rowsOf(data.test), width };
     const bank = { set: data.bank, rows: await rowsOf(data.bank), width };
     yield mapArtefact(
@@ -220,45 +231,6 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     yield neighboursArtefact(test, bank, data.classNames);
   },
 });
-
-/** Embeddings of all images of the set: [count · width]. */
-async function embeddings(
-  shared: HostTensors,
-  { bank }: ContrastiveData,
-  set: ImageSet,
-  width: number,
-): Promise<Float32Array> {
-  const out = new Float32Array(set.count * width);
-  const params = uploadTensors(shared);
-  const encode = (from: ImageSet, indices: Int32Array) => featuresOf(params, imageTensor(from, indices, PLAIN));
-  const middle = tf.tidy(() => encode(bank, range(0, bank.count)));
-  try {
-    for (let start = 0; start < set.count; start += CHUNK) {
-      const part = tf.tidy(() => {
-        const features = encode(set, range(start, Math.min(set.count, start + CHUNK)));
-        return embedded(features, { features: middle });
-      });
-      out.set(await part.data(), start * width);
-      part.dispose();
-    }
-    return out;
-  } finally {
-    tf.dispose([params, middle]);
-  }
-}
-
-/** Each client's mean embedding; under secure aggregation nobody knows them, and the map does without. */
-function centresOf(perClient: () => Readonly<Record<string, SumMetrics>>): Record<string, number[]> {
-  try {
-    const known = Object.entries(perClient()).filter(([, { embedding }]) => embedding?.count > 0);
-    return Object.fromEntries(
-      known.map(([client, { embedding }]) => [client, embedding.sum.map((sum) => sum / embedding.count)]),
-    );
-  } catch (thrown) {
-    if (FlError.from(thrown).code === 'failed-precondition') return {};
-    throw thrown;
-  }
-}
 
 /** Side of the images before they shrink: 28 for the data sets, free for drawn ones. */
 function drawnSide(hyper: Hyper): number {

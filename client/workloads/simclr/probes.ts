@@ -12,6 +12,7 @@ const VOTE_TEMPERATURE = 0.07;
 const RIDGE = 0.1;
 const NEWTON_STEPS = 24;
 
+/** A labelled set that embeddings are judged with. */
 export interface Bank {
   /** [bank, d] */
   readonly features: tf.Tensor2D;

@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../../../shared/rng.js';
 
-export interface ViewOptions {
+interface ViewOptions {
   /** Smallest side of a crop, as a fraction of the image's; 1: no crop. */
   readonly cropLeast: number;
   /** Whether half of the views are mirrored: clothes may be, digits not. */

@@ -57,7 +57,8 @@ export const transformer = defineWorkload<TransformerData>({
     ],
     comparisons: [
       {
-        ...{ name: 'distributed', label: 'private by speaker' },
+        name: 'distributed',
+        label: 'private by speaker',
         settings: { privacy: 'distributed', 'secure-aggregation': true, 'clipping-bound': 0.1 },
       },
     ],
@@ -87,8 +88,13 @@ export const transformer = defineWorkload<TransformerData>({
         training: { localSteps: 6, batchSize: 8, clientLr: 0.3, gradientClipNorm: 1 },
         hyper: {
           ...DEMO,
-          ...{ data: 'drawn', context: 16, width: 16, heads: 2, layers: 1 },
-          ...{ 'min-characters': 800, 'max-test-windows': 0 },
+          data: 'drawn',
+          context: 16,
+          width: 16,
+          heads: 2,
+          layers: 1,
+          'min-characters': 800,
+          'max-test-windows': 0,
         },
       },
       demo: {
@@ -100,8 +106,11 @@ export const transformer = defineWorkload<TransformerData>({
         training: { localEpochs: 1, batchSize: 8, clientLr: 0.5, momentum: 0.9, gradientClipNorm: 1 },
         // lots of 8 among the 131 windows that a speaker has on average
         private: {
-          ...{ privacy: 'example', 'noise-multiplier': 0.5, 'sampling-rate': 8 / 131 },
-          ...{ 'client-lr': 0.05, momentum: 0 },
+          privacy: 'example',
+          'noise-multiplier': 0.5,
+          'sampling-rate': 8 / 131,
+          'client-lr': 0.05,
+          momentum: 0,
         },
         hyper: DEMO,
       },
@@ -131,7 +140,7 @@ export const transformer = defineWorkload<TransformerData>({
       maxCharacters: hyperInteger(hyper, 'max-characters'),
       maxTestWindows: hyperInteger(hyper, 'max-test-windows'),
       rng,
-      ...(dataDir !== undefined && { dataDir }),
+      dataDir,
     });
     const [width, heads] = [hyperInteger(hyper, 'width', 2), hyperInteger(hyper, 'heads', 1)];
     return { text, positions: sinusoids(context, width), mask: causalMask(heads, context) };

@@ -12,7 +12,7 @@ import { gelu, dense as product } from '../../backends/layers.js';
 import type { TensorMap } from '../../workload.js';
 import { dense, drawnLayer, embedding, rmsNorm } from '../parts/layers.js';
 
-export interface TransformerSize {
+interface TransformerSize {
   readonly vocabulary: number;
   readonly width: number;
   readonly layers: number;

@@ -56,7 +56,7 @@ export function gaussianNoise(options: { epsilon: number; delta: number; steps?:
 
 /**
  * Gaussian-DP's central limit for subsampled steps (Bu, Dong, Long, Su 2020): μ = q sqrt(T (e^(1/σ²) - 1)).
- * An approximation that can lie *below* the truth: for comparison with other libraries only, no ledger accepts it.
+ * An approximation that can lie *below* the truth: for comparison with other libraries only, no account accepts it.
  */
 export function centralLimitEpsilon(options: {
   noiseMultiplier: number;

@@ -9,6 +9,7 @@
 
 /** Which neighbour is the larger data set: 'remove' compares with-the-record to without, 'add' the other way. */
 export type Direction = 'remove' | 'add';
+/** A neighbour has one unit less, or one more; ε has to hold for both. */
 export const DIRECTIONS: readonly Direction[] = ['remove', 'add'];
 
 /** Loss probabilities at (low + i) × step, and the mass at loss = +infinity. */

@@ -1,7 +1,7 @@
 /**
  * What one use of the data may be, and what a list of such uses costs together in (ε, δ).
  *
- * A release is plain data (it goes into ledgers and configurations); this file turns it into the RDP curve or the privacy
+ * A release is plain data (it goes into charges, ledgers and configurations); this file turns it into the RDP curve or the privacy
  * loss distribution that the accountants compose. `noiseMultiplier` is noiseStdDev / clipping bound, with the neighbour
  * relation "one record (or one client) more or less". The unit, example or client, is the caller's: see docs/privacy.md.
  */
@@ -32,6 +32,7 @@ export type Release =
   /** Anything that satisfies ρ-zCDP, among it sums of discrete Gaussians. RDP only. */
   | { readonly mechanism: 'zcdp'; readonly rho: number };
 
+/** A release, and how often it was made. */
 export interface Spend {
   readonly release: Release;
   readonly count: number;
@@ -47,6 +48,7 @@ export type Accountant = 'pld' | 'rdp' | 'analytic' | 'prv';
 /** {@link AccountingOptions.relativeError} of a price that is asked for often: ten times cheaper, and still too large if anything. */
 export const PRICE_ERROR = 1e-3;
 
+/** How the cost of releases is computed; every choice gives an upper bound. */
 export interface AccountingOptions {
   readonly accountant?: Accountant;
   /** RDP only; default {@link DEFAULT_RDP_ORDERS}. */

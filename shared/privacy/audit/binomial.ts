@@ -18,6 +18,7 @@ export function logBinomialMass(successes: number, trials: number, probability: 
   return ways + times(successes, Math.log(probability)) + times(trials - successes, Math.log1p(-probability));
 }
 
+/** Of a probability, both ends within [0, 1]. */
 export interface Interval {
   readonly low: number;
   readonly high: number;

@@ -72,6 +72,7 @@ export function gaussianAttackEpsilon(counts: AttackCounts, options: { delta: nu
   return mu > 0 ? gaussianEpsilon({ noiseMultiplier: 1 / mu, delta: options.delta }) : 0;
 }
 
+/** An attack that calls members by a threshold, and the least ε that its counts are compatible with. */
 export interface ThresholdAttack extends AttackCounts {
   /** Scores from here on are called members. */
   readonly threshold: number;

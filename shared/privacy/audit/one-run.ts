@@ -12,6 +12,7 @@
 import { invalidArgument } from '../../errors.js';
 import { binomialUpperTail, logBinomialMass } from './binomial.js';
 
+/** What an auditor guessed of canaries, each put in by a coin. */
 export interface Guesses {
   /** m: canaries whose coin was thrown, whether guessed or not. */
   readonly canaries: number;
@@ -50,6 +51,7 @@ export function oneRunEpsilon({ confidence, ...seen }: Guesses & { readonly conf
   return low;
 }
 
+/** Scores and coins, by canary; `confidence` in (0, 1) is that of the bound. */
 export interface ScoredCanaries {
   /** Higher for canaries that look as if they were in. */
   readonly scores: ArrayLike<number>;
@@ -59,6 +61,7 @@ export interface ScoredCanaries {
   readonly confidence: number;
 }
 
+/** The least ε that the best number of guesses proves, and these guesses. */
 export interface OneRunBound {
   readonly epsilon: number;
   readonly guesses: number;

@@ -8,6 +8,7 @@
  */
 import { invalidArgument } from '../../errors.js';
 
+/** Settings of adaptive clipping, and the bound as it stands. */
 export interface AdaptiveClip {
   /** C, the clipping bound of the next round. */
   readonly bound: number;

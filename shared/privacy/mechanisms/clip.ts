@@ -21,6 +21,7 @@ export interface ClipGroup {
   readonly rowLength?: number;
 }
 
+/** A clipped vector, and what it was. */
 export interface Clipped {
   /** A new vector whose L2 norm is at most the clipping bound (for `row`: each row's share of it). */
   readonly vector: Float32Array;

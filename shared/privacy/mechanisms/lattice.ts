@@ -24,12 +24,13 @@ import { clip } from './clip.js';
 import { rotate, rotatedLength, unrotate } from './hadamard.js';
 import { roundConditionally, roundedNormBound } from './rounding.js';
 
+/** What has to be known before vectors are rounded to integers and noised. */
 export interface LatticeOptions {
   readonly place: 'distributed' | 'central' | 'local';
   readonly noise: 'discrete-gaussian' | 'skellam';
   /** Entries of the update. */
   readonly length: number;
-  readonly clippingBound: number;
+  readonly vectorNorm: number;
   /** Deviation of all noise that protects one client / the norm its update is clipped to. */
   readonly noiseMultiplier: number;
   /** A clipped coordinate uses integers up to 2^(valueBits-1) - 1; default the most, up to 16, that ring and table hold. */
@@ -44,6 +45,7 @@ export interface LatticeOptions {
   readonly rotation?: boolean;
 }
 
+/** What follows: granularity, sizes and noise, equal on all clients. */
 export interface LatticePlan extends Required<LatticeOptions> {
   /** Entries on the wire: `length`, or the next power of two under rotation. */
   readonly ringLength: number;
@@ -75,7 +77,7 @@ function planWith(options: LatticeOptions, valueBits: number): LatticePlan {
   if (problem !== undefined) throw invalidArgument('valueBits', problem, valueBits);
   const { colludingFraction = 0, ringBits = 32, rotation = false } = options;
   const { scaledNorm, ...kept } = sizes;
-  const granularity = options.clippingBound / scaledNorm;
+  const granularity = options.vectorNorm / scaledNorm;
   const release = releaseOf(options, sizes);
   return { ...options, valueBits, colludingFraction, ringBits, rotation, ...kept, granularity, release };
 }
@@ -110,8 +112,8 @@ function problemOf({ place, mostSurvivors, ringBits = 32 }: LatticeOptions, size
 }
 
 function checkOptions(options: LatticeOptions): void {
-  const { clippingBound, noiseMultiplier, leastSurvivors, mostSurvivors, colludingFraction = 0 } = options;
-  if (!(clippingBound > 0)) throw invalidArgument('clippingBound', 'a number > 0', clippingBound);
+  const { vectorNorm, noiseMultiplier, leastSurvivors, mostSurvivors, colludingFraction = 0 } = options;
+  if (!(vectorNorm > 0)) throw invalidArgument('vectorNorm', 'a number > 0', vectorNorm);
   if (!(noiseMultiplier > 0)) throw invalidArgument('noiseMultiplier', 'a number > 0', noiseMultiplier);
   if (!(leastSurvivors >= 1 && leastSurvivors <= mostSurvivors)) {
     throw invalidArgument('leastSurvivors', `1 .. ${mostSurvivors}`, leastSurvivors);
@@ -138,7 +140,7 @@ export function encodeUpdate(
   random: { readonly signs: Rng; readonly rng: Rng; readonly share: NoiseTable },
 ): Int32Array {
   if (update.length !== plan.length) throw invalidArgument('update', `${plan.length} entries`, update.length);
-  const clipped = clip(update, { bound: plan.clippingBound }).vector;
+  const clipped = clip(update, { bound: plan.vectorNorm }).vector;
   const spread = plan.rotation ? rotate(clipped, random.signs) : Float64Array.from(clipped);
   // the transform's round-off may lengthen by 1e-15 of itself; the rounded norm is what is enforced
   const scaled = spread.map((value) => value / plan.granularity);

@@ -22,6 +22,9 @@ export const BLOCK_WORDS = 4096;
 /** A guide of 256 KiB stays in a second-level cache. */
 const MAX_GUIDE_BITS = 16;
 
+/**
+ * A table of cumulative probabilities (96 bits: `high` and `low`), with a guide that finds the place of a word fast.
+ */
 export function thresholdsOf(high: Uint32Array, low: BigUint64Array, reach: number): Thresholds {
   const guideBits = Math.min(MAX_GUIDE_BITS, Math.ceil(Math.log2(high.length)));
   const guide = new Uint32Array((1 << guideBits) + 1);

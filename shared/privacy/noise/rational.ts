@@ -34,6 +34,7 @@ export function coinsFromRng(rng: Rng): Coins {
   };
 }
 
+/** The fraction in lowest terms, of a numerator of at least 0 and a denominator above it. */
 export function rational(numerator: bigint, denominator: bigint): Rational {
   const divisor = greatestCommonDivisor(numerator, denominator);
   return { numerator: numerator / divisor, denominator: denominator / divisor };

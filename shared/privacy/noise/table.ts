@@ -11,6 +11,7 @@ import { thresholdsOf } from './draw.js';
 import { fastestDraw } from './kernel.js';
 import { rationalFromNumber } from './rational.js';
 
+/** Integer noise of one distribution, drawn from a table; how far it is from ideal is charged to δ. */
 export interface NoiseTable {
   /** Upper bound on the total variation distance of one draw from the ideal distribution. */
   readonly statisticalError: number;
@@ -23,6 +24,7 @@ export interface NoiseTable {
 
 /** Fixed-point bits: products of 2^20 factors keep 2^-220. */
 export const PRECISION = 256n;
+/** 1 in the fixed point of the tables. */
 export const ONE = 1n << PRECISION;
 /** Largest deviation of a table; above it one would take more than about 20 MB and a second to build. */
 export const MAX_STD_DEV = 65_536;

@@ -8,6 +8,10 @@ import { aggregationIdOf, paramsFault } from '../params.js';
 import { ringMayWrap } from '../ring.js';
 import { advance, type ClientContext, type ClientStep, check } from './state.js';
 
+/**
+ * Begins an aggregation: fresh X25519 keys, signed with the client's enrolled key. Sends `advertise`; keeps the keys
+ * first.
+ */
 export function advertise(context: ClientContext): ClientStep {
   const { suite, rng, identity, params } = context;
   const aggregationId = aggregationIdOf(suite, params, context.aggregation);

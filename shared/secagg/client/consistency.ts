@@ -7,6 +7,10 @@ import { consistencyBody, survivorRootOf } from '../derive.js';
 import { decodeSurvivors, encodeConsistency } from '../frames.js';
 import { advance, type ClientContext, type ClientStep, check, type InPhase } from './state.js';
 
+/**
+ * Answers `survivors`: signs the set that it was shown, if that may be signed. `body` is the set as a bitmap of the
+ * roster.
+ */
 export function signSurvivors(context: ClientContext, state: InPhase<'survivors'>, body: Uint8Array): ClientStep {
   const { suite, params, identity } = context;
   const { roster, included, aggregationId, accepted, held } = state;

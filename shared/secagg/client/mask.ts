@@ -11,6 +11,10 @@ import { decodeBundles, encodeMasked } from '../frames.js';
 import { pack } from '../ring.js';
 import { type ClientContext, type ClientStep, check, type InPhase } from './state.js';
 
+/**
+ * Answers `bundles`: opens what each sharing neighbour sent and asks for the vector. One that does not open is a
+ * refusal.
+ */
 export function openBundles(context: ClientContext, state: InPhase<'bundles'>, body: Uint8Array): ClientStep {
   const { suite, params } = context;
   const { roster, aggregationId } = state;
@@ -81,6 +85,6 @@ function masksOf(context: ClientContext, state: InPhase<'vector' | 'survivors'>)
       const sign = own < index ? (1 as const) : (-1 as const);
       return { key: pairMaskKey(suite, transcript, { secret, pair: [own, index] }), sign };
     });
-  const self = selfMaskKey(suite, transcript, { seed: state.selfMaskSeed, index: own });
+  const self = selfMaskKey(suite, transcript, { selfMaskSeed: state.selfMaskSeed, index: own });
   return [{ key: self, sign: 1 as const }, ...pairwise];
 }

@@ -28,6 +28,7 @@ import {
 
 type Waiting = InPhase<'roster'>;
 
+/** Answers `roster`: splits self-mask seed and mask key among the neighbours, each bundle sealed for one of them. */
 export function shareSecrets(context: ClientContext, state: Waiting, body: Uint8Array): ClientStep {
   const roster = checkRoster(context, state, decodeRoster(body));
   const { suite, rng, kernel } = context;
@@ -47,7 +48,7 @@ export function shareSecrets(context: ClientContext, state: Waiting, body: Uint8
     const nonce = rng.bytes(suite.nonceBytes);
     return concat(nonce, suite.seal({ ...shareSeal(suite, transcript, route), nonce, message: shares[rank] }));
   });
-  const commitment = seedCommitment(suite, transcript, { seed: selfMaskSeed, index: roster.ownIndex });
+  const commitment = seedCommitment(suite, transcript, { selfMaskSeed, index: roster.ownIndex });
   const lastFrame = encodeShares(aggregationId, commitment, bundles);
   return advance({ ...state, phase: 'bundles', lastFrame, roster, selfMaskSeed }, 'shares');
 }

@@ -35,6 +35,7 @@ export interface ClientContext {
   readonly disabledChecks?: ReadonlySet<ClientCheck>;
 }
 
+/** A member that shares secrets with this client: its place in the roster, and its public keys (32 bytes each). */
 export interface Neighbour {
   readonly index: number;
   readonly enrolledKey: Uint8Array;
@@ -90,9 +91,12 @@ interface MaskingSecrets extends Masking {
   readonly selfMaskSeed: Uint8Array;
 }
 
+/** Where a client stands. */
 export type ClientPhase = ClientState['phase'];
+/** The state of a client in one phase. */
 export type InPhase<P extends ClientPhase> = Extract<ClientState, { phase: P }>;
 
+/** What the machine is told. */
 export type ClientInput =
   | { readonly kind: 'frame'; readonly bytes: Uint8Array }
   /** The quantized, noised vector, once the machine asked for it. */
@@ -102,6 +106,7 @@ export type ClientInput =
   /** The site's own decision to leave: policy, deadline, shutdown. */
   | { readonly kind: 'withdraw' };
 
+/** What the machine asks for, to be done in order. */
 export type ClientOutput =
   /** Save the returned state durably before any output after this one is acted upon. */
   | { readonly kind: 'persist' }
@@ -110,6 +115,7 @@ export type ClientOutput =
   | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly culprit?: number }
   | { readonly kind: 'done' };
 
+/** The state after an input, and what it asks for. */
 export type ClientStep = readonly [ClientState, readonly ClientOutput[]];
 
 /** One named check: throws the refusal unless it holds (or a mutation test has switched it off). */

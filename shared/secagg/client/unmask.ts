@@ -8,6 +8,9 @@ import { consistencyBody } from '../derive.js';
 import { decodeSignatures, encodeUnmask } from '../frames.js';
 import { type ClientContext, type ClientStep, check, type InPhase } from './state.js';
 
+/**
+ * Answers `signatures`: of each sharing neighbour the half of its secret that the signed set allows, and never both.
+ */
 export function revealShares(context: ClientContext, state: InPhase<'signatures'>, body: Uint8Array): ClientStep {
   const { suite } = context;
   const { roster, survivors, survivorRoot, aggregationId, accepted, held } = state;

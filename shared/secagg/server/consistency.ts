@@ -19,6 +19,7 @@ import {
 
 type Collecting = ServerInPhase<'consistency'>;
 
+/** Keeps a survivor's signature; a reason to drop it if it does not verify for the set that was shown. */
 export function takeSignature(
   context: ServerContext,
   state: Collecting,

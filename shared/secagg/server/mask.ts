@@ -17,6 +17,7 @@ import {
 
 type Collecting = ServerInPhase<'mask'>;
 
+/** Adds a masked vector to the sum and notes whose it is. @throws MalformedFrame when it has another length */
 export function takeMasked(
   context: ServerContext,
   state: Collecting,

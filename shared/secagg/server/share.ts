@@ -17,6 +17,7 @@ import {
 
 type Collecting = ServerInPhase<'share'>;
 
+/** Keeps a member's sealed bundles for its neighbours, unread. @throws MalformedFrame when they are not one for each */
 export function takeShares(
   context: ServerContext,
   state: Collecting,

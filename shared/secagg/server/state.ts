@@ -12,6 +12,7 @@ import type { Kernel, Sign } from '../kernel.js';
 import type { AggregationContext, SecaggParams } from '../params.js';
 import type { CryptoSuite } from '../suite.js';
 
+/** What the machine works with; the same object for all steps of one aggregation. */
 export interface ServerContext {
   readonly suite: CryptoSuite;
   readonly params: SecaggParams;
@@ -75,10 +76,14 @@ export type ServerState =
   | (Base & { readonly phase: 'done'; readonly survivorIds: readonly string[] })
   | (Base & { readonly phase: 'aborted'; readonly reason: SecaggAbortReason });
 
+/** Where the server stands. */
 export type ServerPhase = ServerState['phase'];
+/** The state of the server in one phase. */
 export type ServerInPhase<P extends ServerPhase> = Extract<ServerState, { phase: P }>;
+/** The phases in which the roster is frozen. */
 export type RosterState = ServerInPhase<'share' | 'mask' | 'consistency' | 'unmask'>;
 
+/** What the machine is told; `from` and `id` are enrolled names, which the transport has proved. */
 export type ServerInput =
   | { readonly kind: 'frame'; readonly from: string; readonly bytes: Uint8Array }
   /** The client's connection is lost for good. */
@@ -95,6 +100,7 @@ export interface MaskTerm {
   readonly sign: Sign;
 }
 
+/** What the machine asks for, to be done in order. */
 export type ServerOutput =
   | { readonly kind: 'send'; readonly to: string; readonly type: FrameType; readonly frame: Uint8Array }
   /** Went on without this client; with `refused`, what it gave as reason and which neighbour it blames. */
@@ -115,11 +121,12 @@ export type ServerOutput =
       readonly survivorIds: readonly string[];
       readonly rosterRoot: Uint8Array;
       readonly survivorRoot: Uint8Array;
-      /** The survivors' own signatures over it, for the receipt. */
+      /** The survivors' own signatures over it, for the proof. */
       readonly signatures: readonly { readonly id: string; readonly signature: Uint8Array }[];
     }
   | { readonly kind: 'aborted'; readonly reason: SecaggAbortReason };
 
+/** The state after an input, and what it asks for. */
 export type ServerStep = readonly [ServerState, readonly ServerOutput[]];
 
 /** The graph of a roster with the reverse look-ups, computed once per roster object. */
@@ -132,6 +139,7 @@ export interface Topology {
 
 const topologies = new WeakMap<ServerRoster, Topology>();
 
+/** The graph of a frozen roster; made once for each. */
 export function topologyOf(context: ServerContext, { aggregationId, roster }: Frozen): Topology {
   const known = topologies.get(roster);
   if (known !== undefined) return known;
@@ -153,6 +161,7 @@ export function topologyOf(context: ServerContext, { aggregationId, roster }: Fr
 export const indicesWhere = (count: number, keep: (index: number) => boolean): number[] =>
   Array.from({ length: count }, (_, index) => index).filter(keep);
 
+/** The end of an aggregation without a sum. */
 export const aborted = ({ aggregationId }: Base, reason: SecaggAbortReason): ServerStep => [
   { phase: 'aborted', aggregationId, reason },
   [{ kind: 'aborted', reason }],

@@ -21,6 +21,7 @@ import {
 
 type Collecting = ServerInPhase<'unmask'>;
 
+/** Keeps a survivor's half-shares. @throws MalformedFrame when they are not one for each neighbour that shared */
 export function takeAnswer(
   context: ServerContext,
   state: Collecting,
@@ -50,7 +51,7 @@ export function closeUnmask(context: ServerContext, state: Collecting): ServerSt
     const fits = alive ? fitsCommitment(context, state, index) : fitsPublicKey(context, state, index);
     const secret = reconstruct(context, { shares: held[index], threshold: roster.threshold, fits }, liars);
     if (secret === undefined) return aborted(state, 'secret-unrecoverable');
-    if (alive) masks.push({ key: selfMaskKey(context.suite, transcript, { seed: secret, index }), sign: -1 });
+    if (alive) masks.push({ key: selfMaskKey(context.suite, transcript, { selfMaskSeed: secret, index }), sign: -1 });
     else masks.push(...orphanedMasks(context, state, { index, secret }));
   }
   const ids = (indices: readonly number[]): string[] => indices.map((index) => roster.members[index].id);
@@ -87,7 +88,7 @@ type Fits = (secret: Uint8Array) => boolean;
 function fitsCommitment({ suite }: ServerContext, { aggregationId, roster, shares }: Collecting, index: number): Fits {
   const commitment = shares[index]!.subarray(0, HASH_BYTES);
   const transcript = { aggregationId, rosterRoot: roster.rosterRoot };
-  return (seed) => equalBytes(seedCommitment(suite, transcript, { seed, index }), commitment);
+  return (selfMaskSeed) => equalBytes(seedCommitment(suite, transcript, { selfMaskSeed, index }), commitment);
 }
 
 const fitsPublicKey =

@@ -14,6 +14,7 @@ import { isAllZero, isCanonicalX25519, isStrictEd25519Key, isStrictSignature } f
 const HASH_BLOCK_BYTES = 128; // SHA-512
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
+/** The portable suite: runs where there is no `node:crypto`, ten to eighty times slower. */
 export const naclSuite: CryptoSuite = {
   id: 'nacl',
   nonceBytes: nacl.secretbox.nonceLength,
@@ -29,9 +30,9 @@ export const naclSuite: CryptoSuite = {
     return isAllZero(secret) ? undefined : secret;
   },
 
-  ed25519PublicKey: (seed) => nacl.sign.keyPair.fromSeed(seed).publicKey,
-  signer(seed) {
-    const { secretKey } = nacl.sign.keyPair.fromSeed(seed);
+  ed25519PublicKey: (signingSeed) => nacl.sign.keyPair.fromSeed(signingSeed).publicKey,
+  signer(signingSeed) {
+    const { secretKey } = nacl.sign.keyPair.fromSeed(signingSeed);
     return (message) => nacl.sign.detached(message, secretKey);
   },
   verify: ({ publicKey, message, signature }) =>

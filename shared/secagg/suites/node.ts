@@ -25,6 +25,7 @@ const HASH = 'sha256';
 const TAG_SIZE_BYTES = 16;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 
+/** The suite of a real run: `node:crypto`. */
 export const nodeSuite: CryptoSuite = {
   id: 'node',
   nonceBytes: 12,
@@ -51,9 +52,9 @@ export const nodeSuite: CryptoSuite = {
     };
   },
 
-  ed25519PublicKey: (seed) => rawPublicKey(createPublicKey(privateKey('Ed25519', seed))),
-  signer(seed) {
-    const key = privateKey('Ed25519', seed);
+  ed25519PublicKey: (signingSeed) => rawPublicKey(createPublicKey(privateKey('Ed25519', signingSeed))),
+  signer(signingSeed) {
+    const key = privateKey('Ed25519', signingSeed);
     return (message) => plain(sign(null, message, key));
   },
   verify({ publicKey: key, message, signature }) {

@@ -25,6 +25,9 @@ export function isCanonicalX25519(publicKey: Uint8Array): boolean {
   return publicKey.length === KEY_BYTES && compareBytes(publicKey.toReversed(), FIELD_PRIME) < 0;
 }
 
+/**
+ * Looks at every byte, whatever the first ones are. Such an X25519 output says that the other key was of small order.
+ */
 export function isAllZero(bytes: Uint8Array): boolean {
   let any = 0;
   for (const byte of bytes) any |= byte;

@@ -6,6 +6,7 @@
 import { type Codec, checkLength } from './codec.js';
 import { bytesOfU16, u16Of } from './halves.js';
 
+/** Two bytes a value, the upper half of float32, rounded to nearest even: 8 bits of exponent, 8 of precision. */
 export const bf16: Codec = {
   name: 'bf16',
   sizeBytes: (size) => 2 * size,

@@ -1,6 +1,7 @@
 /** What an encoding of update vectors is. All are little-endian, self-contained given the number of elements, and pure. */
 import { FlError, invalidArgument } from '../../errors.js';
 
+/** How values travel when float32 is too much; what is lost is the codec's to say. */
 export interface Codec {
   /** As negotiated in the round plan, with its setting: `bf16`, `top-k:0.01`. */
   readonly name: string;
@@ -18,6 +19,7 @@ export function checkLength(codec: Codec, bytes: Uint8Array, size: number): void
   if (bytes.length !== expected) throw corrupt(codec.name, `${expected} bytes for ${size} elements`, bytes.length);
 }
 
+/** What a decoder throws: the code is `corrupt`, the message names field, expected and got. */
 export function corrupt(field: string, expected: string, got: unknown): FlError {
   return new FlError('corrupt', invalidArgument(field, expected, got).message);
 }

@@ -13,6 +13,7 @@ const INFINITY_BITS = 0x7f800000;
 /** Adding and subtracting 1.5 · 2^52 rounds a float64 below 2^51 to an integer, ties to even. */
 const TO_INTEGER = 1.5 * 2 ** 52;
 
+/** IEEE 754 binary16, two bytes a value: 11 bits of precision, magnitudes up to 65,504. */
 export const f16: Codec = {
   name: 'f16',
   sizeBytes: (size) => 2 * size,

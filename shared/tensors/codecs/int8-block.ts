@@ -12,6 +12,7 @@ import { bytesOf, valuesOf } from '../bytes.js';
 import { firstNonFinite } from '../params.js';
 import { type Codec, checkLength, corrupt } from './codec.js';
 
+/** Values that share one scale. */
 export const BLOCK = 1024;
 /** Below this a scale would lose precision as a subnormal float32. */
 const SMALLEST = 2 ** -100;
@@ -20,6 +21,7 @@ const LARGEST_SCALE = Math.fround((2 ** 128 - 2 ** 104) / 127) - 2 ** 98;
 /** Adding and subtracting 1.5 · 2^52 rounds a float64 below 2^51 to an integer, ties to even. */
 const TO_INTEGER = 1.5 * 2 ** 52;
 
+/** One byte a value and a float32 scale a block. */
 export const int8Block: Codec = {
   name: 'int8-block',
   sizeBytes: (size) => 4 * Math.ceil(size / BLOCK) + size,

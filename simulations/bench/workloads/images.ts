@@ -8,9 +8,11 @@ import { crossEntropy } from '../../../client/workloads/parts/layers.js';
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 
+/** As many as the data sets that are imitated have. */
 export const CLASSES = 10;
 const BANK = 1000;
 
+/** Images that examples share, and how many examples there are. */
 export interface Bank {
   /** [BANK, height · width · channels] */
   readonly images: Float32Array;
@@ -18,6 +20,7 @@ export interface Bank {
   readonly testExamples: number;
 }
 
+/** A network over such images, and the scale that it is measured at. */
 export interface ImageModel {
   readonly name: string;
   readonly paper: string;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HEADS_FILE, headsFile } from '../../../client/store/ledger-heads.js';
+import { LEDGER_HEADS_FILE, ledgerHeads } from '../../../client/store/ledger-heads.js';
 import { openJournal, parseJournal } from '../../../server/journal/journal.js';
 import { checkRun, type RunCheck } from '../../../server/run/check.js';
 import { lineSha256, signLine } from '../../../shared/chain/chain.js';
@@ -259,14 +259,11 @@ describe('a coordinator that signs what is not so', () => {
       (run) => [run.rounds[0], run.rounds[1]],
       /^1: kind: expected opened, in the first line, got round$/,
     ],
-    'a receipt in a plain run': [
-      (run) => second({ secure: secure.rounds[1].secure })(run),
-      /^3: secure: expected none/,
-    ],
+    'a proof in a plain run': [(run) => second({ secure: secure.rounds[1].secure })(run), /^3: secure: expected none/],
   };
 
   const secureLies: Readonly<Record<string, Lie>> = {
-    'no receipt in a secure run': [second({ secure: [] }), /^3: secure: expected a receipt/],
+    'no proof in a secure run': [second({ secure: [] }), /^3: secure: expected a proof/],
     'a survivor that was none': [
       (run) => {
         const survivors = run.rounds[1].survivors.slice(1);
@@ -274,15 +271,12 @@ describe('a coordinator that signs what is not so', () => {
       },
       /^3: survivors: expected c1,c2,c3,c4, got c2,c3,c4$/,
     ],
-    'a receipt of another round': [
-      (run) => second({ secure: run.rounds[0].secure })(run),
-      /^3: aggregationId: expected/,
-    ],
+    'a proof of another round': [(run) => second({ secure: run.rounds[0].secure })(run), /^3: aggregationId: expected/],
     'another nonce': [receipt({ nonce: '0'.repeat(32) }), /^2: aggregationId: expected/],
     'other parameters': [receipt({ paramsHash: 'a'.repeat(64) }), /^2: paramsHash: expected/],
     'a cohort under which the parameters are others': [receipt({ cohort: 5 }), /^2: paramsHash: expected/],
-    'another survivor root': [receipt({ survivorRoot: 'a'.repeat(64) }), /^2: secure receipt: survivor-signature$/],
-    'another roster root': [receipt({ rosterRoot: 'a'.repeat(64) }), /^2: secure receipt: survivor-signature$/],
+    'another survivor root': [receipt({ survivorRoot: 'a'.repeat(64) }), /^2: secure proof: survivor-signature$/],
+    'another roster root': [receipt({ rosterRoot: 'a'.repeat(64) }), /^2: secure proof: survivor-signature$/],
     'fewer sharers than there were': [
       receipt({ included: '07' }),
       /^2: survivors: expected clients that shared their secrets/,
@@ -296,7 +290,7 @@ describe('a coordinator that signs what is not so', () => {
         );
         return receipt({ roster })(run);
       },
-      /^2: secure receipt: survivor-signature$/,
+      /^2: secure proof: survivor-signature$/,
     ],
     'a roster in another order': [
       (run) => receipt({ roster: proof().roster.toReversed() })(run),
@@ -309,12 +303,12 @@ describe('a coordinator that signs what is not so', () => {
     'too few signatures': [
       // Of 4, none of them corrupt, at least floor(3 / 2) + 1 = 2 must sign (docs/secure-aggregation.md)
       (run) => receipt({ signatures: proof().signatures.slice(0, 1) })(run),
-      /^2: secure receipt: too-few-signatures$/,
+      /^2: secure proof: too-few-signatures$/,
     ],
     'a signer that is not enrolled': [
       (run) =>
         receipt({ signatures: proof().signatures.map((one, i) => (i === 0 ? { ...one, client: 'c9' } : one)) })(run),
-      /^2: secure receipt: unenrolled-signer$/,
+      /^2: secure proof: unenrolled-signer$/,
     ],
     'a signer that is no survivor': [
       (run) => receipt({ survivors: CLIENTS.slice(1) })(run),
@@ -325,7 +319,7 @@ describe('a coordinator that signs what is not so', () => {
         const [{ ...one }] = run.rounds[0].secure;
         return [run.opened, { ...run.rounds[0], secure: [{ ...one, sumHash: 'a'.repeat(64) }] }, run.rounds[1]];
       },
-      /^2: secure receipt: coordinator-signature$/,
+      /^2: secure proof: coordinator-signature$/,
     ],
     'a client with a new key': [
       (run) => {
@@ -378,13 +372,13 @@ describe('starling verify --against', () => {
   it('is content with what agrees: the ledger itself, a part of it, a client’s receipts', async () => {
     const lines = secure.ledger.toString().split('\n');
     const folder = await mkdtemp(join(tmpdir(), 'starling-heads-'));
-    const keep = await headsFile(folder);
+    const keep = await ledgerHeads(folder);
     await Promise.all(
       [1, 2].map((round) =>
         keep(signHead({ run: secure.opened.run, round, lineSha256: lineSha256(lines[round]) }, coordinator)),
       ),
     );
-    const heads = await readFile(join(folder, HEADS_FILE), 'utf8');
+    const heads = await readFile(join(folder, LEDGER_HEADS_FILE), 'utf8');
     assert.equal(heads.split('\n').length, 3);
     for (const text of [secure.ledger.toString(), `${lines[2]}\n`, heads])
       assert.equal(said(await against(text)), 'holds');
@@ -394,11 +388,11 @@ describe('starling verify --against', () => {
   it('goes on in a client’s file after a line that a crash has cut short', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'starling-heads-'));
     const [one, two] = [1, 2].map((round) => signHead({ run: 'r', round, lineSha256: 'a'.repeat(64) }, coordinator));
-    await (await headsFile(folder))(one);
-    const whole = await readFile(join(folder, HEADS_FILE), 'utf8');
-    await writeFile(join(folder, HEADS_FILE), `${whole}${whole.slice(0, 40)}`);
-    await (await headsFile(folder))(two);
-    const rounds = (await readFile(join(folder, HEADS_FILE), 'utf8'))
+    await (await ledgerHeads(folder))(one);
+    const whole = await readFile(join(folder, LEDGER_HEADS_FILE), 'utf8');
+    await writeFile(join(folder, LEDGER_HEADS_FILE), `${whole}${whole.slice(0, 40)}`);
+    await (await ledgerHeads(folder))(two);
+    const rounds = (await readFile(join(folder, LEDGER_HEADS_FILE), 'utf8'))
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line).head.round);

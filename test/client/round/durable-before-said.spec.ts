@@ -20,10 +20,10 @@ const privatePlan = () => planOf({ work: { ...toySpec().work, privacy: PRIVACY }
 /** A trainer that has private tensors, too. */
 function ownTrainer(): ParticipantOptions['trainer'] {
   const toy = toyTrainer();
-  const own = { head: { shape: [1], data: Float32Array.of(5) } };
+  const privateTensors = { head: { shape: [1], data: Float32Array.of(5) } };
   const run = async (task: Task) => {
     if (task.kind === 'evaluate') return toy.run(task);
-    return { ...(await toy.run(task)), own };
+    return { ...(await toy.run(task)), privateTensors };
   };
   return { run: run as ParticipantOptions['trainer']['run'] };
 }

@@ -55,16 +55,16 @@ describe('a participant', () => {
 
   it('says why it does not follow a plan, and does nothing for it', async () => {
     const { trainer, asked } = heldTrainer();
-    const refusal = { reason: 'refused', detail: 'policy: min-cohort: expected at least 10, got 4' } as const;
+    const decline = { reason: 'refused', detail: 'policy: min-cohort: expected at least 10, got 4' } as const;
     const seen: number[] = [];
-    const refuse = ({ round }: { round: number }) => {
+    const declineReason = ({ round }: { round: number }) => {
       seen.push(round);
-      return round === 1 ? refusal : undefined;
+      return round === 1 ? decline : undefined;
     };
-    const { coordinator } = await enterOne({ trainer, refuse });
+    const { coordinator } = await enterOne({ trainer, declineReason });
     coordinator.plan(plan);
     await turns();
-    assert.deepEqual(coordinator.all('decline'), [{ kind: 'decline', task, ...refusal }]);
+    assert.deepEqual(coordinator.all('decline'), [{ kind: 'decline', task, ...decline }]);
     coordinator.plan(planOf({ round: 2 }));
     await turns();
     assert.deepEqual([seen, asked.map(({ round }) => round)], [[1, 2], [2]]);
@@ -138,6 +138,9 @@ describe('a participant', () => {
     clock.advance(1);
     assert.equal(coordinator.all('hello').length, 2);
     coordinator.send({ kind: 'goodbye', reason: 'not enrolled', retry: false });
+    assert.equal(coordinator.closed, 'sent away');
+    coordinator.send({ kind: 'challenge', nonce: new Uint8Array(32) });
+    assert.deepEqual(coordinator.all('proof'), [], 'it hears nothing more');
     coordinator.breakOff();
     await assert.rejects(participant.done, { code: 'permission-denied', message: /refused this client: not enrolled/ });
     clock.advance(1e9);

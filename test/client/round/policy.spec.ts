@@ -1,6 +1,6 @@
 /** Each rule of a site's policy at its limit and one past it, and what is said of a policy that is not understood. */
 import assert from 'node:assert/strict';
-import { allowAll, parsePolicy, refusalOf } from '../../../client/round/policy.js';
+import { allowAll, declineReasonOf, parsePolicy } from '../../../client/round/policy.js';
 import type { RoundPlan } from '../../../shared/run/plan.js';
 import { toySpec } from '../../support/toy.js';
 
@@ -16,7 +16,7 @@ const epochs: RoundPlan = {
 const steps: RoundPlan = { ...plan, work: { ...work, training: { ...work.training, localSteps: 20 } } };
 
 function refusal(text: string, of = plan): string | undefined {
-  return refusalOf(parsePolicy(text, 'policy.yaml'), of);
+  return declineReasonOf(parsePolicy(text, 'policy.yaml'), of);
 }
 
 function faultOf(text: string): string {
@@ -31,7 +31,7 @@ function faultOf(text: string): string {
 
 describe("a site's policy", () => {
   it('allows everything when it says nothing', () => {
-    assert.equal(refusalOf(allowAll, plan), undefined);
+    assert.equal(declineReasonOf(allowAll, plan), undefined);
     for (const text of ['', '# nothing\n', '{}']) assert.deepEqual(parsePolicy(text, 'p'), {});
   });
 

@@ -81,9 +81,9 @@ describe('a session', () => {
   });
 
   it('says why it does not work: the policy, or a fault', () => {
-    const refusal = { reason: 'refused', detail: 'policy: min-cohort' } as const;
-    const [, refused] = play(online(), { kind: 'plan', plan: plan(1), refusal });
-    assert.deepEqual(refused, [{ kind: 'send', frame: { kind: 'decline', task: taskOf(plan(1)), ...refusal } }]);
+    const decline = { reason: 'refused', detail: 'policy: min-cohort' } as const;
+    const [, declined] = play(online(), { kind: 'plan', plan: plan(1), decline });
+    assert.deepEqual(declined, [{ kind: 'send', frame: { kind: 'decline', task: taskOf(plan(1)), ...decline } }]);
     const [state, fault] = play(working(), failed(plan(1)));
     assert.deepEqual(fault, [
       { kind: 'send', frame: { kind: 'decline', task: taskOf(plan(1)), reason: 'failed', detail: 'out of memory' } },
@@ -142,8 +142,8 @@ describe('a session that keeps an update', () => {
   });
 
   it('sends it even if the policy would now forbid the work: it is done', () => {
-    const refusal = { reason: 'refused', detail: '' } as const;
-    assert.deepEqual(told(play(keeping(), { kind: 'plan', plan: plan(1), refusal })[1]), ['upload 1/1']);
+    const decline = { reason: 'refused', detail: '' } as const;
+    assert.deepEqual(told(play(keeping(), { kind: 'plan', plan: plan(1), decline })[1]), ['upload 1/1']);
   });
 
   it('trains for another attempt, and evaluates the same round', () => {

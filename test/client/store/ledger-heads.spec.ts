@@ -1,5 +1,9 @@
 /** What a client keeps of a coordinator's ledger, and of nobody else's. */
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LEDGER_HEADS_FILE, ledgerHeads } from '../../../client/store/ledger-heads.js';
 import { FlError } from '../../../shared/errors.js';
 import { type SignedHead, signHead } from '../../../shared/ledger/against.js';
 import { turns } from '../../support/hand-fed.js';
@@ -34,5 +38,45 @@ describe('a participant that is told of a ledger line', () => {
     const { participant, send } = await start(() => Promise.reject(new FlError('resource-exhausted', 'disk full')));
     send(signHead(head, coordinatorKey));
     await assert.rejects(participant.done, /disk full/);
+  });
+});
+
+describe('the ledger heads of a client', () => {
+  const [first, second] = [1, 2].map((round) => signHead({ ...head, round }, coordinatorKey));
+  const linesIn = async (directory: string, file = LEDGER_HEADS_FILE) =>
+    (await readFile(join(directory, file), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+
+  /** A home in which a client of version 0.1 has kept the first. */
+  async function oldHome(): Promise<string> {
+    const directory = await mkdtemp(join(tmpdir(), 'starling-heads-'));
+    await (await ledgerHeads(directory))(first);
+    await rename(join(directory, LEDGER_HEADS_FILE), join(directory, 'receipts.jsonl'));
+    return directory;
+  }
+
+  it('stand in one file, over restarts', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'starling-heads-'));
+    for (const one of [first, second]) await (await ledgerHeads(directory))(one);
+    assert.deepEqual(await linesIn(directory), [first, second]);
+  });
+
+  it('of version 0.1, under the old name, are kept and added to', async () => {
+    const directory = await oldHome();
+    await (await ledgerHeads(directory))(second);
+    assert.deepEqual(await linesIn(directory), [first, second]);
+    assert.deepEqual(await readdir(directory), [LEDGER_HEADS_FILE]);
+  });
+
+  it('of both names stay where they are: neither file is written over', async () => {
+    const directory = await oldHome();
+    const old = await readFile(join(directory, 'receipts.jsonl'));
+    await (await ledgerHeads(directory))(second);
+    await writeFile(join(directory, 'receipts.jsonl'), old); // the old version ran once more
+    await (await ledgerHeads(directory))(second);
+    assert.deepEqual(await linesIn(directory, 'receipts.jsonl'), [first]);
+    assert.deepEqual(await linesIn(directory), [first, second, second]);
   });
 });

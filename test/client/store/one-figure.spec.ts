@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { budgetRefusalOf, parsePolicy, refusalOf } from '../../../client/round/policy.js';
+import { budgetDeclineReasonOf, declineReasonOf, parsePolicy } from '../../../client/round/policy.js';
 import { exampleCostOf, releaseIdOf } from '../../../client/round/privatize.js';
 import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
 import { linesOf } from '../../../shared/chain/chain.js';
@@ -53,7 +53,7 @@ describe('one figure of privacy', () => {
     const [eight, nine] = [8, 9].map((rounds) => epsilonAfter(cost, rounds));
     const account = await open();
     const policyOf = (limit: number) => parsePolicy(`max-epsilon: ${limit}`, 'policy.yaml');
-    const refusal = budgetRefusalOf(policyOf((eight + nine) / 2), plan(1), account)!;
+    const refusal = budgetDeclineReasonOf(policyOf((eight + nine) / 2), plan(1), account)!;
     const got =
       /^policy: max-epsilon: expected at most [0-9.]+, got ([0-9.]+) after the last of the run's 9 rounds; 0\.000 so far$/.exec(
         refusal,
@@ -62,7 +62,7 @@ describe('one figure of privacy', () => {
     for (let round = 1; round <= 9; round++) {
       for (const attempt of [1, 2]) {
         const asked = plan(round, EXAMPLE, { attempt });
-        assert.equal(budgetRefusalOf(policyOf(nine * 1.001), asked, account), undefined, `round ${round}`);
+        assert.equal(budgetDeclineReasonOf(policyOf(nine * 1.001), asked, account), undefined, `round ${round}`);
         await account.charge(asked);
       }
     }
@@ -81,7 +81,8 @@ describe('one figure of privacy', () => {
     this.timeout(240_000);
     const policy = parsePolicy('max-epsilon: 10', 'policy.yaml');
     const account = await open();
-    const decide = (asked: RoundPlan) => refusalOf(policy, asked) ?? budgetRefusalOf(policy, asked, account);
+    const decide = (asked: RoundPlan) =>
+      declineReasonOf(policy, asked) ?? budgetDeclineReasonOf(policy, asked, account);
     const noises = [0.002, 1e-9, 1e-300, 0.01, 0.3, 1e300];
     for (const mode of ['example', 'central', 'local'] as const) {
       for (const noiseMultiplier of noises) {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { budgetRefusalOf, parsePolicy, refusalOf } from '../../../client/round/policy.js';
-import { exampleCostOf, noiseKeyOf, released, releaseIdOf } from '../../../client/round/privatize.js';
+import { budgetDeclineReasonOf, declineReasonOf, parsePolicy } from '../../../client/round/policy.js';
+import { exampleCostOf, noiseKeyOf, privatize, releaseIdOf } from '../../../client/round/privatize.js';
 import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
 import { linesOf } from '../../../shared/chain/chain.js';
 import { composedEpsilon, treeSpend } from '../../../shared/privacy/index.js';
@@ -102,17 +102,20 @@ describe("a client's own account of privacy", () => {
     );
     const account = await open();
     const short = (round: number) => ({ ...plan(round), work: { ...plan(round).work, rounds: 1 } });
-    assert.equal(budgetRefusalOf(policy, short(1), account), undefined);
+    assert.equal(budgetDeclineReasonOf(policy, short(1), account), undefined);
     for (let round = 1; round < 40; round++) await account.charge(plan(round));
     assert.match(
-      budgetRefusalOf(policy, short(40), account)!,
+      budgetDeclineReasonOf(policy, short(40), account)!,
       /^policy: max-epsilon: expected at most 1, got 3\.36[0-9]+ after the last of the run's 1 rounds; 3\.3[0-9]+ so far$/,
     );
-    assert.match(refusalOf(policy, plan(1, CENTRAL))!, /require-privacy: expected one of example, got central/);
-    assert.match(refusalOf(policy, { ...plan(1), work: { ...plan(1).work, privacy: undefined } })!, /got none/);
-    assert.match(refusalOf(policy, plan(1, { ...EXAMPLE, noiseMultiplier: 1 }))!, /min-noise-multiplier.*1\.5, got 1/);
+    assert.match(declineReasonOf(policy, plan(1, CENTRAL))!, /require-privacy: expected one of example, got central/);
+    assert.match(declineReasonOf(policy, { ...plan(1), work: { ...plan(1).work, privacy: undefined } })!, /got none/);
+    assert.match(
+      declineReasonOf(policy, plan(1, { ...EXAMPLE, noiseMultiplier: 1 }))!,
+      /min-noise-multiplier.*1\.5, got 1/,
+    );
     const silent = { ...plan(1), work: { ...plan(1).work, privacy: undefined } };
-    assert.match(budgetRefusalOf(policy, silent, account)!, /got Infinity/);
+    assert.match(budgetDeclineReasonOf(policy, silent, account)!, /got Infinity/);
   });
 });
 
@@ -120,7 +123,7 @@ describe('what leaves a client under differential privacy', () => {
   const contribution = { values: Float32Array.of(3, 0, 4), weights: [17], metrics: { loss: { sum: [1], count: 17 } } };
 
   it('is whole numbers of weight 1, and no metric', () => {
-    const { values, weights, metrics } = released(plan(1, CENTRAL), contribution, SECRET);
+    const { values, weights, metrics } = privatize(plan(1, CENTRAL), contribution, SECRET);
     assert.ok(values.every(Number.isInteger));
     assert.deepEqual([weights, metrics], [[1], {}]);
     assert.ok(Math.abs(values[0] / values[2] - 3 / 4) < 1e-3 && Math.abs(values[1]) <= 1); // clipped, and central noise is not ours
@@ -128,7 +131,7 @@ describe('what leaves a client under differential privacy', () => {
 
   it('is the same for the same release, and shares no noise with another', () => {
     const local = { ...CENTRAL, mode: 'local' as const };
-    const valuesOf = (of: RoundPlan, secret = SECRET) => [...released(of, contribution, secret).values];
+    const valuesOf = (of: RoundPlan, secret = SECRET) => [...privatize(of, contribution, secret).values];
     const first = valuesOf(plan(1, local));
     assert.deepEqual(valuesOf(plan(1, local, { attempt: 3, deadlineMs: 1 })), first);
     assert.notDeepEqual(valuesOf(plan(1, local), new Uint8Array(32)), first);

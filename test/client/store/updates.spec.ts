@@ -1,6 +1,6 @@
 /** One contract, two stores; and what a file store makes of a crash and of files that are not its own. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientStore, fileStore, memoryStore } from '../../../client/store/updates.js';
@@ -19,7 +19,7 @@ const pendingOf = ({ header: { run, round, attempt, sha256 } }: ReturnType<typeo
   return { run, round, attempt, sha256 };
 };
 const tensors = (value: number): HostTensors => ({ head: { shape: [2], data: Float32Array.of(value, -value) } });
-const firstOf = (own: HostTensors | undefined) => own?.head.data[0];
+const firstOf = (tensors: HostTensors | undefined) => tensors?.head.data[0];
 
 const directories = new WeakMap<ClientStore, string>();
 async function onDisk(directory?: string): Promise<ClientStore> {
@@ -46,8 +46,11 @@ for (const [where, open] of Object.entries(stores)) {
       assert.deepEqual(await store.list(), [pendingOf(first), pendingOf(second)]);
       assert.deepEqual(await store.read(pendingOf(first)), first);
       assert.deepEqual(await store.read(pendingOf(second)), second);
-      await store.forget(pendingOf(first));
-      assert.deepEqual(await store.list(), [pendingOf(second)]);
+      for (const one of [first, second]) {
+        await store.forget(pendingOf(one));
+        await assert.rejects(store.read(pendingOf(one)), { code: 'not-found' });
+      }
+      assert.deepEqual(await store.list(), []);
     });
 
     it('keeps one update of each attempt, the last', async () => {
@@ -74,29 +77,29 @@ for (const [where, open] of Object.entries(stores)) {
 
     it('has no private tensors before the first round, and for each round those of the last round before', async () => {
       const store = await open();
-      assert.equal(await store.ownBefore('run-1', 1), undefined);
-      await store.keepOwn('run-1', 1, tensors(10));
-      await store.keepOwn('run-1', 2, tensors(20));
-      assert.equal(await store.ownBefore('run-1', 1), undefined);
-      assert.deepEqual(await store.ownBefore('run-1', 2), tensors(10));
-      assert.deepEqual(await store.ownBefore('run-1', 3), tensors(20));
-      assert.equal(await store.ownBefore('run-2', 3), undefined, 'of another run');
+      assert.equal(await store.privateTensorsBefore('run-1', 1), undefined);
+      await store.keepPrivateTensors('run-1', 1, tensors(10));
+      await store.keepPrivateTensors('run-1', 2, tensors(20));
+      assert.equal(await store.privateTensorsBefore('run-1', 1), undefined);
+      assert.deepEqual(await store.privateTensorsBefore('run-1', 2), tensors(10));
+      assert.deepEqual(await store.privateTensorsBefore('run-1', 3), tensors(20));
+      assert.equal(await store.privateTensorsBefore('run-2', 3), undefined, 'of another run');
     });
 
     it('still has the private tensors from before a round that is trained again, however long ago they are', async () => {
       const store = await open();
-      await store.keepOwn('run-1', 3, tensors(30));
-      await store.keepOwn('run-1', 9, tensors(90)); // not drawn in between; then a crash before the update was kept
-      assert.equal(firstOf(await store.ownBefore('run-1', 9)), 30);
-      await store.keepOwn('run-1', 9, tensors(91));
-      assert.equal(firstOf(await store.ownBefore('run-1', 9)), 30);
-      assert.equal(firstOf(await store.ownBefore('run-1', 10)), 91);
+      await store.keepPrivateTensors('run-1', 3, tensors(30));
+      await store.keepPrivateTensors('run-1', 9, tensors(90)); // not drawn in between; then a crash before the update was kept
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 9)), 30);
+      await store.keepPrivateTensors('run-1', 9, tensors(91));
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 9)), 30);
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 10)), 91);
     });
 
     it('lists the same in any order of rounds', async () => {
       const store = await open();
-      for (const round of [10, 9]) await store.keepOwn('run-1', round, tensors(round));
-      assert.equal(firstOf(await store.ownBefore('run-1', 11)), 10, 'numbers, not texts');
+      for (const round of [10, 9]) await store.keepPrivateTensors('run-1', round, tensors(round));
+      assert.equal(firstOf(await store.privateTensorsBefore('run-1', 11)), 10, 'numbers, not texts');
     });
   });
 }
@@ -105,17 +108,35 @@ describe('a store on disk', () => {
   it('is found again by the next process', async () => {
     const store = await onDisk();
     const one = update(4, [1, 2, 3]);
-    await store.keepOwn('run-1', 4, tensors(7));
+    await store.keepPrivateTensors('run-1', 4, tensors(7));
     await store.keep(one);
     const next = await onDisk(directories.get(store));
     assert.deepEqual(await next.list(), [pendingOf(one)]);
     assert.deepEqual(await next.read(pendingOf(one)), one);
-    assert.equal(firstOf(await next.ownBefore('run-1', 5)), 7);
+    assert.equal(firstOf(await next.privateTensorsBefore('run-1', 5)), 7);
+  });
+
+  it('has the update that it kept last beside its file: the very numbers, without a look at the disk', async () => {
+    const store = await onDisk();
+    const [first, second] = [update(1, [1]), update(2, [2])];
+    await store.keep(first);
+    await store.keep(second);
+    await rm(join(directories.get(store)!, 'updates'), { recursive: true });
+    assert.equal((await store.read(pendingOf(second))).values, second.values);
+    await assert.rejects(store.read(pendingOf(first)), { code: 'not-found' }, 'one update, not all of them');
+  });
+
+  it('does not have in memory what the disk did not take', async () => {
+    const store = await onDisk();
+    const updates = join(directories.get(store)!, 'updates');
+    await rm(updates, { recursive: true });
+    await assert.rejects(store.keep(update(1, [1])), { code: 'ENOENT' });
+    await assert.rejects(store.read(pendingOf(update(1, [1]))), { code: 'not-found' });
   });
 
   it('forgets private tensors that no round can need', async () => {
     const store = await onDisk();
-    for (const round of [1, 2, 3, 4]) await store.keepOwn('run-1', round, tensors(round));
+    for (const round of [1, 2, 3, 4]) await store.keepPrivateTensors('run-1', round, tensors(round));
     const files = await readdir(join(directories.get(store)!, 'own'));
     assert.deepEqual(files.sort(), ['run-1.3.safetensors', 'run-1.4.safetensors']);
   });
@@ -133,9 +154,9 @@ describe('a store on disk', () => {
     ]) {
       await writeFile(join(folder, 'own', name), 'x');
     }
-    await store.keepOwn('run-1', 2, tensors(2));
+    await store.keepPrivateTensors('run-1', 2, tensors(2));
     assert.deepEqual(await store.list(), []);
-    assert.equal(firstOf(await store.ownBefore('run-1', 99)), 2);
+    assert.equal(firstOf(await store.privateTensorsBefore('run-1', 99)), 2);
     await store.keep(update(1, [1]));
     assert.equal((await store.list()).length, 1);
   });
@@ -151,9 +172,10 @@ describe('a store on disk', () => {
       (file) => file.fill(file[file.length - 1] ^ 1, file.length - 1), // one bit
     ];
     for (const [index, spoil] of damage.entries()) {
-      const store = await onDisk();
+      const before = await onDisk();
       const one = update(1, [1, 2, 3]);
-      await store.keep(one);
+      await before.keep(one);
+      const store = await onDisk(directories.get(before));
       const path = join(directories.get(store)!, 'updates', 'run-1.1.1.update');
       await writeFile(path, spoil(await readFile(path)));
       const expected = (error: { code?: string; message: string }) =>

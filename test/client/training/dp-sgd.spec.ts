@@ -70,7 +70,7 @@ function input(
     privacy: { mode: 'example', clippingBound: 100, noiseMultiplier: HUSHED, delta: 1e-5, samplingRate: 1, ...privacy },
     noiseKey: key(1),
     ...{ round: 1, rounds: 1, rng: rngFromSeed(7) },
-    ...{ shared: { w: { shape: [1, size], data: new Float32Array(size) } }, own: {} },
+    ...{ shared: { w: { shape: [1, size], data: new Float32Array(size) } }, privateTensors: {} },
     ...rest,
   };
 }
@@ -102,10 +102,10 @@ describe('the arithmetic of DP-SGD', () => {
 
   it('clips private tensors with the shared ones', async () => {
     // gradient (3, 3) of w and own, norm 3 √2; C = 3: 3/√2 each
-    const own: HostTensors = { own: { shape: [1, 1], data: Float32Array.of(5) } };
-    const result = await dpSgd(input({}, { clippingBound: 3 }, { data: [3], own }));
+    const privateTensors: HostTensors = { own: { shape: [1, 1], data: Float32Array.of(5) } };
+    const result = await dpSgd(input({}, { clippingBound: 3 }, { data: [3], privateTensors }));
     assertNear(result.contribution.values[0], -3 * Math.SQRT1_2);
-    assertNear(result.own.own.data[0], 5 - 3 * Math.SQRT1_2);
+    assertNear(result.privateTensors.own.data[0], 5 - 3 * Math.SQRT1_2);
   });
 
   it('goes on with momentum, weight decay, the proximal pull and the schedule of local SGD', async () => {

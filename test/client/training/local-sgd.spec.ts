@@ -58,7 +58,7 @@ function input(
     round: 1,
     rounds: 1,
     shared: { w: scalar(from) },
-    own: {},
+    privateTensors: {},
     rng: rngFromSeed(7),
     ...rest,
   };
@@ -112,11 +112,11 @@ describe('the arithmetic of local SGD', () => {
 
   it('clips by the norm over all tensors together, private ones included', async () => {
     // two gradients, w: 4 − 1 = 3 and own: 5 − 1 = 4, norm 5, bound 2.5: scaled by 0.5 to 1.5 and 2
-    const { contribution, own } = await localSgd(
-      input({ gradientClipNorm: 2.5 }, { targets: [1], own: { own: scalar(5) } }),
+    const { contribution, privateTensors } = await localSgd(
+      input({ gradientClipNorm: 2.5 }, { targets: [1], privateTensors: { own: scalar(5) } }),
     );
     assert.equal(contribution.values[0], -0.75);
-    assert.equal(own.own.data[0], 4);
+    assert.equal(privateTensors.own.data[0], 4);
   });
 
   it('follows a cosine over the rounds', async () => {
@@ -174,10 +174,10 @@ describe('the contribution of local SGD', () => {
   });
 
   it('leaves private tensors out of the contribution and hands them back', async () => {
-    const { contribution, own } = await localSgd(input({}, { own: { own: scalar(6) } }));
+    const { contribution, privateTensors } = await localSgd(input({}, { privateTensors: { own: scalar(6) } }));
     assert.equal(contribution.values.length, 1);
     assert.equal(contribution.weights.length, 1);
-    assert.equal(own.own.data[0], 4); // 6 − 0.5 · (6 − 2)
+    assert.equal(privateTensors.own.data[0], 4); // 6 − 0.5 · (6 − 2)
   });
 
   it('keeps shared tensors still that the update channel does not declare', async () => {
@@ -247,7 +247,7 @@ describe('a run of local SGD', () => {
         /loss: expected a scalar/,
       ],
       [[{}, { phase: { name: 'p', channels: [] } }], /channels of phase p/],
-      [[{}, { own: { w: scalar(1) } }], /names that no shared tensor has/],
+      [[{}, { privateTensors: { w: scalar(1) } }], /names that no shared tensor has/],
       [[{}, { shared: {} }], /tensors of the model/],
     ];
     for (const [args, message] of cases) await assert.rejects(update(...args), message);

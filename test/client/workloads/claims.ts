@@ -195,7 +195,7 @@ export const CLAIMS: readonly (readonly [string, (subject: Subject) => void | Pr
       assert.equal(first.contribution.values.length, sizeOf(layout));
       assert.equal(first.contribution.weights.length, layout.length);
       const names = layout.map(({ name: tensor }) => tensor.slice(tensor.indexOf('/') + 1));
-      const { own: kept = {} } = first;
+      const { privateTensors: kept = {} } = first;
       assert.deepEqual(
         names.filter((tensor) => tensor in own || tensor in kept),
         [],
@@ -211,17 +211,25 @@ export const CLAIMS: readonly (readonly [string, (subject: Subject) => void | Pr
     'lowers its training loss over the rounds of one client, in each phase that has several',
     async ({ workload, work, runner }) => {
       let model = packTensors(initialModel(workload, work).shared).values;
-      let own = initialModel(workload, work).private;
+      let privateTensors = initialModel(workload, work).private;
       const lossesOf: Record<string, number[]> = {};
       for (let round = 1; round <= work.rounds; round++) {
-        const task = { kind: 'train', work, client: 'a', slice: { index: 0, count: 4 }, round, model, own } as const;
-        const { contribution, own: kept = {} } = await runner.run(task);
+        const task = {
+          kind: 'train',
+          work,
+          client: 'a',
+          slice: { index: 0, count: 4 },
+          round,
+          model,
+          privateTensors,
+        } as const;
+        const { contribution, privateTensors: kept = {} } = await runner.run(task);
         assert.ok('loss' in contribution.metrics, 'no training loss among the metrics');
         const { sum, count } = contribution.metrics.loss;
         const phase = phaseOfRound(work.phases, round);
         lossesOf[phase.name] = [...(lossesOf[phase.name] ?? []), sum[0] / count];
         model = advanced(work, phase, model, contribution.values);
-        own = kept;
+        privateTensors = kept;
       }
       for (const [phase, losses] of Object.entries(lossesOf)) {
         if (losses.length > 1) assert.ok(losses[losses.length - 1] < 0.9 * losses[0], `${phase}: losses ${losses}`);

@@ -1,7 +1,7 @@
 /** A cohort counts its members as they change; the counts are never but what counting would give. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Member, memberOf, namesOf, newCohort, withMember } from '../../../server/round/state.js';
+import { type Member, memberOf, namesOf, newCohort, withMember } from '../../../server/round/cohort.js';
 
 const NAMES = ['c', 'a', 'd', 'b'];
 const member = fc.constantFrom<Member>(

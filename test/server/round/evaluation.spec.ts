@@ -106,7 +106,7 @@ describe('an evaluation', () => {
     assert.deepEqual(plansTo(effects), ['b evaluate']);
   });
 
-  it('turns down a late update as late', () => {
+  it('rejects a late update as late', () => {
     const [state, effects] = play(evaluating(), arrived('a', { sha: 'late' }));
     assert.deepEqual(receipts(effects), ['a deadline']);
     assert.equal(state.stage.kind, 'evaluating');

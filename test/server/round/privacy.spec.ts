@@ -1,10 +1,11 @@
 /** The budget of a run: asked before each round, charged once whatever crashes, and what is left of it in the journal. */
 import assert from 'node:assert/strict';
-import { charge, epsilonOf, mostCharged, spendingOf } from '../../../server/round/privacy.js';
+import type { RunRecord } from '../../../server/journal/records.js';
 import { restore } from '../../../server/round/restore.js';
-import { type Effect, initialState, type RunRecord, type RunState } from '../../../server/round/state.js';
+import { type Effect, initialState, type RunState } from '../../../server/round/state.js';
 import { costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
 import type { StoredRunSpec, WorkSpec } from '../../../shared/run/spec.js';
+import { charge, epsilonOf, spendingOf } from '../../../shared/run/spending.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { arrived, evaluated, of, online, play, recordsOf, SPEC, stored, task, timer } from '../../support/rounds.js';
 
@@ -100,7 +101,7 @@ describe('the privacy of a run', () => {
     assert.equal(cohorts.length, 2);
     const everyone = [...new Set(cohorts.flat())].sort();
     assert.deepEqual(Object.keys(state.spending!.charged).sort(), everyone);
-    assert.equal(mostCharged(state.spending!), 1);
+    assert.deepEqual(new Set(Object.values(state.spending!.charged)), new Set([1]));
     const [done, records] = playOn(state, of(effects, 'plan'));
     const committed = records.find((record) => record.kind === 'committed')!;
     assert.deepEqual(

@@ -1,7 +1,9 @@
 /** Crashes: the state of a run between any two steps, and after every prefix of its journal. */
 import assert from 'node:assert/strict';
+import type { RunRecord } from '../../../server/journal/records.js';
+import { memberOf } from '../../../server/round/cohort.js';
 import { restore } from '../../../server/round/restore.js';
-import { type Effect, memberOf, type RoundEvent, type RunRecord, type RunState } from '../../../server/round/state.js';
+import type { Effect, RoundEvent, RunState } from '../../../server/round/state.js';
 import type { StoredRunSpec } from '../../../shared/run/spec.js';
 import {
   arrived,

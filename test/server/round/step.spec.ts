@@ -3,7 +3,8 @@
  * client that goes, and time that runs out.
  */
 import assert from 'node:assert/strict';
-import { namesOf } from '../../../server/round/state.js';
+import { namesOf } from '../../../server/round/cohort.js';
+import type { Effect } from '../../../server/round/state.js';
 import type { EngineSpec } from '../../../shared/run/spec.js';
 import {
   arrived,
@@ -52,13 +53,29 @@ describe('a run that waits', () => {
     assert.equal(effects[0].kind, 'record', 'the cohort is durable before anybody hears of it');
   });
 
+  it('says for how many it waits when it begins to and when somebody comes, and not when one goes', () => {
+    const said = (effects: readonly Effect[]) =>
+      of(effects, 'emit').map(({ event }) =>
+        event.kind === 'waiting' ? `${event.online} of ${event.need}` : event.kind,
+      );
+    const [two, first] = play(start(), ...online('a', 'b'), { kind: 'offline', client: 'b' }, ...online('b'));
+    assert.deepEqual(said(first), ['1 of 3', '2 of 3', '2 of 3']);
+    assert.deepEqual(said(play(two, arrived('a'), timer('waiting/1/1'), stored())[1]), []);
+    const alone = stateAfter(
+      training({ maxAttempts: 3 }),
+      ...['b', 'c'].map((client) => ({ kind: 'offline', client }) as const),
+    );
+    assert.deepEqual(said(play(alone, timer('training/1/1'))[1]).at(-1), '1 of 3');
+    assert.deepEqual(said(play(stateAfter(two, stop), resume)[1]), ['2 of 3']);
+  });
+
   it('does not count one client twice, nor one that has gone', () => {
     const state = stateAfter(start(), ...online('a', 'a', 'b'), { kind: 'offline', client: 'b' }, ...online('c'));
     assert.equal(state.stage.kind, 'waiting');
     assert.deepEqual(state.online, ['a', 'c']);
   });
 
-  it('turns down what comes for no round at all', () => {
+  it('rejects what comes for no round at all', () => {
     const state = stateAfter(start(), ...online('a'));
     const [next, effects] = play(
       state,
@@ -122,7 +139,7 @@ describe('a round in training', () => {
     assert.deepEqual(effects, [{ kind: 'answer', client: 'a', updateSha256: 'a-sha', outcome: 'again', detail: '' }]);
   });
 
-  it('turns down a second, different update, and says so', () => {
+  it('rejects a second, different update, and says so', () => {
     const [state, effects] = play(training(), arrived('a'), arrived('a', { sha: 'other' }));
     assert.deepEqual(
       of(effects, 'answer').map(({ outcome }) => outcome),
@@ -137,7 +154,7 @@ describe('a round in training', () => {
     assert.deepEqual(namesOf(state.stage.cohort, 'arrived'), ['a']);
   });
 
-  it('turns down a stale update and names the round that it expects', () => {
+  it('rejects a stale update and names the round that it expects', () => {
     const [, effects] = play(training(), arrived('a', { round: 9 }), arrived('a', { attempt: 2 }));
     assert.deepEqual(
       of(effects, 'answer').map(({ detail }) => detail),
@@ -145,7 +162,7 @@ describe('a round in training', () => {
     );
   });
 
-  it('turns down a client that was not drawn', () => {
+  it('rejects a client that was not drawn', () => {
     const [, effects] = play(stateAfter(training(), ...online('d')), arrived('d'));
     assert.match(of(effects, 'answer')[0].detail, /not in the cohort/);
     assert.deepEqual(plansTo(effects), []);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { RunRecord } from '../../../server/round/state.js';
+import type { RunRecord } from '../../../server/journal/records.js';
 import { History } from '../../../server/run/history.js';
 
 const SHA = 'a'.repeat(64);
@@ -15,17 +15,17 @@ function committed(updateSha256: string): RunRecord {
 }
 
 describe('the last word on an update, after a crash', () => {
-  const pending = { round: 1, attempt: 2, sha256: SHA } as Parameters<History['receiptFor']>[2];
+  const update = { client: 'c1', round: 1, attempt: 2, updateSha256: SHA };
   for (const [kept, sha256] of [
     ['with its hash in the journal', SHA],
     ['without', ''],
   ]) {
     const history = new History([committed(sha256)]);
-    const outcome = (client: string, more = {}) => history.receiptFor('r', client, { ...pending, ...more })?.outcome;
+    const outcome = (client: string, more = {}) => history.receiptFor('r', { ...update, client, ...more })?.outcome;
 
     it(`is that it was summed, ${kept}`, () => {
       assert.equal(outcome('c1'), 'committed');
-      assert.equal(history.receiptFor('r', 'c1', pending)?.updateSha256, SHA);
+      assert.equal(history.receiptFor('r', update)?.updateSha256, SHA);
     });
 
     it(`is that it was not, for another client, attempt or round, ${kept}`, () => {
@@ -36,6 +36,6 @@ describe('the last word on an update, after a crash', () => {
   }
 
   it('is that another update of a client was not, where hashes are kept', () => {
-    assert.equal(new History([committed(MODEL)]).receiptFor('r', 'c1', pending)?.outcome, 'dropped');
+    assert.equal(new History([committed(MODEL)]).receiptFor('r', update)?.outcome, 'dropped');
   });
 });

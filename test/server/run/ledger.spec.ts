@@ -4,7 +4,7 @@ import { readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { parseJournal } from '../../../server/journal/journal.js';
-import type { RunRecord } from '../../../server/round/state.js';
+import type { RunRecord } from '../../../server/journal/records.js';
 import { checkRun } from '../../../server/run/check.js';
 import { LEDGER_FILE, type Ledger, openLedger } from '../../../server/run/ledger.js';
 import type { Run } from '../../../server/run/run.js';

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { refusalOf } from '../../../client/round/policy.js';
-import { SecureTask } from '../../../client/round/secagg-task.js';
-import { memorySecureStore } from '../../../client/store/secagg.js';
+import { declineReasonOf } from '../../../client/round/policy.js';
+import { SecaggTask } from '../../../client/round/secagg-task.js';
+import { memorySecaggStore } from '../../../client/store/secagg.js';
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../../client/training/task.js';
 import type { Workload } from '../../../client/workload.js';
 import { checkRun } from '../../../server/run/check.js';
-import { SecureCohort } from '../../../server/secagg/grouped.js';
-import { checkAggregator, parseAggregator } from '../../../server/updates/aggregator.js';
+import { GroupedAggregation } from '../../../server/secagg/grouped.js';
+import { parseAggregator } from '../../../server/updates/aggregator.js';
 import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import type { RoundPlan } from '../../../shared/run/plan.js';
@@ -162,7 +162,7 @@ describe('a cohort of groups', () => {
     const clock = new FakeClock();
     const dropped: string[] = [];
     const failures: string[] = [];
-    const cohort = new SecureCohort(planOf(NAMES), {
+    const cohort = new GroupedAggregation(planOf(NAMES), {
       ...{
         clock,
         rng: rngFromSeed(1),
@@ -245,8 +245,8 @@ describe('the groups of a plan', () => {
 
 describe('a client', () => {
   it('holds its floors against its group, not against the cohort', () => {
-    assert.equal(refusalOf({ 'min-cohort': 3 }, planOf(NAMES)), undefined);
-    assert.match(refusalOf({ 'min-cohort': 4 }, planOf(NAMES)) ?? '', /min-cohort: expected at least 4, got 3/);
+    assert.equal(declineReasonOf({ 'min-cohort': 3 }, planOf(NAMES)), undefined);
+    assert.match(declineReasonOf({ 'min-cohort': 4 }, planOf(NAMES)) ?? '', /min-cohort: expected at least 4, got 3/);
   });
 
   interface Heard {
@@ -255,10 +255,10 @@ describe('a client', () => {
     readonly failed: FlError[];
   }
 
-  function enter(plan: RoundPlan, enrolled?: ReadonlyMap<string, Uint8Array>): { task: SecureTask; heard: Heard } {
+  function enter(plan: RoundPlan, enrolled?: ReadonlyMap<string, Uint8Array>): { task: SecaggTask; heard: Heard } {
     const heard: Heard = { frames: [], ended: [], failed: [] };
-    const task = SecureTask.start({
-      ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecureStore(), rng: rngFromSeed(5) },
+    const task = SecaggTask.start({
+      ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecaggStore(), rng: rngFromSeed(5) },
       ...(enrolled && { enrolled }),
       policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
       contribute: async () => ({ values: new Float32Array(6), weights: [1, 1], metrics: {} }),
@@ -351,39 +351,5 @@ describe('the configuration of groups', () => {
       () => specFrom({ ...grouped, 'evaluate-clients': 3 }),
       /evaluateClients: expected 0 .all. or at least/,
     );
-  });
-});
-
-describe('an aggregator', () => {
-  const plain = (aggregator: string, engine = {}) => specOf(9, { aggregator, ...engine }, null);
-  const { groupSize: _, ...oneSum } = SECURE;
-
-  it('that needs single updates is refused with secure aggregation, with the reason', () => {
-    for (const name of ['median', 'trimmed-mean', 'trimmed-mean:0.1']) {
-      assert.throws(() => checkAggregator(specOf(9, { aggregator: name }, oneSum)), {
-        code: 'invalid-argument',
-        message: /need single updates, which secure aggregation hides; use secure-groups/,
-      });
-      assert.doesNotThrow(() => checkAggregator(specOf(9, { aggregator: name })));
-      assert.doesNotThrow(() => checkAggregator(plain(name)));
-    }
-    assert.doesNotThrow(() => checkAggregator(specOf(9, { aggregator: 'mean' }, oneSum)));
-  });
-
-  it('that would drop nobody is refused: two groups, two survivors', () => {
-    assert.throws(() => checkAggregator(specOf(8, { aggregator: 'median' })), /at least 3, got "?2 \(cohort 8/);
-    assert.throws(() => checkAggregator(plain('median', { minSurvivors: 2 })), /at least 3, got 2/);
-  });
-
-  it('that nobody knows is refused', () => {
-    for (const name of ['krum', 'median:2', 'mean:1', 'trimmed-mean:0.5', 'trimmed-mean:0', 'trimmed-mean:x']) {
-      assert.throws(() => checkAggregator(plain(name)), { code: 'invalid-argument' });
-    }
-  });
-
-  it('that would keep more than a gigabyte of updates is refused', () => {
-    const spec = plain('median');
-    const model = [{ name: 'w', shape: [2 ** 25] }]; // 9 x 2^27 bytes
-    assert.throws(() => checkAggregator({ ...spec, work: { ...spec.work, model } }), /bytes in memory; at most/);
   });
 });

@@ -2,15 +2,16 @@
 import assert from 'node:assert/strict';
 import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
+import { turns } from '../../support/hand-fed.js';
 import {
   A,
   accepted,
   at,
   B,
   C,
-  Desk,
   filled,
   type HeaderChange,
+  Intake,
   MEAN_ABC,
   MEAN_AC,
   memberOf,
@@ -21,83 +22,82 @@ import {
   TENSORS,
   updateOf,
   what,
-} from '../../support/desk.js';
-import { turns } from '../../support/hand-fed.js';
+} from '../../support/intake.js';
 import { online } from '../../support/rounds.js';
 
-async function sendAll(desk: Desk, attempt: number): Promise<void> {
+async function sendAll(intake: Intake, attempt: number): Promise<void> {
   for (const [client, update] of Object.entries({ a: A, b: B, c: C })) {
-    assert.deepEqual(await desk.send(client, at(update, { attempt })), accepted);
+    assert.deepEqual(await intake.send(client, at(update, { attempt })), accepted);
   }
-  await desk.idle();
+  await intake.idle();
 }
 
 describe('an update that comes again', () => {
   it('by several streams at once is in the sum once, and each hears the same', async () => {
-    const desk = await Desk.open();
-    assert.deepEqual(await Promise.all([1, 2, 3].map(() => desk.header('a', A))), [undefined, undefined, undefined]);
-    assert.deepEqual(await Promise.all([1, 2, 3].map(() => desk.offer('a', A))), [accepted, accepted, accepted]);
+    const intake = await Intake.open();
+    assert.deepEqual(await Promise.all([1, 2, 3].map(() => intake.header('a', A))), [undefined, undefined, undefined]);
+    assert.deepEqual(await Promise.all([1, 2, 3].map(() => intake.offer('a', A))), [accepted, accepted, accepted]);
     for (const [client, update] of [
       ['b', B],
       ['c', C],
     ] as const)
-      assert.deepEqual(await desk.send(client, update), accepted);
-    await desk.idle();
-    assert.deepEqual(desk.mean, MEAN_ABC);
-    assert.deepEqual(desk.receipts, []);
+      assert.deepEqual(await intake.send(client, update), accepted);
+    await intake.idle();
+    assert.deepEqual(intake.mean, MEAN_ABC);
+    assert.deepEqual(intake.receipts, []);
   });
 
   it('after it was accepted is answered by its header, and by its bytes, and is not added again', async () => {
-    const desk = await Desk.open();
-    assert.deepEqual(await desk.send('a', A), accepted);
-    assert.deepEqual(await desk.header('a', A), accepted);
-    assert.deepEqual(await desk.offer('a', A), accepted);
-    await desk.send('b', B);
-    await desk.send('c', C);
-    await desk.idle();
-    assert.equal(desk.state.stage.kind, 'committing');
-    assert.deepEqual(await desk.header('a', A), accepted, 'while the model is made');
-    assert.deepEqual(await desk.offer('a', A), accepted, 'while the model is made');
-    assert.deepEqual(desk.mean, MEAN_ABC);
-    assert.deepEqual(desk.receipts, [], 'nothing is decided yet');
+    const intake = await Intake.open();
+    assert.deepEqual(await intake.send('a', A), accepted);
+    assert.deepEqual(await intake.header('a', A), accepted);
+    assert.deepEqual(await intake.offer('a', A), accepted);
+    await intake.send('b', B);
+    await intake.send('c', C);
+    await intake.idle();
+    assert.equal(intake.state.stage.kind, 'committing');
+    assert.deepEqual(await intake.header('a', A), accepted, 'while the model is made');
+    assert.deepEqual(await intake.offer('a', A), accepted, 'while the model is made');
+    assert.deepEqual(intake.mean, MEAN_ABC);
+    assert.deepEqual(intake.receipts, [], 'nothing is decided yet');
   });
 
   it('after the commit hears accepted and gets its committed receipt, however often it asks', async () => {
-    const desk = await Desk.open();
-    await Promise.all([desk.send('a', A), desk.send('b', B), desk.send('c', C)]);
-    await desk.stored();
-    assert.equal(desk.state.round, 2);
-    assert.deepEqual(desk.receipts, [
+    const intake = await Intake.open();
+    await Promise.all([intake.send('a', A), intake.send('b', B), intake.send('c', C)]);
+    await intake.stored();
+    assert.equal(intake.state.round, 2);
+    assert.deepEqual(intake.receipts, [
       receiptOf('a', A, 'committed'),
       receiptOf('b', B, 'committed'),
       receiptOf('c', C, 'committed'),
     ]);
-    desk.receipts.length = 0;
-    assert.deepEqual(await desk.header('b', B), accepted);
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'committed')]);
-    assert.deepEqual(await desk.offer('b', B), accepted);
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'committed'), receiptOf('b', B, 'committed')]);
-    assert.deepEqual(memberOf(desk, 'b'), { status: 'invited' }, 'round 2 still waits for it');
+    intake.receipts.length = 0;
+    assert.deepEqual(await intake.header('b', B), accepted);
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'committed')]);
+    assert.deepEqual(await intake.offer('b', B), accepted);
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'committed'), receiptOf('b', B, 'committed')]);
+    assert.deepEqual(memberOf(intake, 'b'), { status: 'invited' }, 'round 2 still waits for it');
   });
 
   it('and is another one is a duplicate, whether the first is in already or comes at the same time', async () => {
     const other = updateOf(filled(100), 3);
     const duplicate = rejected('duplicate: another update of this client is in already');
     for (const way of ['later', 'at once']) {
-      const desk = await Desk.open();
+      const intake = await Intake.open();
       if (way === 'later') {
-        assert.deepEqual(await desk.send('a', A), accepted);
-        assert.deepEqual(await desk.header('a', other), duplicate);
-        assert.deepEqual(await desk.offer('a', other), duplicate);
-        assert.deepEqual(desk.receipts, [receiptOf('a', other, 'deadline'), receiptOf('a', other, 'deadline')]);
+        assert.deepEqual(await intake.send('a', A), accepted);
+        assert.deepEqual(await intake.header('a', other), duplicate);
+        assert.deepEqual(await intake.offer('a', other), duplicate);
+        assert.deepEqual(intake.receipts, [receiptOf('a', other, 'deadline'), receiptOf('a', other, 'deadline')]);
       } else {
-        assert.deepEqual(await Promise.all([desk.offer('a', A), desk.offer('a', other)]), [accepted, duplicate]);
-        await desk.idle();
-        assert.deepEqual(desk.receipts, [receiptOf('a', other, 'deadline')]);
+        assert.deepEqual(await Promise.all([intake.offer('a', A), intake.offer('a', other)]), [accepted, duplicate]);
+        await intake.idle();
+        assert.deepEqual(intake.receipts, [receiptOf('a', other, 'deadline')]);
       }
-      await Promise.all([desk.send('b', B), desk.send('c', C)]);
-      await desk.idle();
-      assert.deepEqual(desk.mean, MEAN_ABC, way);
+      await Promise.all([intake.send('b', B), intake.send('c', C)]);
+      await intake.idle();
+      assert.deepEqual(intake.mean, MEAN_ABC, way);
     }
   });
 });
@@ -120,50 +120,50 @@ describe('a header', () => {
 
   for (const [name, [change, detail]] of Object.entries(faults)) {
     it(`with ${name} is rejected before a byte is read, and drops its client`, async () => {
-      const desk = await Desk.open();
+      const intake = await Intake.open();
       const bad = at(A, change);
-      assert.deepEqual(await desk.header('a', bad), rejected(detail));
-      await desk.idle();
-      assert.deepEqual(desk.receipts, [receiptOf('a', A, 'invalid-update')]);
-      assert.deepEqual(memberOf(desk, 'a'), { status: 'dropped', reason: 'invalid-update', detail });
-      assert.deepEqual(await desk.header('a', A), rejected('dropped: invalid-update'), 'there is no second try');
-      assert.deepEqual(what(desk.receipts), ['a invalid-update', 'a invalid-update']);
-      await Promise.all([desk.send('b', B), desk.send('c', C)]);
-      await desk.idle();
+      assert.deepEqual(await intake.header('a', bad), rejected(detail));
+      await intake.idle();
+      assert.deepEqual(intake.receipts, [receiptOf('a', A, 'invalid-update')]);
+      assert.deepEqual(memberOf(intake, 'a'), { status: 'dropped', reason: 'invalid-update', detail });
+      assert.deepEqual(await intake.header('a', A), rejected('dropped: invalid-update'), 'there is no second try');
+      assert.deepEqual(what(intake.receipts), ['a invalid-update', 'a invalid-update']);
+      await Promise.all([intake.send('b', B), intake.send('c', C)]);
+      await intake.idle();
       assert.deepEqual(
-        desk.mean,
+        intake.mean,
         [...ramp(0)].map((i) => Math.fround((3.5 * i + 11) / 3.5)),
       ); // (-4·2.25 + 16·1.25) / 3.5
     });
   }
 
   it('of a good update says nothing, though a weight is 0 or large', async () => {
-    const desk = await Desk.open();
+    const intake = await Intake.open();
     for (const weights of [
       [0, 1],
       [1, 0],
       [2 ** 20, 0.25],
     ])
-      assert.equal(await desk.header('a', at(A, { weights })), undefined);
-    assert.deepEqual(desk.receipts, []);
+      assert.equal(await intake.header('a', at(A, { weights })), undefined);
+    assert.deepEqual(intake.receipts, []);
   });
 
   it('may give no weight above 1 where a client is what is protected, and any where an example is', async () => {
     const rest = { clippingBound: 1, noiseMultiplier: 1, delta: 1e-5 };
     for (const mode of ['central', 'local'] as const) {
       const privacy: PrivacySpec = { ...rest, mode, cohortMax: 3 };
-      const desk = await Desk.open({ work: { privacy } });
+      const intake = await Intake.open({ work: { privacy } });
       for (const weights of [
         [1, 1],
         [0, 1],
       ])
-        assert.equal(await desk.header('a', at(A, { weights })), undefined);
+        assert.equal(await intake.header('a', at(A, { weights })), undefined);
       const detail = 'weights: expected at most 1 with this privacy, got 1.5';
-      assert.deepEqual(await desk.header('a', at(A, { weights: [1, 1.5] })), rejected(detail));
-      assert.deepEqual(what(desk.receipts), ['a invalid-update']);
+      assert.deepEqual(await intake.header('a', at(A, { weights: [1, 1.5] })), rejected(detail));
+      assert.deepEqual(what(intake.receipts), ['a invalid-update']);
     }
-    const desk = await Desk.open({ work: { privacy: { ...rest, mode: 'example', samplingRate: 0.1 } } });
-    assert.equal(await desk.header('a', at(A, { weights: [5, 5] })), undefined);
+    const intake = await Intake.open({ work: { privacy: { ...rest, mode: 'example', samplingRate: 0.1 } } });
+    assert.equal(await intake.header('a', at(A, { weights: [5, 5] })), undefined);
   });
 
   it('is measured by the phase of its round, and with adaptive clipping by one number more', async () => {
@@ -172,14 +172,14 @@ describe('a header', () => {
       { name: 'first', rounds: 1, channels: [small] },
       { name: 'second', channels: [updateChannel(TENSORS)] },
     ];
-    const desk = await Desk.open({ work: { phases } });
+    const intake = await Intake.open({ work: { phases } });
     const first = (value: number) => updateOf(filled(value, 5), 1, { weights: [1] });
-    assert.deepEqual(await desk.header('a', A), rejected('sizeBytes: expected 20, got 44'));
-    await Promise.all([desk.send('b', first(2)), desk.send('c', first(6))]);
-    await desk.stored();
-    assert.deepEqual(desk.mean, [4, 4, 4, 4, 4]);
-    assert.deepEqual(await desk.header('b', at(first(2), { round: 2 })), rejected('sizeBytes: expected 44, got 20'));
-    assert.equal(await desk.header('c', at(C, { round: 2 })), undefined);
+    assert.deepEqual(await intake.header('a', A), rejected('sizeBytes: expected 20, got 44'));
+    await Promise.all([intake.send('b', first(2)), intake.send('c', first(6))]);
+    await intake.stored();
+    assert.deepEqual(intake.mean, [4, 4, 4, 4, 4]);
+    assert.deepEqual(await intake.header('b', at(first(2), { round: 2 })), rejected('sizeBytes: expected 44, got 20'));
+    assert.equal(await intake.header('c', at(C, { round: 2 })), undefined);
 
     const privacy = {
       mode: 'central',
@@ -189,9 +189,9 @@ describe('a header', () => {
       cohortMax: 20,
       adaptive: true,
     } as const;
-    const adaptive = await Desk.open({ work: { privacy } });
+    const adaptive = await Intake.open({ work: { privacy } });
     assert.deepEqual(await adaptive.header('a', A), rejected('sizeBytes: expected 48, got 44'));
-    const empty = await Desk.open({ work: { phases: [{ name: 'nothing', channels: [] }] } });
+    const empty = await Intake.open({ work: { phases: [{ name: 'nothing', channels: [] }] } });
     assert.deepEqual(await empty.header('a', at(A, { weights: [] })), rejected('sizeBytes: expected 0, got 44'));
   });
 
@@ -203,135 +203,135 @@ describe('a header', () => {
   };
   for (const [name, [client, change, detail]] of Object.entries(strangers)) {
     it(`${name} is rejected for that, whatever else is wrong, and hurts nobody`, async () => {
-      const desk = await Desk.open();
+      const intake = await Intake.open();
       const update = at(A, { ...change, sizeBytes: 1, weights: [] });
-      assert.deepEqual(await desk.header(client, update), rejected(detail));
-      assert.deepEqual(await desk.offer(client, at(A, change)), rejected(detail));
-      await desk.idle();
-      assert.deepEqual(desk.receipts, [receiptOf(client, update, 'deadline'), receiptOf(client, update, 'deadline')]);
-      await Promise.all([desk.send('a', A), desk.send('b', B), desk.send('c', C)]);
-      await desk.idle();
-      assert.deepEqual(desk.mean, MEAN_ABC);
+      assert.deepEqual(await intake.header(client, update), rejected(detail));
+      assert.deepEqual(await intake.offer(client, at(A, change)), rejected(detail));
+      await intake.idle();
+      assert.deepEqual(intake.receipts, [receiptOf(client, update, 'deadline'), receiptOf(client, update, 'deadline')]);
+      await Promise.all([intake.send('a', A), intake.send('b', B), intake.send('c', C)]);
+      await intake.idle();
+      assert.deepEqual(intake.mean, MEAN_ABC);
     });
   }
 });
 
 describe('an update that is late', () => {
   it('hears why its client was dropped, and so does its receipt', async () => {
-    const desk = await Desk.open({ engine: { cohort: 2, overSelection: 0.5 } });
+    const intake = await Intake.open({ engine: { cohort: 2, overSelection: 0.5 } });
     const task = { run: 'r', kind: 'train', round: 1, attempt: 1 } as const;
-    desk.post({ kind: 'declined', client: 'a', task, reason: 'dropout', detail: '' });
-    await desk.idle();
-    for (const answer of [desk.header('a', A), desk.offer('a', A)]) {
+    intake.post({ kind: 'declined', client: 'a', task, reason: 'dropout', detail: '' });
+    await intake.idle();
+    for (const answer of [intake.header('a', A), intake.offer('a', A)]) {
       assert.deepEqual(await answer, rejected('dropped: dropout'));
     }
-    assert.deepEqual(desk.receipts, [receiptOf('a', A, 'dropout'), receiptOf('a', A, 'dropout')]);
+    assert.deepEqual(intake.receipts, [receiptOf('a', A, 'dropout'), receiptOf('a', A, 'dropout')]);
   });
 
   it('comes while the model is made: others were faster', async () => {
-    const desk = await Desk.open({ engine: { cohort: 2, overSelection: 0.5 } });
-    assert.equal(await desk.header('b', B), undefined, 'the bytes are on their way');
-    await Promise.all([desk.send('a', A), desk.send('c', C)]);
-    assert.deepEqual(await desk.offer('b', B), rejected('dropped: superseded'));
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'superseded')]);
-    await desk.stored();
-    assert.deepEqual(desk.mean, MEAN_AC);
-    desk.receipts.length = 0;
-    assert.deepEqual(await desk.send('b', B), rejected('stale: expected round 2 attempt 1'), 'after the commit');
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'deadline')]);
+    const intake = await Intake.open({ engine: { cohort: 2, overSelection: 0.5 } });
+    assert.equal(await intake.header('b', B), undefined, 'the bytes are on their way');
+    await Promise.all([intake.send('a', A), intake.send('c', C)]);
+    assert.deepEqual(await intake.offer('b', B), rejected('dropped: superseded'));
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'superseded')]);
+    await intake.stored();
+    assert.deepEqual(intake.mean, MEAN_AC);
+    intake.receipts.length = 0;
+    assert.deepEqual(await intake.send('b', B), rejected('stale: expected round 2 attempt 1'), 'after the commit');
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'deadline')]);
   });
 
   it('comes when the deadline has closed its round', async () => {
-    const desk = await Desk.open();
-    assert.equal(await desk.header('b', B), undefined);
-    await Promise.all([desk.send('a', A), desk.send('c', C)]);
-    await desk.deadline();
-    assert.deepEqual(await desk.offer('b', B), rejected('dropped: deadline'));
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'deadline')]);
-    assert.deepEqual(desk.mean, MEAN_AC);
+    const intake = await Intake.open();
+    assert.equal(await intake.header('b', B), undefined);
+    await Promise.all([intake.send('a', A), intake.send('c', C)]);
+    await intake.deadline();
+    assert.deepEqual(await intake.offer('b', B), rejected('dropped: deadline'));
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'deadline')]);
+    assert.deepEqual(intake.mean, MEAN_AC);
   });
 
   it('and was offered before the deadline, but after it in the queue, is not added', async () => {
-    const desk = await Desk.open();
-    await Promise.all([desk.send('a', A), desk.send('c', C)]);
-    const { stage } = desk.state;
-    desk.post({ kind: 'timer', id: `${stage.kind}/1/1` });
-    assert.deepEqual(await desk.offer('b', B), rejected('dropped: deadline'));
-    await desk.idle();
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'deadline')]);
-    assert.deepEqual(desk.mean, MEAN_AC);
+    const intake = await Intake.open();
+    await Promise.all([intake.send('a', A), intake.send('c', C)]);
+    const { stage } = intake.state;
+    intake.post({ kind: 'timer', id: `${stage.kind}/1/1` });
+    assert.deepEqual(await intake.offer('b', B), rejected('dropped: deadline'));
+    await intake.idle();
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'deadline')]);
+    assert.deepEqual(intake.mean, MEAN_AC);
   });
 
   it('of an attempt that was given up is not in the sum of the next, which starts from zero', async () => {
-    const desk = await Desk.open();
-    assert.equal(await desk.header('b', B), undefined);
-    assert.deepEqual(await desk.send('a', A), accepted);
-    await desk.deadline();
-    assert.deepEqual([desk.state.round, desk.state.attempt, desk.state.stage.kind], [1, 2, 'training']);
-    assert.deepEqual(desk.receipts, [receiptOf('a', A, 'round-aborted')]);
-    desk.receipts.length = 0;
+    const intake = await Intake.open();
+    assert.equal(await intake.header('b', B), undefined);
+    assert.deepEqual(await intake.send('a', A), accepted);
+    await intake.deadline();
+    assert.deepEqual([intake.state.round, intake.state.attempt, intake.state.stage.kind], [1, 2, 'training']);
+    assert.deepEqual(intake.receipts, [receiptOf('a', A, 'round-aborted')]);
+    intake.receipts.length = 0;
     const stale = rejected('stale: expected round 1 attempt 2');
-    assert.deepEqual(await desk.offer('b', B), stale, 'though the client is drawn again');
-    assert.deepEqual(await desk.send('a', A), stale);
-    assert.deepEqual(desk.receipts, [receiptOf('b', B, 'deadline'), receiptOf('a', A, 'deadline')]);
-    await sendAll(desk, 2);
-    assert.deepEqual(desk.mean, MEAN_ABC);
+    assert.deepEqual(await intake.offer('b', B), stale, 'though the client is drawn again');
+    assert.deepEqual(await intake.send('a', A), stale);
+    assert.deepEqual(intake.receipts, [receiptOf('b', B, 'deadline'), receiptOf('a', A, 'deadline')]);
+    await sendAll(intake, 2);
+    assert.deepEqual(intake.mean, MEAN_ABC);
   });
 
   for (const attempt of [1, 2]) {
     it(`does not come before attempt ${attempt} is on disk either`, async () => {
-      const desk = attempt === 1 ? new Desk() : await Desk.open();
+      const intake = attempt === 1 ? new Intake() : await Intake.open();
       let written = () => {};
-      desk.disk = new Promise((resolve) => {
+      intake.disk = new Promise((resolve) => {
         written = resolve;
       });
-      for (const event of online('a', 'b', 'c')) desk.post(event);
-      if (attempt === 2) desk.post({ kind: 'timer', id: 'training/1/1' });
+      for (const event of online('a', 'b', 'c')) intake.post(event);
+      if (attempt === 2) intake.post({ kind: 'timer', id: 'training/1/1' });
       await turns();
-      assert.deepEqual([desk.state.stage.kind, desk.state.attempt], ['training', attempt]);
-      const early = desk.offer('a', at(A, { attempt }));
+      assert.deepEqual([intake.state.stage.kind, intake.state.attempt], ['training', attempt]);
+      const early = intake.offer('a', at(A, { attempt }));
       written();
       assert.equal((await early).outcome, 'rejected', 'there is no sum yet that it could be in');
-      assert.deepEqual(what(desk.receipts), ['a deadline']);
-      await desk.idle();
-      await sendAll(desk, attempt);
-      assert.deepEqual(desk.mean, MEAN_ABC);
+      assert.deepEqual(what(intake.receipts), ['a deadline']);
+      await intake.idle();
+      await sendAll(intake, attempt);
+      assert.deepEqual(intake.mean, MEAN_ABC);
     });
   }
 });
 
 describe('a client that comes back with updates that it keeps', () => {
   it('hears nothing of one that is wanted, and the last word on any other', async () => {
-    const desk = await Desk.open();
+    const intake = await Intake.open();
     const other = updateOf(filled(100), 3);
-    assert.deepEqual(desk.reconnect('a', [pendingOf(A)]), [], 'its plan comes');
-    await desk.send('a', A);
-    assert.deepEqual(desk.reconnect('a', [pendingOf(A)]), [], 'it is in the sum');
+    assert.deepEqual(intake.reconnect('a', [pendingOf(A)]), [], 'its plan comes');
+    await intake.send('a', A);
+    assert.deepEqual(intake.reconnect('a', [pendingOf(A)]), [], 'it is in the sum');
     const foreign = [other, at(A, { attempt: 2 }), at(A, { round: 9 })];
     assert.deepEqual(
-      desk.reconnect('a', [A, ...foreign].map(pendingOf)),
+      intake.reconnect('a', [A, ...foreign].map(pendingOf)),
       foreign.map((update) => receiptOf('a', update, 'round-aborted')),
     );
-    assert.deepEqual(desk.reconnect('z', [pendingOf(A)]), [receiptOf('z', A, 'round-aborted')]);
-    assert.deepEqual(desk.reconnect('a', []), []);
-    await Promise.all([desk.send('b', B), desk.send('c', C)]);
-    assert.deepEqual(desk.reconnect('c', [pendingOf(C)]), [], 'while the model is made');
-    await desk.stored();
-    assert.deepEqual(desk.reconnect('a', [other, A, at(A, { attempt: 2 }), at(A, { round: 2 })].map(pendingOf)), [
+    assert.deepEqual(intake.reconnect('z', [pendingOf(A)]), [receiptOf('z', A, 'round-aborted')]);
+    assert.deepEqual(intake.reconnect('a', []), []);
+    await Promise.all([intake.send('b', B), intake.send('c', C)]);
+    assert.deepEqual(intake.reconnect('c', [pendingOf(C)]), [], 'while the model is made');
+    await intake.stored();
+    assert.deepEqual(intake.reconnect('a', [other, A, at(A, { attempt: 2 }), at(A, { round: 2 })].map(pendingOf)), [
       receiptOf('a', other, 'deadline'),
       receiptOf('a', A, 'committed'),
       receiptOf('a', at(A, { attempt: 2 }), 'deadline'),
     ]);
-    assert.deepEqual(desk.reconnect('b', [pendingOf(A)]), [receiptOf('b', A, 'deadline')], "another client's");
+    assert.deepEqual(intake.reconnect('b', [pendingOf(A)]), [receiptOf('b', A, 'deadline')], "another client's");
   });
 
   it('hears that the attempt of its update was given up, or that it was dropped', async () => {
-    const desk = await Desk.open();
+    const intake = await Intake.open();
     const task = { run: 'r', kind: 'train', round: 1, attempt: 1 } as const;
-    desk.post({ kind: 'declined', client: 'a', task, reason: 'failed', detail: '' });
-    await desk.idle();
-    assert.deepEqual(desk.reconnect('a', [pendingOf(A)]), [receiptOf('a', A, 'round-aborted')]);
-    await desk.deadline();
-    assert.deepEqual(desk.reconnect('b', [pendingOf(B)]), [receiptOf('b', B, 'round-aborted')]);
+    intake.post({ kind: 'declined', client: 'a', task, reason: 'failed', detail: '' });
+    await intake.idle();
+    assert.deepEqual(intake.reconnect('a', [pendingOf(A)]), [receiptOf('a', A, 'round-aborted')]);
+    await intake.deadline();
+    assert.deepEqual(intake.reconnect('b', [pendingOf(B)]), [receiptOf('b', B, 'round-aborted')]);
   });
 });

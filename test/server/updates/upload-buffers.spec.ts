@@ -1,6 +1,6 @@
 /** Updates on their way in: resumed at an offset, taken over by a newer stream, and together never above the cap. */
 import assert from 'node:assert/strict';
-import { Uploads } from '../../../server/updates/upload-buffers.js';
+import { UploadBuffers } from '../../../server/updates/upload-buffers.js';
 import { type HandFed, handFed, turns } from '../../support/hand-fed.js';
 
 const update = (sizeBytes: number, round = 1) => ({ run: 'r', round, attempt: 1, sha256: `${round}`, sizeBytes });
@@ -18,7 +18,7 @@ interface Call {
 }
 
 /** A call that is fed by hand. */
-function call(uploads: Uploads, client: string, of = update(8), offset = 0): Call {
+function call(uploads: UploadBuffers, client: string, of = update(8), offset = 0): Call {
   const chunks = handFed<Uint8Array>();
   const done = uploads.receive(client, of, offset, chunks);
   const self: Call = { chunks, done, outcome: 'open' };
@@ -39,15 +39,15 @@ describe('an upload', () => {
   it('is its bytes, however they are cut', async () => {
     const content = bytes(10);
     for (const size of [1, 3, 10]) {
-      const uploads = new Uploads();
+      const uploads = new UploadBuffers();
       assert.deepEqual(await uploads.receive('a', update(10), 0, pieces(content, size)), content);
       assert.equal(uploads.heldBytes, 0);
     }
-    assert.deepEqual(await new Uploads().receive('a', update(0), 0, pieces(bytes(0), 1)), bytes(0));
+    assert.deepEqual(await new UploadBuffers().receive('a', update(0), 0, pieces(bytes(0), 1)), bytes(0));
   });
 
   it('goes on where it was cut', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const first = call(uploads, 'a');
     first.chunks.push(bytes(3), bytes(2, 4));
     first.chunks.fail(cut);
@@ -61,7 +61,7 @@ describe('an upload', () => {
   });
 
   it('may go back to an earlier offset', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const first = call(uploads, 'a');
     first.chunks.push(Uint8Array.of(1, 2, 99, 99));
     first.chunks.fail(cut);
@@ -70,7 +70,7 @@ describe('an upload', () => {
   });
 
   it('cannot go on past what is here', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const expected = { code: 'invalid-argument', message: 'offset: expected at most 0 (what is here), got 1' };
     await assert.rejects(uploads.receive('a', update(8), 1, pieces(bytes(7), 7)), expected);
     for (const offset of [-1, 0.5, Number.NaN]) {
@@ -89,7 +89,7 @@ describe('an upload', () => {
       ...change,
     }));
     for (const other of [...others, { ...one, sizeBytes: 10 }]) {
-      const uploads = new Uploads();
+      const uploads = new UploadBuffers();
       const first = call(uploads, 'a', one);
       first.chunks.push(bytes(4));
       first.chunks.fail(cut);
@@ -103,7 +103,7 @@ describe('an upload', () => {
   });
 
   it('of another update of the same client takes the place of the first', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const first = call(uploads, 'a', update(8, 1));
     first.chunks.push(bytes(4));
     first.chunks.fail(cut);
@@ -114,7 +114,7 @@ describe('an upload', () => {
   });
 
   it('of another update ends the stream of the first, whose room is free', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const first = call(uploads, 'a', update(8, 1));
     first.chunks.push(bytes(4));
     await turns();
@@ -129,7 +129,7 @@ describe('an upload', () => {
   });
 
   it('has exactly the bytes that it declared', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const message = /update: expected 8 bytes as declared, got/;
     await assert.rejects(uploads.receive('a', update(8), 0, pieces(bytes(7), 7)), {
       code: 'invalid-argument',
@@ -142,7 +142,7 @@ describe('an upload', () => {
   });
 
   it('of a size that is none is refused, and leaves no trace', async () => {
-    const uploads = new Uploads(100);
+    const uploads = new UploadBuffers(100);
     for (const size of [-8, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       await assert.rejects(uploads.receive('a', update(size), 0, pieces(bytes(1), 1)), /update/, `${size}`);
     }
@@ -155,7 +155,7 @@ describe('an upload', () => {
 
 describe('a newer stream of the same upload', () => {
   it('takes over; what the older one still brings is not written', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const older = call(uploads, 'a');
     older.chunks.push(bytes(4));
     await turns();
@@ -169,7 +169,7 @@ describe('a newer stream of the same upload', () => {
   });
 
   it('takes over even from one that had only to end', async () => {
-    const uploads = new Uploads();
+    const uploads = new UploadBuffers();
     const older = call(uploads, 'a');
     older.chunks.push(bytes(8));
     await turns();
@@ -183,7 +183,7 @@ describe('a newer stream of the same upload', () => {
   });
 
   it('that waits for room shares it with the older one that waits', async () => {
-    const uploads = new Uploads(8);
+    const uploads = new UploadBuffers(8);
     const other = call(uploads, 'z');
     await turns();
     const older = call(uploads, 'a');
@@ -205,7 +205,7 @@ describe('a newer stream of the same upload', () => {
 
 describe('two streams of one client that wait for room and get it at once', () => {
   const waiting = async (first: ReturnType<typeof update>, second: ReturnType<typeof update>) => {
-    const uploads = new Uploads(16);
+    const uploads = new UploadBuffers(16);
     const other = call(uploads, 'z', update(16));
     await turns();
     const [older, newer] = [call(uploads, 'a', first), call(uploads, 'a', second)];
@@ -227,7 +227,7 @@ describe('two streams of one client that wait for room and get it at once', () =
 
 describe('a stream that waits for room while an older one of its update writes', () => {
   it('goes on from what that has brought', async () => {
-    const uploads = new Uploads(16);
+    const uploads = new UploadBuffers(16);
     const [y, z] = ['y', 'z'].map((client) => call(uploads, client));
     await turns();
     const [older, other] = [call(uploads, 'a'), call(uploads, 'b')];
@@ -253,7 +253,7 @@ describe('a stream that waits for room while an older one of its update writes',
 
 describe('uploads together', () => {
   it('go in as many as fit when a large one has ended', async () => {
-    const uploads = new Uploads(32);
+    const uploads = new UploadBuffers(32);
     const large = call(uploads, 'z', update(32));
     await turns();
     const small = ['a', 'b', 'c', 'd', 'e'].map((client) => call(uploads, client));
@@ -270,7 +270,7 @@ describe('uploads together', () => {
   });
 
   it('give room to one that waits when a client begins another update, though its first stream hangs', async () => {
-    const uploads = new Uploads(8);
+    const uploads = new UploadBuffers(8);
     const hanging = call(uploads, 'a', update(8, 1));
     hanging.chunks.push(bytes(4));
     await turns();
@@ -286,7 +286,7 @@ describe('uploads together', () => {
   });
 
   it('stay below the cap: what does not fit waits, unread, and goes in when there is room', async () => {
-    const uploads = new Uploads(16);
+    const uploads = new UploadBuffers(16);
     const [a, b, c] = ['a', 'b', 'c'].map((client) => call(uploads, client));
     for (const { chunks } of [a, b, c]) chunks.push(bytes(4));
     await turns();
@@ -301,7 +301,7 @@ describe('uploads together', () => {
   });
 
   it('go in one after another, none past one that waits', async () => {
-    const uploads = new Uploads(16);
+    const uploads = new UploadBuffers(16);
     const a = call(uploads, 'a', update(10));
     await turns();
     const large = call(uploads, 'b', update(12));
@@ -317,7 +317,7 @@ describe('uploads together', () => {
   });
 
   it('make room by forgetting cut ones, oldest first, never one that is being written', async () => {
-    const uploads = new Uploads(24);
+    const uploads = new UploadBuffers(24);
     const open = call(uploads, 'open');
     for (const client of ['cut-1', 'cut-2']) {
       const one = call(uploads, client);
@@ -339,7 +339,7 @@ describe('uploads together', () => {
   });
 
   it('do not forget one that has just been let in', async () => {
-    const uploads = new Uploads(16);
+    const uploads = new UploadBuffers(16);
     const [a, b, c] = ['a', 'b', 'c'].map((client) => call(uploads, client)); // in one turn, before any has begun
     await turns();
     for (const { chunks } of [a, b]) {
@@ -355,7 +355,7 @@ describe('uploads together', () => {
   });
 
   it('make room when one that is waited for is cut', async () => {
-    const uploads = new Uploads(8);
+    const uploads = new UploadBuffers(8);
     const a = call(uploads, 'a');
     await turns();
     const b = call(uploads, 'b');

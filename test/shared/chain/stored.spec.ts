@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { headsFile } from '../../../client/store/ledger-heads.js';
+import { LEDGER_HEADS_FILE, ledgerHeads } from '../../../client/store/ledger-heads.js';
 import { openAccount } from '../../../client/store/privacy-account.js';
 import { parseJournal } from '../../../server/journal/journal.js';
-import type { RunRecord } from '../../../server/round/state.js';
+import type { RunRecord } from '../../../server/journal/records.js';
 import { LEDGER_FILE, openLedger } from '../../../server/run/ledger.js';
 import { signLine } from '../../../shared/chain/chain.js';
 import { signHead, statementsOf } from '../../../shared/ledger/against.js';
@@ -93,13 +93,13 @@ describe('the files of a client of the first version', () => {
   });
 
   it('hold the heads that its coordinator has signed', async () => {
-    const keep = await headsFile(directory);
+    const keep = await ledgerHeads(directory);
     for (const [round, line] of linesOf(await stored('plain/ledger.jsonl')).entries()) {
       if (round > 0)
         await keep(signHead({ run: parseLine(line).entry.run, round, lineSha256: sha256Hex(line) }, coordinator));
     }
     const content = await stored('client/receipts.jsonl');
-    assert.equal((await readFile(join(directory, 'receipts.jsonl'))).toString(), content.toString());
+    assert.equal((await readFile(join(directory, LEDGER_HEADS_FILE))).toString(), content.toString());
     const { statements, foreign } = statementsOf(content, Buffer.from(coordinator.publicKey).toString('hex'));
     assert.deepEqual([statements.map(({ round }) => round), foreign], [[1, 2], 0]);
     assert.equal(statements.at(-1)!.lineSha256, HEADS.plain);

@@ -24,7 +24,7 @@ const BASE: LatticeOptions = {
   place: 'distributed',
   noise: 'discrete-gaussian',
   length: 1000,
-  clippingBound: 2,
+  vectorNorm: 2,
   noiseMultiplier: 0.8,
   leastSurvivors: 20,
   mostSurvivors: 30,

@@ -9,7 +9,7 @@ import { centre, chooseRing, pack, packedBytes, ringMayWrap, unpack } from '../.
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
 
 const tools = { kernel: createKernel(), suite: nodeSuite, rng: rngFromSeed(11) };
-const spec: QuantizeSpec = { clippingBound: 2, quantizeBits: 8, weightCap: 4, metricBounds: [100] };
+const spec: QuantizeSpec = { valueRange: 2, quantizeBits: 8, weightCap: 4, metricBounds: [100] };
 const isInvalid = (error: unknown): boolean => error instanceof FlError && error.code === 'invalid-argument';
 
 describe('secagg quantization', () => {
@@ -60,7 +60,7 @@ describe('secagg quantization', () => {
   ] as const) {
     it(`rounds ${fraction} of a step up or down so that the mean is right, at ${quantizeBits} bits`, () => {
       const count = 200_000;
-      const at = { clippingBound: 1, quantizeBits, weightCap: 1, metricBounds: [] };
+      const at = { valueRange: 1, quantizeBits, weightCap: 1, metricBounds: [] };
       const step = 1 / (2 ** (quantizeBits - 1) - 1);
       const values = new Float32Array(count).fill(fraction * step);
       const rounded = quantize(tools, at, { values, weight: 1, metrics: [] }).subarray(0, count);
@@ -82,9 +82,9 @@ describe('secagg quantization', () => {
         fc.float({ noNaN: true, noDefaultInfinity: true }),
         fc.integer({ min: 2, max: 24 }),
         fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
-        (value, quantizeBits, clippingBound) => {
-          const at = { clippingBound, quantizeBits, weightCap: 1, metricBounds: [] };
-          const values = Float32Array.of(value, clippingBound, -clippingBound);
+        (value, quantizeBits, valueRange) => {
+          const at = { valueRange, quantizeBits, weightCap: 1, metricBounds: [] };
+          const values = Float32Array.of(value, valueRange, -valueRange);
           const out = quantize(tools, at, { values, weight: 1, metrics: [] });
           return out.subarray(0, 3).every((q) => Math.abs(q) <= 2 ** (quantizeBits - 1) - 1);
         },
@@ -114,7 +114,7 @@ describe('secagg ring', () => {
   });
 
   it('refuses specs outside their range', () => {
-    for (const wrong of [{ quantizeBits: 25 }, { quantizeBits: 1 }, { weightCap: 0 }, { clippingBound: 0 }]) {
+    for (const wrong of [{ quantizeBits: 25 }, { quantizeBits: 1 }, { weightCap: 0 }, { valueRange: 0 }]) {
       assert.throws(() => ringFor({ ...spec, ...wrong }, 3), isInvalid);
     }
   });

@@ -11,7 +11,7 @@ import { encodeConsistency, encodeRefusal, type FrameType, HEADER_BYTES } from '
 import { derivedOrder } from '../../../shared/secagg/graph.js';
 import { assignGroups, trimmedMean } from '../../../shared/secagg/groups.js';
 import { encodeParams } from '../../../shared/secagg/params.js';
-import { contradictions, type ReceiptBody, receiptFault, signReceipt } from '../../../shared/secagg/proof.js';
+import { contradictions, type SumProofBody, signSumProof, sumProofFault } from '../../../shared/secagg/proof.js';
 import { restoreState, saveState } from '../../../shared/secagg/serialise.js';
 import { startServer, stepServer } from '../../../shared/secagg/server/machine.js';
 import type { ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';
@@ -255,7 +255,7 @@ describe('secagg receipts', () => {
   const party = createParty({ clients: 5 });
   const unmask = run(party, (_, __, frame) => [frame]).outputs.find((output) => output.kind === 'unmask')!;
   const coordinatorSeed = new Uint8Array(32).fill(9);
-  const body: ReceiptBody = {
+  const body: SumProofBody = {
     aggregationId: startServer(party.server).aggregationId,
     paramsHash: nodeSuite.hash(encodeParams(party.params)),
     rosterRoot: unmask.rosterRoot,
@@ -266,35 +266,35 @@ describe('secagg receipts', () => {
   };
   const coordinatorKey = nodeSuite.ed25519PublicKey(coordinatorSeed);
   const trust = { coordinatorKey, enrolment: party.server.enrolment, signaturesMin: 5 };
-  const receipt = signReceipt(nodeSuite, coordinatorSeed, body);
+  const receipt = signSumProof(nodeSuite, coordinatorSeed, body);
 
   it('hold when the coordinator and all survivors signed, and fail otherwise with the reason', () => {
-    assert.equal(receiptFault(nodeSuite, receipt, trust), undefined);
-    assert.equal(receiptFault(nodeSuite, { ...receipt, survivorCount: 6 }, trust), 'coordinator-signature');
-    const few = signReceipt(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
-    assert.equal(receiptFault(nodeSuite, few, trust), 'too-few-signatures');
-    const twice = signReceipt(nodeSuite, coordinatorSeed, {
+    assert.equal(sumProofFault(nodeSuite, receipt, trust), undefined);
+    assert.equal(sumProofFault(nodeSuite, { ...receipt, survivorCount: 6 }, trust), 'coordinator-signature');
+    const few = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
+    assert.equal(sumProofFault(nodeSuite, few, trust), 'too-few-signatures');
+    const twice = signSumProof(nodeSuite, coordinatorSeed, {
       ...body,
       signatures: [...few.signatures, few.signatures[0]!],
     });
-    assert.equal(receiptFault(nodeSuite, twice, trust), 'too-few-signatures');
-    const other = signReceipt(nodeSuite, coordinatorSeed, { ...body, survivorRoot: new Uint8Array(32) });
-    assert.equal(receiptFault(nodeSuite, other, trust), 'survivor-signature');
+    assert.equal(sumProofFault(nodeSuite, twice, trust), 'too-few-signatures');
+    const other = signSumProof(nodeSuite, coordinatorSeed, { ...body, survivorRoot: new Uint8Array(32) });
+    assert.equal(sumProofFault(nodeSuite, other, trust), 'survivor-signature');
     const stranger = [{ id: 'nobody', signature: new Uint8Array(64) }];
-    const strange = signReceipt(nodeSuite, coordinatorSeed, { ...body, signatures: stranger });
-    assert.equal(receiptFault(nodeSuite, strange, trust), 'unenrolled-signer');
+    const strange = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: stranger });
+    assert.equal(sumProofFault(nodeSuite, strange, trust), 'unenrolled-signer');
   });
 
   it('convict a coordinator that signed two survivor roots for one aggregation, and nobody else', () => {
-    const second = signReceipt(nodeSuite, coordinatorSeed, { ...body, survivorRoot: new Uint8Array(32) });
-    const forged = signReceipt(nodeSuite, new Uint8Array(32), { ...body, survivorRoot: new Uint8Array(32).fill(1) });
-    const nextRound = signReceipt(nodeSuite, coordinatorSeed, { ...body, aggregationId: new Uint8Array(32) });
+    const second = signSumProof(nodeSuite, coordinatorSeed, { ...body, survivorRoot: new Uint8Array(32) });
+    const forged = signSumProof(nodeSuite, new Uint8Array(32), { ...body, survivorRoot: new Uint8Array(32).fill(1) });
+    const nextRound = signSumProof(nodeSuite, coordinatorSeed, { ...body, aggregationId: new Uint8Array(32) });
     const found = contradictions(nodeSuite, coordinatorKey, [receipt, forged, receipt, nextRound, second]);
     assert.deepEqual(found, [
       [receipt, second],
       [receipt, second],
     ]);
-    const fewer = signReceipt(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
+    const fewer = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
     assert.deepEqual(contradictions(nodeSuite, coordinatorKey, [receipt, fewer]), []);
   });
 });

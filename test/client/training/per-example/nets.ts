@@ -9,7 +9,7 @@ import {
   shifted,
   tiedLogits,
 } from '../../../../client/backends/layers.js';
-import { crossEntropy, flatten, groupNorm, layerNorm, rmsNorm } from '../../../../client/workloads/parts/layers.js';
+import { crossEntropy, flatten, groupNorm, rmsNorm } from '../../../../client/workloads/parts/layers.js';
 import { type Rng, rngFromSeed } from '../../../../shared/rng.js';
 
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
@@ -50,6 +50,13 @@ function images(side: number, channels: number): Net['batch'] {
 function oneHot(rng: Rng, examples: number, classes: number): tf.Tensor {
   const ids = Array.from({ length: examples }, () => rng.below(classes));
   return tf.cast(tf.oneHot(tf.tensor1d(ids, 'int32'), classes), 'float32');
+}
+
+/** (x − mean) / √(variance + 1e-5) · `name/gain` + `name/shift`, over the last axis (Ba et al. 2016, arXiv:1607.06450). */
+function layerNorm(params: Tensors, name: string, x: tf.Tensor): tf.Tensor {
+  const { mean, variance } = tf.moments(x, -1, true);
+  const standardised = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, 1e-5)));
+  return scaled(tf, standardised, params[`${name}/gain`], params[`${name}/shift`]);
 }
 
 const TIME = 6;

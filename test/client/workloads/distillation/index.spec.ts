@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../../../client/backends/index.js';
 import type { TrainContext } from '../../../../client/workload.js';
-import { type DistillationData, distillation } from '../../../../client/workloads/distillation/index.js';
+import { distillation } from '../../../../client/workloads/distillation/index.js';
+import type { DistillationData } from '../../../../client/workloads/distillation/phases.js';
 import { taught } from '../../../../client/workloads/distillation/teaching.js';
 import {
   ARCHITECTURES,

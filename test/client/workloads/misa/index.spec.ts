@@ -23,7 +23,7 @@ describe('multi-modal learning', () => {
     const train = Int32Array.from([...data.train.speakers.keys()].filter((i) => data.train.speakers[i] === AUDIO_ONLY));
     assert.equal(train.length, 20); // two takes of ten digits
     const shard = { train, test: new Int32Array(0), index: 0, count: 1 };
-    const context = { hyper: HYPER, shard, split: 'train', shared, own: {}, data, rng: RNG } as const;
+    const context = { hyper: HYPER, shard, split: 'train', shared, privateTensors: {}, data, rng: RNG } as const;
     const { tensors = {}, weights = {} } = await misa.contribute!(context);
     for (const [name, weight] of Object.entries(weights)) {
       const expected = name.includes('image') ? 0 : name.startsWith('prototypes/') ? 2 : 20;

@@ -65,7 +65,7 @@ describe('multi-task attention', () => {
     shared['losses/depth'] = { shape: [2], data: Float32Array.of(0.3, 0.1) };
     const train = Int32Array.of(1, 7); // two pictures of site 1
     const shard = { train, test: new Int32Array(0), index: 0, count: 1 };
-    const context = { hyper: HYPER, shard, split: 'train', shared, own: {}, data, rng: RNG } as const;
+    const context = { hyper: HYPER, shard, split: 'train', shared, privateTensors: {}, data, rng: RNG } as const;
     const { tensors = {}, weights = {} } = await mtan.contribute!(context);
     for (const [name, weight] of Object.entries(weights)) assert.equal(weight, name.includes('depth') ? 2 : 0, name);
     assert.ok(

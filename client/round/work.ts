@@ -1,0 +1,165 @@
+/**
+ * One task under way, from the plan to the event that ends it: trained or evaluated, and what comes of it kept and told;
+ * under secure aggregation keys and shares first, training when the cohort is frozen, and then only what is masked goes out.
+ */
+import type { Clock } from '../../shared/clock.js';
+import { FlError } from '../../shared/errors.js';
+import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
+import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
+import { sha256Hex } from '../../shared/signing/identity.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
+import type { ClientStore } from '../store/updates.js';
+import type { TaskOptions } from '../training/task.js';
+import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
+import { type SessionEvent, taskOf } from './session.js';
+import type { Tasks } from './tasks.js';
+
+const PROGRESS_EVERY_MS = 1_000;
+
+/** What a task is done with, and who is told. */
+export interface WorkDeps {
+  readonly client: string;
+  readonly tasks: Tasks;
+  readonly store: ClientStore;
+  /** Absent: a plan with secure aggregation fails here. */
+  readonly secure?: SecaggSite;
+  readonly clock: Clock;
+  /** Lets the computation start. */
+  limit<T>(task: () => Promise<T>): Promise<T>;
+  /** Takes the event that ends the task; never called before {@link startWork} has returned. */
+  post(event: SessionEvent): void;
+  send(frame: ClientFrame): void;
+  /** Carries what is too large for a frame. */
+  upload(header: UpdateHeader, bytes: Uint8Array): void;
+  notice(message: string, fields: object): void;
+}
+
+/** A task under way; nothing but the session says whether it has ended. */
+export interface Work {
+  readonly plan: RoundPlan;
+  /** The aggregation that the task goes through; undefined when there is none, and when it has ended. */
+  readonly aggregation: SecaggTask | undefined;
+  /** The task is not wanted any more: ends it, and takes this client out of its aggregation. Nothing is posted. */
+  cancel(): void;
+  /** Ends the computation, for this process ends. Nothing is posted. */
+  stop(): void;
+}
+
+/** Begins to follow a plan. Whatever goes wrong is posted as the event that ends the task. */
+export function startWork(plan: RoundPlan, deps: WorkDeps): Work {
+  return plan.work.secure === undefined ? startPlain(plan, deps) : startSecure(plan, deps);
+}
+
+function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
+  const abort = new AbortController();
+  void deps.limit(async () => {
+    if (abort.signal.aborted) return;
+    const task = taskOf(plan);
+    const options = { signal: abort.signal, onProgress: progressOf(task, deps) };
+    try {
+      if (plan.kind === 'train') await train(plan, deps, options);
+      else await evaluate(plan, deps, options);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      const { message } = FlError.from(error);
+      deps.notice('task failed', { ...task, message });
+      deps.post({ kind: 'failed', task, detail: message });
+    }
+  });
+  const stop = () => abort.abort();
+  return { plan, aggregation: undefined, cancel: stop, stop };
+}
+
+/** The update is on the disk before it is said to be there; if it is unwanted by then, whoever is told forgets it. */
+async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options: TaskOptions): Promise<void> {
+  const { values, weights, metrics } = await tasks.train(plan, options);
+  if (options.signal?.aborted) return;
+  const { run, round, attempt } = plan;
+  const sha256 = sha256Of({ values });
+  await store.keep({
+    header: { run, round, attempt, weights, metrics, sha256, sizeBytes: values.byteLength },
+    values,
+  });
+  post({ kind: 'trained', task: taskOf(plan), sha256 });
+}
+
+async function evaluate(plan: RoundPlan, { tasks, post }: WorkDeps, options: TaskOptions): Promise<void> {
+  const metrics = await tasks.evaluate(plan, options);
+  if (!options.signal?.aborted) post({ kind: 'evaluated', task: taskOf(plan), metrics });
+}
+
+function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
+  const { client, secure: site, limit, post, notice } = deps;
+  const task = taskOf(plan);
+  const abort = new AbortController();
+  let aggregation: SecaggTask | undefined;
+  /** An aggregation ends in its own time; if it was cancelled, another has taken its place, perhaps for the same task. */
+  const end = (event: SessionEvent, detail?: string) => {
+    if (abort.signal.aborted) return;
+    aggregation = undefined;
+    if (detail !== undefined) notice('refused', { ...task, detail });
+    post(event);
+  };
+  const failed = ({ message }: FlError) => end({ kind: 'failed', task, detail: message }, message);
+  try {
+    if (site === undefined) throw new FlError('failed-precondition', 'this client has no secure aggregation');
+    const options = { signal: abort.signal, onProgress: inPercent(progressOf(task, deps)) };
+    aggregation = SecaggTask.start({
+      ...{
+        plan,
+        client,
+        store: site.store,
+        signingSeed: site.signingSeed,
+        policy: site.policy,
+        enrolled: site.enrolled,
+      },
+      rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
+      contribute: () => limit(() => contribution(plan, deps.tasks, options)),
+      send: (frame) => sendSecure(plan, frame, deps),
+      ended: (refusal) => end({ kind: 'finished', task }, refusal),
+      failed,
+    });
+  } catch (error) {
+    queueMicrotask(() => failed(FlError.from(error)));
+  }
+  return {
+    plan,
+    get aggregation() {
+      return aggregation;
+    },
+    cancel() {
+      abort.abort();
+      aggregation?.withdraw();
+      aggregation = undefined;
+    },
+    stop: () => abort.abort(),
+  };
+}
+
+async function contribution(plan: RoundPlan, tasks: Tasks, options: TaskOptions): Promise<PlainContribution> {
+  if (plan.kind === 'train') return tasks.train(plan, options);
+  return { values: new Float32Array(0), weights: [], metrics: await tasks.evaluate(plan, options) };
+}
+
+/** A small frame through the stream; a large masked vector by an upload of its own. */
+function sendSecure(plan: RoundPlan, frame: Uint8Array, { send, upload }: WorkDeps): void {
+  if (frame.length <= SMALL_BYTES) return send({ kind: 'secure', task: taskOf(plan), frame });
+  const { run, round, attempt } = plan;
+  const header = { run, round, attempt, weights: [], metrics: {}, sha256: sha256Hex(frame), sizeBytes: frame.length };
+  upload(header, frame);
+}
+
+function progressOf(task: TaskId, { clock, send }: WorkDeps): NonNullable<TaskOptions['onProgress']> {
+  let lastMs = clock.nowMs();
+  return (stepsDone, stepsTotal) => {
+    const nowMs = clock.nowMs();
+    if (nowMs - lastMs < PROGRESS_EVERY_MS) return;
+    lastMs = nowMs;
+    send({ kind: 'progress', task, stepsDone, stepsTotal });
+  };
+}
+
+/** How many steps there are says how many examples a client has; how far it is does not. */
+function inPercent(report: NonNullable<TaskOptions['onProgress']>): NonNullable<TaskOptions['onProgress']> {
+  return (stepsDone, stepsTotal) => report(Math.floor((100 * stepsDone) / Math.max(1, stepsTotal)), 100);
+}

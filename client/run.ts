@@ -1,0 +1,132 @@
+/**
+ * `starling client run`: a lab's machine at work. It connects outwards only, trains in a worker thread so that the
+ * connection stays alive, and survives being killed.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { systemClock } from '../shared/clock.js';
+import { lockDirectory } from '../shared/disk/lock.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
+import { fromHex } from '../shared/hex.js';
+import { rngFromEntropy } from '../shared/rng.js';
+import { parseEnrolment } from '../shared/signing/enrolment-file.js';
+import { identityFromSeed } from '../shared/signing/identity.js';
+import { connectGrpc } from './grpc/participant.js';
+import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
+import { Participant } from './round/participant.js';
+import {
+  allowAll,
+  budgetDeclineReasonOf,
+  declineReasonOf,
+  type Policy,
+  parsePolicy,
+  secaggPolicyOf,
+} from './round/policy.js';
+import { ledgerHeads } from './store/ledger-heads.js';
+import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
+import { fileSecaggStore } from './store/secagg.js';
+import { fileStore } from './store/updates.js';
+import { createTrainerPool } from './training/pool.js';
+
+/** What the command line says of a client. */
+export interface RunClientOptions {
+  readonly clientsDir: string;
+  /** Which membership; needed when this machine has several. */
+  readonly name?: string;
+  readonly policyFile?: string;
+  readonly dataDir?: string;
+  readonly slice?: { readonly index: number; readonly count: number };
+  readonly backend?: string;
+  /** Workloads that are no built-in ones: files whose default export is one. */
+  readonly workloadModules: Readonly<Record<string, string>>;
+  readonly version: string;
+  readonly say: (line: string) => void;
+}
+
+/** Runs until `stop`; `done` rejects when the coordinator refuses this client for good or this machine's disk fails. */
+export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
+  const directory = await directoryOf(options);
+  const unlock = lockDirectory(directory);
+  const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
+  const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
+  const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
+  const enrolled = await enrolmentOf(policy, policyFile);
+  const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
+  say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
+  const service = connectGrpc(membership.address);
+  const signingSeed = await readFile(join(directory, IDENTITY_FILE));
+  const identity = identityFromSeed(signingSeed);
+  const account = await openAccount(directory, { identity, delta: policy.delta });
+  const participant = await Participant.start({
+    service,
+    client: membership.client,
+    identity,
+    secure: {
+      signingSeed,
+      policy: secaggPolicyOf(policy),
+      rng: rngFromEntropy(),
+      enrolled,
+      store: await fileSecaggStore(join(directory, 'secure')),
+    },
+    coordinatorKey: fromHex(membership.coordinatorKey),
+    store: await fileStore(directory),
+    keepHead: await ledgerHeads(directory),
+    trainer,
+    privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
+    slice,
+    declineReason: (plan) => {
+      const spends = plan.kind === 'train';
+      const detail =
+        declineReasonOf(policy, plan) ?? (spends ? budgetDeclineReasonOf(policy, plan, account) : undefined);
+      return detail === undefined ? undefined : { reason: 'refused', detail };
+    },
+    clock: systemClock,
+    rng: rngFromEntropy(),
+    version,
+    notice: (message, fields) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`),
+  });
+  const close = async () => {
+    participant.stop();
+    await trainer.close();
+    service.close();
+    unlock();
+  };
+  return { done: participant.done.finally(close), stop: close };
+}
+
+/** The account, which says what one example has been charged whenever that grows. */
+function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge'> {
+  return {
+    async charge(plan) {
+      const before = account.epsilon;
+      await account.charge(plan);
+      if (account.epsilon === before) return;
+      const epsilon = Number(account.epsilon.toPrecision(4));
+      say(`privacy: one example here has been charged epsilon ${epsilon} at delta ${account.delta}, over all runs`);
+    },
+  };
+}
+
+/** The list that the policy names, beside the policy. */
+async function enrolmentOf(
+  { enrolment }: Policy,
+  policyFile = '',
+): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
+  if (enrolment === undefined) return undefined;
+  const path = resolve(dirname(policyFile), enrolment);
+  const keys = parseEnrolment(await readFile(path, 'utf8'), path);
+  return new Map([...keys].map(([client, key]) => [client, fromHex(key)]));
+}
+
+async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {
+  const known = (await readdir(clientsDir).catch(() => [])).sort();
+  if (name !== undefined) {
+    if (!known.includes(name))
+      throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
+    return join(clientsDir, name);
+  }
+  if (known.length === 0)
+    throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
+  if (known.length > 1) throw invalidArgument('name', `--name, one of ${known.join(', ')}`, 'nothing');
+  return join(clientsDir, known[0]);
+}

@@ -1,0 +1,56 @@
+/** What journal.log holds of a run: its state after a restart is the fold of these records. */
+import { FlError } from '../../shared/errors.js';
+import type { SecureProof } from '../../shared/ledger/entry.js';
+import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
+import type { StoredRunSpec } from '../../shared/run/spec.js';
+import type { RoundSummary, RunStatus } from '../../shared/run/summary.js';
+
+/** The summary of a round that is committed and not yet evaluated. */
+export type Draft = Omit<RoundSummary, 'bytesUp' | 'bytesDown'>;
+
+/** What an evaluation brought. */
+export interface Evaluation {
+  /** Sums over all; empty when the round was not evaluated. */
+  readonly pooled: SumMetrics;
+  /** Each client's own, where these may be known. */
+  readonly perClient: Readonly<Record<string, SumMetrics>>;
+}
+
+/** One entry of journal.log; `atMs` is the coordinator's clock, in milliseconds since 1970. */
+export type RunRecord = { readonly atMs: number } & (
+  | { readonly kind: 'created'; readonly run: string; readonly spec: StoredRunSpec; readonly modelSha256: string }
+  | {
+      readonly kind: 'round-started';
+      readonly round: number;
+      readonly attempt: number;
+      readonly cohort: readonly string[];
+    }
+  | { readonly kind: 'round-aborted'; readonly round: number; readonly attempt: number; readonly reason: string }
+  | {
+      readonly kind: 'committed';
+      readonly round: number;
+      readonly attempt: number;
+      readonly modelSha256: string;
+      readonly survivors: readonly { readonly client: string; readonly updateSha256: string }[];
+      readonly draft: Draft;
+      /** What the ledger says of the secure aggregation behind it; the shell adds it. */
+      readonly secure?: readonly SecureProof[];
+      readonly privacy?: RoundPrivacy;
+      /** With adaptive clipping: the bound of the next round. */
+      readonly nextClippingBound?: number;
+    }
+  /** `perClient` is kept for the last round only. */
+  | ({ readonly kind: 'round-ended'; readonly summary: RoundSummary } & Evaluation)
+  | { readonly kind: 'ended'; readonly status: RunStatus; readonly reason: string }
+  | { readonly kind: 'resumed' }
+);
+
+/** The records of one kind. */
+export type RecordOf<Kind extends RunRecord['kind']> = Extract<RunRecord, { kind: Kind }>;
+
+/** The first record of a run. @throws FlError corrupt when it is another one, or there is none */
+export function createdIn([first]: readonly RunRecord[]): RecordOf<'created'> {
+  if (first?.kind === 'created') return first;
+  throw new FlError('corrupt', `journal: expected "created" first, got ${first?.kind}`);
+}

@@ -1,0 +1,93 @@
+/** What several stages have in common: a cohort is drawn, asked, and left by some; a run ends. */
+import type { DropReason } from '../../shared/errors.js';
+import { rngFromSeed } from '../../shared/rng.js';
+import type { RunStatus } from '../../shared/run/summary.js';
+import { type Cohort, namesOf, newCohort, withMember } from './cohort.js';
+import { type EffectOf, type RunState, type StageOf, type Turn, taskOf, workOf } from './state.js';
+
+/**
+ * A cohort of `size` of the sorted `names`, or of all when there are fewer: uniform without replacement (McMahan et al.
+ * 2017, https://arxiv.org/abs/1602.05629, Algorithm 1). Equal seeds draw equal cohorts, whoever connected first.
+ */
+export function draw(
+  { spec, round, attempt }: RunState,
+  label: string,
+  names: readonly string[],
+  size: number,
+): Cohort {
+  const rng = rngFromSeed(spec.seed).split(`${label}/${round}/${attempt}`);
+  return newCohort(rng.shuffle([...names]).slice(0, size));
+}
+
+/** Puts a cohort to work: opens what gathers its answers, and sets its deadline. */
+export function open(
+  state: RunState,
+  work: Pick<StageOf<'training'>, 'kind' | 'cohort'> | Pick<StageOf<'evaluating'>, 'kind' | 'cohort' | 'draft'>,
+  { atMs, out }: Turn,
+): RunState {
+  const { spec, round, attempt } = state;
+  // secure aggregation closes its phases by itself; this is the last resort behind it
+  const deadlineAtMs = atMs + (spec.secure ? 5 : 1) * spec.deadlineMs;
+  const next: RunState = { ...state, stage: { ...work, startedAtMs: atMs, deadlineAtMs } };
+  if (spec.secure) out.push({ kind: 'open-secure', task: taskOf(next), cohort: work.cohort.names });
+  else if (work.kind === 'training') out.push({ kind: 'open-sum', round, attempt });
+  out.push({ kind: 'timer', id: timerId(next), atMs: deadlineAtMs });
+  return next;
+}
+
+/** Names a wait; a timer of an older wait has another name and is ignored. */
+export function timerId({ round, attempt, stage }: RunState): string {
+  return `${stage.kind}/${round}/${attempt}`;
+}
+
+/** The plan of the cohort at work. */
+export function planFor(state: RunState, client: string): EffectOf<'plan'> {
+  const work = workOf(state);
+  if (work === undefined) throw new Error(`no plan while ${state.stage.kind}`);
+  const { kind: task, round, attempt } = taskOf(state);
+  const { deadlineAtMs, cohort } = work;
+  const { modelSha256 } = state;
+  return { kind: 'plan', client, task, round, attempt, modelSha256, deadlineAtMs, cohort: cohort.names.length };
+}
+
+/** The cohort at work goes on without `client`. */
+export function drop(
+  state: RunState,
+  client: string,
+  { reason, detail }: { readonly reason: DropReason; readonly detail: string },
+  { atMs, out }: Turn,
+): RunState {
+  const work = workOf(state)!;
+  out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round: state.round, client, reason, detail } });
+  if (state.spec.secure) out.push({ kind: 'leave-secure', client });
+  return {
+    ...state,
+    stage: { ...work, cohort: withMember(work.cohort, client, { status: 'dropped', reason, detail }) },
+  };
+}
+
+/** The cohort at work goes on without whoever has not answered, and tells them. */
+export function dismiss(state: RunState, reason: DropReason, { atMs, out }: Turn): RunState {
+  const work = workOf(state)!;
+  const { round } = state;
+  const cohort = namesOf(work.cohort, 'invited').reduce((rest, client) => {
+    out.push({ kind: 'withdraw', client, task: taskOf(state), reason });
+    out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round, client, reason, detail: '' } });
+    return withMember(rest, client, { status: 'dropped', reason, detail: '' });
+  }, work.cohort);
+  return { ...state, stage: { ...work, cohort } };
+}
+
+/** For good, unless the run is resumed. */
+export function end(state: RunState, status: RunStatus, reason: string, { atMs, out }: Turn): RunState {
+  out.push({ kind: 'record', record: { kind: 'ended', atMs, status, reason } });
+  out.push({ kind: 'emit', event: { kind: 'ended', atMs, status, reason } });
+  return { ...state, status, reason, stage: { kind: 'ended' } };
+}
+
+/** A run that goes on after an end or a crash: the interrupted round starts over as a new attempt. */
+export function resumed(state: RunState): RunState {
+  const attempt = state.attempt + 1;
+  const stage = { kind: 'waiting' } as const;
+  return { ...state, status: 'running', reason: '', refused: [], attempt, firstAttempt: attempt, stage };
+}

@@ -1,0 +1,79 @@
+/** What a run says to its clients of what there is to do: plans, made once for a cohort and signed. */
+import { toHex } from '../../shared/hex.js';
+import { type Rng, rngFromKey } from '../../shared/rng.js';
+import type { RoundPlan, TaskKind } from '../../shared/run/plan.js';
+import type { WorkSpec } from '../../shared/run/spec.js';
+import { type CoordinatorFrame, SMALL_BYTES } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { type Identity, signedBytes } from '../../shared/signing/identity.js';
+import type { RunState } from '../round/state.js';
+import type { GlobalModel } from './model.js';
+
+/** A plan with its signature and, if that is small, its model. */
+type PlanFrame = Extract<CoordinatorFrame, { kind: 'plan' }>;
+
+/** What plans are made of, besides the state of the run. */
+interface PlanDeps {
+  readonly work: WorkSpec;
+  readonly identity: Identity;
+  /** Of this run; a name gives the same nonce again. */
+  readonly rng: Rng;
+  /** Enrolled Ed25519 keys, hex, by client. */
+  keysOf(clients: readonly string[]): Readonly<Record<string, string>>;
+}
+
+/** Sent again while no more of its time than this has passed, it is the same plan. */
+const PLAN_AGE_MS = 100;
+
+/** The plans of one run. */
+export class Plans {
+  readonly #deps: PlanDeps;
+  #last: { readonly key: string; readonly frame: PlanFrame } | undefined;
+
+  constructor(deps: PlanDeps) {
+    this.#deps = deps;
+  }
+
+  /** The plan of the stage that the engine is in; `deadlineMs` is the time that is left. */
+  planOf(state: RunState, model: GlobalModel, kind: TaskKind, deadlineMs: number): RoundPlan {
+    const { run, round, attempt, modelSha256, stage, spending } = state;
+    const { work, rng, keysOf } = this.#deps;
+    const names = 'cohort' in stage ? stage.cohort.names : [];
+    // named, not the next of a stream that others draw from: a simulation gives the same nonces again
+    const nonce = () => toHex(rng.split(`nonce/${run}/${kind}/${round}/${attempt}`).bytes(16));
+    return {
+      ...(kind === 'train' && spending?.isAdaptive && { clippingBound: spending.clippingBound }),
+      ...(work.secure && { secure: { nonce: nonce(), enrolled: keysOf(names) } }),
+      run,
+      kind,
+      round,
+      attempt,
+      modelSha256,
+      modelSizeBytes: model.file.length,
+      deadlineMs,
+      cohort: names.length,
+      work,
+    };
+  }
+
+  /** The same as it is sent: the cohort gets one plan, signed once. */
+  frameOf(state: RunState, model: GlobalModel, kind: TaskKind, deadlineMs: number): PlanFrame {
+    const key = `${kind}/${state.round}/${state.attempt}/${Math.ceil(deadlineMs / PLAN_AGE_MS)}`;
+    if (this.#last?.key === key) return this.#last.frame;
+    const plan = this.planOf(state, model, kind, deadlineMs);
+    const body = new TextEncoder().encode(canonicalJson(plan));
+    const signature = this.#deps.identity.sign(signedBytes('plan', plan));
+    const inFrame = model.file.length <= SMALL_BYTES ? model.file : new Uint8Array(0);
+    this.#last = { key, frame: { kind: 'plan', body, signature, model: inFrame } };
+    return this.#last.frame;
+  }
+}
+
+/**
+ * For the coordinator's noise on the sum of this plan: equal after a crash, fresh for each attempt; a tree's spans the run.
+ * A signature that is shown to nobody is as secret as the key that it takes to make it.
+ */
+export function coordinatorNoise(identity: Identity, { run, kind, round, attempt, modelSha256, work }: RoundPlan): Rng {
+  const label = work.privacy?.tree === undefined ? { run, kind, round, attempt, modelSha256 } : { run, kind };
+  return rngFromKey(identity.sign(signedBytes('noise', label)), 'coordinator noise');
+}

@@ -1,0 +1,47 @@
+/**
+ * One thing after another, in the order in which they were put in. A job yields what is to be waited for, if anything:
+ * most effects of a round take no time, and a tick for each would be a good part of what it costs.
+ */
+import { FlError } from '../../shared/errors.js';
+
+/** Work in pieces; what a piece yields is waited for before the next. */
+export type Job = () => Iterable<Promise<void> | void>;
+
+/** Jobs of one run; the first that throws is the last. */
+export class JobQueue {
+  readonly #fatal: (error: FlError) => void;
+  #jobs: Job[] = [];
+  #running: Promise<void> | undefined;
+  #broken = false;
+
+  /** `fatal` hears what a job throws; nothing is done after that. */
+  constructor(fatal: (error: FlError) => void) {
+    this.#fatal = fatal;
+  }
+
+  /** Never runs the job at once: whoever puts one in may be in the middle of another. */
+  put(job: Job): void {
+    if (this.#broken) return;
+    this.#jobs.push(job);
+    this.#running ??= this.#drain();
+  }
+
+  /** Resolves when nothing is left to do. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    await undefined; // so that #running is set before anything runs
+    try {
+      for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
+        for (const pending of job()) if (pending !== undefined) await pending;
+      }
+    } catch (error) {
+      this.#jobs = [];
+      this.#broken = true;
+      this.#fatal(FlError.from(error));
+    }
+    this.#running = undefined;
+  }
+}

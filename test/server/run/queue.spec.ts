@@ -1,0 +1,69 @@
+/** Jobs of a run: one after another, and none after one that fails. */
+import assert from 'node:assert/strict';
+import { JobQueue } from '../../../server/run/queue.js';
+import type { FlError } from '../../../shared/errors.js';
+
+describe('a queue of jobs', () => {
+  let said: string[];
+  let fatal: FlError[];
+  let queue: JobQueue;
+  beforeEach(() => {
+    said = [];
+    fatal = [];
+    queue = new JobQueue((error) => fatal.push(error));
+  });
+  afterEach(() => assert.deepEqual(fatal, []));
+
+  const say = (what: string) => () => [void said.push(what)];
+
+  it('does them in order, also those that a job puts in, and none at once', async () => {
+    queue.put(function* () {
+      queue.put(say('third'));
+      yield void said.push('first');
+    });
+    queue.put(say('second'));
+    assert.deepEqual(said, []);
+    await queue.idle();
+    assert.deepEqual(said, ['first', 'second', 'third']);
+    queue.put(say('fourth'));
+    await queue.idle();
+    assert.deepEqual(said, ['first', 'second', 'third', 'fourth']);
+    await queue.idle();
+  });
+
+  it('waits for what a job yields before it goes on, in that job too', async () => {
+    let written = () => {};
+    const disk = new Promise<void>((resolve) => {
+      written = resolve;
+    });
+    queue.put(function* () {
+      yield disk;
+      yield void said.push('durable');
+    });
+    queue.put(say('next'));
+    await new Promise(setImmediate);
+    assert.deepEqual(said, []);
+    written();
+    await queue.idle();
+    assert.deepEqual(said, ['durable', 'next']);
+  });
+
+  it('does nothing more after a job that throws or waits for what fails, and says so once', async () => {
+    const failures = [
+      function* (): Iterable<void> {
+        yield void said.push('before');
+        throw new Error('a bug');
+      },
+      () => [Promise.reject(new Error('the disk is full'))],
+    ];
+    for (const failing of failures) {
+      const broken = new JobQueue((error) => said.push(error.message));
+      broken.put(failing);
+      broken.put(say('never'));
+      await broken.idle();
+      broken.put(say('never'));
+      await broken.idle();
+    }
+    assert.deepEqual(said, ['before', 'a bug', 'the disk is full']);
+  });
+});
