@@ -39,6 +39,8 @@ type Carry = {
 export interface RunDeps {
   readonly clock: Clock;
   readonly identity: Identity;
+  /** What its noise is drawn from. */
+  readonly noiseIdentity: Identity;
   readonly journal: Pick<Journal, 'append' | 'close'>;
   readonly ledger: Ledger;
   readonly models: ModelStore;
@@ -212,9 +214,9 @@ export class Run {
   }
 
   #openSecure(kind: TaskKind): void {
-    const { identity } = this.#deps;
+    const { noiseIdentity } = this.#deps;
     const plan = this.#plans.planOf(this.#state, this.#model, kind, this.spec.engine.deadlineMs);
-    this.#secure.open(plan, coordinatorNoise(identity, plan));
+    this.#secure.open(plan, coordinatorNoise(noiseIdentity, plan));
   }
 
   #sendSecure(client: string, task: TaskId, frame: Uint8Array): void {
@@ -236,9 +238,9 @@ export class Run {
 
   /** The sum becomes the next model, and durable. */
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
-    const { models, directory, strategy, identity } = this.#deps;
+    const { models, directory, strategy, noiseIdentity } = this.#deps;
     const plan = this.#plans.planOf(this.#state, this.#model, 'train', 0);
-    const noise = () => coordinatorNoise(identity, plan);
+    const noise = () => coordinatorNoise(noiseIdentity, plan);
     const { mean, withinBound } = this.#secure.takeSum() ?? this.updates.takeMean(plan, noise);
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
