@@ -54,8 +54,8 @@ export const LINEAR_LAYERS: readonly LinearLayer[] = [
   {
     name: 'filter over an image of few pixels',
     params: { filter: [3, 3, 4, 8], bias: [8] },
-    example: { x: [2, 2, 4], d: [2, 2, 8] },
-    outputs: ({ filter, bias }, { x, d }) => [[convolution(tf, x, filter, bias), d]],
+    example: { x: [4, 4, 4], d: [2, 2, 8] }, // two windows above one another see nearly the same if the rows are
+    outputs: ({ filter, bias }, { x, d }) => [[convolution(tf, x, filter, bias, { pad: 'valid' }), d]],
   },
   {
     name: 'filter with strides over an image of many pixels',
@@ -66,7 +66,7 @@ export const LINEAR_LAYERS: readonly LinearLayer[] = [
   {
     name: 'lookup',
     params: { table: [ENTRIES, 6] },
-    example: { ids: [7], d: [7, 6] },
+    example: { ids: [8], d: [8, 6] },
     outputs: ({ table }, batch) => [[embedding(tf, table, ids(batch)), batch.d]],
   },
   {

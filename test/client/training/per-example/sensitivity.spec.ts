@@ -67,8 +67,9 @@ function draw(layer: LinearLayer, rng: Rng): Example {
     Object.entries(layer.example).map(([name, shape]) => {
       const size = sizeOf(shape);
       if (name === 'ids') {
-        const one = rng.below(ENTRIES);
-        return [name, Float32Array.from({ length: size }, () => (rng.below(2) ? one : rng.below(ENTRIES)))];
+        const [one, repeated] = [rng.below(ENTRIES), rng.below(3) / 2];
+        const id = () => (rng.uniform() < repeated ? one : rng.below(ENTRIES));
+        return [name, Float32Array.from({ length: size }, id)];
       }
       const scale = name.startsWith('d') ? d : x;
       const values = Float32Array.from({ length: size }, () => scale * rng.normal());
