@@ -79,10 +79,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const coordinator = await Coordinator.open({
     dataDir: directory,
     identity,
-    noiseIdentity: secretNoise ? identityFromSeed(rngFromEntropy().bytes(32)) : identity,
     registry,
     clock: systemClock,
     rng: rng.split('coordinator draws'),
+    isNoiseSeeded: !secretNoise,
     log: silent,
     fatal: fail,
   });

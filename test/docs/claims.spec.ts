@@ -1,6 +1,7 @@
 /**
  * The pages that promise something name, beside each claim, the test that tries to break it:
- * `(test: test/path/file.spec.ts, "its title")`. Here every such test is looked for, and every claim without one is found.
+ * `(test: test/path/file.spec.ts, "its title")`, or several in one bracket, `; test: ...`. Here every such test is looked
+ * for, and every claim without one is found.
  *
  * Each list item, table row and paragraph of these pages is a claim, except in the sections below, which promise nothing.
  */
@@ -62,7 +63,7 @@ function blocksOf(markdown: string): Block[] {
 }
 
 function markersIn(text: string): Marker[] {
-  const found = text.matchAll(/\(test:\s+(\S+),\s+"(.+?)"\)/g);
+  const found = text.matchAll(/[(;] ?test:\s+(\S+),\s+"(.+?)"(?=[);])/g);
   return [...found].map(([, path, title]) => ({ path, title }));
 }
 
@@ -76,7 +77,7 @@ async function faultsOf(
   for (const { heading, text } of blocksOf(markdown)) {
     const markers = markersIn(text);
     const where = `${page}, "${heading}": ${text.slice(0, 70)}`;
-    if (markers.length < text.split('(test:').length - 1)
+    if (markers.length < text.split(/[(;] ?test:/).length - 1)
       faults.push(`${where}: a marker that is not (test: FILE, "title")`);
     if (markers.length === 0 && NO_CLAIMS[page]?.[heading] === undefined) faults.push(`${where}: names no test`);
     for (const { path, title } of markers) {
@@ -154,6 +155,7 @@ describe('a page', () => {
   it('whose claims name their tests is right, also over two lines and by a template', async () => {
     const two = ['- One (test: test/a.spec.ts,', '  "holds").'];
     assert.deepEqual(await faults(page(...two, '- Two (test: test/a.spec.ts, "is refused by coordinator").')), []);
+    assert.deepEqual(await faults(page('- One (test: test/a.spec.ts, "holds"; test: test/a.spec.ts, "holds").')), []);
     assert.deepEqual(await faults(`${page('- One (test: test/a.spec.ts, "holds").')}\n## Reporting\nTo us.\n`), []);
   });
 
@@ -169,6 +171,11 @@ describe('a page', () => {
       /no file test\/support\/toy\.ts$/,
     ],
     ['a test that a file does not have', ['- One (test: test/a.spec.ts, "held").'], /has no test "held"$/],
+    [
+      'a second test that is not there',
+      ['- One (test: test/a.spec.ts, "holds"; test: test/a.spec.ts, "held").'],
+      /has no test "held"$/,
+    ],
     [
       'a word that no template gets',
       ['- One (test: test/a.spec.ts, "is refused by me").'],

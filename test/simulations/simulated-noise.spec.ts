@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resultLines } from '../../cli/terminal/result.js';
 import { LEDGER_FILE } from '../../server/run/ledger.js';
-import { coordinatorNoise } from '../../server/run/plans.js';
+import { seededNoise } from '../../server/run/noise.js';
 import type { RoundEntry } from '../../shared/ledger/entry.js';
 import { noiseShare } from '../../shared/privacy/index.js';
 import { type Rng, rngFromKey, rngFromSeed } from '../../shared/rng.js';
@@ -90,7 +90,7 @@ function noisesFrom({ seed, entry, report }: Released, mode: PrivacySpec['mode']
   if (mode === 'central') {
     const coordinator = identityFromSeed(rng.split('coordinator').bytes(32));
     const asked = { ...plan, kind: 'train', attempt: entry.attempt } as RoundPlan;
-    return new Map([['coordinator', coordinatorNoise(coordinator, asked)]]);
+    return new Map([['coordinator', seededNoise(coordinator).noiseOf(asked)]]);
   }
   const nonce = mode === 'distributed' ? { nonce: entry.secure[0].nonce } : {};
   const label = `noise/${sha256Hex(canonicalJson({ ...plan, ...nonce }))}`;
