@@ -7,6 +7,7 @@ import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { type Answer, signAnswer } from '../../shared/signing/answers.js';
@@ -240,9 +241,16 @@ export class Participant {
     }
   }
 
-  /** Signed over what will arrive: a detail that is too long for the wire is cut before. */
+  /**
+   * Signed over what will arrive: a detail that is too long for the wire is cut before. Metrics that are not finite have no
+   * signed form and would be refused there.
+   */
   #say(answer: Answer): void {
     const { identity, client } = this.#options;
+    if (answer.kind === 'evaluation' && !areFinite(answer.metrics)) {
+      const detail = 'evaluation: expected finite metrics, got others';
+      return this.#say({ kind: 'decline', task: answer.task, reason: 'failed', detail });
+    }
     const said = answer.kind === 'decline' ? { ...answer, detail: clipText(answer.detail) } : answer;
     this.#connection.send(signAnswer(identity, client, said));
   }
@@ -261,6 +269,10 @@ export class Participant {
       this.#uploading.delete(key);
     }
   }
+}
+
+function areFinite(metrics: SumMetrics): boolean {
+  return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
 }
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

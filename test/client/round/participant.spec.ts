@@ -1,5 +1,6 @@
 /** The shell around the session, against a coordinator that is played by hand. */
 import assert from 'node:assert/strict';
+import type { TaskRunner } from '../../../client/training/task.js';
 import type { Receipt } from '../../../shared/run/plan.js';
 import { type Answer, isAnswerOf, signAnswer } from '../../../shared/signing/answers.js';
 import { signedBytes, verifySignature } from '../../../shared/signing/identity.js';
@@ -72,6 +73,19 @@ describe('a participant', () => {
       signed({ kind: 'evaluation', task: { ...task, kind: 'evaluate' }, metrics }),
     ]);
     assert.deepEqual(await store.list(), []);
+  });
+
+  it('says that it failed when its metrics are not finite, for these cannot be signed', async () => {
+    const run: TaskRunner['run'] = async () =>
+      ({ kind: 'evaluate', metrics: { loss: { sum: [NaN], count: 1 } } }) as never;
+    const { coordinator } = await enterOne({ trainer: { run } });
+    coordinator.plan(planOf({ kind: 'evaluate' }));
+    await turns();
+    assert.deepEqual(
+      coordinator.all('decline').map(({ reason, task: of }) => [reason, of.kind]),
+      [['failed', 'evaluate']],
+    );
+    assert.deepEqual(coordinator.all('evaluation'), []);
   });
 
   it('says why it does not follow a plan, and does nothing for it', async () => {

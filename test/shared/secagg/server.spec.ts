@@ -170,16 +170,20 @@ describe('secagg server against lying clients', () => {
     });
   }
 
-  for (const [i, weak] of WEAK_X25519.entries()) {
-    it(`goes on without an enrolled client that advertises key ${i} of small order, for either purpose`, () => {
-      for (const change of [([, mask]: Keys): Keys => [weak, mask], ([share]: Keys): Keys => [share, weak]]) {
-        const party = createParty({ clients: 6, params: { cohortMin: 4 } });
-        const result = run(party, advertising(party, 'client-2', change));
-        assert.deepEqual(dropsOf(result), [{ id: 'client-2', phase: 'advertise', reason: 'bad-key' }]);
-        assertSum(party, result, but('client-2'));
-      }
-    });
-  }
+  it('goes on without an enrolled client that advertises a key of small order', () => {
+    const forShares =
+      (weak: Uint8Array) =>
+      ([, mask]: Keys): Keys => [weak, mask];
+    const forMasks =
+      (weak: Uint8Array) =>
+      ([share]: Keys): Keys => [share, weak];
+    for (const change of WEAK_X25519.flatMap((weak) => [forShares(weak), forMasks(weak)])) {
+      const party = createParty({ clients: 6, params: { cohortMin: 4 } });
+      const result = run(party, advertising(party, 'client-2', change));
+      assert.deepEqual(dropsOf(result), [{ id: 'client-2', phase: 'advertise', reason: 'bad-key' }]);
+      assertSum(party, result, but('client-2'));
+    }
+  });
 });
 
 describe('secagg server', () => {

@@ -34,8 +34,8 @@ describe('a weak key', () => {
     }
   });
 
-  for (const [i, key] of WEAK_ED25519.entries()) {
-    it(`signs nothing and is enrolled nowhere: ${i}, ${toHex(key).slice(0, 8)}…${toHex(key).slice(-2)}`, async () => {
+  it('signs nothing and is enrolled nowhere', async () => {
+    for (const key of WEAK_ED25519) {
       const weak = /low order/;
       // of many messages, some fit the empty signature under a key of low order, if it is taken
       for (let n = 0; n < 64; n++) {
@@ -55,8 +55,8 @@ describe('a weak key', () => {
       const request = { token: TOKEN, publicKey: key, signature: EMPTY };
       await assert.rejects(registry.enrol(request, 0), { code: 'permission-denied' });
       assert.deepEqual(registry.list(), []);
-    });
-  }
+    }
+  });
 
   it('is refused because of what it is: the same text passes with another key', () => {
     assert.deepEqual([...parseEnrolment(JSON.stringify({ lab: toHex(good) }), 'x').keys()], ['lab']);
