@@ -30,6 +30,7 @@ import type {
 } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { signChallenge } from '../../shared/signing/login.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { toyModel, toySpec } from '../support/toy.js';
@@ -204,7 +205,10 @@ export class HostileCoordinator implements ParticipantService {
       send: (frame) => {
         if (frame.kind === 'hello') {
           client = frame.client;
-          return toClient.send({ kind: 'challenge', nonce: new Uint8Array(32) });
+          const { address, nonce: clientNonce } = frame;
+          const nonce = new Uint8Array(32);
+          const login = { client, address, clientNonce, nonce, coordinatorKey: coordinator.publicKey };
+          return toClient.send({ kind: 'challenge', nonce, signature: signChallenge(coordinator, login) });
         }
         if (frame.kind === 'proof') {
           this.#ends.set(client, toClient);
@@ -235,6 +239,10 @@ export class HostileCoordinator implements ParticipantService {
 
   #left(client: string): void {
     for (const aggregation of this.aggregations.values()) this.step(aggregation, { kind: 'left', id: client });
+  }
+
+  identify(): Promise<never> {
+    return Promise.reject(new Error('not here'));
   }
 
   enrol(): Promise<never> {

@@ -157,7 +157,7 @@ export class Lab {
   #service(name: string, process: Process): ParticipantService {
     const absent = () => Promise.reject(new Error('not here'));
     return {
-      ...{ enrol: absent, uploadStatus: absent, upload: absent },
+      ...{ identify: absent, enrol: absent, uploadStatus: absent, upload: absent },
       async *download() {},
       connect: (toClient) => this.#connect(name, process, toClient),
     };

@@ -29,7 +29,7 @@ function ownTrainer(): ParticipantOptions['trainer'] {
 }
 
 /** Of the log, what came after the client was let in. */
-const since = ({ disk }: OneClient) => disk.log.filter((line) => line !== 'said hello');
+const since = ({ disk }: OneClient) => disk.log.filter((line) => !['said hello', 'said proof'].includes(line));
 
 const writes: readonly { write: Write; all: readonly string[] }[] = [
   { write: 'own', all: ['disk own', 'disk charge', 'disk update', 'said small-update'] },
@@ -65,7 +65,7 @@ describe('an update that is ready', () => {
       assert.deepEqual(await one.store.list(), []);
       one.coordinator.breakOff();
       one.clock.advance(60_000);
-      assert.deepEqual(one.coordinator.all('hello').at(-1)?.pending, [], 'nor is it announced later');
+      assert.deepEqual(one.coordinator.all('proof').at(-1)?.pending, [], 'nor is it announced later');
     });
   }
 
@@ -76,7 +76,7 @@ describe('an update that is ready', () => {
     await turns();
     one.coordinator.breakOff();
     one.clock.advance(60_000);
-    assert.deepEqual(one.coordinator.all('hello').at(-1)?.pending, []);
+    assert.deepEqual(one.coordinator.all('proof').at(-1)?.pending, []);
     one.coordinator.welcome(2);
     assert.equal(one.coordinator.all('small-update').length, 0);
     release();
@@ -131,7 +131,7 @@ describe('the last word on an update', () => {
     one.coordinator.receipt(receiptFor(header));
     one.coordinator.breakOff();
     one.clock.advance(60_000);
-    assert.deepEqual(one.coordinator.all('hello').at(-1)?.pending, []);
+    assert.deepEqual(one.coordinator.all('proof').at(-1)?.pending, []);
     release();
     await turns();
     assert.deepEqual(await one.store.list(), []);

@@ -69,7 +69,7 @@ async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = 
 }
 
 function overheard(hostile: HostileCoordinator, disk: OrderedDisk): ParticipantService {
-  const { enrol, download, uploadStatus, upload } = hostile;
+  const { identify, enrol, download, uploadStatus, upload } = hostile;
   const connect: ParticipantService['connect'] = (toClient) => {
     const end = hostile.connect(toClient);
     const send: typeof end.send = (frame) => {
@@ -79,7 +79,7 @@ function overheard(hostile: HostileCoordinator, disk: OrderedDisk): ParticipantS
     };
     return { send, close: end.close };
   };
-  return { connect, enrol, download, uploadStatus, upload };
+  return { connect, identify, enrol, download, uploadStatus, upload };
 }
 
 /** Several: each frame of the round may be answered in a later turn. */
