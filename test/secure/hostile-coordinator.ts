@@ -155,9 +155,14 @@ export class HostileCoordinator implements ParticipantService {
     this.#ends.get(client)?.send(frame);
   }
 
-  sendPlan(client: string, plan: RoundPlan, signer: Identity = coordinator): void {
+  /** @param model the file that comes with it */
+  sendPlan(
+    client: string,
+    plan: RoundPlan,
+    { signer = coordinator, model = MODEL.file }: { signer?: Identity; model?: Uint8Array } = {},
+  ): void {
     const body = new TextEncoder().encode(canonicalJson(plan));
-    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model: MODEL.file });
+    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model });
   }
 
   /** A frame to one client, under a task of the coordinator's choice. */
