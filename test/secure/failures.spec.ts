@@ -5,7 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { selectBackend } from '../../client/backends/index.js';
+import { FAILED } from '../../client/round/work.js';
 import { createTaskRunner, type TaskRunner } from '../../client/training/task.js';
+import { FlError } from '../../shared/errors.js';
 import type { TaskKind } from '../../shared/run/plan.js';
 import type { PrivacySpec, WorkSpec } from '../../shared/run/spec.js';
 import type { ClientFrame } from '../../shared/service.js';
@@ -15,7 +17,7 @@ import type { Params } from '../../shared/tensors/params.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { toySpec } from '../support/toy.js';
 import { HostileCoordinator, SECURE } from './hostile-coordinator.js';
-import { CRAFTED, EXAMPLES, NOBODY, probed, TENSORS } from './probe.js';
+import { CRAFTED, EXAMPLES, modelOf, NOBODY, probed, TENSORS } from './probe.js';
 import { atOnce, enter } from './sites.js';
 
 const privacy = (mode: PrivacySpec['mode'], more: Partial<PrivacySpec> = {}): Pick<WorkSpec, 'privacy'> => ({
@@ -74,7 +76,7 @@ async function attack({ mode, kind, match, model = CRAFTED, trainer = (own) => o
     const file = encode(model);
     const plan = hostile.planFor(names, {
       ...{ kind, work: workOf(mode), modelSha256: sha256Of(model), modelSizeBytes: file.length },
-      ...(MODES[mode].secure === undefined && { secure: undefined }),
+      ...(MODES[mode]?.secure === undefined && { secure: undefined }),
     });
     const aggregation = plan.secure && hostile.begin(plan);
     for (const name of names) hostile.sendPlan(name, plan, { model: file });
@@ -129,4 +131,37 @@ describe('a crafted model', () => {
       });
     }
   }
+});
+
+describe('a failure', () => {
+  before(() => selectBackend('cpu'));
+
+  const broken = (error: Error) => ({ trainer: () => ({ run: () => Promise.reject(error) }), model: modelOf(1) });
+  const causes: Readonly<Record<string, Partial<Attack>>> = {
+    'no images of 41 patients': broken(new FlError('data-missing', 'no images of 41 patients')),
+    'index 7 is out of range': broken(new TypeError('index 7 is out of range')),
+    'got NaN': { model: modelOf(Number.NaN) },
+    'got 2000000': { model: modelOf(2e6) },
+  };
+
+  for (const mode of Object.keys(MODES)) {
+    for (const kind of ['train', 'evaluate'] as const) {
+      it(`is one word outwards, whatever its cause, and the cause is in the log of the site: ${mode}, ${kind}`, async () => {
+        const said = new Set<string>();
+        for (const [cause, how] of Object.entries(causes)) {
+          const outcome = await attack({ mode, kind, match: NOBODY, ...how });
+          assert.ok(outcome.own.includes(cause), outcome.own);
+          said.add(outcome.said.c1.join('\n'));
+        }
+        assert.equal(said.size, 1);
+        const [declined] = [...said][0].split('\n').filter((frame) => frame.includes('"decline"'));
+        assert.ok(declined.endsWith(`"reason":"failed","detail":${JSON.stringify(FAILED)}}`), declined);
+      });
+    }
+  }
+
+  it('is told in words where nothing is protected', async () => {
+    const { said } = await attack({ mode: 'plain', kind: 'train', match: 4 });
+    assert.match(said.c1.join(), /loss is not finite at step \d of round 1: lower client-lr/);
+  });
 });

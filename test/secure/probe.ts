@@ -33,5 +33,5 @@ export function probed(match: number): Workload {
 export const CRAFTED = modelOf(200);
 
 export function modelOf(weight: number): Params {
-  return packTensors({ w: { shape: [2], data: Float32Array.of(weight, 0) } });
+  return packTensors({ w: { shape: [2], data: Float32Array.of(weight, 1) } });
 }
