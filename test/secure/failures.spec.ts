@@ -10,6 +10,7 @@ import { createTaskRunner, type TaskRunner } from '../../client/training/task.js
 import { FlError } from '../../shared/errors.js';
 import type { TaskKind } from '../../shared/run/plan.js';
 import type { PrivacySpec, WorkSpec } from '../../shared/run/spec.js';
+import { decodeRefusal, parseFrame } from '../../shared/secagg/frames.js';
 import type { ClientFrame } from '../../shared/service.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
@@ -93,18 +94,16 @@ function isAnswer({ kind }: ClientFrame): boolean {
   return kind === 'decline' || kind === 'evaluation' || kind === 'small-update';
 }
 
-function saidBy({ plain, heard }: HostileCoordinator, names: readonly string[]): Outcome['said'] {
-  return Object.fromEntries(
-    names.map((name) => {
-      const open = plain.filter(({ client }) => client === name).map(({ frame }) => JSON.stringify(frame, comparable));
-      const masked = heard
-        .filter(({ client }) => client === name)
-        .map(({ type, bytes, body }) =>
-          type === 'refusal' ? `${type} ${Buffer.from(body)}` : `${type} ${bytes.length}`,
-        );
-      return [name, [...open, ...masked]];
-    }),
-  );
+function saidBy({ said }: HostileCoordinator, names: readonly string[]): Outcome['said'] {
+  const of = (name: string) => said.filter(({ client }) => client === name).map(({ frame }) => wordsOf(frame));
+  return Object.fromEntries(names.map((name) => [name, of(name)]));
+}
+
+/** A frame of secure aggregation is its type and its length, and a refusal its reason too. */
+function wordsOf(frame: ClientFrame): string {
+  if (frame.kind !== 'secure') return JSON.stringify(frame, comparable);
+  const { type, body } = parseFrame(frame.frame);
+  return `${type} ${frame.frame.length} ${type === 'refusal' ? decodeRefusal(body).reason : ''}`;
 }
 
 /** Ciphertext, noised numbers and signatures by their length; a hash of such numbers not at all. */

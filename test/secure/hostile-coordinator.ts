@@ -79,6 +79,8 @@ export type Deceive = (type: FrameType, frame: Uint8Array, target: Target) => re
 
 export class HostileCoordinator implements ParticipantService {
   readonly heard: Crossed[] = [];
+  /** All that it heard, in one order. */
+  readonly said: { readonly client: string; readonly frame: ClientFrame }[] = [];
   readonly shown: Crossed[] = [];
   /** Everything that is no frame of secure aggregation: declines, uploads, evaluations. */
   readonly plain: { readonly client: string; readonly frame: ClientFrame }[] = [];
@@ -225,6 +227,7 @@ export class HostileCoordinator implements ParticipantService {
   }
 
   #hear(client: string, frame: ClientFrame): void {
+    this.said.push({ client, frame });
     if (frame.kind !== 'secure') {
       this.plain.push({ client, frame });
       if (frame.kind === 'decline') this.#left(client);
