@@ -32,6 +32,7 @@ import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
+import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
 import { infoOf } from './run/activity.js';
 import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
@@ -267,7 +268,13 @@ export class Coordinator implements ParticipantService, AdminService {
   #adopt(run: Run): void {
     this.#runs.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
-    run.feed.subscribe((event) => past || event.kind !== 'ended' || this.#options.onRunEnded?.(run));
+    run.feed.subscribe((event) => {
+      if (past) return;
+      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind !== 'round-ended') return;
+      const warning = zeroedWarning([event.summary]);
+      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+    });
     past = false;
   }
 

@@ -59,6 +59,8 @@ export interface SimulationOptions {
   readonly command?: string;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
+  /** What a client's own log would say. */
+  readonly onNotice?: (client: string, message: string, fields: object) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -183,6 +185,7 @@ async function enter(about: {
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
+    notice: (message, fields) => options.onNotice?.(client, message, fields),
   });
 }
 

@@ -80,6 +80,8 @@ export type Deceive = (type: FrameType, frame: Uint8Array, target: Target) => re
 
 export class HostileCoordinator implements ParticipantService {
   readonly heard: Crossed[] = [];
+  /** All that it heard, in one order. */
+  readonly said: { readonly client: string; readonly frame: ClientFrame }[] = [];
   readonly shown: Crossed[] = [];
   /** Everything that is no frame of secure aggregation: declines, uploads, evaluations. */
   readonly plain: { readonly client: string; readonly frame: ClientFrame }[] = [];
@@ -156,9 +158,14 @@ export class HostileCoordinator implements ParticipantService {
     this.#ends.get(client)?.send(frame);
   }
 
-  sendPlan(client: string, plan: RoundPlan, signer: Identity = coordinator): void {
+  /** @param model the file that comes with it */
+  sendPlan(
+    client: string,
+    plan: RoundPlan,
+    { signer = coordinator, model = MODEL.file }: { signer?: Identity; model?: Uint8Array } = {},
+  ): void {
     const body = new TextEncoder().encode(canonicalJson(plan));
-    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model: MODEL.file });
+    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model });
   }
 
   /** A frame to one client, under a task of the coordinator's choice. */
@@ -224,6 +231,7 @@ export class HostileCoordinator implements ParticipantService {
   }
 
   #hear(client: string, frame: ClientFrame): void {
+    this.said.push({ client, frame });
     if (frame.kind !== 'secure') {
       this.plain.push({ client, frame });
       if (frame.kind === 'decline') this.#left(client);

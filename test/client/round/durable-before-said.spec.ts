@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { ParticipantOptions } from '../../../client/round/participant.js';
+import { FAILED } from '../../../client/round/work.js';
 import type { Task } from '../../../client/training/task.js';
 import { FlError } from '../../../shared/errors.js';
 import { signHead } from '../../../shared/ledger/against.js';
@@ -53,15 +54,16 @@ describe('an update that is ready', () => {
       assert.deepEqual(since(one), all);
     });
 
-    it(`is not said when the disk does not take it, and why is (${write})`, async () => {
+    it(`is not said when the disk does not take it, and why is at the site alone (${write})`, async () => {
       const one = await enterOne({ trainer: ownTrainer() });
       one.disk.fail(write, full());
       one.coordinator.plan(privatePlan());
       await turns();
       assert.deepEqual(since(one), [...before, 'said decline']);
       const [decline] = one.coordinator.all('decline');
-      assert.deepEqual([decline.reason, decline.detail], ['failed', 'the disk is full']);
+      assert.deepEqual([decline.reason, decline.detail], ['failed', FAILED]);
       assert.equal(one.notices.at(-1)?.message, 'task failed');
+      assert.equal(one.notices.at(-1)?.fields.message, 'the disk is full');
       assert.deepEqual(await one.store.list(), []);
       one.coordinator.breakOff();
       one.clock.advance(60_000);
