@@ -27,6 +27,7 @@ import type { RunSpec } from '../shared/run/spec.js';
 import { slugOf } from '../shared/run-id.js';
 import type { ParticipantService } from '../shared/service.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
+import { IN_PROCESS } from '../shared/signing/login.js';
 import { receiptCheck } from '../shared/signing/receipts.js';
 import type { Params } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
@@ -60,6 +61,8 @@ export interface SimulationOptions {
   readonly command?: string;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
+  /** What a client's own log would say. */
+  readonly onNotice?: (client: string, message: string, fields: object) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -76,6 +79,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     fail = reject;
   });
   failed.catch(() => undefined); // it is raced below; without a race it must not end the process
+  let network: Network | undefined;
   const coordinator = await Coordinator.open({
     dataDir: directory,
     identity,
@@ -84,9 +88,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     rng: rng.split('coordinator draws'),
     isNoiseSeeded: !secretNoise,
     log: silent,
+    addresses: () => network?.addresses ?? [],
     fatal: fail,
   });
-  const network = await openNetwork(options.transport, coordinator);
+  network = await openNetwork(options.transport, coordinator);
   const participants: Participant[] = [];
   try {
     const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
@@ -112,17 +117,21 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 interface Network {
+  readonly addresses: readonly string[];
   /** A client's own way to the coordinator. */
   connect(): ParticipantService;
   close(): Promise<void>;
 }
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
-  if (transport === 'memory') return { connect: () => memoryTransport(coordinator), close: async () => undefined };
+  if (transport === 'memory') {
+    return { addresses: [IN_PROCESS], connect: () => memoryTransport(coordinator), close: async () => undefined };
+  }
   const adminToken = toHex(rngFromEntropy().bytes(32));
   const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
   const connections: GrpcParticipant[] = [];
   return {
+    addresses: [server.address],
     connect() {
       const connection = connectGrpc(server.address);
       connections.push(connection);
@@ -181,6 +190,7 @@ async function enter(about: {
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
+    notice: (message, fields) => options.onNotice?.(client, message, fields),
   });
 }
 

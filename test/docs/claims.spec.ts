@@ -92,7 +92,10 @@ async function faultsOf(
 /** Letters that a template must have of its own. */
 const LEAST_OF_A_TITLE = 8;
 
-/** A title as it stands in the source, or one that a template there becomes with words that stand there as well. */
+/** Of a title that is cited by its beginning, as `mocha -g` finds it. */
+const LEAST_OF_A_BEGINNING = 20;
+
+/** A title as it stands in the source, or its beginning, or one that a template there becomes with words that stand there as well. */
 async function hasTest(
   source: string,
   title: string,
@@ -108,7 +111,7 @@ async function hasTest(
   if (isTable && [`'${title}'`, `"${title}"`, `\`${title}\``].some((quoted) => known.includes(quoted))) return true;
   return [...source.matchAll(/\bit\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/gs)].some(([, quote, raw]) => {
     const written = raw.replace(/\\(['"`])/g, '$1');
-    if (written === title) return true;
+    if (written === title || (title.length >= LEAST_OF_A_BEGINNING && written.startsWith(title))) return true;
     if (quote !== '`' || !written.includes('${')) return false;
     const parts = written.split(/\$\{[^}]*\}/);
     if (parts.join('').length < LEAST_OF_A_TITLE) return false; // anything would be a title
