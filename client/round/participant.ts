@@ -12,7 +12,6 @@ import type { ParticipantService, PendingUpdate } from '../../shared/service.js'
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
-import { bytesOf } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
@@ -243,8 +242,8 @@ export class Participant {
     if (this.#uploading.has(key)) return;
     this.#uploading.add(key);
     try {
-      const { header, values } = await this.#options.store.read(update);
-      await this.#transfers.send(header, bytesOf(values));
+      const { header, bytes } = await this.#options.store.read(update);
+      await this.#transfers.send(header, bytes);
     } catch (error) {
       this.#notice('upload failed', { ...update, reason: FlError.from(error).message });
     } finally {

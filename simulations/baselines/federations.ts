@@ -63,7 +63,7 @@ export function federationsOf(
       return [];
     }
   };
-  const how = { ...(scales[config.scale].private ?? DEFAULT), 'secure-aggregation': true };
+  const how = { ...(scales[config.scale].private ?? DEFAULT), 'secure-aggregation': true, compression: 'none' };
   if (config.privacy !== 'none') missing.push('no row "private": the run itself is');
   return {
     federations: [

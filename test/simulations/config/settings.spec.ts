@@ -44,6 +44,15 @@ describe('the settings of a run', () => {
     });
   });
 
+  it('name the encoding of updates, and nothing where there is none', async () => {
+    const workload = await loadWorkload('cnn');
+    const workOf = (given: object) => resolve(checkConfig({ ...CNN, ...given }, 'test'), workload).spec.work;
+    assert.equal(workOf({ compression: 'int8' }).compression, 'int8');
+    assert.deepEqual(workOf({ compression: 'none' }), workOf({}));
+    assert.ok(!('compression' in workOf({})));
+    assert.throws(() => workOf({ compression: 'bf16', 'secure-aggregation': true }), /none with secure-aggregation/);
+  });
+
   it('leave out what a configuration does not say', () => {
     assert.deepEqual(givenOf({}, TRAINING_SETTINGS), {});
     assert.deepEqual(givenOf({ momentum: 0, 'batch-size': undefined }, TRAINING_SETTINGS), { momentum: 0 });
