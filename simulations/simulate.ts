@@ -115,7 +115,12 @@ interface Network {
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
   if (transport === 'memory') return { connect: () => memoryTransport(coordinator), close: async () => undefined };
   const adminToken = toHex(rngFromEntropy().bytes(32));
-  const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
+  const server = await serveGrpc({
+    participant: coordinator,
+    admin: coordinator.admin,
+    adminToken,
+    listen: '127.0.0.1:0',
+  });
   const connections: GrpcParticipant[] = [];
   return {
     connect() {

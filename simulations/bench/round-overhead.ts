@@ -113,7 +113,7 @@ async function serve(directory: string, clients: number) {
     ...{ rng: rngFromEntropy(), log: silent, fatal: fail },
   });
   const server = await serveGrpc({
-    ...{ participant: coordinator, admin: coordinator, adminToken: 'bench', listen: '127.0.0.1:0' },
+    ...{ participant: coordinator, admin: coordinator.admin, adminToken: 'bench', listen: '127.0.0.1:0' },
   });
   return { coordinator, server, failed };
 }

@@ -245,10 +245,10 @@ describe('a round of the coordinator', () => {
     const peers = await enterAll(world, ['c1', 'c2', 'c3', 'c4'], run);
     for (const peer of peers) await peer.answer();
     assert.equal(run.state.stage.kind, 'committing');
-    await world.coordinator.stopRun('r', 'lunch');
+    await world.coordinator.admin.stopRun('r', 'lunch');
     assert.equal(run.state.status, 'stopped');
     assertModel(run, [], 0);
-    await world.coordinator.resumeRun('r');
+    await world.coordinator.admin.resumeRun('r');
     await answerAll(peers, run);
     assertModel(run, ['c1', 'c2', 'c3', 'c4']);
   });
@@ -279,16 +279,16 @@ describe('several runs on one coordinator', () => {
     await answerAll(all, a);
     assertModel(a, ['c1', 'c2', 'c3', 'c4']);
     assertModel(b, ['c1', 'c2', 'c3']);
-    await world.coordinator.stopRun('a', 'enough');
+    await world.coordinator.admin.stopRun('a', 'enough');
     assert.deepEqual(
-      (await world.coordinator.listRuns()).map(({ run, status }) => `${run} ${status}`),
+      (await world.coordinator.admin.listRuns()).map(({ run, status }) => `${run} ${status}`),
       ['a completed', 'b running'],
     );
     await world.coordinator.close();
     assert.deepEqual(world.fatal, []);
 
     const next = await openWorld(world.dataDir);
-    const infos = await next.coordinator.listRuns();
+    const infos = await next.coordinator.admin.listRuns();
     assert.deepEqual(
       infos.map(({ run, status, round }) => `${run} ${status} ${round}`),
       ['a completed 1', 'b running 2'],
