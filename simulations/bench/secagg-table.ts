@@ -17,7 +17,7 @@ export async function secaggTable(cases = SECAGG_BENCH_CASES): Promise<object[]>
   const rows: object[] = [];
   for (const one of cases) {
     const [row] = benchSecagg({ cases: [one] });
-    rows.push(await complete(row!));
+    rows.push(await complete(row));
   }
   return rows;
 }

@@ -39,7 +39,7 @@ function noiseOf(options: LatticeOptions, survivors: number): Float32Array {
   for (let client = 0; client < survivors; client++) {
     const random = { signs: root.split('signs'), rng: root.split(`client ${client}`), share };
     const message = encodeUpdate(new Float32Array(plan.length), plan, random);
-    sum = sum.map((value, i) => value + (message[i] as number));
+    sum = sum.map((value, i) => value + message[i]);
   }
   const opened = plan.place === 'central' ? addCentralNoise(sum, plan, share, root.split('server')) : sum;
   return decodeSum(opened, plan, root.split('signs'));
@@ -84,10 +84,10 @@ describe('noise on the lattice', () => {
       for (let client = 0; client < 20; client++) {
         const update = Float32Array.from({ length: 300 }, (_, i) => (i === client ? 1.5 : 0)); // norm 1.5 < 2: not clipped
         update.forEach((x, i) => {
-          want[i] = (want[i] as number) + x;
+          want[i] += x;
         });
         const message = encodeUpdate(update, plan, { signs: root.split('s'), rng: root.split(`c${client}`), share });
-        sum = sum.map((value, i) => value + (message[i] as number));
+        sum = sum.map((value, i) => value + message[i]);
       }
       const got = decodeSum(sum, plan, root.split('s'));
       // noise deviation 0.02 and rounding 1e-4: six deviations
@@ -159,7 +159,7 @@ describe('noise correlated over rounds', () => {
     }
     // 13 = 8 + 4 + 1 and 12 = 8 + 4 differ by one node
     const twelve = at(12);
-    assertRelative(variance(at(13).map((x, i) => x - (twelve[i] as number))), 100, 0.023);
+    assertRelative(variance(at(13).map((x, i) => x - twelve[i])), 100, 0.023);
   });
 
   it('a tree costs its depth for one participation, and more for more', () => {
@@ -182,17 +182,17 @@ describe('noise correlated over rounds', () => {
     assert.deepEqual([...c.subarray(0, 4)], [1, 0.5, 0.375, 0.3125]); // 1, 1/2, 3/8, 5/16
     for (let n = 0; n < 6; n++) {
       let convolved = 0;
-      for (let j = 0; j <= n; j++) convolved += (c[j] as number) * (c[n - j] as number);
+      for (let j = 0; j <= n; j++) convolved += c[j] * c[n - j];
       assertRelative(convolved, 1, 1e-12); // (1-x)^-1/2 squared is 1 + x + x² + ...
     }
     const fresh = [3, -1, 4, 1, -5].map((x) => Float64Array.of(x));
     const made: Float64Array[] = [];
     for (const z of fresh) made.unshift(correlatedNoise(z, made.slice(0, 2), bandedCoefficients(3)));
-    const y = made.reverse().map((v) => v[0] as number);
+    const y = made.reverse().map((v) => v[0]);
     // C y = z with C's bands 1, 1/2, 3/8
     y.forEach((value, t) => {
       const z = value + 0.5 * (y[t - 1] ?? 0) + 0.375 * (y[t - 2] ?? 0);
-      assertRelative(z, (fresh[t] as Float64Array)[0] as number, 1e-12);
+      assertRelative(z, fresh[t][0], 1e-12);
     });
   });
 

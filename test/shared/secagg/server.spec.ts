@@ -65,7 +65,7 @@ function assertSum(party: Party, { outputs }: Run, survivors: readonly string[])
   assert.deepEqual(unmask?.survivorIds.toSorted(), survivors.toSorted());
   const { suite, sum } = party.server;
   assert.deepEqual(
-    unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask!.masks),
+    unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask.masks),
     party.plainSum(survivors),
   );
 }
@@ -217,7 +217,7 @@ describe('secagg ring of neighbours', () => {
     const roster = party.ids.toSorted((a, b) => (tags.get(a)! < tags.get(b)! ? -1 : 1));
     const { rosterRoot } = honest.outputs.find((output) => output.kind === 'unmask')!;
     const { aggregationId } = honest.state;
-    return [...derivedOrder(toySuite, { aggregationId, rosterRoot, label: LABEL.ring }, 150)].map((at) => roster[at]!);
+    return [...derivedOrder(toySuite, { aggregationId, rosterRoot, label: LABEL.ring }, 150)].map((at) => roster[at]);
   }
 
   const without = (gone: ReadonlySet<string>): { result: Run; party: Party } => {
