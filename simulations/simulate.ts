@@ -167,7 +167,10 @@ async function enter(about: {
     identity,
     ...readers,
     secure: {
-      ...{ signingSeed, policy: ANY_COHORT, store: memorySecaggStore(), rng: rng.split(`secure/${client}`) },
+      signingSeed,
+      policy: ANY_COHORT,
+      store: memorySecaggStore(),
+      rng: rng.split(`secure/${client}`),
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
@@ -194,11 +197,16 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const input: BaselineInput = {
-    ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
+    spec,
+    model,
+    clients,
+    trainer,
+    headline: workload.manifest.headline,
     trainExamples: shares.map(({ train }) => train.length),
     limit: pLimit(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    ...{ federations, runAgain: (federation: Federation) => simulateAgain(options, federation) },
+    federations,
+    runAgain: (federation: Federation) => simulateAgain(options, federation),
     ...(onBaseline && { onProgress: onBaseline }),
     ...(signal && { signal }),
   };

@@ -109,11 +109,19 @@ async function serve(directory: string, clients: number) {
   });
   failed.catch(() => undefined); // it is raced
   const coordinator = await Coordinator.open({
-    ...{ dataDir: directory, identity: benchIdentity(COORDINATOR), registry, clock: systemClock },
-    ...{ rng: rngFromEntropy(), log: silent, fatal: fail },
+    dataDir: directory,
+    identity: benchIdentity(COORDINATOR),
+    registry,
+    clock: systemClock,
+    rng: rngFromEntropy(),
+    log: silent,
+    fatal: fail,
   });
   const server = await serveGrpc({
-    ...{ participant: coordinator, admin: coordinator.admin, adminToken: 'bench', listen: '127.0.0.1:0' },
+    participant: coordinator,
+    admin: coordinator.admin,
+    adminToken: 'bench',
+    listen: '127.0.0.1:0',
   });
   return { coordinator, server, failed };
 }

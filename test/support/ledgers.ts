@@ -30,8 +30,17 @@ export function ledgerSpec(secure: boolean, engine: Parameters<typeof toySpec>[0
 export async function toyRun(spec: RunSpec, clients = 4): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'starling-ledger-'));
   await simulate({
-    ...{ spec, clients, directory, model: toyModel(), workload: toyWorkload, trainer: toyTrainer() },
-    ...{ backend: 'none', workers: 1, transport: 'memory', dropout: 0, baselines: 'none' },
+    spec,
+    clients,
+    directory,
+    model: toyModel(),
+    workload: toyWorkload,
+    trainer: toyTrainer(),
+    backend: 'none',
+    workers: 1,
+    transport: 'memory',
+    dropout: 0,
+    baselines: 'none',
   });
   return directory;
 }
