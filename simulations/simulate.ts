@@ -207,8 +207,8 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     figures: (sums) => figuresOf(workload, sums),
     federations,
     runAgain: (federation: Federation) => simulateAgain(options, federation),
-    ...(onBaseline && { onProgress: onBaseline }),
-    ...(signal && { signal }),
+    onProgress: onBaseline,
+    signal,
   };
   return baselines(input).catch((thrown) => {
     if (signal?.aborted) return {}; // the run itself has ended well: its report is written

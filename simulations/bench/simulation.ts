@@ -65,7 +65,7 @@ function resolveTask(workload: Workload, rounds: number | undefined): Resolved {
     'min-clients': clients,
     'evaluate-every': 0,
     'evaluate-clients': 1,
-    ...(rounds !== undefined && { rounds }),
+    rounds,
   };
   return resolve(checkConfig(config, 'benchmark'), workload);
 }
