@@ -107,9 +107,9 @@ export {
   decodeSum,
   encodeUpdate,
   type LatticeOptions,
-  type LatticePlan,
+  latticeOf,
+  type NoiseLattice,
   noiseShare,
-  planLattice,
 } from './mechanisms/lattice.js';
 export { poissonBatch } from './mechanisms/poisson.js';
 export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanisms/rounding.js';
@@ -117,10 +117,10 @@ export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanism
 export { sampleDiscreteGaussian, sampleDiscreteLaplace, samplePoisson, sampleSkellam } from './noise/exact.js';
 export { type Coins, coinsFromRng, type Rational, rational, rationalFromNumber } from './noise/rational.js';
 export {
-  type GaussianPlan,
+  type GaussianLattice,
+  gaussianLattice,
   type LatticeNoise,
   noisyMean,
-  planGaussianNoise,
   roundedGaussianNoise,
 } from './noise/rounded-gaussian.js';
 export { deltaWithSamplerError, discreteGaussianTable, type NoiseTable, skellamTable } from './noise/table.js';

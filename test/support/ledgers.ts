@@ -68,7 +68,7 @@ export function signedLedger(entries: readonly LedgerEntry[], identity = simulat
 }
 
 /** A round whose proof the coordinator has changed, and signed again. */
-export function withReceipt(entry: RoundEntry, change: Partial<SecureProof>): RoundEntry {
+export function withProof(entry: RoundEntry, change: Partial<SecureProof>): RoundEntry {
   const [{ coordinatorSignature: _, ...proof }] = entry.secure;
   return { ...entry, secure: [signProof({ ...proof, ...change }, simulated('coordinator'))] };
 }

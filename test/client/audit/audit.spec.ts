@@ -1,7 +1,7 @@
 /** Planted examples: what becomes of them in training, and what an audit makes of it. */
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
-import { type AuditPlan, auditTraining } from '../../../client/audit/audit.js';
+import { type AuditSetup, auditTraining } from '../../../client/audit/audit.js';
 import { mislabelled } from '../../../client/audit/canaries.js';
 import { selectBackend } from '../../../client/backends/index.js';
 import { cnn } from '../../../client/workloads/cnn/index.js';
@@ -18,7 +18,7 @@ interface Setting {
   readonly steps: number;
 }
 
-async function planOf({ gradientCanaries = 40, noiseMultiplier, samplingRate, steps }: Setting): Promise<AuditPlan> {
+async function planOf({ gradientCanaries = 40, noiseMultiplier, samplingRate, steps }: Setting): Promise<AuditSetup> {
   const hyper = { ...cnn.manifest.scales.smoke.hyper, 'train-examples': 60, 'test-examples': 20 };
   return {
     workload: cnn,

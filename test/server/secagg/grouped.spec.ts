@@ -15,7 +15,7 @@ import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import type { RoundPlan } from '../../../shared/run/plan.js';
 import { groupPlansOf, leastSumOf, planOfMember } from '../../../shared/run/secagg-groups.js';
-import { agree } from '../../../shared/run/secagg-params.js';
+import { secaggSetupOf } from '../../../shared/run/secagg-params.js';
 import type { RunSpec, SecureSpec } from '../../../shared/run/spec.js';
 import {
   createEnrolment,
@@ -244,7 +244,7 @@ describe('the groups of a plan', () => {
 
   it('have aggregation ids of their own, also where they are of one size', () => {
     const hashes = groupPlansOf(planOf(NAMES)).map((plan) =>
-      Buffer.from(agree(plan).aggregation.planHash).toString('hex'),
+      Buffer.from(secaggSetupOf(plan).aggregation.planHash).toString('hex'),
     );
     assert.equal(new Set(hashes).size, 3);
   });
@@ -295,7 +295,7 @@ describe('a client', () => {
   /** A coordinator that puts c1 together with whom it likes, under the aggregation id of c1's group. */
   async function mixedWith(others: readonly string[]): Promise<Heard> {
     const plan = planOf(NAMES.slice(0, 9));
-    const { params, aggregation } = agree(planOfMember(plan, 'c1'));
+    const { params, aggregation } = secaggSetupOf(planOfMember(plan, 'c1'));
     const { task, heard } = enter(plan);
     await turns();
     const names = ['c1', ...others];
