@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
-import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
@@ -20,22 +19,20 @@ import type {
   IdentifyRequest,
   ParticipantService,
   PendingUpdate,
-  RunInfo,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
-import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
+import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
-import { reportOf } from './report/run-report.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
-import { infoOf } from './run/activity.js';
-import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
+import { createRun, openRun, storedRuns } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { UnmaskPool } from './unmask-pool.js';
@@ -61,8 +58,10 @@ export interface CoordinatorOptions {
   fatal(error: FlError): void;
 }
 
-/** One process that runs rounds: everything that clients, operators and simulations can ask of it. */
-export class Coordinator implements ParticipantService, AdminService {
+/** One process that runs rounds: everything that clients and simulations can ask of it. */
+export class Coordinator implements ParticipantService {
+  /** The operator's calls. */
+  readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
   readonly #runs = new Map<string, Run>();
   /** By client. */
@@ -76,7 +75,16 @@ export class Coordinator implements ParticipantService, AdminService {
     this.#options = options;
     const { inFlightBytes, registry } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf: (id) => this.#run(id) });
+    const runOf = (id: string) => this.#run(id);
+    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
+    this.admin = adminOf({
+      ...options,
+      address: () => this.#addresses()[0],
+      runs: () => [...this.#runs.values()],
+      runOf,
+      isHere: (client) => this.#connections.has(client),
+      createRun: (spec, model, where) => this.createRun(spec, model, where),
+    });
   }
 
   /** Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. */
@@ -220,31 +228,7 @@ export class Coordinator implements ParticipantService, AdminService {
     return this.#receiver.receive(this.#clientOf(session), signed, offset, chunks);
   }
 
-  // ---- operator ------------------------------------------------------------------------------------------------
-
-  async createToken(request: { name: string; uses: number; expiresMs: number }): Promise<string> {
-    const { registry, rng, clock, identity } = this.#options;
-    const secret = Buffer.from(rng.bytes(32)).toString('base64url');
-    await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-    return encodeJoinToken({ address: this.#addresses()[0], fingerprint: sha256Hex(identity.publicKey), secret });
-  }
-
-  async listClients() {
-    const enrolled = this.#options.registry.list();
-    return enrolled.map(({ client: name, enrolledAtMs, publicKey }) => ({
-      name,
-      enrolledAtMs,
-      publicKey,
-      online: this.#connections.has(name),
-    }));
-  }
-
-  async startRun(spec: RunSpec, model: Uint8Array): Promise<string> {
-    const { dataDir, clock, rng } = this.#options;
-    const id = runIdFor(spec, clock.nowMs(), rng);
-    await this.createRun(spec, model, { id, directory: join(dataDir, 'runs', id) });
-    return id;
-  }
+  // ---- runs ----------------------------------------------------------------------------------------------------
 
   /** A run in a directory of the caller's choice; a simulation's is where its user asked for it. */
   async createRun(
@@ -278,32 +262,6 @@ export class Coordinator implements ParticipantService, AdminService {
       if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
     });
     past = false;
-  }
-
-  async stopRun(id: string, reason: string): Promise<void> {
-    const run = this.#run(id);
-    run.post({ kind: 'stop', status: 'stopped', reason });
-    await run.idle();
-  }
-
-  async resumeRun(id: string): Promise<void> {
-    const run = this.#run(id);
-    if (run.state.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-    run.post({ kind: 'resume' });
-    await run.idle();
-  }
-
-  async listRuns(): Promise<readonly RunInfo[]> {
-    return [...this.#runs.values()].map(infoOf).sort((a, b) => a.createdAtMs - b.createdAtMs);
-  }
-
-  async getRun(id: string) {
-    const run = this.#run(id);
-    return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
-  }
-
-  async *watchRun(id: string, signal?: AbortSignal): AsyncGenerator<string> {
-    for await (const event of this.#run(id).feed.watch(signal)) yield JSON.stringify(event);
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ export async function startCoordinator(options: {
   const adminToken = await secretIn(join(dataDir, ADMIN_TOKEN_FILE));
   server = await serveGrpc({
     participant: coordinator,
-    admin: coordinator,
+    admin: coordinator.admin,
     adminToken,
     listen: options.listen,
     onFault: (fault) => log.warn({ reason: FlError.from(fault).message }, 'a call failed inside'),

@@ -43,10 +43,12 @@ export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly mode
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
   const { workload, directory, backend, baselines, command, clients, secretNoise } = options;
-  const noise = secretNoise ? 'secret' : 'from-seed';
   const report = reportOf(run, {
-    ...(secretNoise !== undefined && { noise }),
-    ...{ backend, baselines, command, artefacts: await writeArtefacts(options, run) },
+    backend,
+    baselines,
+    command,
+    artefacts: await writeArtefacts(options, run),
+    noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
     figures: (sums) => figuresOf(workload, sums),
   });
   const { headline } = workload.manifest;

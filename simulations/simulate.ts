@@ -128,7 +128,12 @@ async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinato
     return { addresses: [IN_PROCESS], connect: () => memoryTransport(coordinator), close: async () => undefined };
   }
   const adminToken = toHex(rngFromEntropy().bytes(32));
-  const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
+  const server = await serveGrpc({
+    participant: coordinator,
+    admin: coordinator.admin,
+    adminToken,
+    listen: '127.0.0.1:0',
+  });
   const connections: GrpcParticipant[] = [];
   return {
     addresses: [server.address],
@@ -176,7 +181,10 @@ async function enter(about: {
     identity,
     ...readers,
     secure: {
-      ...{ signingSeed, policy: ANY_COHORT, store: memorySecaggStore(), rng: rng.split(`secure/${client}`) },
+      signingSeed,
+      policy: ANY_COHORT,
+      store: memorySecaggStore(),
+      rng: rng.split(`secure/${client}`),
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
@@ -200,13 +208,18 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const input: BaselineInput = {
-    ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
+    spec,
+    model,
+    clients,
+    trainer,
+    headline: workload.manifest.headline,
     trainExamples: shares.map(({ train }) => train.length),
     limit: pLimit(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    ...{ federations, runAgain: (federation: Federation) => simulateAgain(options, federation) },
-    ...(onBaseline && { onProgress: onBaseline }),
-    ...(signal && { signal }),
+    federations,
+    runAgain: (federation: Federation) => simulateAgain(options, federation),
+    onProgress: onBaseline,
+    signal,
   };
   return baselines(input).catch((thrown) => {
     if (signal?.aborted) return {}; // the run itself has ended well: its report is written

@@ -48,11 +48,11 @@ async function runAction(given: RunOptions): Promise<void> {
   const name = given.name ?? joined?.client;
   const client = await runClient({
     clientsDir: clientsDir(),
-    ...(name !== undefined && { name }),
-    ...(given.policy !== undefined && { policyFile: given.policy }),
-    ...(given.data !== undefined && { dataDir: given.data }),
-    ...(given.slice !== undefined && { slice: given.slice }),
-    ...(given.backend !== undefined && { backend: given.backend }),
+    name,
+    policyFile: given.policy,
+    dataDir: given.data,
+    slice: given.slice,
+    backend: given.backend,
     workloadModules: modules,
     version: VERSION,
     say: print,

@@ -34,7 +34,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
-    ...(config.backend !== undefined && { backend: config.backend }),
+    backend: config.backend,
     workloadModules: isWorkloadPath(config.workload) ? { [workload.manifest.name]: config.workload } : {},
   });
   const show = showRun({

@@ -14,7 +14,6 @@ import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
-import { bytesOf } from '../../shared/tensors/bytes.js';
 import { clipText } from '../../shared/wire/checks.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
@@ -261,8 +260,8 @@ export class Participant {
     if (this.#uploading.has(key)) return;
     this.#uploading.add(key);
     try {
-      const { header, values } = await this.#options.store.read(update);
-      await this.#transfers.send(header, bytesOf(values));
+      const { header, bytes } = await this.#options.store.read(update);
+      await this.#transfers.send(header, bytes);
     } catch (error) {
       this.#notice('upload failed', { ...update, reason: FlError.from(error).message });
     } finally {

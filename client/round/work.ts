@@ -8,7 +8,7 @@ import type { RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
-import { sha256Of } from '../../shared/tensors/bytes.js';
+import { parseCodec } from '../../shared/tensors/codecs/index.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions } from '../training/task.js';
 import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
@@ -76,14 +76,13 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 
 /** The update is on the disk before it is said to be there; if it is unwanted by then, whoever is told forgets it. */
 async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options: TaskOptions): Promise<void> {
+  const { run, round, attempt, work } = plan;
+  const codec = parseCodec(work.compression); // one that is not known here costs no training
   const { values, weights, metrics } = await tasks.train(plan, options);
   if (options.signal?.aborted) return;
-  const { run, round, attempt } = plan;
-  const sha256 = sha256Of({ values });
-  await store.keep({
-    header: { run, round, attempt, weights, metrics, sha256, sizeBytes: values.byteLength },
-    values,
-  });
+  const bytes = codec.encode(values); // once: whatever is sent again is this
+  const sha256 = sha256Hex(bytes);
+  await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });
 }
 

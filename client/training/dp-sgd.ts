@@ -21,9 +21,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
 import {
+  gaussianLattice,
   type LatticeNoise,
   noisyMean,
-  planGaussianNoise,
   roundedGaussianNoise,
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
@@ -118,12 +118,12 @@ function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, layout: T
     throw invalidArgument('privacy.samplingRate', 'a number in (0, 1]', samplingRate);
   }
   const allowance = floatAllowance(training.batchSize, samplingRate * shard.train.length);
-  const lattice = planGaussianNoise({
+  const lattice = gaussianLattice({
     sensitivity: clippingBound * (1 + allowance),
     noiseMultiplier,
     dimension: layout.start.length,
   });
-  return { samplingRate, plan: lattice, table: noiseTable(lattice.latticeStdDev) };
+  return { samplingRate, lattice, table: noiseTable(lattice.latticeStdDev) };
 }
 
 /** The latest of this thread: tables take a tenth of a second to make, and the clients of a run all use the same ones. */

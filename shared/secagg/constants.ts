@@ -24,7 +24,7 @@ export const LABEL = {
   vector: `${PROTOCOL}/vector`, // hash: the quantized vector that this client has bound itself to
   survivorRoot: `${PROTOCOL}/survivors`,
   consistency: `${PROTOCOL}/consistency`, // signature over the survivor set
-  receipt: `${PROTOCOL}/receipt`,
+  proof: `${PROTOCOL}/receipt`, // its name before it was called a proof: what was signed stays so
 } as const;
 
 /** A digest of either suite. */

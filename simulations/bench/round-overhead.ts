@@ -111,11 +111,19 @@ async function serve(directory: string, clients: number) {
   let server: GrpcServer | undefined;
   const coordinator = await Coordinator.open({
     addresses: () => (server === undefined ? [] : [server.address]),
-    ...{ dataDir: directory, identity: benchIdentity(COORDINATOR), registry, clock: systemClock },
-    ...{ rng: rngFromEntropy(), log: silent, fatal: fail },
+    dataDir: directory,
+    identity: benchIdentity(COORDINATOR),
+    registry,
+    clock: systemClock,
+    rng: rngFromEntropy(),
+    log: silent,
+    fatal: fail,
   });
   server = await serveGrpc({
-    ...{ participant: coordinator, admin: coordinator, adminToken: 'bench', listen: '127.0.0.1:0' },
+    participant: coordinator,
+    admin: coordinator.admin,
+    adminToken: 'bench',
+    listen: '127.0.0.1:0',
   });
   return { coordinator, server, failed };
 }

@@ -81,6 +81,8 @@ export function resolve(config: Config, workload: Workload): Resolved {
   const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
   const cohortMax = Math.ceil(cohort * (1 + (config['over-selection'] ?? 0)));
   const privacy = privacyOf(config, workload, { clients, cohort, cohortMax });
+  const { compression = 'none' } = config;
+  const isCompressed = compression !== 'none'; // without it a specification is what it was
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -94,6 +96,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
       model: tensors,
       ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
       ...(privacy && { privacy }),
+      ...(isCompressed && { compression }),
     },
     engine: {
       cohort,

@@ -181,7 +181,10 @@ describe('a simulation on the command line', function () {
     assert.deepEqual(
       { schema, workload, scale, seed, status, reason, privacy },
       {
-        ...{ schema: 'starling.report/1', workload: 'cnn', scale: 'smoke', seed: 1 },
+        schema: 'starling.report/1',
+        workload: 'cnn',
+        scale: 'smoke',
+        seed: 1,
         status: 'completed',
         reason: null,
         privacy: null,

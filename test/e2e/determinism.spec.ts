@@ -62,7 +62,9 @@ describe('equal seeds', function () {
 /** The model, and every figure that is not of time or traffic. */
 function assertSame(report: Report, expected: Report): void {
   const figures = ({ status, rounds, modelSha256, final }: Report) => ({
-    ...{ status, modelSha256, clients: Object.keys(final.perClient) },
+    status,
+    modelSha256,
+    clients: Object.keys(final.perClient),
     rounds: rounds.map(({ round, cohort, survivors, dropped, metrics }) => ({
       round,
       cohort,

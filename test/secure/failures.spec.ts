@@ -154,7 +154,8 @@ describe('a failure', () => {
         }
         assert.equal(said.size, 1);
         const [declined] = [...said][0].split('\n').filter((frame) => frame.includes('"decline"'));
-        assert.ok(declined.endsWith(`"reason":"failed","detail":${JSON.stringify(FAILED)}}`), declined);
+        const end = `"reason":"failed","detail":${JSON.stringify(FAILED)},"signature":"64 bytes"}`;
+        assert.ok(declined.endsWith(end), declined);
       });
     }
   }

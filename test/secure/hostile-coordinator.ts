@@ -7,7 +7,7 @@
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import { agree, type SecureAgreement } from '../../shared/run/secagg-params.js';
+import { type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
 import type { SecureSpec } from '../../shared/run/spec.js';
 import { decodeRefusal, type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import {
@@ -60,7 +60,7 @@ export interface Crossed {
 export interface Aggregation {
   readonly id: string;
   readonly plan: RoundPlan;
-  readonly agreement: SecureAgreement;
+  readonly setup: SecaggSetup;
   readonly context: ServerContext;
   state: ServerState;
   /** As it was frozen; kept when the machine has ended. */
@@ -143,13 +143,13 @@ export class HostileCoordinator implements ParticipantService {
 
   /** Opens the honest machine for a plan, where there is one. */
   begin(plan: RoundPlan): Aggregation {
-    const agreement = agree(plan);
-    const { params, aggregation } = agreement;
+    const setup = secaggSetupOf(plan);
+    const { params, aggregation } = setup;
     const keys = Object.entries(plan.secure!.enrolled).map(([id, key]) => [id, Buffer.from(key, 'hex')] as const);
     const enrolment = createEnrolment(nodeSuite, new Map(keys));
     const context = { suite: nodeSuite, params, aggregation, enrolment, sum: createKernel(), rng: rngFromEntropy() };
     const state = startServer(context);
-    const opened = { id: hex(state.aggregationId), plan, agreement, context, state, roster: undefined };
+    const opened = { id: hex(state.aggregationId), plan, setup, context, state, roster: undefined };
     this.aggregations.set(opened.id, opened);
     return opened;
   }

@@ -129,7 +129,7 @@ export class Lab {
     readonly rounds: readonly RoundSummary[];
   }> {
     const rounds: RoundSummary[] = [];
-    for await (const line of this.#coordinator!.watchRun(RUN)) {
+    for await (const line of this.#coordinator!.admin.watchRun(RUN)) {
       const event = JSON.parse(line) as RunEvent;
       if (event.kind === 'round-ended') rounds.push(event.summary);
       if (event.kind === 'ended') return { status: event.status, reason: event.reason, rounds };
@@ -141,7 +141,7 @@ export class Lab {
     readonly modelSha256: string;
     readonly final: { readonly metrics: Record<string, number> };
   }> {
-    return JSON.parse((await this.#coordinator!.getRun(RUN)).report);
+    return JSON.parse((await this.#coordinator!.admin.getRun(RUN)).report);
   }
 
   // ---- the clients -----------------------------------------------------------------------------------------------

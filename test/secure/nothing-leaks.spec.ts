@@ -261,7 +261,7 @@ async function deployed(directory: string, secure: boolean) {
   });
   const server = await serveGrpc({
     participant: coordinator,
-    admin: coordinator,
+    admin: coordinator.admin,
     adminToken: ADMIN_TOKEN,
     listen: '127.0.0.1:0',
   });
@@ -284,9 +284,9 @@ async function deployed(directory: string, secure: boolean) {
         },
       });
     }
-    const run = await coordinator.startRun(specOf(secure), encode(toyModel()));
+    const run = await coordinator.admin.startRun(specOf(secure), encode(toyModel()));
     const events: string[] = [];
-    for await (const event of coordinator.watchRun(run)) events.push(event);
+    for await (const event of coordinator.admin.watchRun(run)) events.push(event);
     return { wire: tap.recorded(), log: log.join('\n'), events: events.join('\n') };
   } finally {
     for (const client of clients) client.stop();

@@ -64,7 +64,7 @@ class Site {
     });
     const { coordinator } = site;
     site.server = await serveGrpc({
-      ...{ participant: coordinator, admin: coordinator, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' },
+      ...{ participant: coordinator, admin: coordinator.admin, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' },
     });
     site.addresses.push(site.server.address);
     site.relay = await Relay.start(site.server.address);
@@ -100,7 +100,7 @@ class Site {
   }
 
   async online(): Promise<string[]> {
-    return (await this.coordinator.listClients()).filter(({ online }) => online).map(({ name }) => name);
+    return (await this.coordinator.admin.listClients()).filter(({ online }) => online).map(({ name }) => name);
   }
 
   /** A run of all clients to its end. */
@@ -108,7 +108,7 @@ class Site {
     const directory = join(this.directory, 'run');
     const run = await this.coordinator.createRun(toySpec({ rounds: 2 }), encode(toyModel()), { id: 'r', directory });
     const rounds: RoundSummary[] = [];
-    for await (const line of this.coordinator.watchRun('r')) {
+    for await (const line of this.coordinator.admin.watchRun('r')) {
       const event = JSON.parse(line);
       if (event.kind === 'round-ended') rounds.push(event.summary);
     }
@@ -221,7 +221,9 @@ describe('a relay at an address that the coordinator has left', () => {
   });
 
   const joinsNowhere = async () => {
-    const token = decodeJoinToken(await site.coordinator.createToken({ name: 'lab', uses: 1, expiresMs: 60_000 }));
+    const token = decodeJoinToken(
+      await site.coordinator.admin.createToken({ name: 'lab', uses: 1, expiresMs: 60_000 }),
+    );
     const clientsDir = join(site.directory, 'clients');
     const old = encodeJoinToken({ ...token, address: site.relay.address });
     await assert.rejects(joinClient({ token: old, clientsDir }), { code: 'permission-denied' });

@@ -13,7 +13,7 @@ import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import { agree } from '../../shared/run/secagg-params.js';
+import { secaggSetupOf } from '../../shared/run/secagg-params.js';
 import {
   type ClientState,
   createEnrolment,
@@ -243,7 +243,7 @@ describe('a coordinator in a secure round', () => {
 
   /** Three clients, played by their machines; `vectorOf` says what each puts in. */
   async function play(vectorOf: (name: string, elements: number) => Int32Array) {
-    const { params, aggregation } = agree(plan);
+    const { params, aggregation } = secaggSetupOf(plan);
     const outcome = { failed: [] as string[], done: 0 };
     const inbox: [string, Uint8Array][] = [];
     const listener = {

@@ -237,12 +237,12 @@ describe('who wants to be a client', () => {
   it('is enrolled by token, and learns who it is and whom to believe', async () => {
     const world = await openWorld();
     const { coordinator } = world;
-    const token = await coordinator.createToken({ name: 'site', uses: 1, expiresMs: 1000 });
+    const token = await coordinator.admin.createToken({ name: 'site', uses: 1, expiresMs: 1000 });
     const { publicKey } = identityOf('site');
     world.clock.advance(10);
     const reply = await coordinator.enrol(requestOf('site', secretOf(token)));
     assert.deepEqual(reply, { client: 'site', coordinatorKey: identityOf('coordinator').publicKey });
-    const enrolled = (await coordinator.listClients()).find(({ name }) => name === 'site');
+    const enrolled = (await coordinator.admin.listClients()).find(({ name }) => name === 'site');
     assert.deepEqual(enrolled, {
       name: 'site',
       enrolledAtMs: world.clock.nowMs(),
@@ -250,7 +250,7 @@ describe('who wants to be a client', () => {
       online: false,
     });
     assert.notEqual(Peer.enter(world, 'site').last('welcome'), undefined);
-    const late = await coordinator.createToken({ name: 'late', uses: 1, expiresMs: 1000 });
+    const late = await coordinator.admin.createToken({ name: 'late', uses: 1, expiresMs: 1000 });
     world.clock.advance(1001);
     await assert.rejects(coordinator.enrol(requestOf('late', secretOf(late))), {
       code: 'permission-denied',

@@ -9,7 +9,7 @@ import { coordinatorIdentity, identityOf, openWorld, Peer, type World } from '..
 const UPDATE: PendingUpdate = { run: 'nowhere', round: 3, attempt: 1, sha256: 'f'.repeat(64) };
 
 async function onlineOf({ coordinator }: World): Promise<string[]> {
-  return (await coordinator.listClients()).filter(({ online }) => online).map(({ name }) => name);
+  return (await coordinator.admin.listClients()).filter(({ online }) => online).map(({ name }) => name);
 }
 
 const denied = { code: 'permission-denied' };

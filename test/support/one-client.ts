@@ -20,7 +20,7 @@ import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
 import { type Login, signChallenge } from '../../shared/signing/login.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
-import { sha256Of } from '../../shared/tensors/bytes.js';
+import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';
 import { turns } from './hand-fed.js';
@@ -231,7 +231,7 @@ export const LARGE = (() => {
 /** A client that keeps {@link LARGE} when it starts. */
 export async function startKeeping(overrides: Partial<ParticipantOptions> = {}) {
   const store = memoryStore();
-  await store.keep({ header: LARGE.header, values: LARGE.values });
+  await store.keep({ header: LARGE.header, bytes: bytesOf(LARGE.values) });
   return startOne({ store, ...overrides });
 }
 

@@ -107,7 +107,10 @@ describe('a control stream whose client does not read', () => {
     const stream = link.participant.streams[0];
     // 64 MiB in the proxy, the kernel's buffers and the window may fill before the outbox does.
     const plan: CoordinatorFrame = {
-      ...{ kind: 'plan', body: new Uint8Array(1024 * 1024), signature: SIGNATURE, model: new Uint8Array(0) },
+      kind: 'plan',
+      body: new Uint8Array(1024 * 1024),
+      signature: SIGNATURE,
+      model: new Uint8Array(0),
     };
     let sent = 0;
     while (stream.closed.length === 0) {

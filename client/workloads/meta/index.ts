@@ -22,7 +22,7 @@ const [WAYS, SHOTS, QUERIES] = [5, 5, 5];
 
 const DEMO: Hyper = {
   data: 'omniglot',
-  algorithm: 'fomaml', // or reptile (with inner-steps 5, inner-lr 0.2), fedavg, scratch: meta-training.ts
+  algorithm: 'fomaml', // or reptile (with inner-steps 5, inner-lr 0.2), fedavg, scratch: training.ts
   ways: 20, // of a training task
   shots: 1,
   queries: 3,

@@ -5,10 +5,11 @@ import { memorySecaggStore } from '../../../client/store/secagg.js';
 import { signHead } from '../../../shared/ledger/against.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import { parseFrame } from '../../../shared/secagg/frames.js';
+import { sha256Hex } from '../../../shared/signing/identity.js';
 import { SECURE } from '../../secure/hostile-coordinator.js';
 import { ANY } from '../../secure/sites.js';
 import { turns } from '../../support/hand-fed.js';
-import { clientKey, coordinatorKey, enterOne, planOf, strangerKey } from '../../support/one-client.js';
+import { clientKey, coordinatorKey, enterOne, planOf, strangerKey, trainedOne } from '../../support/one-client.js';
 import { toySpec, toyTrainer } from '../../support/toy.js';
 
 const keys = Object.entries({ c1: clientKey, c2: strangerKey, c3: coordinatorKey });
@@ -39,6 +40,33 @@ describe('a task that fails as it begins', () => {
     assert.equal(begun[1].signal?.aborted, false);
     coordinator.withdraw(next);
     assert.equal(begun[1].signal?.aborted, true);
+  });
+});
+
+describe('an update in an encoding', () => {
+  const work = { ...toySpec().work, compression: 'bf16' };
+
+  it('is encoded once: what is kept, hashed and sent, and sent again, are the same bytes', async () => {
+    const { coordinator, store, header } = await trainedOne(planOf({ work }));
+    const [{ data }] = coordinator.all('small-update');
+    assert.equal(Buffer.from(data).toString('hex'), '003f'.repeat(6)); // 0.5 is 0x3f00
+    assert.deepEqual([header.sizeBytes, header.sha256], [12, sha256Hex(data)]);
+    assert.deepEqual(await store.read(header), { header, bytes: data });
+    const { coordinator: next } = await enterOne({ store, trainer: toyTrainer(() => assert.fail('trained again')) });
+    next.plan(planOf({ work })); // after a kill: of the next process only the store is the same
+    await turns();
+    assert.deepEqual(next.all('small-update'), coordinator.all('small-update'));
+  });
+
+  it('that is not known here costs no training: the plan is declined by its name', async () => {
+    const { coordinator } = await enterOne({ trainer: toyTrainer(() => assert.fail('trained')) });
+    coordinator.plan(planOf({ work: { ...work, compression: 'zip' } }));
+    await turns();
+    const [{ reason, detail }] = coordinator.all('decline');
+    assert.deepEqual(
+      [reason, detail],
+      ['failed', 'compression: expected none, f16, bf16, int8 or top-k:FRACTION, got "zip"'],
+    );
   });
 });
 

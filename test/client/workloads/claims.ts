@@ -48,7 +48,11 @@ function smokeWork(workload: Workload): WorkSpec {
     scale: 'smoke',
     hyper,
     training: {
-      ...{ momentum: 0, weightDecay: 0, gradientClipNorm: 0, lrSchedule: 'constant', proximalMu: 0 },
+      momentum: 0,
+      weightDecay: 0,
+      gradientClipNorm: 0,
+      lrSchedule: 'constant',
+      proximalMu: 0,
       ...training,
     },
     partition,

@@ -75,7 +75,7 @@ function assertSum(party: Party, { outputs }: Run, survivors: readonly string[])
   assert.deepEqual(unmask?.survivorIds.toSorted(), survivors.toSorted());
   const { suite, sum } = party.server;
   assert.deepEqual(
-    unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask!.masks),
+    unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask.masks),
     party.plainSum(survivors),
   );
 }
@@ -254,7 +254,7 @@ describe('secagg ring of neighbours', () => {
     const roster = party.ids.toSorted((a, b) => (tags.get(a)! < tags.get(b)! ? -1 : 1));
     const { rosterRoot } = honest.outputs.find((output) => output.kind === 'unmask')!;
     const { aggregationId } = honest.state;
-    return [...derivedOrder(toySuite, { aggregationId, rosterRoot, label: LABEL.ring }, 150)].map((at) => roster[at]!);
+    return [...derivedOrder(toySuite, { aggregationId, rosterRoot, label: LABEL.ring }, 150)].map((at) => roster[at]);
   }
 
   const without = (gone: ReadonlySet<string>): { result: Run; party: Party } => {
@@ -288,7 +288,7 @@ describe('secagg ring of neighbours', () => {
   });
 });
 
-describe('secagg receipts', () => {
+describe('secagg proofs', () => {
   const party = createParty({ clients: 5 });
   const unmask = run(party, (_, __, frame) => [frame]).outputs.find((output) => output.kind === 'unmask')!;
   const coordinatorSeed = new Uint8Array(32).fill(9);
@@ -303,11 +303,11 @@ describe('secagg receipts', () => {
   };
   const coordinatorKey = nodeSuite.ed25519PublicKey(coordinatorSeed);
   const trust = { coordinatorKey, enrolment: party.server.enrolment, signaturesMin: 5 };
-  const receipt = signSumProof(nodeSuite, coordinatorSeed, body);
+  const proof = signSumProof(nodeSuite, coordinatorSeed, body);
 
   it('hold when the coordinator and all survivors signed, and fail otherwise with the reason', () => {
-    assert.equal(sumProofFault(nodeSuite, receipt, trust), undefined);
-    assert.equal(sumProofFault(nodeSuite, { ...receipt, survivorCount: 6 }, trust), 'coordinator-signature');
+    assert.equal(sumProofFault(nodeSuite, proof, trust), undefined);
+    assert.equal(sumProofFault(nodeSuite, { ...proof, survivorCount: 6 }, trust), 'coordinator-signature');
     const few = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
     assert.equal(sumProofFault(nodeSuite, few, trust), 'too-few-signatures');
     const twice = signSumProof(nodeSuite, coordinatorSeed, {
@@ -326,13 +326,13 @@ describe('secagg receipts', () => {
     const second = signSumProof(nodeSuite, coordinatorSeed, { ...body, survivorRoot: new Uint8Array(32) });
     const forged = signSumProof(nodeSuite, new Uint8Array(32), { ...body, survivorRoot: new Uint8Array(32).fill(1) });
     const nextRound = signSumProof(nodeSuite, coordinatorSeed, { ...body, aggregationId: new Uint8Array(32) });
-    const found = contradictions(nodeSuite, coordinatorKey, [receipt, forged, receipt, nextRound, second]);
+    const found = contradictions(nodeSuite, coordinatorKey, [proof, forged, proof, nextRound, second]);
     assert.deepEqual(found, [
-      [receipt, second],
-      [receipt, second],
+      [proof, second],
+      [proof, second],
     ]);
     const fewer = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
-    assert.deepEqual(contradictions(nodeSuite, coordinatorKey, [receipt, fewer]), []);
+    assert.deepEqual(contradictions(nodeSuite, coordinatorKey, [proof, fewer]), []);
   });
 });
 
