@@ -32,7 +32,7 @@ describe("a user's workload", function () {
     const errors = expected.rounds.map(({ metrics }) => metrics['test.error']);
     assert.ok(errors[4] < errors[0], 'five rounds of learning');
 
-    for (let i = 1; i <= LABS; i++) await site.lab(`c${i}`, '--slice', `${i}/${LABS}`, '--workload', file);
+    for (let i = 1; i <= LABS; i++) await site.openLab(`c${i}`, '--slice', `${i}/${LABS}`, '--workload', file);
     const run = await site.run({ workload: file, scale: 'smoke', clients: LABS, cohort: LABS });
     await site.follow(run);
     const { report } = await site.show(run);
@@ -41,7 +41,7 @@ describe("a user's workload", function () {
   });
 
   it('is never taken from the coordinator: a lab that was not given it declines', async () => {
-    const lab = await site.lab('careful');
+    const lab = await site.openLab('careful');
     const run = await site.run({
       workload: file,
       scale: 'smoke',
