@@ -62,8 +62,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
-    budget: (plan) =>
-      plan.kind === 'train' ? budgetDeclineReasonOf(policy, () => account.epsilonAfter(plan)) : undefined,
+    budget: (plan) => (plan.kind === 'train' ? budgetDeclineReasonOf(policy, plan, account) : undefined),
   });
   const participant = await Participant.start({
     service,

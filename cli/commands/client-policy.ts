@@ -53,14 +53,19 @@ export function clientPolicyCommand(): Command {
 
 async function checkAction(file: string, given: CheckOptions): Promise<void> {
   const { ledgerModelsOf, siteAnswersOf } = await import('../../client/policy/site.js');
-  const { declineText, parsePolicy, POLICY_DEFAULTS } = await import('../../client/round/policy.js');
+  const { declineText, parsePolicy, POLICY_DEFAULTS, priceDeclineReasonOf } = await import(
+    '../../client/round/policy.js'
+  );
   const { loadWorkload } = await import('../../client/workloads/index.js');
   const { readBegunRuns } = await import('../../client/store/begun-runs.js');
   const policy =
     given.policy === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(given.policy, 'utf8'), given.policy);
   const workloadModules: Record<string, string> = {};
   for (const path of given.workload) workloadModules[(await loadWorkload(path).catch(asWrongUse)).manifest.name] = path;
-  const answers = await siteAnswersOf(policy, await planOf(file), {
+  const plan = await planOf(file);
+  const unpriced = priceDeclineReasonOf(plan);
+  if (unpriced !== undefined) throw new FlError('permission-denied', `declined: ${unpriced}`);
+  const answers = await siteAnswersOf(policy, plan, {
     workloadModules,
     ledgerModels: await ledgerModelsOf(policy, given.policy),
     begun: given.name === undefined ? [] : await readBegunRuns(join(clientsDir(), given.name)),

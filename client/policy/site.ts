@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
-import { answersOf, declineText } from '../round/policy.js';
+import { answersOf, declineText, priceDeclineReasonOf } from '../round/policy.js';
 import { type BegunRun, openBegunRuns } from '../store/begun-runs.js';
 import type { Workload } from '../workload.js';
 import { loadPlannedWorkload } from '../workloads/planned.js';
@@ -72,6 +72,8 @@ export async function openSitePolicy(
   const facts = { ...about, begun: begun.all };
   return {
     async declineReason(plan) {
+      const unpriced = priceDeclineReasonOf(plan);
+      if (unpriced !== undefined) return unpriced;
       let answers: Answer[];
       try {
         answers = await siteAnswersOf(policy, plan, facts);

@@ -2,7 +2,9 @@
  * What a site allows, in its own words (`policy.yaml`, client/policy) and in its own hands: the client checks every plan
  * against it and declines what it forbids, in words that name the key, what it expected, what came and what to do next.
  */
+import { FlError } from '../../shared/errors.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
+import { costOf } from '../../shared/run/privacy-cost.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { type Asked, type Policy, type PolicyKeyName, policyRows } from '../policy/table.js';
 
@@ -24,7 +26,7 @@ export function answersOf(policy: Policy, plan: RoundPlan): (Asked & { readonly 
 /** Why the plan may not run here, or undefined. */
 export function declineReasonOf(policy: Policy, plan: RoundPlan): string | undefined {
   const forbidden = answersOf(policy, plan).find(({ ok }) => !ok);
-  return forbidden && declineText(forbidden.key, forbidden);
+  return priceDeclineReasonOf(plan) ?? (forbidden && declineText(forbidden.key, forbidden));
 }
 
 /** What both sides are told. */
@@ -32,13 +34,36 @@ export function declineText(key: PolicyKeyName, { expected, got, next }: Omit<As
   return `policy: ${key}: expected ${expected}, got ${got}; next: ${next}`;
 }
 
-/** Why a round that would take the site's own account to `epsilonAfter` is not taken part in. */
-export function budgetDeclineReasonOf(policy: Policy, epsilonAfter: () => number): string | undefined {
+/** A plan whose privacy has no price, since nobody can have meant its noise or its steps, is declined under any policy. */
+export function priceDeclineReasonOf({ work }: RoundPlan): string | undefined {
+  try {
+    costOf(work);
+    return undefined;
+  } catch (error) {
+    return `plan: ${FlError.from(error).message}`;
+  }
+}
+
+/**
+ * Why a plan is not taken part in whose run would take the site's own account past its limit before the last round: asked
+ * with every plan, so that a run is declined at its start and not in its middle.
+ */
+export function budgetDeclineReasonOf(
+  policy: Policy,
+  plan: RoundPlan,
+  account: { readonly epsilon: number; epsilonAfterRun(plan: RoundPlan): number },
+): string | undefined {
   const limit = policy['max-epsilon'];
-  const got = limit === undefined ? 0 : Number(epsilonAfter().toPrecision(6));
-  if (limit === undefined || got <= limit) return undefined;
-  const next = "more noise or fewer rounds in the run, or raise this key in the site's policy";
-  return declineText('max-epsilon', { expected: `at most ${limit}`, got: `${got}`, next });
+  if (limit === undefined) return undefined;
+  try {
+    const got = Number(account.epsilonAfterRun(plan).toPrecision(6));
+    if (got <= limit) return undefined;
+    const when = `after the last of the run's ${plan.work.rounds} rounds; ${account.epsilon.toPrecision(4)} so far`;
+    const next = "take more noise or fewer rounds in the run, or raise this key in the site's policy";
+    return declineText('max-epsilon', { expected: `at most ${limit}`, got: `${got} ${when}`, next });
+  } catch (error) {
+    return `policy: max-epsilon: ${FlError.from(error).message}`; // more steps over all runs than anything adds up
+  }
 }
 
 /** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */

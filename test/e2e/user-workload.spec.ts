@@ -47,18 +47,16 @@ describe("a user's workload", function () {
       scale: 'smoke',
       clients: LABS + 1,
       cohort: LABS + 1,
+      'min-clients': LABS,
       'min-survivors': 2,
     });
-    await lab.line(/my-workload/);
+    await lab.line(/plan declined .*my-workload/);
     await site.follow(run);
     const { report } = await site.show(run);
     assert.equal(report.status, 'completed');
-    for (const { survivors, dropped } of report.rounds) {
-      assert.equal(survivors, LABS);
-      assert.deepEqual(
-        dropped.map(({ client, reason }) => ({ client, reason })),
-        [{ client: 'careful', reason: 'failed' }],
-      );
-    }
+    for (const { survivors } of report.rounds) assert.equal(survivors, LABS);
+    const [declined, ...others] = report.rounds.flatMap(({ dropped }) => dropped);
+    assert.deepEqual([declined.client, declined.reason, others.length], ['careful', 'refused', 0]); // asked once
+    assert.match(declined.detail!, /^plan: workload: expected one of cnn, .* or a path, got "my-workload"$/);
   });
 });
