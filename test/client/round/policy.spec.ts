@@ -132,6 +132,14 @@ describe("a site's policy", () => {
     });
   }
 
+  it('counts rounds by the number of the round too, whatever the run announces', () => {
+    assert.equal(refusal('max-rounds: 12', { ...plan, round: 12 }), undefined);
+    assert.match(
+      refusal('max-rounds: 12', { ...plan, round: 13 })!,
+      /^policy: max-rounds: expected at most 12, got 13; /,
+    );
+  });
+
   it('takes a gradient that nobody clips for one above every limit', () => {
     assert.match(
       refusal('max-gradient-clip-norm: 1e9')!,
