@@ -41,7 +41,9 @@ describe('policies of labs', function () {
     assert.equal(status, 'failed');
     const said = await started[0].line(/plan declined/);
     const { detail } = JSON.parse(said.slice(said.indexOf('{'))) as { detail: string };
-    for (const name of LABS) assert.ok(reason.includes(`${name} refused: ${detail}`), `${reason}\n${detail}`);
+    assert.ok(reason.includes(`${LABS.join(', ')} refused: ${detail})`), `${reason}\n${detail}`);
+    const watched = await starling(['run', 'watch', run, '--data-dir', site.dataDir], { cwd: site.folder });
+    assert.match(watched.stdout, new RegExp(`^round 1/2 .* refused: ${escaped(detail)}`, 'm')); // whole
     return detail;
   }
 
@@ -120,3 +122,7 @@ describe('policies of labs', function () {
     assert.match(stderr, /^starling: declined: policy: require-secure-aggregation: .*; next: /);
   });
 });
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
