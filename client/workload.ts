@@ -64,7 +64,7 @@ export interface Manifest {
   readonly privacyUnits: readonly ('client' | 'example')[];
   /**
    * Which of its settings (hyper) decide whether an example of a site trains, is tested, or is shown to all: these a site
-   * holds fast once it has trained with privacy. Absent: any of them may.
+   * holds fast once it has trained with privacy. Absent: any of them may, and the run's seed too.
    */
   readonly roleKeys?: readonly string[];
   /** Kinds of rounds; absent: one phase 'train' with the update channel over all shared tensors. */

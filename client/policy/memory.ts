@@ -18,14 +18,19 @@ export function begunRunOf({ run, work }: RoundPlan, manifest: Manifest, nowMs: 
     workSha256: sha256Hex(canonicalJson(work)),
     month: new Date(nowMs).toISOString().slice(0, 7),
     workload: work.workload,
-    roles: rolesOf(manifest, work.hyper),
+    roles: rolesOf(manifest, work),
     isPrivate: work.privacy !== undefined,
   };
 }
 
-/** Of the settings, those that decide what trains and what is tested; a workload that does not say which: all. */
-export function rolesOf({ roleKeys }: Manifest, hyper: Hyper): Hyper {
-  const entries = Object.entries(hyper).filter(([key]) => roleKeys === undefined || roleKeys.includes(key));
+/**
+ * Of the settings, and the run's seed (`run-seed`), those that decide what trains and what is tested; of a workload that
+ * does not say which: all, for it may divide its files at random.
+ */
+export function rolesOf({ roleKeys }: Manifest, { hyper, seed }: Pick<RoundPlan['work'], 'hyper' | 'seed'>): Hyper {
+  const entries = Object.entries({ ...hyper, 'run-seed': seed }).filter(
+    ([key]) => roleKeys === undefined || roleKeys.includes(key),
+  );
   return Object.fromEntries(entries);
 }
 
@@ -64,8 +69,8 @@ function askRoles(run: BegunRun, begun: readonly BegunRun[]): Asked {
   const since = other === undefined ? '' : ` (as in run ${other.run}, begun here before)`;
   return {
     ok: other === undefined,
-    expected: `hyper ${shown(other?.roles ?? run.roles)}${since}`,
+    expected: `${shown(other?.roles ?? run.roles)}${since}`,
     got: shown(run.roles),
-    next: "set them as before in the run, or set this key to plan in the site's policy",
+    next: "set them as before in the run's hyper, or set this key to plan in the site's policy",
   };
 }
