@@ -62,6 +62,11 @@ export interface Manifest {
   readonly data: string;
   readonly scales: Readonly<Record<ScaleName, Scale>>;
   readonly privacyUnits: readonly ('client' | 'example')[];
+  /**
+   * Which of its settings (hyper) decide whether an example of a site trains, is tested, or is shown to all: these a site
+   * holds fast once it has trained with privacy. Absent: any of them may, and the run's seed too.
+   */
+  readonly roleKeys?: readonly string[];
   /** Kinds of rounds; absent: one phase 'train' with the update channel over all shared tensors. */
   phases?(hyper: Hyper, shared: readonly TensorSpec[]): readonly PhaseSpec[];
   /**

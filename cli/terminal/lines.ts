@@ -29,6 +29,8 @@ const GLYPHS: Readonly<Record<ClientState, { glyph: string; tone: Tone }>> = {
 const ORDER: readonly ClientState[] = ['arrived', 'training', 'waiting', 'dropped'];
 const SPARKS = '▁▂▃▄▅▆▇█';
 const MAX_LABEL = 24;
+/** A client's decline says key, expected, got and next step; hashes among them. */
+const REASON_LENGTH = 500;
 
 /** The frame at `nowMs` (same origin as the events): round, cohort, metric, speed. */
 export function liveLines(state: ProgressState, nowMs: number, columns: number): Line[] {
@@ -66,7 +68,7 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
       return [`waiting for clients  ${state.waiting?.online ?? 0} of ${state.waiting?.need ?? 0} online`];
     case 'round-aborted':
       return [
-        `round ${state.round}/${state.rounds}  attempt ${state.attempt} aborted: ${shorten(plain(event.reason), 200)}`,
+        `round ${state.round}/${state.rounds}  attempt ${state.attempt} aborted: ${shorten(plain(event.reason), REASON_LENGTH)}`,
       ];
     case 'ended':
       return [endedLine(state)];
@@ -185,7 +187,7 @@ function roundEnded(state: ProgressState, { summary }: Extract<RunEvent, { kind:
 function endedLine(state: ProgressState): string {
   const { status, reason } = state.ended ?? { status: '', reason: '' };
   const elapsed = state.atMs - (state.startedAtMs ?? state.atMs);
-  const why = reason === '' ? '' : `: ${shorten(plain(reason), 200)}`;
+  const why = reason === '' ? '' : `: ${shorten(plain(reason), REASON_LENGTH)}`;
   return `${plain(status)}${why}  ${plural(state.roundsEnded, 'round')}  ${formatDuration(elapsed)}`;
 }
 

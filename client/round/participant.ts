@@ -55,8 +55,11 @@ export interface ParticipantOptions {
   readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
-  /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
-  readonly declineReason?: (plan: RoundPlan) => Decline | undefined;
+  /**
+   * Why a plan is not followed: the site's policy, or a simulated drop-out. While the answer is awaited, what the
+   * coordinator says next waits its turn; an error of it is one of this machine, and ends the participant.
+   */
+  readonly declineReason?: (plan: RoundPlan) => Decline | undefined | Promise<Decline | undefined>;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
   readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
@@ -83,6 +86,8 @@ export class Participant {
   #smallModel: SmallModel | undefined;
   /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
   #heads: Promise<void> = Promise.resolve();
+  /** Pending while a plan is being decided on. */
+  #turn: Promise<void> | undefined;
   #stopped = false;
   #finish: (error?: FlError) => void = () => {};
   /** Settles when the participant has stopped; rejects when coming back is of no use. */
@@ -165,10 +170,28 @@ export class Participant {
 
   // ---- what the coordinator says -------------------------------------------------------------------------------
 
+  /** In the order in which it was said, also while a plan is being decided on. */
   #receive(frame: WorkFrame): void {
+    const asked = this.#turn === undefined ? this.#hear(frame) : this.#turn.then(() => this.#hear(frame));
+    if (asked === undefined) return;
+    const turn = asked
+      .catch((error) => this.#fail(error))
+      .finally(() => {
+        if (this.#turn === turn) this.#turn = undefined;
+      });
+    this.#turn = turn;
+  }
+
+  /** Undefined: all is done. */
+  #hear(frame: WorkFrame): Promise<void> | undefined {
+    if (this.#stopped) return undefined;
+    if (frame.kind === 'plan') return this.#onPlan(frame);
+    this.#onWord(frame);
+    return undefined;
+  }
+
+  #onWord(frame: Exclude<WorkFrame, { kind: 'plan' }>): void {
     switch (frame.kind) {
-      case 'plan':
-        return this.#onPlan(frame);
       case 'withdrawal':
         return this.#post({ kind: 'withdrawn', task: frame.task });
       case 'secure':
@@ -182,20 +205,33 @@ export class Participant {
     }
   }
 
-  #onPlan({ body, signature, model }: Extract<WorkFrame, { kind: 'plan' }>): void {
+  #onPlan({ body, signature, model }: Extract<WorkFrame, { kind: 'plan' }>): Promise<void> | undefined {
     let plan: RoundPlan;
     try {
       plan = this.#readPlan(body, signature);
     } catch (error) {
-      return this.#notice('plan ignored', { reason: FlError.from(error).message });
+      this.#notice('plan ignored', { reason: FlError.from(error).message });
+      return undefined;
     }
     this.#smallModel = { sha256: plan.modelSha256, file: model };
     const aggregation = this.#aggregationOf(plan);
     if (aggregation !== undefined) {
-      if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) return aggregation.resume();
+      if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) {
+        aggregation.resume();
+        return undefined;
+      }
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
-    this.#post({ kind: 'plan', plan, decline: this.#options.declineReason?.(plan) });
+    const decline = this.#options.declineReason?.(plan);
+    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said));
+    this.#answer(plan, decline);
+    return undefined;
+  }
+
+  /** The site's own console hears what the coordinator is told. */
+  #answer(plan: RoundPlan, decline: Decline | undefined): void {
+    if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
+    this.#post({ kind: 'plan', plan, decline });
   }
 
   /** The aggregation under way for this task, if that is the one. */

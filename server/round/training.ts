@@ -83,8 +83,7 @@ export function closeTraining(state: RunState, stage: StageOf<'training'>, turn:
 function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): RunState {
   const { round, attempt, spec } = state;
   const { atMs, out } = turn;
-  const drops = droppedOf(cohort).map(({ client, reason, detail }) => `${client} ${reason}${detail && `: ${detail}`}`);
-  const causes = [cause ?? [], drops.slice(0, 5)].flat().join('; ');
+  const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
@@ -92,6 +91,19 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const times = attempt - state.firstAttempt + 1;
   if (times < spec.maxAttempts) return { ...state, attempt: attempt + 1, stage: { kind: 'waiting' } };
   return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+}
+
+/** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */
+function causesOf(cohort: Cohort): string[] {
+  const clients = new Map<string, string[]>();
+  for (const { client, reason, detail } of droppedOf(cohort)) {
+    const cause = `${reason}${detail && `: ${detail}`}`;
+    clients.set(cause, [...(clients.get(cause) ?? []), client]);
+  }
+  return [...clients].map(([cause, names]) => {
+    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+    return `${names.slice(0, 5).join(', ')}${more} ${cause}`;
+  });
 }
 
 /** Tells everyone whose update is in a sum that will never be used; of masked ones nobody keeps anything. */

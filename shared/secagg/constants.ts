@@ -57,8 +57,8 @@ export const LIMIT = {
 
 /** What a client insists on if its site's policy says nothing else. */
 export const DEFAULT_POLICY = {
-  cohortMin: 10,
-  survivorsMin: 10,
+  cohortMin: 3,
+  survivorsMin: 3,
   adversaryFraction: 0.05,
 } as const;
 

@@ -58,8 +58,15 @@ const ENGINE_DEFAULTS = {
 /** What small cohorts of known labs need: who may collude and drop out decides the graph. */
 const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.05, dropFraction: 0.05 } as const;
 
-/** Fills what the user left open from the workload's scale, and makes the initial model. */
-export function resolve(config: Config, workload: Workload): Resolved {
+/**
+ * Fills what the user left open from the workload's scale, and makes the initial model.
+ * @param about.leastSurvivors fewest that make a round unless the user says; of a secure one two anyway
+ */
+export function resolve(
+  config: Config,
+  workload: Workload,
+  about: { readonly leastSurvivors?: number } = {},
+): Resolved {
   const { manifest } = workload;
   const scale = manifest.scales[config.scale];
   const clients = config.clients ?? scale.clients;
@@ -78,7 +85,8 @@ export function resolve(config: Config, workload: Workload): Resolved {
   if (!secure && config['secure-groups'] !== undefined) {
     throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
   }
-  const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
+  const least = Math.max(secure ? 2 : 1, Math.min(about.leastSurvivors ?? 1, cohort));
+  const minSurvivors = config['min-survivors'] ?? Math.max(least, Math.ceil(cohort / 2));
   const cohortMax = Math.ceil(cohort * (1 + (config['over-selection'] ?? 0)));
   const privacy = privacyOf(config, workload, { clients, cohort, cohortMax });
   const { compression = 'none' } = config;

@@ -153,6 +153,18 @@ export class Deployment {
     return child;
   }
 
+  /** A policy of a lab that shows its updates and hides in no crowd, with these rules beside; the path of its file. */
+  async openPolicy(rules = ''): Promise<string> {
+    const file = join(this.folder, `open-${rules.length}.yaml`);
+    await writeFile(file, `require-secure-aggregation: false\nmin-cohort: 1\nmax-rounds: 100000\n${rules}`);
+    return file;
+  }
+
+  /** Enrols a lab that allows what {@link openPolicy} does, starts its client and waits until it is in. */
+  async openLab(name: string, ...args: string[]): Promise<Child> {
+    return this.lab(name, '--policy', await this.openPolicy(), ...args);
+  }
+
   /** Starts a run of this configuration; its id. */
   async run(config: Readonly<Record<string, unknown>>): Promise<string> {
     const file = join(this.folder, 'run.yaml');

@@ -49,6 +49,7 @@ export const meta = defineWorkload<MetaData>({
     paper: 'Fallah et al. 2020, Personalized Federated Learning: A Meta-Learning Approach',
     data: 'Omniglot, the two small background sets (MIT; starling data get omniglot)',
     privacyUnits: ['client'],
+    roleKeys: [],
     headline: { metric: 'test.accuracy', better: 'higher' },
     published: [
       {

