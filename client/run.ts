@@ -23,6 +23,7 @@ import {
   secaggPolicyOf,
 } from './round/policy.js';
 import { ledgerHeads } from './store/ledger-heads.js';
+import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
 import { fileSecaggStore } from './store/secagg.js';
 import { fileStore } from './store/updates.js';
@@ -64,6 +65,8 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     secure: {
       signingSeed,
       policy: secaggPolicyOf(policy),
+      minDifference: policy['min-difference'],
+      openings: await fileOpenings(join(options.clientsDir, OPENINGS_FILE)),
       rng: rngFromEntropy(),
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
@@ -120,7 +123,7 @@ async function enrolmentOf(
 }
 
 async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {
-  const known = (await readdir(clientsDir).catch(() => [])).sort();
+  const known = (await readdir(clientsDir).catch(() => [])).filter((entry) => !entry.startsWith('.')).sort();
   if (name !== undefined) {
     if (!known.includes(name))
       throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);

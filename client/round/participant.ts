@@ -13,6 +13,7 @@ import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { bytesOf } from '../../shared/tensors/bytes.js';
+import { memoryOpenings } from '../store/openings.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
@@ -118,7 +119,7 @@ export class Participant {
       limit,
       notice,
       store: options.store,
-      secure: options.secure,
+      secure: options.secure && { ...options.secure, openings: options.secure.openings ?? memoryOpenings() },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
       post: (event) => this.#post(event),
       send: (frame) => this.#connection.send(frame),

@@ -32,6 +32,8 @@ const schema = z.strictObject({
   delta: z.number().gt(0).lt(1).optional(),
   /** Fewest clients in a secure sum. */
   'min-survivors': z.int().min(2).optional(),
+  /** Fewest labs by which two secure sums of one base model may differ; absent: the least survivors of the sum. */
+  'min-difference': z.int().min(1).optional(),
   /** A file with this site's own list of who is enrolled: what `starling token enrolled` prints, come by another way. */
   enrolment: z.string().optional(),
   /** Fraction of a cohort that may collude with the coordinator and still learn nothing. */

@@ -8,6 +8,7 @@ import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
+import type { Openings } from '../store/openings.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions } from '../training/task.js';
 import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
@@ -22,7 +23,7 @@ export interface WorkDeps {
   readonly tasks: Tasks;
   readonly store: ClientStore;
   /** Absent: a plan with secure aggregation fails here. */
-  readonly secure?: SecaggSite;
+  readonly secure?: SecaggSite & { readonly openings: Openings };
   readonly clock: Clock;
   /** Lets the computation start. */
   limit<T>(task: () => Promise<T>): Promise<T>;
@@ -100,7 +101,11 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
     if (detail !== undefined) notice('refused', { ...task, detail });
     post(event);
   };
-  const failed = ({ message }: FlError) => end({ kind: 'failed', task, detail: message }, message);
+  /** What this site's rules forbid it declines, in words; the rest is a failure. */
+  const failed = ({ code, message }: FlError) => {
+    const kind = code === 'permission-denied' ? ('declined' as const) : ('failed' as const);
+    end({ kind, task, detail: message }, message);
+  };
   try {
     if (site === undefined) throw new FlError('failed-precondition', 'this client has no secure aggregation');
     const options = { signal: abort.signal, onProgress: inPercent(progressOf(task, deps)) };
@@ -109,6 +114,8 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
         plan,
         client,
         store: site.store,
+        openings: site.openings,
+        minDifference: site.minDifference,
         signingSeed: site.signingSeed,
         policy: site.policy,
         enrolled: site.enrolled,

@@ -13,6 +13,8 @@ export interface Enrolment {
   keyOf(id: string): Uint8Array | undefined;
   /** Whether a roster tag belongs to an enrolled client. */
   hasTag(tag: Uint8Array): boolean;
+  /** The Ed25519 public key of the client whose roster tag it is. */
+  keyOfTag(tag: Uint8Array): Uint8Array | undefined;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface Enrolment {
  * @throws FlError `invalid-argument` for ids that are empty or too long, and keys that are not 32 bytes or enrolled twice
  */
 export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string, Uint8Array>): Enrolment {
-  const tags = new Set<string>();
+  const tags = new Map<string, Uint8Array>();
   const keys = new Set<string>();
   for (const [id, key] of clients) {
     const idBytes = new TextEncoder().encode(id).length;
@@ -28,9 +30,13 @@ export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string,
     if (key.length !== KEY_BYTES || keys.has(compact(key)))
       throw invalidArgument('enrolled key', 'its own 32 bytes', key);
     keys.add(compact(key));
-    tags.add(compact(memberTag(suite, id, key)));
+    tags.set(compact(memberTag(suite, id, key)), key);
   }
-  return { keyOf: (id) => clients.get(id), hasTag: (tag) => tags.has(compact(tag)) };
+  return {
+    keyOf: (id) => clients.get(id),
+    hasTag: (tag) => tags.has(compact(tag)),
+    keyOfTag: (tag) => tags.get(compact(tag)),
+  };
 }
 
 /** Bytes as a map key. */

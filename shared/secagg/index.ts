@@ -16,6 +16,7 @@ export type {
   ClientState,
   ClientStep,
 } from './client/state.js';
+export { summedKeys } from './client/summed.js';
 export { DEFAULT_POLICY, LIMIT } from './constants.js';
 export type { Enrolment } from './enrolment.js';
 export { createEnrolment } from './enrolment.js';

@@ -1,0 +1,73 @@
+/**
+ * Whether one more sum would give a coordinator, by subtraction, what no sum alone may: two sums over one model whose
+ * survivors differ by k labs differ by the signed sum of these k labs' vectors, exactly, and k = 1 is one lab's update.
+ *
+ * The rule. A client that has signed survivors E for a vector of one kind (training, evaluation) of one base model signs
+ * survivors P for that kind and model only if P = E or |E Δ P| >= `min-difference`, for each such E that it remembers;
+ * and for |E Δ P| to be known at all, this home's key in one of them must be in the other (below). Both sums noised, and
+ * charged for, is the exception: their difference is noised too, and paid for.
+ *
+ * What it stops. To open a sum each survivor's seed must be had from `threshold` of its k neighbours, who all signed; so
+ * counting pairs, at least n t / k of n members signed, and where all are neighbours t + 1, that is at least
+ * (n + c) / 2 + 1 with c of them corrupt (graph.ts). If E and P (rosters of n and m) differ by d labs, all who signed are
+ * among at most (n + m + d) / 2 labs, hence at least 2 - d / 2 honest ones signed both: one, for every d <= 3. That one
+ * declines, so two sums that differ by one lab, or by three, never both open; whatever is said of attempts, runs, rounds,
+ * learning rates and coordinators. A larger d below `min-difference` is stopped by each honest lab that is asked twice.
+ *
+ * By the base model alone, not by what is trained from it with which settings: updates of one lab from one model under
+ * two learning rates are nearly multiples of each other. What is remembered is what was *signed*: before its signature a
+ * client's vector is in no sum that it agreed to, and after a crash an attempt that never came so far costs nothing.
+ *
+ * By keys, not names: a coordinator chooses names. Another coordinator knows the same labs by other keys (each membership
+ * makes its own), so sets of two memberships share nothing and might yet be the same labs: not comparable, hence declined.
+ *
+ * What it cannot stop. Another start model over the same data: bounded by noise alone. Three or more sums that are far
+ * from each other and of which no lab is in all, U, V and U + V + one lab. A lab that is enrolled twice elsewhere.
+ */
+import type { RoundPlan, TaskKind } from '../../shared/run/plan.js';
+
+/** A vector whose sum a client has agreed to: its signature over the survivors is on its way, or nearly. */
+export interface Opening {
+  readonly kind: TaskKind;
+  readonly modelSha256: string;
+  /** The client's own member id. */
+  readonly own: string;
+  /** {@link memberIdOf} of each survivor, ascending; `own` is one of them. */
+  readonly members: readonly string[];
+  /** Whether what the client gave was noised, and charged to its examples. */
+  readonly isNoised: boolean;
+}
+
+/**
+ * Whether what clients give for this plan has noise of their own, which their accounts are charged for. The coordinator's
+ * noise (mode central) hides nothing from the coordinator, and figures of an evaluation have none.
+ */
+export function isNoisedByClients({ kind, work }: Pick<RoundPlan, 'kind' | 'work'>): boolean {
+  return kind === 'train' && work.privacy !== undefined && work.privacy.mode !== 'central';
+}
+
+/** Why two sums may not both be opened: they differ by so few labs, or by nobody can say how many. */
+export type Conflict = { readonly kind: 'differs'; readonly labs: number } | { readonly kind: 'incomparable' };
+
+/** What is wrong with `next` after `earlier`, or undefined. `minDifference` is the fewest labs that may tell them apart. */
+export function conflictOf(earlier: Opening, next: Opening, minDifference: number): Conflict | undefined {
+  if (earlier.kind !== next.kind || earlier.modelSha256 !== next.modelSha256) return undefined;
+  if (earlier.isNoised && next.isNoised) return undefined;
+  const before = new Set(earlier.members);
+  const shared = next.members.filter((member) => before.has(member)).length;
+  const labs = before.size + next.members.length - 2 * shared;
+  if (labs === 0) return undefined;
+  if (!before.has(next.own) && !next.members.includes(earlier.own)) return { kind: 'incomparable' };
+  return labs < minDifference ? { kind: 'differs', labs } : undefined;
+}
+
+/** For the operator: key, expected, got, and what to change. Nothing of the earlier run, which may be another's. */
+export function wordsOf(conflict: Conflict, { kind }: Opening, minDifference: number): string {
+  const what = `policy: min-difference: this client has helped to open a sum of this model (${kind})`;
+  const next = 'run it with the same labs, or from another start model (another seed)';
+  if (conflict.kind === 'incomparable') {
+    return `${what} under another membership, whose labs cannot be told from these: expected the same labs; ${next}`;
+  }
+  const expected = `expected the same labs, or at least ${minDifference} that are in one sum only`;
+  return `${what}: ${expected}, got ${conflict.labs}; ${next}`;
+}
