@@ -2,7 +2,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../shared/disk/files.js';
-import { FlError } from '../shared/errors.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { decodeJoinToken } from '../shared/join-token.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
@@ -51,4 +51,27 @@ export async function joinClient(options: { token: string; clientsDir: string })
   } finally {
     service.close();
   }
+}
+
+/**
+ * The directory of a membership of this machine; without `name`, of the only one.
+ * @throws FlError not-found: there is none, or none of that name · invalid-argument: there are several
+ */
+export async function membershipDirectory({
+  clientsDir,
+  name,
+}: {
+  readonly clientsDir: string;
+  readonly name?: string;
+}): Promise<string> {
+  const known = (await readdir(clientsDir).catch(() => [])).filter((entry) => !entry.startsWith('.')).sort();
+  if (name !== undefined) {
+    if (!known.includes(name))
+      throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
+    return join(clientsDir, name);
+  }
+  if (known.length === 0)
+    throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
+  if (known.length > 1) throw invalidArgument('name', `--name, one of ${known.join(', ')}`, 'nothing');
+  return join(clientsDir, known[0]);
 }

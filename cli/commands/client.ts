@@ -1,7 +1,8 @@
-/** `starling client join` and `starling client run`. */
+/** `starling client join` and `starling client run`; `log` is in client-log.ts. */
 import type { Command } from 'commander';
 import { clientsDir } from '../../shared/disk/home.js';
 import { VERSION } from '../../shared/version.js';
+import { clientLogCommand } from './client-log.js';
 import { asWrongUse, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 
 interface RunOptions {
@@ -14,7 +15,7 @@ interface RunOptions {
   readonly workload: string[];
 }
 
-/** `starling client` with `join` and `run`. */
+/** `starling client` with `join`, `run` and `log`. */
 export function clientCommand(): Command {
   const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
     .argument('TOKEN')
@@ -34,7 +35,10 @@ export function clientCommand(): Command {
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
-  return command('client', 'be a client', 'starling client join TOKEN').addCommand(join).addCommand(run);
+  return command('client', 'be a client', 'starling client join TOKEN')
+    .addCommand(join)
+    .addCommand(run)
+    .addCommand(clientLogCommand());
 }
 
 async function runAction(given: RunOptions): Promise<void> {

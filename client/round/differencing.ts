@@ -7,12 +7,13 @@
  * and for |E Δ P| to be known at all, this home's key in one of them must be in the other (below). Both sums noised, and
  * charged for, is the exception: their difference is noised too, and paid for.
  *
- * What it stops. To open a sum each survivor's seed must be had from `threshold` of its k neighbours, who all signed; so
- * counting pairs, at least n t / k of n members signed, and where all are neighbours t + 1, that is at least
- * (n + c) / 2 + 1 with c of them corrupt (graph.ts). If E and P (rosters of n and m) differ by d labs, all who signed are
- * among at most (n + m + d) / 2 labs, hence at least 2 - d / 2 honest ones signed both: one, for every d <= 3. That one
- * declines, so two sums that differ by one lab, or by three, never both open; whatever is said of attempts, runs, rounds,
- * learning rates and coordinators. A larger d below `min-difference` is stopped by each honest lab that is asked twice.
+ * What it stops. To open a sum, shares of an honest survivor's seed must be had from t = `threshold` neighbours; as more
+ * than the corrupt, one of them is honest, and has seen t signatures besides its own. Where all n of a roster are neighbours
+ * and c of them corrupt, t + 1 >= (n + c) / 2 + 1 (graph.ts). If E and P (of rosters n and m) differ by d labs, all who
+ * signed are among (n + m + d) / 2 at most, hence at least 2 - d / 2 honest ones signed both: one, for every d <= 3. That
+ * one declines, so two sums that differ by up to three labs never both open, whatever is said of attempts, runs, rounds and
+ * learning rates. In a larger cohort t of k neighbours of each of |E| survivors signed, counting pairs at least |E| t / k
+ * in all, and t / k is well above half. Any other d below `min-difference` is stopped by each honest lab that signed before.
  *
  * By the base model alone, not by what is trained from it with which settings: updates of one lab from one model under
  * two learning rates are nearly multiples of each other. What is remembered is what was *signed*: before its signature a
@@ -38,12 +39,16 @@ export interface Opening {
   readonly isNoised: boolean;
 }
 
+/** As a multiple of the clipping bound: a coordinator that names less noise than this has bought nothing with it. */
+const LEAST_NOISE_MULTIPLIER = 0.5;
+
 /**
  * Whether what clients give for this plan has noise of their own, which their accounts are charged for. The coordinator's
  * noise (mode central) hides nothing from the coordinator, and figures of an evaluation have none.
  */
-export function isNoisedByClients({ kind, work }: Pick<RoundPlan, 'kind' | 'work'>): boolean {
-  return kind === 'train' && work.privacy !== undefined && work.privacy.mode !== 'central';
+export function isNoisedByClients({ kind, work: { privacy } }: Pick<RoundPlan, 'kind' | 'work'>): boolean {
+  if (kind !== 'train' || privacy === undefined || privacy.mode === 'central') return false;
+  return privacy.noiseMultiplier >= LEAST_NOISE_MULTIPLIER;
 }
 
 /** Why two sums may not both be opened: they differ by so few labs, or by nobody can say how many. */

@@ -10,10 +10,11 @@ import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
-import type { Identity } from '../../shared/signing/identity.js';
+import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { bytesOf } from '../../shared/tensors/bytes.js';
 import { memoryOpenings } from '../store/openings.js';
+import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
@@ -46,6 +47,8 @@ export interface ParticipantOptions {
   readonly models?: ModelReader;
   /** Keeps what the coordinator has signed about the ledger line of a round; absent: nothing is kept. */
   readonly keepHead?: (head: SignedHead) => Promise<void>;
+  /** Takes down what comes, what is decided and what leaves; absent: nothing is taken down. */
+  readonly siteLog?: SiteLog;
   readonly store: ClientStore;
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecaggSite;
@@ -89,7 +92,10 @@ export class Participant {
 
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
     const { service, client, identity, coordinatorKey, clock, rng, version, limit = atOnce } = options;
-    const notice = options.notice ?? (() => {});
+    const notice = (message: string, fields: object) => {
+      options.notice?.(message, fields);
+      if (!UNNOTED.has(message)) void this.#note({ event: 'noticed', message, fields: { ...fields } });
+    };
     this.#options = options;
     this.#notice = notice;
     this.#state = newSession(kept);
@@ -124,6 +130,7 @@ export class Participant {
       post: (event) => this.#post(event),
       send: (frame) => this.#connection.send(frame),
       upload: (header, bytes) => void this.#transfers.send(header, bytes),
+      record: options.siteLog && ((task, what, bytes) => this.#recordSent(task, what, bytes)),
     };
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
@@ -193,7 +200,9 @@ export class Participant {
       if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) return aggregation.resume();
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
-    this.#post({ kind: 'plan', plan, decline: this.#options.declineReason?.(plan) });
+    const decline = this.#options.declineReason?.(plan);
+    void this.#note(planEvent(plan, decline));
+    this.#post({ kind: 'plan', plan, decline });
   }
 
   /** The aggregation under way for this task, if that is the one. */
@@ -209,6 +218,23 @@ export class Participant {
     }
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
+  }
+
+  // ---- what the site's log is told ------------------------------------------------------------------------------
+
+  /** Resolves in any case: a log that cannot be written ends this client. */
+  async #note(event: SiteEvent): Promise<void> {
+    try {
+      await this.#options.siteLog?.add(event);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Before it leaves. @throws FlError: the disk failed, and it must not leave */
+  async #recordSent(task: TaskId, what: string, bytes: Uint8Array): Promise<void> {
+    const { siteLog } = this.#options;
+    await siteLog?.add({ event: 'sent', ...task, what, sizeBytes: bytes.length, sha256: sha256Hex(bytes) });
   }
 
   // ---- what the session decides --------------------------------------------------------------------------------
@@ -245,6 +271,10 @@ export class Participant {
     this.#uploading.add(key);
     try {
       const { header, values } = await this.#options.store.read(update);
+      const { run, round, attempt } = header;
+      if (this.#options.siteLog !== undefined) {
+        await this.#recordSent({ run, kind: 'train', round, attempt }, 'update', bytesOf(values));
+      }
       await this.#transfers.send(header, bytesOf(values));
     } catch (error) {
       this.#notice('upload failed', { ...update, reason: FlError.from(error).message });
@@ -252,6 +282,18 @@ export class Participant {
       this.#uploading.delete(key);
     }
   }
+}
+
+/** Comings and goings, of which a network that is down makes thousands. */
+const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected']);
+
+function planEvent(plan: RoundPlan, decline: Decline | undefined): SiteEvent {
+  const { modelSha256, work, cohort } = plan;
+  return {
+    ...{ event: 'plan', ...taskOf(plan), modelSha256, workload: work.workload, cohort },
+    ...{ secure: work.secure !== undefined, privacy: work.privacy?.mode },
+    ...(decline === undefined ? { decision: 'followed' } : { decision: 'declined', reason: decline.detail }),
+  };
 }
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

@@ -19,6 +19,7 @@ import {
   createEnrolment,
   createKernel,
   type Enrolment,
+  type FrameType,
   nodeSuite,
   quantize,
   restoreState,
@@ -69,6 +70,8 @@ interface SecaggTaskOptions {
   readonly minDifference?: number;
   /** Trains or evaluates; asked for once the cohort is frozen. */
   contribute(): Promise<PlainContribution>;
+  /** Takes down what is about to be sent, before it is. */
+  record?(type: FrameType, frame: Uint8Array): Promise<void>;
   send(frame: Uint8Array): void;
   /** The machine has ended; `refusal` says which check failed. */
   ended(refusal: string | undefined): void;
@@ -182,9 +185,10 @@ export class SecaggTask {
 
   async #take([state, outputs]: ClientStep): Promise<void> {
     this.#state = state;
-    const { store, send, ended } = this.#options;
+    const { store, record, send, ended } = this.#options;
     await this.#checkDifference(outputs);
     for (const output of outputs) {
+      if (output.kind === 'send' && record !== undefined) await record(output.type, output.frame);
       if (output.kind === 'persist') await store.keep(this.#id, saveState(state));
       // Whoever has left while the disk was slow gives no vector; the step that comes next says so.
       else if (output.kind === 'send' && output.type === 'masked' && this.#leaving) return;

@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import type { Openings } from '../store/openings.js';
@@ -33,6 +34,8 @@ export interface WorkDeps {
   /** Carries what is too large for a frame. */
   upload(header: UpdateHeader, bytes: Uint8Array): void;
   notice(message: string, fields: object): void;
+  /** Takes down, durably when it resolves, what is about to leave; absent: nobody does. */
+  record?(task: TaskId, what: string, bytes: Uint8Array): Promise<void>;
 }
 
 /** A task under way; nothing but the session says whether it has ended. */
@@ -84,8 +87,9 @@ async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options:
   post({ kind: 'trained', task: taskOf(plan), sha256 });
 }
 
-async function evaluate(plan: RoundPlan, { tasks, post }: WorkDeps, options: TaskOptions): Promise<void> {
+async function evaluate(plan: RoundPlan, { tasks, post, record }: WorkDeps, options: TaskOptions): Promise<void> {
   const metrics = await tasks.evaluate(plan, options);
+  if (record && !options.signal?.aborted) await record(taskOf(plan), 'evaluation', Buffer.from(canonicalJson(metrics)));
   if (!options.signal?.aborted) post({ kind: 'evaluated', task: taskOf(plan), metrics });
 }
 
@@ -122,6 +126,7 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
       },
       rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
       contribute: () => limit(() => contribution(plan, deps.tasks, options)),
+      record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
       ended: (refusal) => end({ kind: 'finished', task }, refusal),
       failed,

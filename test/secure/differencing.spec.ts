@@ -46,28 +46,22 @@ describe('a coordinator that subtracts', () => {
     return aggregation;
   }
 
-  const ATTACKS: Readonly<Record<string, Partial<RoundPlan>>> = {
-    'a second run': { run: 's' },
-    'a second attempt': { attempt: 2 },
-    'a later round from the same model': { round: 2 },
-    'a run with another learning rate': { run: 's', work: undefined },
+  /** The plan of the second sum, over all but one. */
+  const ATTACKS: Readonly<Record<string, () => RoundPlan>> = {
+    'a second run': () => hostile.planFor(OTHERS, { run: 's' }),
+    'a second attempt': () => hostile.planFor(OTHERS, { attempt: 2 }),
+    'a later round from the same model': () => hostile.planFor(OTHERS, { round: 2 }),
+    'a run with another learning rate': () => {
+      const { work, ...plan } = hostile.planFor(OTHERS, { run: 's' });
+      return { ...plan, work: { ...work, training: { ...work.training, clientLr: 0.25 } } };
+    },
   };
 
-  /** What {@link ATTACKS} ask for in the second place. */
-  function secondPlan(change: Partial<RoundPlan>, clients: readonly string[] = OTHERS): RoundPlan {
-    const plan = hostile.planFor(clients, {
-      ...change,
-      ...(!('work' in change) ? {} : { work: hostile.planFor([]).work }),
-    });
-    if (!('work' in change)) return plan;
-    return { ...plan, work: { ...plan.work, training: { ...plan.work.training, clientLr: 0.25 } } };
-  }
-
-  for (const [what, change] of Object.entries(ATTACKS)) {
+  for (const [what, secondPlan] of Object.entries(ATTACKS)) {
     it(`would have one lab's update, to the last step, from ${what}, if nobody remembered`, async () => {
       await everyone(() => ({ openings: noOpenings }));
       await round(hostile.planFor(NAMES));
-      await round(secondPlan(change), OTHERS);
+      await round(secondPlan(), OTHERS);
       const [whole, rest] = sumsKnown(hostile);
       const examples = toyExamples(LEFT_OUT);
       assert.equal(whole.weight - rest.weight, examples);
@@ -80,7 +74,7 @@ describe('a coordinator that subtracts', () => {
     it(`is declined by all before they train: ${what}`, async () => {
       await everyone();
       await round(hostile.planFor(NAMES));
-      await round(secondPlan(change), OTHERS);
+      await round(secondPlan(), OTHERS);
       for (const name of OTHERS) {
         assert.match(hostile.reasonOf(name)!, DECLINED);
         assert.equal(hostile.typesOf(name).at(-1), 'advertise', 'a key is all that it got');
