@@ -23,7 +23,8 @@
  * makes its own), so sets of two memberships share nothing and might yet be the same labs: not comparable, hence declined.
  *
  * What it cannot stop. Another start model over the same data: bounded by noise alone. Three or more sums that are far
- * from each other and of which no lab is in all, U, V and U + V + one lab. A lab that is enrolled twice elsewhere.
+ * from each other (U, V, and U + V + one lab; no lab is in all, so nobody can see it): a site that sets `min-difference`
+ * above the size of its federation gives one set of labs a model, and with that none of these. A lab enrolled twice.
  */
 import type { RoundPlan, TaskKind } from '../../shared/run/plan.js';
 

@@ -66,7 +66,10 @@ describe('a deployed run', function () {
     };
     assert.match(await logOf('strict'), /plan .* train round 1 .*: declined: policy: workloads: expected one of mlp/);
     assert.doesNotMatch(await logOf('strict', '--name', 'strict'), /sent/);
-    const entries = (await logOf('open', '--json')).trimEnd().split('\n').map((line) => JSON.parse(line));
+    const entries = (await logOf('open', '--json'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     const left = entries.filter(({ event, what }) => event === 'sent' && what === 'update');
     assert.deepEqual(
       left.map(({ round }) => round),
