@@ -2,7 +2,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../shared/disk/files.js';
-import { FlError } from '../shared/errors.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { decodeJoinToken } from '../shared/join-token.js';
 import { rngFromEntropy } from '../shared/rng.js';
@@ -66,4 +66,27 @@ async function checkCoordinator(service: GrpcParticipant, token: string): Promis
 
 function anotherCoordinator(address: string): FlError {
   return new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`);
+}
+
+/**
+ * The directory of a membership of this machine; without `name`, of the only one.
+ * @throws FlError not-found: there is none, or none of that name · invalid-argument: there are several
+ */
+export async function membershipDirectory({
+  clientsDir,
+  name,
+}: {
+  readonly clientsDir: string;
+  readonly name?: string;
+}): Promise<string> {
+  const known = (await readdir(clientsDir).catch(() => [])).filter((entry) => !entry.startsWith('.')).sort();
+  if (name !== undefined) {
+    if (!known.includes(name))
+      throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
+    return join(clientsDir, name);
+  }
+  if (known.length === 0)
+    throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
+  if (known.length > 1) throw invalidArgument('name', `--name, one of ${known.join(', ')}`, 'nothing');
+  return join(clientsDir, known[0]);
 }

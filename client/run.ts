@@ -2,18 +2,17 @@
  * `starling client run`: a lab's machine at work. It connects outwards only, trains in a worker thread so that the
  * connection stays alive, and survives being killed.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
 import { connectGrpc } from './grpc/participant.js';
-import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
+import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
@@ -24,9 +23,12 @@ import {
   parsePolicy,
   secaggPolicyOf,
 } from './round/policy.js';
+import { taskOf } from './round/session.js';
 import { ledgerHeads } from './store/ledger-heads.js';
+import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
 import { fileSecaggStore } from './store/secagg.js';
+import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
 
@@ -47,7 +49,7 @@ export interface RunClientOptions {
 
 /** Runs until `stop`; `done` rejects when the coordinator refuses this client for good or this machine's disk fails. */
 export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
-  const directory = await directoryOf(options);
+  const directory = await membershipDirectory(options);
   const unlock = lockDirectory(directory);
   const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
@@ -60,6 +62,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const service = connectGrpc(membership.address);
   const signingSeed = await readFile(join(directory, IDENTITY_FILE));
   const identity = identityFromSeed(signingSeed);
+  const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
@@ -72,6 +75,8 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     secure: {
       signingSeed,
       policy: secaggPolicyOf(policy),
+      minDifference: policy['min-difference'],
+      openings: await fileOpenings(join(options.clientsDir, OPENINGS_FILE)),
       rng: rngFromEntropy(),
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
@@ -79,8 +84,12 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     coordinatorKey: coordinatorKeyOf(membership),
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
+    siteLog,
     trainer,
-    privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
+    privacy: {
+      noiseSecret: signingSeed,
+      account: toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`)),
+    },
     slice,
     declineReason: async (plan) => {
       const detail = await site.declineReason(plan);
@@ -105,14 +114,20 @@ function coordinatorKeyOf({ coordinatorKey }: Membership): Uint8Array {
 }
 
 /** The account, which says what one example has been charged whenever that grows. */
-function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge'> {
+function toldBy(
+  account: PrivacyAccount,
+  siteLog: SiteLog,
+  say: (line: string) => void,
+): Pick<PrivacyAccount, 'charge'> {
   return {
     async charge(plan) {
       const before = account.epsilon;
       await account.charge(plan);
       if (account.epsilon === before) return;
-      const epsilon = Number(account.epsilon.toPrecision(4));
-      say(`privacy: one example here has been charged epsilon ${epsilon} at delta ${account.delta}, over all runs`);
+      const { epsilon: charged, delta } = account;
+      await siteLog.add({ event: 'charged', ...taskOf(plan), epsilon: charged, delta });
+      const epsilon = Number(charged.toPrecision(4));
+      say(`privacy: one example here has been charged epsilon ${epsilon} at delta ${delta}, over all runs`);
     },
   };
 }
@@ -126,17 +141,4 @@ async function enrolmentOf(
   const path = resolve(dirname(policyFile), enrolment);
   const keys = parseEnrolment(await readFile(path, 'utf8'), path);
   return new Map([...keys].map(([client, key]) => [client, fromHex(key)]));
-}
-
-async function directoryOf({ clientsDir, name }: RunClientOptions): Promise<string> {
-  const known = (await readdir(clientsDir).catch(() => [])).sort();
-  if (name !== undefined) {
-    if (!known.includes(name))
-      throw new FlError('not-found', `no client "${name}" here; first: starling client join TOKEN`);
-    return join(clientsDir, name);
-  }
-  if (known.length === 0)
-    throw new FlError('not-found', 'this machine is no client yet; first: starling client join TOKEN');
-  if (known.length > 1) throw invalidArgument('name', `--name, one of ${known.join(', ')}`, 'nothing');
-  return join(clientsDir, known[0]);
 }

@@ -8,6 +8,7 @@ import pLimit from 'p-limit';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
+import { noOpenings } from '../client/store/openings.js';
 import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
@@ -185,6 +186,7 @@ async function enter(about: {
       policy: ANY_COHORT,
       store: memorySecaggStore(),
       rng: rng.split(`secure/${client}`),
+      openings: noOpenings,
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,

@@ -1,7 +1,8 @@
-/** `starling client join` and `starling client run`; `starling client policy` has a file of its own. */
+/** `starling client join` and `starling client run`; `policy` and `log` have files of their own. */
 import type { Command } from 'commander';
 import { clientsDir } from '../../shared/disk/home.js';
 import { VERSION } from '../../shared/version.js';
+import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
 import { asWrongUse, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 
@@ -15,7 +16,7 @@ interface RunOptions {
   readonly workload: string[];
 }
 
-/** `starling client` with `join`, `run` and `policy`. */
+/** `starling client` with `join`, `run`, `policy` and `log`. */
 export function clientCommand(): Command {
   const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
     .argument('TOKEN')
@@ -38,7 +39,8 @@ export function clientCommand(): Command {
   return command('client', 'be a client', 'starling client join TOKEN')
     .addCommand(join)
     .addCommand(run)
-    .addCommand(clientPolicyCommand());
+    .addCommand(clientPolicyCommand())
+    .addCommand(clientLogCommand());
 }
 
 async function runAction(given: RunOptions): Promise<void> {

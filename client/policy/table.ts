@@ -91,9 +91,9 @@ export const POLICY_KEYS = {
   }),
   'min-difference': row({
     schema: count,
-    without: 'min-survivors',
+    without: "the sum's own least survivors",
     example: 3,
-    help: 'by how many clients two sums from one model must differ',
+    help: 'fewest labs by which two secure sums of one base model may differ; the same labs are always allowed',
   }),
   'adversary-fraction': row({
     schema: z.number().min(0).lt(1),

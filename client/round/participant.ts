@@ -12,9 +12,11 @@ import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
-import type { Identity } from '../../shared/signing/identity.js';
+import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { clipText } from '../../shared/wire/checks.js';
+import { memoryOpenings } from '../store/openings.js';
+import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
@@ -47,6 +49,8 @@ export interface ParticipantOptions {
   readonly models?: ModelReader;
   /** Keeps what the coordinator has signed about the ledger line of a round; absent: nothing is kept. */
   readonly keepHead?: (head: SignedHead) => Promise<void>;
+  /** Takes down what comes, what is decided and what leaves; absent: nothing is taken down. */
+  readonly siteLog?: SiteLog;
   readonly store: ClientStore;
   /** Absent: plans with secure aggregation are declined. */
   readonly secure?: SecaggSite;
@@ -95,7 +99,10 @@ export class Participant {
 
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
     const { service, client, identity, coordinatorKey, clock, rng, version, limit = atOnce } = options;
-    const notice = options.notice ?? (() => {});
+    const notice = (message: string, fields: object) => {
+      options.notice?.(message, fields);
+      if (!UNNOTED.has(message)) void this.#note({ event: 'noticed', message, fields: { ...fields } });
+    };
     this.#options = options;
     this.#notice = notice;
     this.#state = newSession(kept);
@@ -126,11 +133,12 @@ export class Participant {
       limit,
       notice,
       store: options.store,
-      secure: options.secure,
+      secure: options.secure && { ...options.secure, openings: options.secure.openings ?? memoryOpenings() },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
       post: (event) => this.#post(event),
       send: (frame) => this.#connection.send(frame),
       upload: (header, bytes) => void this.#transfers.send(header, bytes),
+      record: options.siteLog && ((task, what, bytes) => this.#recordSent(task, what, bytes)),
     };
     this.done = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
@@ -230,6 +238,7 @@ export class Participant {
 
   /** The site's own console hears what the coordinator is told. */
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
+    void this.#note(planEvent(plan, decline));
     if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
     this.#post({ kind: 'plan', plan, decline });
   }
@@ -247,6 +256,24 @@ export class Participant {
     }
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
+  }
+
+  // ---- what the site's log is told ------------------------------------------------------------------------------
+
+  /** Resolves in any case: a log that cannot be written ends this client. */
+  async #note(event: SiteEvent): Promise<void> {
+    try {
+      await this.#options.siteLog?.add(event);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Before it leaves. @throws FlError: the disk failed, and it must not leave */
+  async #recordSent(task: TaskId, what: string, bytes: Uint8Array): Promise<void> {
+    const { siteLog } = this.#options;
+    if (siteLog === undefined) return;
+    await siteLog.add({ event: 'sent', ...task, what, sizeBytes: bytes.length, sha256: sha256Hex(bytes) });
   }
 
   // ---- what the session decides --------------------------------------------------------------------------------
@@ -297,6 +324,8 @@ export class Participant {
     this.#uploading.add(key);
     try {
       const { header, bytes } = await this.#options.store.read(update);
+      const { run, round, attempt } = header;
+      await this.#recordSent({ run, kind: 'train', round, attempt }, 'update', bytes);
       await this.#transfers.send(header, bytes);
     } catch (error) {
       this.#notice('upload failed', { ...update, reason: FlError.from(error).message });
@@ -308,6 +337,18 @@ export class Participant {
 
 function areFinite(metrics: SumMetrics): boolean {
   return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
+}
+
+/** Comings and goings, of which a network that is down makes thousands. */
+const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected']);
+
+function planEvent(plan: RoundPlan, decline: Decline | undefined): SiteEvent {
+  const { modelSha256, work, cohort } = plan;
+  return {
+    ...{ event: 'plan', ...taskOf(plan), modelSha256, workload: work.workload, cohort },
+    ...{ secure: work.secure !== undefined, privacy: work.privacy?.mode },
+    ...(decline === undefined ? { decision: 'followed' } : { decision: 'declined', reason: decline.detail }),
+  };
 }
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

@@ -19,14 +19,18 @@ import {
   createEnrolment,
   createKernel,
   type Enrolment,
+  type FrameType,
   nodeSuite,
   quantize,
   restoreState,
   saveState,
   startClient,
   stepClient,
+  summedKeys,
 } from '../../shared/secagg/index.js';
+import { memberIdOf, type Openings } from '../store/openings.js';
 import type { SecaggStore } from '../store/secagg.js';
+import { isNoisedByClients, type Opening, wordsOf } from './differencing.js';
 
 /** What goes into the vector: values of the contribution, and what weighs and judges them. */
 export interface PlainContribution {
@@ -42,6 +46,10 @@ export interface SecaggSite {
   readonly signingSeed: Uint8Array;
   readonly policy: ClientPolicy;
   readonly store: SecaggStore;
+  /** What this home has helped to open; absent: remembered as long as the process lives. */
+  readonly openings?: Openings;
+  /** Fewest labs by which two sums of one base model may differ; absent: as many as the sum has survivors at least. */
+  readonly minDifference?: number;
   /** The site's own list of who is enrolled; absent: the list that the coordinator signed into the plan. */
   readonly enrolled?: ReadonlyMap<string, Uint8Array>;
   /** For keys, seeds and shares: from the operating system, except in a simulation. */
@@ -58,8 +66,12 @@ interface SecaggTaskOptions {
   readonly enrolled?: ReadonlyMap<string, Uint8Array>;
   readonly rng: Rng;
   readonly store: SecaggStore;
+  readonly openings: Openings;
+  readonly minDifference?: number;
   /** Trains or evaluates; asked for once the cohort is frozen. */
   contribute(): Promise<PlainContribution>;
+  /** Takes down what is about to be sent, before it is. */
+  record?(type: FrameType, frame: Uint8Array): Promise<void>;
   send(frame: Uint8Array): void;
   /** The machine has ended; `refusal` says which check failed. */
   ended(refusal: string | undefined): void;
@@ -173,8 +185,10 @@ export class SecaggTask {
 
   async #take([state, outputs]: ClientStep): Promise<void> {
     this.#state = state;
-    const { store, send, ended } = this.#options;
+    const { store, record, send, ended } = this.#options;
+    await this.#checkDifference(outputs);
     for (const output of outputs) {
+      if (output.kind === 'send' && record !== undefined) await record(output.type, output.frame);
       if (output.kind === 'persist') await store.keep(this.#id, saveState(state));
       // Whoever has left while the disk was slow gives no vector; the step that comes next says so.
       else if (output.kind === 'send' && output.type === 'masked' && this.#leaving) return;
@@ -185,6 +199,27 @@ export class SecaggTask {
         ended(output.kind === 'refused' ? output.reason : undefined);
       }
     }
+  }
+
+  /**
+   * Before anything is written or said of it: a roster that only drop-outs could make acceptable is declined before this
+   * client trains, survivors before it signs them, and those that it signs are remembered first.
+   */
+  async #checkDifference(outputs: ClientStep[1]): Promise<void> {
+    const { openings, plan, minDifference = this.#setup.params.survivorsMin } = this.#options;
+    const says = (type: string) => outputs.some((output) => output.kind === 'send' && output.type === type);
+    if (this.#state === undefined || !(says('shares') || says('consistency'))) return;
+    const keys = summedKeys(this.#context.enrolment, this.#state);
+    if (keys === undefined) return;
+    const { identity, suite } = this.#context;
+    const opening: Opening = {
+      ...{ kind: plan.kind, modelSha256: plan.modelSha256, isNoised: isNoisedByClients(plan) },
+      own: memberIdOf(suite.ed25519PublicKey(identity.signingSeed)),
+      members: keys.map(memberIdOf).sort(),
+    };
+    const ask = says('consistency') ? openings.admit : openings.conflict;
+    const conflict = await ask(opening, minDifference);
+    if (conflict !== undefined) throw new FlError('permission-denied', wordsOf(conflict, opening, minDifference));
   }
 
   /** The binding is durable before the masked vector leaves: after a crash, too, it goes to this aggregation alone. */

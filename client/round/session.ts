@@ -43,6 +43,8 @@ export type SessionEvent =
   | { readonly kind: 'trained'; readonly task: TaskId; readonly sha256: string }
   | { readonly kind: 'evaluated'; readonly task: TaskId; readonly metrics: SumMetrics }
   | { readonly kind: 'failed'; readonly task: TaskId; readonly detail: string }
+  /** By a rule of the site, of what only the task itself could tell. */
+  | { readonly kind: 'declined'; readonly task: TaskId; readonly detail: string }
   /** Over, and the coordinator knows how: secure aggregation says so itself. */
   | { readonly kind: 'finished'; readonly task: TaskId };
 
@@ -101,6 +103,10 @@ function handle(state: SessionState, event: SessionEvent, out: SessionEffect[]):
       return { ...state, working: undefined };
     case 'finished':
       return isWorkingOn(state, event.task) ? { ...state, working: undefined } : state;
+    case 'declined':
+      if (!isWorkingOn(state, event.task)) return state;
+      if (state.online) out.push(declineFrame(event.task, { reason: 'refused', detail: event.detail }));
+      return { ...state, working: undefined };
     case 'failed':
       if (!isWorkingOn(state, event.task)) return state;
       if (state.online) out.push(declineFrame(event.task, { reason: 'failed', detail: event.detail }));

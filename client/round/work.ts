@@ -4,11 +4,13 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
-import type { RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { parseCodec } from '../../shared/tensors/codecs/index.js';
+import type { Openings } from '../store/openings.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions } from '../training/task.js';
 import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
@@ -26,7 +28,7 @@ export interface WorkDeps {
   readonly tasks: Tasks;
   readonly store: ClientStore;
   /** Absent: a plan with secure aggregation fails here. */
-  readonly secure?: SecaggSite;
+  readonly secure?: SecaggSite & { readonly openings: Openings };
   readonly clock: Clock;
   /** Lets the computation start. */
   limit<T>(task: () => Promise<T>): Promise<T>;
@@ -36,6 +38,8 @@ export interface WorkDeps {
   /** Carries what is too large for a frame. */
   upload(header: UpdateHeader, bytes: Uint8Array): void;
   notice(message: string, fields: object): void;
+  /** Takes down, durably when it resolves, what is about to leave; absent: nobody does. */
+  record?(task: TaskId, what: string, bytes: Uint8Array): Promise<void>;
 }
 
 /** A task under way; nothing but the session says whether it has ended. */
@@ -86,8 +90,9 @@ async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options:
   post({ kind: 'trained', task: taskOf(plan), sha256 });
 }
 
-async function evaluate(plan: RoundPlan, { tasks, post }: WorkDeps, options: TaskOptions): Promise<void> {
+async function evaluate(plan: RoundPlan, { tasks, post, record }: WorkDeps, options: TaskOptions): Promise<void> {
   const metrics = await tasks.evaluate(plan, options);
+  if (record && !options.signal?.aborted) await record(taskOf(plan), 'evaluation', Buffer.from(canonicalJson(metrics)));
   if (!options.signal?.aborted) post({ kind: 'evaluated', task: taskOf(plan), metrics });
 }
 
@@ -103,7 +108,11 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
     if (detail !== undefined) notice('refused', { ...task, detail });
     post(event);
   };
-  const failed = ({ message }: FlError) => end({ kind: 'failed', task, detail: outwardly(plan, message) }, message);
+  /** What this site's rules forbid it declines, in words; the rest is a failure. */
+  const failed = ({ code, message }: FlError) => {
+    if (code === 'permission-denied') return end({ kind: 'declined', task, detail: message }, message);
+    return end({ kind: 'failed', task, detail: outwardly(plan, message) }, message);
+  };
   try {
     if (site === undefined) throw new FlError('failed-precondition', 'this client has no secure aggregation');
     const options = { signal: abort.signal, onProgress: progressOf(plan, deps) };
@@ -112,12 +121,15 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
         plan,
         client,
         store: site.store,
+        openings: site.openings,
+        minDifference: site.minDifference,
         signingSeed: site.signingSeed,
         policy: site.policy,
         enrolled: site.enrolled,
       },
       rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
       contribute: () => limit(() => contribution(plan, deps.tasks, options)),
+      record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
       ended: (refusal) => end({ kind: 'finished', task }, refusal),
       failed,

@@ -1,6 +1,6 @@
 /**
  * An append-only chain of signed lines. Each holds the SHA-256 of the line before, so that none can be changed, moved or
- * taken out without all after it. The ledger of a run and the privacy charges of a client are such chains; what their
+ * taken out without all after it. The ledger of a run, and the privacy charges and the log of a client, are such chains; what their
  * entries say, and what the first of them follows, is theirs to check.
  *
  * A line is canonical JSON, `{"entry":…,"signature":…}`, and a line end: there is one spelling of each. What a chain
@@ -13,7 +13,7 @@ import { canonicalJson } from '../signing/canonical-json.js';
 import { type Identity, sha256Hex, signedBytes, verifySignature } from '../signing/identity.js';
 
 /** Of which chain a line is; no signature is good for two. */
-export type ChainKind = 'ledger' | 'privacy-charge';
+export type ChainKind = 'ledger' | 'privacy-charge' | 'site-log';
 
 /** What the entries of every chain have. */
 export interface ChainEntry {

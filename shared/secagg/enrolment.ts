@@ -14,6 +14,8 @@ export interface Enrolment {
   keyOf(id: string): Uint8Array | undefined;
   /** Whether a roster tag belongs to an enrolled client. */
   hasTag(tag: Uint8Array): boolean;
+  /** The Ed25519 public key of the client whose roster tag it is. */
+  keyOfTag(tag: Uint8Array): Uint8Array | undefined;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Enrolment {
  *   (shared/signing/strict.ts) or enrolled twice
  */
 export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string, Uint8Array>): Enrolment {
-  const tags = new Set<string>();
+  const tags = new Map<string, Uint8Array>();
   const keys = new Set<string>();
   for (const [id, key] of clients) {
     const idBytes = new TextEncoder().encode(id).length;
@@ -30,9 +32,13 @@ export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string,
     checkEd25519Key(`enrolled key of ${id}`, key);
     if (keys.has(compact(key))) throw invalidArgument('enrolled key', 'its own 32 bytes', key);
     keys.add(compact(key));
-    tags.add(compact(memberTag(suite, id, key)));
+    tags.set(compact(memberTag(suite, id, key)), key);
   }
-  return { keyOf: (id) => clients.get(id), hasTag: (tag) => tags.has(compact(tag)) };
+  return {
+    keyOf: (id) => clients.get(id),
+    hasTag: (tag) => tags.has(compact(tag)),
+    keyOfTag: (tag) => tags.get(compact(tag)),
+  };
 }
 
 /** Bytes as a map key. */

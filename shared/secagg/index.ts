@@ -16,9 +16,11 @@ export type {
   ClientState,
   ClientStep,
 } from './client/state.js';
+export { summedKeys } from './client/summed.js';
 export { DEFAULT_POLICY, LIMIT } from './constants.js';
 export type { Enrolment } from './enrolment.js';
 export { createEnrolment } from './enrolment.js';
+export type { FrameType } from './frames.js';
 export type { Adversary, GraphParameters, ThreatModel } from './graph.js';
 // Degree and threshold.
 export { graphParameters, hararyParameters } from './graph.js';

@@ -35,7 +35,8 @@ export type SignedKind =
   | 'enrolment'
   | 'ledger'
   | 'ledger-head'
-  | 'privacy-charge';
+  | 'privacy-charge'
+  | 'site-log';
 
 /** Who signs with Ed25519. The private key stays inside. */
 export interface Identity {

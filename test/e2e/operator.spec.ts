@@ -60,6 +60,22 @@ describe('a deployed run', function () {
     assert.ok((await strict.line(/^strict: plan declined /)).includes(detail)); // in the same words
     for (const { cohort, survivors, dropped } of report.rounds) assert.equal(survivors, cohort - dropped.length);
     assert.deepEqual(Object.keys(report.final.perClient), ['open', 'wide']);
+
+    const logOf = async (lab: string, ...args: string[]) => {
+      const surroundings = { cwd: site.folder, env: { STARLING_HOME: site.home(lab) } };
+      return succeed(['client', 'log', ...args], surroundings); // while the client runs
+    };
+    assert.match(await logOf('strict'), /plan .* train round 1 .*: declined: policy: workloads: expected one of mlp/);
+    assert.doesNotMatch(await logOf('strict', '--name', 'strict'), /sent/);
+    const entries = (await logOf('open', '--json'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const left = entries.filter(({ event, what }) => event === 'sent' && what === 'update');
+    assert.deepEqual(
+      left.map(({ round }) => round),
+      [1, 2, 3, 4],
+    );
   });
 
   it('keeps what is secret where its owner alone can read it', async () => {

@@ -15,7 +15,8 @@ import { coordinator, type HostileCoordinator, keyOf, seedOf } from './hostile-c
 /** Whatever the protocol itself allows: a test raises the one floor that it is about. */
 export const ANY = { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 };
 
-export interface Site extends Partial<Pick<SecaggSite, 'policy' | 'store' | 'enrolled'>> {
+export interface Site
+  extends Partial<Pick<SecaggSite, 'policy' | 'store' | 'enrolled' | 'openings' | 'minDifference'>> {
   readonly declineReason?: ParticipantOptions['declineReason'];
   readonly trainer?: ParticipantOptions['trainer'];
   readonly privacy?: ParticipantOptions['privacy'];
@@ -43,6 +44,7 @@ export const atOnce: Clock = {
 export async function enter(hostile: HostileCoordinator, name: string, site: Site = {}): Promise<Wired> {
   const { policy = ANY, store = memorySecaggStore(), enrolled, declineReason, trainer = toyTrainer() } = site;
   const { privacy, clock = atOnce } = site;
+  const { openings, minDifference } = site;
   const service = connectGrpc(hostile.address);
   const notices: Wired['notices'] = [];
   const signingSeed = seedOf(name);
@@ -50,7 +52,7 @@ export async function enter(hostile: HostileCoordinator, name: string, site: Sit
     ...{ service, client: name, identity: identityFromSeed(signingSeed), coordinatorKey: coordinator.publicKey },
     ...{ store: memoryStore(), trainer, clock, rng: rngFromEntropy(), version: '0' },
     ...{ declineReason, privacy },
-    secure: { signingSeed, policy, store, rng: rngFromEntropy(), ...(enrolled && { enrolled }) },
+    secure: { signingSeed, policy, store, rng: rngFromEntropy(), enrolled, openings, minDifference },
     notice: (message, fields) => {
       notices.push({ message, fields });
       hostile.stir();

@@ -5,13 +5,15 @@
  */
 
 import type { PrivacySite } from '../../client/round/tasks.js';
+import type { Openings } from '../../client/store/openings.js';
 import type { SecaggStore } from '../../client/store/secagg.js';
 import type { ClientStore } from '../../client/store/updates.js';
 import type { FlError } from '../../shared/errors.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
 
-/** What a participant asks of its disk; `secure` is the state of an aggregation, `bind` where its vector goes. */
-export type Write = 'update' | 'own' | 'forget' | 'charge' | 'head' | 'secure' | 'bind';
+/** What a participant asks of its disk; `secure` is the state of an aggregation, `bind` where its vector goes, `opening` whose sum
+ * it helps to open. */
+export type Write = 'update' | 'own' | 'forget' | 'charge' | 'head' | 'secure' | 'bind' | 'opening';
 
 export class OrderedDisk {
   /** `disk WRITE` when it has become durable, `said FRAME` when it left. */
@@ -71,6 +73,13 @@ export class OrderedDisk {
       mayMask: (id, task) => inner.mayMask(id, task),
       keep: (id, state) => this.#do('secure', () => inner.keep(id, state)),
       bind: (id, task) => this.#do('bind', () => inner.bind(id, task)),
+    };
+  }
+
+  openings(inner: Openings): Openings {
+    return {
+      conflict: (...asked) => inner.conflict(...asked),
+      admit: (...asked) => this.#do('opening', () => inner.admit(...asked)),
     };
   }
 

@@ -79,7 +79,8 @@ function checkRoster(context: ClientContext, state: Waiting, body: RosterBody): 
     checkNeighbour(context, { state, body, index: indices[rank] }, advertisement),
   );
   checkKeysDiffer(context, state, neighbours);
-  return { cohort, ownIndex, rosterRoot, degree, threshold, neighbours };
+  const tags = concat(...entries.map(({ tag }) => tag));
+  return { cohort, ownIndex, rosterRoot, tags, degree, threshold, neighbours };
 }
 
 /** The graph that both sides must arrive at; undefined where none is safe, which no server can talk a client out of. */

@@ -48,6 +48,8 @@ export interface RosterView extends GraphParameters {
   readonly cohort: number;
   readonly ownIndex: number;
   readonly rosterRoot: Uint8Array;
+  /** Of all members, side by side; absent in a state that version 0.1 saved. */
+  readonly tags?: Uint8Array;
   /** By ascending roster index. */
   readonly neighbours: readonly Neighbour[];
 }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { Participant } from '../../../client/round/participant.js';
 import { FAILED } from '../../../client/round/work.js';
+import { memoryOpenings } from '../../../client/store/openings.js';
 import { memorySecaggStore } from '../../../client/store/secagg.js';
 import { memoryStore } from '../../../client/store/updates.js';
 import { FlError } from '../../../shared/errors.js';
@@ -27,7 +28,7 @@ const PRIVACY: PrivacySpec = { mode: 'distributed', clippingBound: 1, noiseMulti
 const WHOLE = [
   ...['disk secure', 'said advertise', 'disk secure', 'said shares'],
   ...['disk secure', 'disk charge', 'disk bind', 'disk secure', 'said masked'],
-  ...['disk secure', 'said consistency', 'disk secure', 'said unmask'],
+  ...['disk opening', 'disk secure', 'said consistency', 'disk secure', 'said unmask'],
 ];
 
 interface Group {
@@ -53,7 +54,10 @@ async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = 
       ...{ identity: identityFromSeed(signingSeed), coordinatorKey: coordinator.publicKey, store: memoryStore() },
       ...{ trainer: toyTrainer(), clock: new FakeClock(), rng: rngFromSeed(1) },
       privacy: { noiseSecret: signingSeed, ...(name === SELF && { account: disk.account() }) },
-      secure: { signingSeed, policy: ANY, store: secureStore, rng: rngFromSeed(2).split(name) },
+      secure: {
+        ...{ signingSeed, policy: ANY, store: secureStore, rng: rngFromSeed(2).split(name) },
+        openings: name === SELF ? disk.openings(memoryOpenings()) : memoryOpenings(),
+      },
       notice: (message, fields) => name === SELF && notices.push(`${message} ${JSON.stringify(fields)}`),
     });
     participants.push(participant);
@@ -96,8 +100,9 @@ const promises: readonly { what: string; write: Write; from: number; at: number 
   { what: 'the charge', write: 'charge', from: 1, at: 5 },
   { what: 'where the vector goes', write: 'bind', from: 1, at: 6 },
   { what: 'which vector it is', write: 'secure', from: 4, at: 7 },
-  { what: 'which survivors were signed for', write: 'secure', from: 5, at: 9 },
-  { what: 'which shares were shown', write: 'secure', from: 6, at: 11 },
+  { what: 'whose sum it helps to open', write: 'opening', from: 1, at: 9 },
+  { what: 'which survivors were signed for', write: 'secure', from: 5, at: 10 },
+  { what: 'which shares were shown', write: 'secure', from: 6, at: 12 },
 ];
 
 describe('a client in a secure round', () => {

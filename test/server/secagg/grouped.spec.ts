@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { declineReasonOf } from '../../../client/round/policy.js';
 import { SecaggTask } from '../../../client/round/secagg-task.js';
+import { memoryOpenings } from '../../../client/store/openings.js';
 import { memorySecaggStore } from '../../../client/store/secagg.js';
 import type { EvaluateResult, Task, TaskOptions, TaskRunner, TrainResult } from '../../../client/training/task.js';
 import type { Workload } from '../../../client/workload.js';
@@ -283,6 +284,7 @@ describe('a client', () => {
       store: memorySecaggStore(),
       rng: rngFromSeed(5),
       ...(enrolled && { enrolled }),
+      openings: memoryOpenings(),
       policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
       contribute: async () => ({ values: new Float32Array(6), weights: [1, 1], metrics: {} }),
       send: (frame) => heard.frames.push(frame),
