@@ -3,7 +3,7 @@ import { barRows, ROW_HEIGHT } from '../../shared/charts/bar-rows.js';
 import { html, markupText } from '../../shared/charts/markup.js';
 import { picture, text } from '../../shared/charts/picture.js';
 import { px } from '../../shared/charts/scale.js';
-import type { AuditReport, AuditSetting } from './audit.js';
+import type { AuditReport, AuditSetting } from './report.js';
 
 const LEFT = 320;
 const BAR = 370;
