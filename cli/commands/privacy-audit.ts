@@ -87,7 +87,7 @@ function describeSetting({ name, bounds, testAccuracy }: AuditSetting, figure: (
       ({ attack, epsilonAtLeast, auc }) =>
         row(attack, figure(epsilonAtLeast)) + (auc === undefined ? '' : `  AUC ${auc.toFixed(2)}`),
     ),
-    row('test accuracy', `${(100 * testAccuracy).toFixed(1)} %`),
+    ...(testAccuracy === null ? [] : [row('test accuracy', `${(100 * testAccuracy).toFixed(1)} %`)]),
   ];
 }
 

@@ -13,12 +13,10 @@
 import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { decodePrivately, encodePrivately, vectorLayout } from '../../shared/run/client-level-privacy.js';
-import { meansOf } from '../../shared/run/metrics.js';
 import type { Hyper, PrivacySpec, TrainingSpec, WorkSpec } from '../../shared/run/spec.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { addUpdate, type HostTensors, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { ImageData } from '../data/images.js';
-import { evaluate } from '../training/evaluate.js';
 import { localSgd } from '../training/local-sgd.js';
 import type { Shard, Workload } from '../workload.js';
 import { countFrom, lossesOf, type Scored } from './audit.js';
@@ -53,7 +51,6 @@ export interface Mechanism {
 interface ClientScores {
   readonly canaryClients: Scored;
   readonly trainingClients: Scored;
-  readonly testAccuracy: number;
 }
 
 /** A canary's update before it is clipped, over the bound. */
@@ -93,14 +90,11 @@ export async function auditClients(plan: ClientAuditPlan): Promise<ClientScores>
     for (const i of seen.keys()) seen[i] += signOf(i, round) * released.canaries[i];
     shared = addUpdate(shared, released.update);
   }
-  const shard = shardOf([], countFrom(0, data.test.count));
-  const about = { workload, data, hyper, shard, split: 'test', shared, privateTensors: {} } as const;
   const losses = await lossesOf(plan, data, shared, images.flat());
   const meanLoss = (own: readonly number[]) => own.reduce((sum, image) => sum + losses[image], 0) / imagesEach;
   return {
     canaryClients: { included: inCanaries, scores: [...seen] },
     trainingClients: { included: inTraining, scores: images.map((own) => -meanLoss(own)) },
-    testAccuracy: meansOf(await evaluate(about), 'test')['test.accuracy'],
   };
 }
 
@@ -156,7 +150,7 @@ async function trainedUpdate(
   const phase = { name: 'train', channels: [updateChannel(layout.map(({ name, shape }) => ({ name, shape })))] };
   const about = { workload, data, hyper, training, phase, shared, privateTensors: {}, round, rounds };
   try {
-    const task = { ...about, shard: shardOf(images[client], []), rng: rng.split(`train/${round}/${client}`) };
+    const task = { ...about, shard: shardOf(images[client]), rng: rng.split(`train/${round}/${client}`) };
     return (await localSgd(task)).contribution.values;
   } catch (error) {
     if (error instanceof FlError && error.code === 'failed-precondition') return new Float32Array(sizeOf(layout));
@@ -164,6 +158,6 @@ async function trainedUpdate(
   }
 }
 
-function shardOf(train: readonly number[], test: readonly number[]): Shard {
-  return { train: Int32Array.from(train), test: Int32Array.from(test), index: 0, count: 1 };
+function shardOf(train: readonly number[]): Shard {
+  return { train: Int32Array.from(train), test: new Int32Array(0), index: 0, count: 1 };
 }

@@ -2,7 +2,7 @@
 import type { ImageData } from '../../client/data/images.js';
 import type { Workload } from '../../client/workload.js';
 import { loadWorkload } from '../../client/workloads/index.js';
-import { auditClientLevel } from './clients.js';
+import { auditClientLevel, auditWithoutNoise } from './clients.js';
 import { auditExamples } from './examples.js';
 import { type AuditOptions, type AuditReport, type AuditSetting, refutedOf } from './report.js';
 
@@ -16,5 +16,6 @@ export async function auditPrivacy(options: AuditOptions): Promise<AuditReport> 
     if (mode === 'example') settings.push(...(await auditExamples(workload, options)));
     else settings.push(await auditClientLevel(workload, mode, options));
   }
+  if (options.modes.some((mode) => mode !== 'example')) settings.push(await auditWithoutNoise(workload, options));
   return { ...options, settings, refuted: refutedOf(settings) };
 }

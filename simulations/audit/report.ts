@@ -47,7 +47,8 @@ export interface AuditSetting {
   readonly bounds: readonly AuditBound[];
   /** The most by which a unit that was searched for moved a sum, over what the noise is made for; null: nothing clips. */
   readonly largestContribution: number | null;
-  readonly testAccuracy: number;
+  /** null: what is learned is wrong on purpose. */
+  readonly testAccuracy: number | null;
 }
 
 /** What was asked and what was found. */
