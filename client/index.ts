@@ -10,7 +10,7 @@ export { DATA_SETS, dataStatus, findData, getData } from './data/index.js';
 export { connectGrpc, type GrpcParticipant } from './grpc/participant.js';
 export { joinClient, type Membership } from './join.js';
 export { Participant, type ParticipantOptions } from './round/participant.js';
-export { allowAll, declineReasonOf, type Policy, parsePolicy } from './round/policy.js';
+export { allowAll, declineReasonOf, POLICY_DEFAULTS, type Policy, parsePolicy } from './round/policy.js';
 export { type RunClientOptions, runClient } from './run.js';
 export { type ClientStore, fileStore, memoryStore } from './store/updates.js';
 export { createTrainerPool, type PoolOptions, type TrainerPool } from './training/pool.js';

@@ -11,13 +11,15 @@ import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
+import { checkEd25519Key } from '../shared/signing/strict.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
+import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
-  allowAll,
   budgetDeclineReasonOf,
-  declineReasonOf,
+  crowdOf,
+  POLICY_DEFAULTS,
   type Policy,
   parsePolicy,
   secaggPolicyOf,
@@ -49,14 +51,20 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const unlock = lockDirectory(directory);
   const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
-  const policy = policyFile === undefined ? allowAll : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
+  const policy =
+    policyFile === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
+  say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
   const signingSeed = await readFile(join(directory, IDENTITY_FILE));
   const identity = identityFromSeed(signingSeed);
   const account = await openAccount(directory, { identity, delta: policy.delta });
+  const site = await openSitePolicy(policy, {
+    ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
+    budget: (plan) => (plan.kind === 'train' ? budgetDeclineReasonOf(policy, plan, account) : undefined),
+  });
   const participant = await Participant.start({
     service,
     client: membership.client,
@@ -68,16 +76,14 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
     },
-    coordinatorKey: fromHex(membership.coordinatorKey),
+    coordinatorKey: coordinatorKeyOf(membership),
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     trainer,
     privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
     slice,
-    declineReason: (plan) => {
-      const spends = plan.kind === 'train';
-      const detail =
-        declineReasonOf(policy, plan) ?? (spends ? budgetDeclineReasonOf(policy, plan, account) : undefined);
+    declineReason: async (plan) => {
+      const detail = await site.declineReason(plan);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     clock: systemClock,
@@ -92,6 +98,10 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     unlock();
   };
   return { done: participant.done.finally(close), stop: close };
+}
+
+function coordinatorKeyOf({ coordinatorKey }: Membership): Uint8Array {
+  return checkEd25519Key(`${MEMBERSHIP_FILE}: coordinatorKey`, fromHex(coordinatorKey));
 }
 
 /** The account, which says what one example has been charged whenever that grows. */

@@ -62,6 +62,11 @@ export interface Manifest {
   readonly data: string;
   readonly scales: Readonly<Record<ScaleName, Scale>>;
   readonly privacyUnits: readonly ('client' | 'example')[];
+  /**
+   * Which of its settings (hyper) decide whether an example of a site trains, is tested, or is shown to all: these a site
+   * holds fast once it has trained with privacy. Absent: any of them may, and the run's seed too.
+   */
+  readonly roleKeys?: readonly string[];
   /** Kinds of rounds; absent: one phase 'train' with the update channel over all shared tensors. */
   phases?(hyper: Hyper, shared: readonly TensorSpec[]): readonly PhaseSpec[];
   /**
@@ -154,6 +159,11 @@ export interface TrainContext {
   /** Rounds of the whole run. */
   readonly rounds: number;
   readonly rng: Rng;
+  /**
+   * Numbers that are not finite do not end training: every step is taken, and they come out. How long a client takes, and
+   * how far it says it is, would tell at which of its examples the loss stops being a number.
+   */
+  readonly toTheEnd?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (stepsDone: number, stepsTotal: number) => void;
 }

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
-import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
@@ -16,21 +15,24 @@ import type {
   CoordinatorFrame,
   EnrolReply,
   EnrolRequest,
+  IdentifyReply,
+  IdentifyRequest,
   ParticipantService,
   PendingUpdate,
-  RunInfo,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
-import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import { isAnswerOf } from '../shared/signing/answers.js';
+import type { Identity } from '../shared/signing/identity.js';
+import { IN_PROCESS, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
+import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
-import { type Connection, login } from './login.js';
+import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
-import { reportOf } from './report/run-report.js';
+import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
-import { infoOf } from './run/activity.js';
-import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
+import { createRun, openRun, storedRuns } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { UnmaskPool } from './unmask-pool.js';
@@ -46,16 +48,18 @@ export interface CoordinatorOptions {
   readonly rng: Rng;
   readonly log: Logger;
   readonly inFlightBytes?: number;
-  /** What a join token says about where to go; set when the listener is up. */
-  readonly address?: () => string;
+  /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
+  readonly addresses?: () => readonly string[];
   /** A run has ended just now. */
   onRunEnded?(run: Run): void;
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }
 
-/** One process that runs rounds: everything that clients, operators and simulations can ask of it. */
-export class Coordinator implements ParticipantService, AdminService {
+/** One process that runs rounds: everything that clients and simulations can ask of it. */
+export class Coordinator implements ParticipantService {
+  /** The operator's calls. */
+  readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
   readonly #runs = new Map<string, Run>();
   /** By client. */
@@ -69,7 +73,16 @@ export class Coordinator implements ParticipantService, AdminService {
     this.#options = options;
     const { inFlightBytes, registry } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf: (id) => this.#run(id) });
+    const runOf = (id: string) => this.#run(id);
+    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
+    this.admin = adminOf({
+      ...options,
+      address: () => this.#addresses()[0],
+      runs: () => [...this.#runs.values()],
+      runOf,
+      isHere: (client) => this.#connections.has(client),
+      createRun: (spec, model, where) => this.createRun(spec, model, where),
+    });
   }
 
   /** Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. */
@@ -92,6 +105,14 @@ export class Coordinator implements ParticipantService, AdminService {
 
   // ---- clients -------------------------------------------------------------------------------------------------
 
+  async identify({ address, nonce: clientNonce }: IdentifyRequest): Promise<IdentifyReply> {
+    const reason = wrongAddress(address, this.#addresses());
+    if (reason !== undefined) throw new FlError('permission-denied', reason);
+    const { identity } = this.#options;
+    const { publicKey: coordinatorKey } = identity;
+    return { coordinatorKey, signature: signIdentification(identity, { address, coordinatorKey, clientNonce }) };
+  }
+
   async enrol(request: EnrolRequest): Promise<EnrolReply> {
     const { registry, clock, identity, log } = this.#options;
     const { client } = await registry.enrol(request, clock.nowMs());
@@ -103,6 +124,7 @@ export class Coordinator implements ParticipantService, AdminService {
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
     return login(toClient, {
       ...this.#options,
+      addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
       entered: (connection, pending) => this.#entered(connection, pending),
       received: ({ client }, frame) => this.#received(client, frame),
@@ -145,7 +167,7 @@ export class Coordinator implements ParticipantService, AdminService {
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
   #received(client: string, frame: ClientFrame): void {
-    const { clock, log } = this.#options;
+    const { clock, log, registry } = this.#options;
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
     if (frame.kind === 'small-update') {
       // its faults are told as if it had come by a call: in the log, by receipt
@@ -171,9 +193,11 @@ export class Coordinator implements ParticipantService, AdminService {
       case 'secure':
         return run.receiveSecure(client, task, frame.frame);
       case 'decline':
-        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
       case 'evaluation':
-        return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
+        if (!isAnswerOf(registry.get(client).publicKey, client, frame))
+          return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+        if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
+        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
     }
   }
 
@@ -202,31 +226,7 @@ export class Coordinator implements ParticipantService, AdminService {
     return this.#receiver.receive(this.#clientOf(session), signed, offset, chunks);
   }
 
-  // ---- operator ------------------------------------------------------------------------------------------------
-
-  async createToken(request: { name: string; uses: number; expiresMs: number }): Promise<string> {
-    const { registry, rng, clock, identity, address } = this.#options;
-    const secret = Buffer.from(rng.bytes(32)).toString('base64url');
-    await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-    return encodeJoinToken({ address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret });
-  }
-
-  async listClients() {
-    const enrolled = this.#options.registry.list();
-    return enrolled.map(({ client: name, enrolledAtMs, publicKey }) => ({
-      name,
-      enrolledAtMs,
-      publicKey,
-      online: this.#connections.has(name),
-    }));
-  }
-
-  async startRun(spec: RunSpec, model: Uint8Array): Promise<string> {
-    const { dataDir, clock, rng } = this.#options;
-    const id = runIdFor(spec, clock.nowMs(), rng);
-    await this.createRun(spec, model, { id, directory: join(dataDir, 'runs', id) });
-    return id;
-  }
+  // ---- runs ----------------------------------------------------------------------------------------------------
 
   /** A run in a directory of the caller's choice; a simulation's is where its user asked for it. */
   async createRun(
@@ -252,37 +252,21 @@ export class Coordinator implements ParticipantService, AdminService {
   #adopt(run: Run): void {
     this.#runs.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
-    run.feed.subscribe((event) => past || event.kind !== 'ended' || this.#options.onRunEnded?.(run));
+    run.feed.subscribe((event) => {
+      if (past) return;
+      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind !== 'round-ended') return;
+      const warning = zeroedWarning([event.summary]);
+      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+    });
     past = false;
   }
 
-  async stopRun(id: string, reason: string): Promise<void> {
-    const run = this.#run(id);
-    run.post({ kind: 'stop', status: 'stopped', reason });
-    await run.idle();
-  }
-
-  async resumeRun(id: string): Promise<void> {
-    const run = this.#run(id);
-    if (run.state.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-    run.post({ kind: 'resume' });
-    await run.idle();
-  }
-
-  async listRuns(): Promise<readonly RunInfo[]> {
-    return [...this.#runs.values()].map(infoOf).sort((a, b) => a.createdAtMs - b.createdAtMs);
-  }
-
-  async getRun(id: string) {
-    const run = this.#run(id);
-    return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
-  }
-
-  async *watchRun(id: string, signal?: AbortSignal): AsyncGenerator<string> {
-    for await (const event of this.#run(id).feed.watch(signal)) yield JSON.stringify(event);
-  }
-
   // ---- inside --------------------------------------------------------------------------------------------------
+
+  #addresses(): readonly string[] {
+    return this.#options.addresses?.() ?? [IN_PROCESS];
+  }
 
   #deps() {
     const { clock, identity, fatal, rng, registry } = this.#options;

@@ -42,7 +42,10 @@ export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly mode
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
   const { workload, directory, backend, baselines, command, clients } = options;
   const report = reportOf(run, {
-    ...{ backend, baselines, command, artefacts: await writeArtefacts(options, run) },
+    backend,
+    baselines,
+    command,
+    artefacts: await writeArtefacts(options, run),
     figures: (sums) => figuresOf(workload, sums),
   });
   const { headline } = workload.manifest;

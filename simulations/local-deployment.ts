@@ -69,7 +69,9 @@ export async function runFederation(options: FederationOptions): Promise<Simulat
 /** What each lab of this federation insists on: exactly what it has been promised. */
 function policyFor({ work, engine }: RunSpec): string {
   const common = [`workloads: [${work.workload}]`, ...privacyPolicyFor(work)];
-  if (work.secure === undefined) return `${common.join('\n')}\n`;
+  if (work.secure === undefined) {
+    return [...common, 'require-secure-aggregation: false', `min-cohort: ${engine.cohort}`, ''].join('\n');
+  }
   const { survivorsMin, adversaryFraction } = work.secure;
   return [
     ...common,

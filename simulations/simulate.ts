@@ -27,6 +27,7 @@ import type { RunSpec } from '../shared/run/spec.js';
 import { slugOf } from '../shared/run-id.js';
 import type { ParticipantService } from '../shared/service.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
+import { IN_PROCESS } from '../shared/signing/login.js';
 import { receiptCheck } from '../shared/signing/receipts.js';
 import type { Params } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
@@ -58,6 +59,8 @@ export interface SimulationOptions {
   readonly command?: string;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
+  /** What a client's own log would say. */
+  readonly onNotice?: (client: string, message: string, fields: object) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -72,6 +75,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     fail = reject;
   });
   failed.catch(() => undefined); // it is raced below; without a race it must not end the process
+  let network: Network | undefined;
   const coordinator = await Coordinator.open({
     dataDir: directory,
     identity: identityFromSeed(rng.split('coordinator').bytes(32)),
@@ -79,9 +83,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     clock: systemClock,
     rng: rng.split('coordinator draws'),
     log: silent,
+    addresses: () => network?.addresses ?? [],
     fatal: fail,
   });
-  const network = await openNetwork(options.transport, coordinator);
+  network = await openNetwork(options.transport, coordinator);
   const participants: Participant[] = [];
   try {
     const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
@@ -107,17 +112,26 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 interface Network {
+  readonly addresses: readonly string[];
   /** A client's own way to the coordinator. */
   connect(): ParticipantService;
   close(): Promise<void>;
 }
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
-  if (transport === 'memory') return { connect: () => memoryTransport(coordinator), close: async () => undefined };
+  if (transport === 'memory') {
+    return { addresses: [IN_PROCESS], connect: () => memoryTransport(coordinator), close: async () => undefined };
+  }
   const adminToken = toHex(rngFromEntropy().bytes(32));
-  const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
+  const server = await serveGrpc({
+    participant: coordinator,
+    admin: coordinator.admin,
+    adminToken,
+    listen: '127.0.0.1:0',
+  });
   const connections: GrpcParticipant[] = [];
   return {
+    addresses: [server.address],
     connect() {
       const connection = connectGrpc(server.address);
       connections.push(connection);
@@ -162,7 +176,10 @@ async function enter(about: {
     identity,
     ...readers,
     secure: {
-      ...{ signingSeed, policy: ANY_COHORT, store: memorySecaggStore(), rng: rng.split(`secure/${client}`) },
+      signingSeed,
+      policy: ANY_COHORT,
+      store: memorySecaggStore(),
+      rng: rng.split(`secure/${client}`),
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
@@ -176,6 +193,7 @@ async function enter(about: {
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
+    notice: (message, fields) => options.onNotice?.(client, message, fields),
   });
 }
 
@@ -189,13 +207,18 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const input: BaselineInput = {
-    ...{ spec, model, clients, trainer, headline: workload.manifest.headline },
+    spec,
+    model,
+    clients,
+    trainer,
+    headline: workload.manifest.headline,
     trainExamples: shares.map(({ train }) => train.length),
     limit: pLimit(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums),
-    ...{ federations, runAgain: (federation: Federation) => simulateAgain(options, federation) },
-    ...(onBaseline && { onProgress: onBaseline }),
-    ...(signal && { signal }),
+    federations,
+    runAgain: (federation: Federation) => simulateAgain(options, federation),
+    onProgress: onBaseline,
+    signal,
   };
   return baselines(input).catch((thrown) => {
     if (signal?.aborted) return {}; // the run itself has ended well: its report is written

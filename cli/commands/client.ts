@@ -1,7 +1,8 @@
-/** `starling client join` and `starling client run`. */
+/** `starling client join` and `starling client run`; `starling client policy` has a file of its own. */
 import type { Command } from 'commander';
 import { clientsDir } from '../../shared/disk/home.js';
 import { VERSION } from '../../shared/version.js';
+import { clientPolicyCommand } from './client-policy.js';
 import { asWrongUse, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
 
 interface RunOptions {
@@ -14,7 +15,7 @@ interface RunOptions {
   readonly workload: string[];
 }
 
-/** `starling client` with `join` and `run`. */
+/** `starling client` with `join`, `run` and `policy`. */
 export function clientCommand(): Command {
   const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
     .argument('TOKEN')
@@ -28,13 +29,16 @@ export function clientCommand(): Command {
   const run = command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml')
     .option('--name <NAME>', 'which client, when this machine is several')
     .option('--join <TOKEN>', 'join first, if that has not been done')
-    .option('--policy <FILE>', 'what this site allows (default: everything)')
+    .option('--policy <FILE>', 'what this site allows (default: as `starling client policy` lists it)')
     .option('--data <DIR>', "this site's data (default: the data sets that packages bring)")
     .option('--slice <I/N>', 'use the I-th of N shares of the data: for several clients on one data set', slice)
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
-  return command('client', 'be a client', 'starling client join TOKEN').addCommand(join).addCommand(run);
+  return command('client', 'be a client', 'starling client join TOKEN')
+    .addCommand(join)
+    .addCommand(run)
+    .addCommand(clientPolicyCommand());
 }
 
 async function runAction(given: RunOptions): Promise<void> {
@@ -48,11 +52,11 @@ async function runAction(given: RunOptions): Promise<void> {
   const name = given.name ?? joined?.client;
   const client = await runClient({
     clientsDir: clientsDir(),
-    ...(name !== undefined && { name }),
-    ...(given.policy !== undefined && { policyFile: given.policy }),
-    ...(given.data !== undefined && { dataDir: given.data }),
-    ...(given.slice !== undefined && { slice: given.slice }),
-    ...(given.backend !== undefined && { backend: given.backend }),
+    name,
+    policyFile: given.policy,
+    dataDir: given.data,
+    slice: given.slice,
+    backend: given.backend,
     workloadModules: modules,
     version: VERSION,
     say: print,

@@ -16,11 +16,8 @@ interface Given {
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
-      const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
-      // Real labs get secure aggregation unless the operator says no, in the file, where the labs' policies can object.
-      const config = checkConfig({ 'secure-aggregation': true, ...(await readYaml(file)) }, file);
-      const { loadWorkload } = await import('../../client/workloads/index.js');
-      const { spec, model } = resolve(config, await loadWorkload(config.workload).catch(asWrongUse));
+      const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
+      const { spec, model } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
         if (given.json) printJson({ run });

@@ -52,7 +52,7 @@ async function optionsOf({ coordinator, enrolment, against }: Given): Promise<Ch
     throw invalidArgument('coordinator', '64 lower-case hex digits', coordinator);
   }
   return {
-    ...(coordinator !== undefined && { coordinatorFingerprint: coordinator }),
+    coordinatorFingerprint: coordinator,
     ...(enrolment !== undefined && {
       enrolment: parseEnrolment(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
     }),

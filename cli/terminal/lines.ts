@@ -4,6 +4,7 @@
  */
 
 import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
+import { zeroedWarning } from '../../server/report/zeroed.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import { type ClientState, doneShare, headlineValue, leftMs, type ProgressState, rates, word } from './state.js';
@@ -28,6 +29,8 @@ const GLYPHS: Readonly<Record<ClientState, { glyph: string; tone: Tone }>> = {
 const ORDER: readonly ClientState[] = ['arrived', 'training', 'waiting', 'dropped'];
 const SPARKS = '▁▂▃▄▅▆▇█';
 const MAX_LABEL = 24;
+/** A client's decline says key, expected, got and next step; hashes among them. */
+const REASON_LENGTH = 500;
 
 /** The frame at `nowMs` (same origin as the events): round, cohort, metric, speed. */
 export function liveLines(state: ProgressState, nowMs: number, columns: number): Line[] {
@@ -58,18 +61,28 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
   if (typeof event !== 'object' || event === null) return [];
   switch (event.kind) {
     case 'round-ended':
-      return typeof event.summary === 'object' && event.summary !== null ? [roundEnded(state, event)] : [];
+      return typeof event.summary === 'object' && event.summary !== null
+        ? [roundEnded(state, event), ...warningLines(state, event)]
+        : [];
     case 'waiting':
       return [`waiting for clients  ${state.waiting?.online ?? 0} of ${state.waiting?.need ?? 0} online`];
     case 'round-aborted':
       return [
-        `round ${state.round}/${state.rounds}  attempt ${state.attempt} aborted: ${shorten(plain(event.reason), 200)}`,
+        `round ${state.round}/${state.rounds}  attempt ${state.attempt} aborted: ${shorten(plain(event.reason), REASON_LENGTH)}`,
       ];
     case 'ended':
       return [endedLine(state)];
     default:
       return [];
   }
+}
+
+/** What must not scroll by unseen: a round that came to nothing, or whose contributions did. */
+export function warningLines(state: ProgressState, event: RunEvent): string[] {
+  if (event?.kind === 'round-aborted') return plainLines(state, event);
+  if (event?.kind !== 'round-ended') return [];
+  const warning = zeroedWarning([event.summary ?? {}]);
+  return warning === null ? [] : [`WARNING  round ${state.round}/${state.rounds}  ${warning}`];
 }
 
 /** One line, cut to `columns` characters and, if wanted, coloured. */
@@ -174,7 +187,7 @@ function roundEnded(state: ProgressState, { summary }: Extract<RunEvent, { kind:
 function endedLine(state: ProgressState): string {
   const { status, reason } = state.ended ?? { status: '', reason: '' };
   const elapsed = state.atMs - (state.startedAtMs ?? state.atMs);
-  const why = reason === '' ? '' : `: ${shorten(plain(reason), 200)}`;
+  const why = reason === '' ? '' : `: ${shorten(plain(reason), REASON_LENGTH)}`;
   return `${plain(status)}${why}  ${plural(state.roundsEnded, 'round')}  ${formatDuration(elapsed)}`;
 }
 

@@ -19,7 +19,12 @@ export function showRun(options: { rounds: number; headline: Headline; quiet: bo
   const { rounds, headline } = options;
   const stream = options.quiet ? process.stderr : process.stdout;
   const progress = createProgress({
-    ...{ stream, isTTY: stream.isTTY === true, columns: stream.columns ?? 80, nowMs: Date.now, rounds, headline },
+    stream,
+    isTTY: stream.isTTY === true,
+    columns: stream.columns ?? 80,
+    nowMs: Date.now,
+    rounds,
+    headline,
   });
   return {
     line: (text) => void stream.write(`${text}\n`),

@@ -20,7 +20,7 @@ import type { Shard, Workload } from '../workload.js';
 import { CANARY_TENSOR, mislabelled, withGradientCanaries } from './canaries.js';
 
 /** What is trained, and how often, to audit the privacy that is promised for it. */
-export interface AuditPlan {
+export interface AuditSetup {
   /** With a per-example loss, over images. */
   readonly workload: Workload<ImageData>;
   readonly hyper: Hyper;
@@ -53,15 +53,15 @@ const CHUNK = 200;
 /** Far above any clipping bound, so that a clipped canary has the bound's norm exactly; modest where nothing clips. */
 const SLOPE = { clipped: 1e3, plain: 1 };
 
-/** Trains once and scores every planted example. Equal plans give equal scores on one back end. Leaves no tensor behind. */
-export async function auditTraining(plan: AuditPlan): Promise<AuditScores> {
-  const { hyper, rng, gradientCanaries, mislabelledImages, ordinaryImages } = plan;
+/** Trains once and scores every planted example. Equal setups give equal scores on one back end. Leaves no tensor behind. */
+export async function auditTraining(setup: AuditSetup): Promise<AuditScores> {
+  const { hyper, rng, gradientCanaries, mislabelledImages, ordinaryImages } = setup;
   const wrong = countFrom(0, mislabelledImages);
   const usual = countFrom(mislabelledImages, ordinaryImages);
-  const canaries = countFrom(plan.data.train.count, gradientCanaries);
-  const data = mislabelled(plan.data, wrong, rng.split('labels'));
-  const slope = plan.privacy === undefined ? SLOPE.plain : SLOPE.clipped;
-  const workload = withGradientCanaries(plan.workload, { canaries: gradientCanaries, slope });
+  const canaries = countFrom(setup.data.train.count, gradientCanaries);
+  const data = mislabelled(setup.data, wrong, rng.split('labels'));
+  const slope = setup.privacy === undefined ? SLOPE.plain : SLOPE.clipped;
+  const workload = withGradientCanaries(setup.workload, { canaries: gradientCanaries, slope });
   const coins = rng.split('coins');
   const [inWrong, inUsual, inCanaries] = [wrong, usual, canaries].map((kind) => kind.map(() => coins.below(2) === 1));
   const chosen = [...only(wrong, inWrong), ...only(usual, inUsual), ...only(canaries, inCanaries)];
@@ -71,10 +71,10 @@ export async function auditTraining(plan: AuditPlan): Promise<AuditScores> {
     index: 0,
     count: 1,
   };
-  const trained = await train(plan, workload, data, shard);
-  const losses = await lossesOf(plan, data, trained, [...wrong, ...usual]);
+  const trained = await train(setup, workload, data, shard);
+  const losses = await lossesOf(setup, data, trained, [...wrong, ...usual]);
   const sums = await evaluate({
-    workload: plan.workload,
+    workload: setup.workload,
     data,
     hyper,
     shard,
@@ -93,7 +93,7 @@ export async function auditTraining(plan: AuditPlan): Promise<AuditScores> {
 }
 
 async function train(
-  { hyper, training, privacy, rng }: AuditPlan,
+  { hyper, training, privacy, rng }: AuditSetup,
   workload: Workload<ImageData>,
   data: ImageData,
   shard: Shard,
@@ -112,7 +112,7 @@ async function train(
 
 /** Loss of the trained model on each of the training images at `indices`. Leaves no tensor behind. */
 export async function lossesOf(
-  { workload, hyper }: Pick<AuditPlan, 'workload' | 'hyper'>,
+  { workload, hyper }: Pick<AuditSetup, 'workload' | 'hyper'>,
   data: ImageData,
   trained: HostTensors,
   indices: readonly number[],

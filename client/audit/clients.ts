@@ -23,7 +23,7 @@ import { countFrom, lossesOf, type Scored } from './audit.js';
 import { CANARY_TENSOR, mislabelled } from './canaries.js';
 
 /** A federation, and what is promised for its clients. */
-export interface ClientAuditPlan {
+export interface ClientAuditSetup {
   readonly workload: Workload<ImageData>;
   readonly hyper: Hyper;
   readonly data: ImageData;
@@ -58,11 +58,11 @@ const BEYOND = 1e3;
 const SECURE = { valueRange: 1, weightCap: 1, adversaryFraction: 0, dropFraction: 0, phaseDeadlineMs: 1000 };
 
 /** The specification of that federation, in which all clients are in every sum. */
-export function workOf(plan: Omit<ClientAuditPlan, 'data'>): WorkSpec {
-  const { workload, hyper, training, rounds, mode, clippingBound, noiseMultiplier, delta, rng } = plan;
-  const clients = plan.canaryClients + plan.trainingClients;
+export function workOf(setup: Omit<ClientAuditSetup, 'data'>): WorkSpec {
+  const { workload, hyper, training, rounds, mode, clippingBound, noiseMultiplier, delta, rng } = setup;
+  const clients = setup.canaryClients + setup.trainingClients;
   const model = packTensors(workload.init(rng.split('init'), hyper).shared).layout;
-  const tensors = [...model, { name: CANARY_TENSOR, shape: [plan.canaryClients] }].map(({ name, shape }) => ({
+  const tensors = [...model, { name: CANARY_TENSOR, shape: [setup.canaryClients] }].map(({ name, shape }) => ({
     name,
     shape,
   }));
@@ -74,15 +74,15 @@ export function workOf(plan: Omit<ClientAuditPlan, 'data'>): WorkSpec {
   };
 }
 
-/** Trains the federation and scores its clients. Equal plans give equal scores on one back end. Leaves no tensor behind. */
-export async function auditClients(plan: ClientAuditPlan): Promise<ClientScores> {
-  const { rng, workload, hyper, canaryClients, trainingClients, imagesEach, rounds } = plan;
+/** Trains the federation and scores its clients. Equal setups give equal scores on one back end. Leaves no tensor behind. */
+export async function auditClients(setup: ClientAuditSetup): Promise<ClientScores> {
+  const { rng, workload, hyper, canaryClients, trainingClients, imagesEach, rounds } = setup;
   const images = countFrom(0, trainingClients).map((client) => countFrom(client * imagesEach, imagesEach));
-  const data = mislabelled(plan.data, images.flat(), rng.split('labels'));
+  const data = mislabelled(setup.data, images.flat(), rng.split('labels'));
   const coins = rng.split('coins');
   const toss = (count: number) => Array.from({ length: count }, () => coins.below(2) === 1);
   const [inCanaries, inTraining] = [toss(canaryClients), toss(trainingClients)];
-  const federation = { ...plan, data, work: workOf(plan), images, inCanaries, inTraining };
+  const federation = { ...setup, data, work: workOf(setup), images, inCanaries, inTraining };
   let shared: HostTensors = workload.init(rng.split('init'), hyper).shared;
   const seen = new Float64Array(canaryClients);
   for (let round = 1; round <= rounds; round++) {
@@ -90,7 +90,7 @@ export async function auditClients(plan: ClientAuditPlan): Promise<ClientScores>
     for (const i of seen.keys()) seen[i] += signOf(i, round) * released.canaries[i];
     shared = addUpdate(shared, released.update);
   }
-  const losses = await lossesOf(plan, data, shared, images.flat());
+  const losses = await lossesOf(setup, data, shared, images.flat());
   const meanLoss = (own: readonly number[]) => own.reduce((sum, image) => sum + losses[image], 0) / imagesEach;
   return {
     canaryClients: { included: inCanaries, scores: [...seen] },
@@ -103,7 +103,7 @@ function signOf(canary: number, round: number): number {
   return canary % 2 === 1 && round % 2 === 0 ? -1 : 1;
 }
 
-type Federation = ClientAuditPlan & {
+type Federation = ClientAuditSetup & {
   readonly work: WorkSpec;
   readonly images: readonly (readonly number[])[];
   readonly inCanaries: readonly boolean[];

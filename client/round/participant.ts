@@ -7,12 +7,14 @@ import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
+import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
-import { bytesOf } from '../../shared/tensors/bytes.js';
+import { clipText } from '../../shared/wire/checks.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
@@ -37,7 +39,7 @@ export interface ParticipantOptions {
   readonly service: ParticipantService;
   readonly client: string;
   readonly identity: Identity;
-  /** Plans and receipts count only when signed with it. */
+  /** Whoever has another is not talked to; plans and receipts count only when signed with it. */
   readonly coordinatorKey: Uint8Array;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
@@ -53,12 +55,15 @@ export interface ParticipantOptions {
   readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
-  /** Why a plan is not followed: the site's policy, or a simulated drop-out. */
-  readonly declineReason?: (plan: RoundPlan) => Decline | undefined;
+  /**
+   * Why a plan is not followed: the site's policy, or a simulated drop-out. While the answer is awaited, what the
+   * coordinator says next waits its turn; an error of it is one of this machine, and ends the participant.
+   */
+  readonly declineReason?: (plan: RoundPlan) => Decline | undefined | Promise<Decline | undefined>;
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
   readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
-  /** For the jitter of reconnects. */
+  /** For nonces, and the jitter of reconnects; must differ each time that a client starts. */
   readonly rng: Rng;
   readonly version: string;
   readonly notice?: (message: string, fields: object) => void;
@@ -81,6 +86,8 @@ export class Participant {
   #smallModel: SmallModel | undefined;
   /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
   #heads: Promise<void> = Promise.resolve();
+  /** Pending while a plan is being decided on. */
+  #turn: Promise<void> | undefined;
   #stopped = false;
   #finish: (error?: FlError) => void = () => {};
   /** Settles when the participant has stopped; rejects when coming back is of no use. */
@@ -98,6 +105,7 @@ export class Participant {
       service,
       client,
       identity,
+      coordinatorKey,
       version,
       clock,
       rng,
@@ -142,7 +150,7 @@ export class Participant {
     const detail = 'the client shuts down';
     const { working } = this.#state;
     if (working !== undefined) {
-      this.#connection.send({ kind: 'decline', task: taskOf(working), reason: 'dropout', detail });
+      this.#say({ kind: 'decline', task: taskOf(working), reason: 'dropout', detail });
       this.#work?.stop();
     }
     this.#end(detail);
@@ -162,10 +170,28 @@ export class Participant {
 
   // ---- what the coordinator says -------------------------------------------------------------------------------
 
+  /** In the order in which it was said, also while a plan is being decided on. */
   #receive(frame: WorkFrame): void {
+    const asked = this.#turn === undefined ? this.#hear(frame) : this.#turn.then(() => this.#hear(frame));
+    if (asked === undefined) return;
+    const turn = asked
+      .catch((error) => this.#fail(error))
+      .finally(() => {
+        if (this.#turn === turn) this.#turn = undefined;
+      });
+    this.#turn = turn;
+  }
+
+  /** Undefined: all is done. */
+  #hear(frame: WorkFrame): Promise<void> | undefined {
+    if (this.#stopped) return undefined;
+    if (frame.kind === 'plan') return this.#onPlan(frame);
+    this.#onWord(frame);
+    return undefined;
+  }
+
+  #onWord(frame: Exclude<WorkFrame, { kind: 'plan' }>): void {
     switch (frame.kind) {
-      case 'plan':
-        return this.#onPlan(frame);
       case 'withdrawal':
         return this.#post({ kind: 'withdrawn', task: frame.task });
       case 'secure':
@@ -179,20 +205,33 @@ export class Participant {
     }
   }
 
-  #onPlan({ body, signature, model }: Extract<WorkFrame, { kind: 'plan' }>): void {
+  #onPlan({ body, signature, model }: Extract<WorkFrame, { kind: 'plan' }>): Promise<void> | undefined {
     let plan: RoundPlan;
     try {
       plan = this.#readPlan(body, signature);
     } catch (error) {
-      return this.#notice('plan ignored', { reason: FlError.from(error).message });
+      this.#notice('plan ignored', { reason: FlError.from(error).message });
+      return undefined;
     }
     this.#smallModel = { sha256: plan.modelSha256, file: model };
     const aggregation = this.#aggregationOf(plan);
     if (aggregation !== undefined) {
-      if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) return aggregation.resume();
+      if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) {
+        aggregation.resume();
+        return undefined;
+      }
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
-    this.#post({ kind: 'plan', plan, decline: this.#options.declineReason?.(plan) });
+    const decline = this.#options.declineReason?.(plan);
+    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said));
+    this.#answer(plan, decline);
+    return undefined;
+  }
+
+  /** The site's own console hears what the coordinator is told. */
+  #answer(plan: RoundPlan, decline: Decline | undefined): void {
+    if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
+    this.#post({ kind: 'plan', plan, decline });
   }
 
   /** The aggregation under way for this task, if that is the one. */
@@ -222,7 +261,7 @@ export class Participant {
   #perform(effect: SessionEffect): void {
     switch (effect.kind) {
       case 'send':
-        return this.#connection.send(effect.frame);
+        return this.#say(effect.frame);
       case 'cancel':
         return this.#work?.cancel();
       case 'work':
@@ -237,20 +276,38 @@ export class Participant {
     }
   }
 
+  /**
+   * Signed over what will arrive: a detail that is too long for the wire is cut before. Metrics that are not finite have no
+   * signed form and would be refused there.
+   */
+  #say(answer: Answer): void {
+    const { identity, client } = this.#options;
+    if (answer.kind === 'evaluation' && !areFinite(answer.metrics)) {
+      const detail = 'evaluation: expected finite metrics, got others';
+      return this.#say({ kind: 'decline', task: answer.task, reason: 'failed', detail });
+    }
+    const said = answer.kind === 'decline' ? { ...answer, detail: clipText(answer.detail) } : answer;
+    this.#connection.send(signAnswer(identity, client, said));
+  }
+
   /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
   async #upload(update: PendingUpdate): Promise<void> {
     const key = canonicalJson(update);
     if (this.#uploading.has(key)) return;
     this.#uploading.add(key);
     try {
-      const { header, values } = await this.#options.store.read(update);
-      await this.#transfers.send(header, bytesOf(values));
+      const { header, bytes } = await this.#options.store.read(update);
+      await this.#transfers.send(header, bytes);
     } catch (error) {
       this.#notice('upload failed', { ...update, reason: FlError.from(error).message });
     } finally {
       this.#uploading.delete(key);
     }
   }
+}
+
+function areFinite(metrics: SumMetrics): boolean {
+  return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
 }
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

@@ -1,86 +1,41 @@
 /**
- * What a site allows, in its own words (`policy.yaml`) and in its own hands: the client checks every plan against it and
- * declines what it forbids. A key that is not known is an error, so that a misspelt rule is never a missing one.
+ * What a site allows, in its own words (`policy.yaml`, client/policy) and in its own hands: the client checks every plan
+ * against it and declines what it forbids, in words that name the key, what it expected, what came and what to do next.
  */
-import { z } from 'zod';
 import { FlError } from '../../shared/errors.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { costOf } from '../../shared/run/privacy-cost.js';
-import { leastSumOf } from '../../shared/run/secagg-groups.js';
-import type { PrivacySpec } from '../../shared/run/spec.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
-import { checkYaml, parseYaml } from '../../shared/yaml.js';
+import { type Asked, type Policy, type PolicyKeyName, policyRows } from '../policy/table.js';
 
-const schema = z.strictObject({
-  /** Names of workloads that may train here; absent: all. */
-  workloads: z.array(z.string()).optional(),
-  /** Fewest clients in what is summed: the cohort, or the client's group of it. */
-  'min-cohort': z.int().min(1).optional(),
-  'max-local-epochs': z.number().positive().optional(),
-  'max-local-steps': z.int().min(1).optional(),
-  'max-rounds': z.int().min(1).optional(),
-  'max-model-bytes': z.int().min(1).optional(),
-  /** Whether a plan without secure aggregation is declined. */
-  'require-secure-aggregation': z.boolean().optional(),
-  /** Which kinds of differential privacy are good enough; absent: any, and none. */
-  'require-privacy': z
-    .array(z.enum(['central', 'distributed', 'local', 'example']))
-    .min(1)
-    .optional(),
-  /** Least noise, as a multiple of the clipping bound. */
-  'min-noise-multiplier': z.number().positive().optional(),
-  /** Most that one example of this site may be charged over all runs and coordinators, at `delta`. */
-  'max-epsilon': z.number().positive().optional(),
-  delta: z.number().gt(0).lt(1).optional(),
-  /** Fewest clients in a secure sum. */
-  'min-survivors': z.int().min(2).optional(),
-  /** A file with this site's own list of who is enrolled: what `starling token enrolled` prints, come by another way. */
-  enrolment: z.string().optional(),
-  /** Fraction of a cohort that may collude with the coordinator and still learn nothing. */
-  'adversary-fraction': z.number().min(0).lt(1).optional(),
-});
+export { parsePolicy } from '../policy/file.js';
+export { POLICY_DEFAULTS, type Policy } from '../policy/table.js';
 
-/** A site's rules; what is absent is allowed. */
-export type Policy = z.infer<typeof schema>;
-
-/** Of a site without a file. */
+/** Asks nothing: for a client whose plans are its own, never for a site. */
 export const allowAll: Policy = {};
 
-/** @throws FlError invalid-argument naming the key. */
-export function parsePolicy(text: string, source: string): Policy {
-  return checkYaml(schema, parseYaml(text, source), source);
+/** What each key that has something to say of the plan says, in the order of the table. */
+export function answersOf(policy: Policy, plan: RoundPlan): (Asked & { readonly key: PolicyKeyName })[] {
+  return policyRows().flatMap(([key, { ask }]) => {
+    const limit = policy[key];
+    const asked = limit === undefined ? undefined : ask?.(limit, plan);
+    return asked === undefined ? [] : [{ key, ...asked }];
+  });
 }
 
 /** Why the plan may not run here, or undefined. */
 export function declineReasonOf(policy: Policy, plan: RoundPlan): string | undefined {
-  const { training, workload, rounds } = plan.work;
-  if (policy.workloads !== undefined && !policy.workloads.includes(workload)) {
-    return `policy: workloads: expected one of ${policy.workloads.join(', ')}, got ${workload}`;
-  }
-  if (policy['require-secure-aggregation'] && plan.work.secure === undefined) {
-    return 'policy: require-secure-aggregation: expected secure aggregation, got none';
-  }
-  return (
-    privacyDeclineReason(policy, plan.work.privacy) ??
-    priceDeclineReason(plan) ??
-    atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
-    atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
-    atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
-    atMost('max-rounds', policy['max-rounds'], rounds) ??
-    atMost('max-model-bytes', policy['max-model-bytes'], plan.modelSizeBytes)
-  );
+  const forbidden = answersOf(policy, plan).find(({ ok }) => !ok);
+  return priceDeclineReasonOf(plan) ?? (forbidden && declineText(forbidden.key, forbidden));
 }
 
-function privacyDeclineReason(policy: Policy, privacy: PrivacySpec | undefined): string | undefined {
-  const modes = policy['require-privacy'];
-  if (modes !== undefined && !modes.some((mode) => mode === privacy?.mode)) {
-    return `policy: require-privacy: expected one of ${modes.join(', ')}, got ${privacy?.mode ?? 'none'}`;
-  }
-  return atLeast('min-noise-multiplier', policy['min-noise-multiplier'], privacy?.noiseMultiplier ?? 0);
+/** What both sides are told. */
+export function declineText(key: PolicyKeyName, { expected, got, next }: Omit<Asked, 'ok'>): string {
+  return `policy: ${key}: expected ${expected}, got ${got}; next: ${next}`;
 }
 
 /** A plan whose privacy has no price, since nobody can have meant its noise or its steps, is declined under any policy. */
-function priceDeclineReason({ work }: RoundPlan): string | undefined {
+export function priceDeclineReasonOf({ work }: RoundPlan): string | undefined {
   try {
     costOf(work);
     return undefined;
@@ -101,9 +56,11 @@ export function budgetDeclineReasonOf(
   const limit = policy['max-epsilon'];
   if (limit === undefined) return undefined;
   try {
-    const reason = atMost('max-epsilon', limit, Number(account.epsilonAfterRun(plan).toPrecision(6)));
-    const { rounds } = plan.work;
-    return reason && `${reason} after the last of the run's ${rounds} rounds; ${account.epsilon.toPrecision(4)} so far`;
+    const got = Number(account.epsilonAfterRun(plan).toPrecision(6));
+    if (got <= limit) return undefined;
+    const when = `after the last of the run's ${plan.work.rounds} rounds; ${account.epsilon.toPrecision(4)} so far`;
+    const next = "take more noise or fewer rounds in the run, or raise this key in the site's policy";
+    return declineText('max-epsilon', { expected: `at most ${limit}`, got: `${got} ${when}`, next });
   } catch (error) {
     return `policy: max-epsilon: ${FlError.from(error).message}`; // more steps over all runs than anything adds up
   }
@@ -118,11 +75,11 @@ export function secaggPolicyOf(policy: Policy): ClientPolicy {
   };
 }
 
-function atMost(key: string, limit: number | undefined, got: number | undefined): string | undefined {
-  if (limit === undefined || got === undefined || got <= limit) return undefined;
-  return `policy: ${key}: expected at most ${limit}, got ${got}`;
-}
-
-function atLeast(key: string, limit: number | undefined, got: number): string | undefined {
-  return limit === undefined || got >= limit ? undefined : `policy: ${key}: expected at least ${limit}, got ${got}`;
+/** How large a crowd this site hides in, and by which keys it grows: one line for the site's own console. */
+export function crowdOf(policy: Policy): string {
+  const { cohortMin, survivorsMin } = secaggPolicyOf(policy);
+  if (policy['require-secure-aggregation'] !== true) {
+    return 'policy: updates may go to the coordinator in the clear; require-secure-aggregation: true forbids it';
+  }
+  return `policy: an update of this site leaves in a sum of at least ${survivorsMin} clients of a cohort of at least ${cohortMin}; min-survivors and min-cohort raise that (starling client policy)`;
 }

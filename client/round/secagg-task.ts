@@ -9,7 +9,7 @@ import { type Rng, rngFromKey } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import { planOfMember } from '../../shared/run/secagg-groups.js';
-import { agree, flattenMetrics, type SecureAgreement } from '../../shared/run/secagg-params.js';
+import { flattenMetrics, type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
 import {
   aggregationIdOf,
   type ClientContext,
@@ -73,7 +73,7 @@ const kernel = createKernel();
 export class SecaggTask {
   readonly task: TaskId;
   readonly #options: SecaggTaskOptions;
-  readonly #agreement: SecureAgreement;
+  readonly #setup: SecaggSetup;
   readonly #context: ClientContext;
   readonly #id: string;
   #state: ClientState | undefined;
@@ -92,8 +92,8 @@ export class SecaggTask {
     this.task = { run, kind, round, attempt };
     this.#options = options;
     const own = planOfMember(plan, client);
-    this.#agreement = agree(own);
-    const { params, aggregation } = this.#agreement;
+    this.#setup = secaggSetupOf(own);
+    const { params, aggregation } = this.#setup;
     this.#id = toHex(aggregationIdOf(nodeSuite, params, aggregation));
     this.#context = {
       suite: nodeSuite,
@@ -204,15 +204,15 @@ export class SecaggTask {
     const rng = rngFromKey(this.#options.signingSeed, `quantize/${run}/${kind}/${round}`);
     const flat = {
       values,
-      ...wholeWeights(this.#agreement, weights),
-      metrics: flattenMetrics(this.#agreement, metrics),
+      ...wholeWeights(this.#setup, weights),
+      metrics: flattenMetrics(this.#setup, metrics),
     };
-    return quantize({ kernel, suite: nodeSuite, rng }, this.#agreement.quantize, flat);
+    return quantize({ kernel, suite: nodeSuite, rng }, this.#setup.quantize, flat);
   }
 }
 
 /** The client's weight, 1 if no tensor takes it, and those of tensors that have their own: whole, and 0 only if they were. */
-function wholeWeights({ layout }: SecureAgreement, weights: readonly number[]) {
+function wholeWeights({ layout }: SecaggSetup, weights: readonly number[]) {
   const shared = weights[layout.findIndex(({ weighs }) => weighs === 'client')] ?? 1;
   const own = weights.filter((_, tensor) => layout[tensor].weighs === 'own');
   return {

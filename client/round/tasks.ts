@@ -3,11 +3,13 @@
 import { FlError } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
+import { zeroedPart } from '../../shared/run/zeroed.js';
 import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { sizeOf } from '../../shared/tensors/params.js';
 import type { PrivacyAccount } from '../store/privacy-account.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions, TaskRunner } from '../training/task.js';
+import { checkModel } from './plausible.js';
 import { noiseKeyOf, privatize } from './privatize.js';
 
 /** What differential privacy needs of a site. */
@@ -18,7 +20,10 @@ export interface PrivacySite {
   readonly account?: Pick<PrivacyAccount, 'charge'>;
 }
 
-/** Both reject with FlError when the model cannot be had, the trainer fails or the signal fires (aborted). */
+/**
+ * Both reject with FlError when the model cannot be had or is none that training makes, the trainer fails or the signal
+ * fires (aborted). In a protected run numbers that are not finite are zeros, of which the site's own log says why.
+ */
 export interface Tasks {
   /**
    * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential
@@ -36,15 +41,17 @@ export function tasksOf(
     readonly client: string;
     readonly privacy?: PrivacySite;
     readonly slice?: { readonly index: number; readonly count: number };
+    readonly notice?: (message: string, fields: object) => void;
   },
   modelOf: (plan: RoundPlan, signal?: AbortSignal) => Promise<Float32Array>,
 ): Tasks {
-  const { store, trainer, client, slice, privacy } = about;
+  const { store, trainer, client, slice, privacy, notice } = about;
 
   async function taskFor(plan: RoundPlan, beforeRound: number, options: TaskOptions) {
     const { work, round, modelSha256 } = plan;
     const privateTensors = await store.privateTensorsBefore(plan.run, beforeRound);
     const model = await modelOf(plan, options.signal);
+    checkModel(model);
     return {
       work,
       round,
@@ -56,6 +63,12 @@ export function tasksOf(
     };
   }
 
+  /** What is told outwards is a part of a sum, or nothing. */
+  function zeroedOf({ run, kind, round, work }: RoundPlan, cause: string | undefined): SumMetrics {
+    if (cause !== undefined) notice?.('zeros are sent', { run, kind, round, cause });
+    return zeroedPart(work, cause !== undefined);
+  }
+
   return {
     async train(plan, options) {
       const secret = plan.work.privacy && secretOf(privacy);
@@ -64,8 +77,9 @@ export function tasksOf(
         ...(await taskFor(plan, plan.round, options)),
         noiseKey: secret && noiseKeyOf(plan, secret),
       };
-      const { contribution, privateTensors } = await trainer.run(task, options);
-      checkSize(plan, contribution.values);
+      const { contribution: trained, privateTensors, zeroed } = await trainer.run(task, options);
+      checkSize(plan, trained.values);
+      const contribution = { ...trained, metrics: { ...trained.metrics, ...zeroedOf(plan, zeroed) } };
       if (privateTensors !== undefined) await store.keepPrivateTensors(plan.run, plan.round, privateTensors);
       if (secret === undefined) return contribution;
       await privacy?.account?.charge(plan);
@@ -73,7 +87,8 @@ export function tasksOf(
     },
     async evaluate(plan, options) {
       const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
-      return (await trainer.run(task, options)).metrics;
+      const { metrics, zeroed } = await trainer.run(task, options);
+      return { ...metrics, ...zeroedOf(plan, zeroed) };
     },
   };
 }

@@ -9,22 +9,23 @@ import { FlError } from '../../shared/errors.js';
 import type { UpdateHeader } from '../../shared/run/plan.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
-import { bytesOf, sha256Of, valuesOf } from '../../shared/tensors/bytes.js';
+import { sha256Hex } from '../../shared/signing/identity.js';
 import { type HostTensors, packTensors } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 
 interface StoredUpdate {
   readonly header: UpdateHeader;
-  readonly values: Float32Array;
+  /** The values as they are sent. */
+  readonly bytes: Uint8Array;
 }
 
 /** A client's updates by run, round and attempt, and its private tensors by run and round. */
 export interface ClientStore {
   /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
   list(): Promise<readonly PendingUpdate[]>;
-  /** Durable when it resolves. The values are the store's from now on: nobody may change them. */
+  /** Durable when it resolves. The bytes are the store's from now on: nobody may change them. */
   keep(update: StoredUpdate): Promise<void>;
-  /** The values of a kept update, which nobody may change. @throws FlError not-found, corrupt. */
+  /** A kept update, whose bytes nobody may change. @throws FlError not-found, corrupt. */
   read(update: PendingUpdate): Promise<StoredUpdate>;
   /** No error when it is not kept. */
   forget(update: PendingUpdate): Promise<void>;
@@ -44,7 +45,7 @@ function outlived(rounds: readonly number[], round: number): number[] {
   return before.filter((kept) => kept < last);
 }
 
-/** @param options.readOnce an update's values are gone once they were read, its name stays: where nothing is sent twice */
+/** @param options.readOnce an update's bytes are gone once they were read, its name stays: where nothing is sent twice */
 export function memoryStore({ readOnce = false } = {}): ClientStore {
   const updates = new Map<string, StoredUpdate>();
   const privateTensors = new Map<string, Map<number, HostTensors>>();
@@ -54,7 +55,7 @@ export function memoryStore({ readOnce = false } = {}): ClientStore {
     async read(update) {
       const kept = updates.get(fileOf(update));
       if (kept === undefined) throw notKept(update);
-      if (readOnce) updates.set(fileOf(update), { header: kept.header, values: new Float32Array(0) });
+      if (readOnce) updates.set(fileOf(update), { header: kept.header, bytes: new Uint8Array(0) });
       return kept;
     },
     forget: async (update) => void updates.delete(fileOf(update)),
@@ -133,9 +134,9 @@ function fileOf({ run, round, attempt }: Omit<PendingUpdate, 'sha256'>): string 
   return `${run}.${round}.${attempt}.update`;
 }
 
-/** One line of JSON, then the values. */
-function renderUpdate({ header, values }: StoredUpdate): Uint8Array {
-  return Buffer.concat([Buffer.from(`${canonicalJson(header)}\n`), bytesOf(values)]);
+/** One line of JSON, then the bytes. */
+function renderUpdate({ header, bytes }: StoredUpdate): Uint8Array {
+  return Buffer.concat([Buffer.from(`${canonicalJson(header)}\n`), bytes]);
 }
 
 /** The update in a file, or undefined when there is no such file. */
@@ -155,8 +156,8 @@ function parseUpdate(file: Buffer): StoredUpdate | undefined {
   try {
     const end = file.indexOf(0x0a);
     const header = JSON.parse(file.subarray(0, end).toString()) as UpdateHeader;
-    const values = valuesOf(file.subarray(end + 1));
-    return header.sha256 === sha256Of({ values }) ? { header, values } : undefined;
+    const bytes = new Uint8Array(file.subarray(end + 1));
+    return header.sha256 === sha256Hex(bytes) ? { header, bytes } : undefined;
   } catch {
     return undefined;
   }

@@ -21,9 +21,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
 import {
+  gaussianLattice,
   type LatticeNoise,
   noisyMean,
-  planGaussianNoise,
   roundedGaussianNoise,
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import type { NoiseTable } from '../../shared/privacy/noise/table.js';
@@ -75,7 +75,7 @@ export function checkExamplePrivacy({ manifest, perExampleLoss, train }: Workloa
 /**
  * Trains and returns the update, without metrics. Equal input gives equal bits on one back end. Leaves no tensor behind.
  * @throws FlError invalid-argument: a workload without perExampleLoss, a rate or bound out of range · failed-precondition:
- * parameters that are not finite · aborted: the signal fired
+ * parameters that are not finite, as localSgd · aborted: the signal fired
  */
 export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult> {
   checkExamplePrivacy(input.workload);
@@ -99,7 +99,7 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
       descend(input, layout, state, { gradient, learningRate });
       input.onProgress?.(step, steps);
     }
-    return await finish(input, layout, state, {});
+    return await finish(input, layout, state, { metrics: {} });
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }
@@ -118,12 +118,12 @@ function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, layout: T
     throw invalidArgument('privacy.samplingRate', 'a number in (0, 1]', samplingRate);
   }
   const allowance = floatAllowance(training.batchSize, samplingRate * shard.train.length);
-  const lattice = planGaussianNoise({
+  const lattice = gaussianLattice({
     sensitivity: clippingBound * (1 + allowance),
     noiseMultiplier,
     dimension: layout.start.length,
   });
-  return { samplingRate, plan: lattice, table: noiseTable(lattice.latticeStdDev) };
+  return { samplingRate, lattice, table: noiseTable(lattice.latticeStdDev) };
 }
 
 /** The latest of this thread: tables take a tenth of a second to make, and the clients of a run all use the same ones. */

@@ -4,9 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import {
+  gaussianLattice,
   type LatticeNoise,
   noisyMean,
-  planGaussianNoise,
   roundedGaussianNoise,
 } from '../../shared/privacy/noise/rounded-gaussian.js';
 import { rngFromSeed } from '../../shared/rng.js';
@@ -98,8 +98,8 @@ function clippedStep(network: Network, drawn: DrawnNetwork): tf.Tensor[] {
 }
 
 function noiseFor(dimension: number): LatticeNoise {
-  const plan = planGaussianNoise({ sensitivity: CLIPPING.bound, noiseMultiplier: 1, dimension });
-  return { plan, table: roundedGaussianNoise(plan.latticeStdDev) };
+  const lattice = gaussianLattice({ sensitivity: CLIPPING.bound, noiseMultiplier: 1, dimension });
+  return { lattice, table: roundedGaussianNoise(lattice.latticeStdDev) };
 }
 
 async function privateStep(

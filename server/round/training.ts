@@ -1,6 +1,7 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
+import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
@@ -82,8 +83,7 @@ export function closeTraining(state: RunState, stage: StageOf<'training'>, turn:
 function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): RunState {
   const { round, attempt, spec } = state;
   const { atMs, out } = turn;
-  const drops = droppedOf(cohort).map(({ client, reason, detail }) => `${client} ${reason}${detail && `: ${detail}`}`);
-  const causes = [cause ?? [], drops.slice(0, 5)].flat().join('; ');
+  const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
@@ -91,6 +91,19 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const times = attempt - state.firstAttempt + 1;
   if (times < spec.maxAttempts) return { ...state, attempt: attempt + 1, stage: { kind: 'waiting' } };
   return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+}
+
+/** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */
+function causesOf(cohort: Cohort): string[] {
+  const clients = new Map<string, string[]>();
+  for (const { client, reason, detail } of droppedOf(cohort)) {
+    const cause = `${reason}${detail && `: ${detail}`}`;
+    clients.set(cause, [...(clients.get(cause) ?? []), client]);
+  }
+  return [...clients].map(([cause, names]) => {
+    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+    return `${names.slice(0, 5).join(', ')}${more} ${cause}`;
+  });
 }
 
 /** Tells everyone whose update is in a sum that will never be used; of masked ones nobody keeps anything. */
@@ -114,6 +127,7 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   const { run, round, attempt, spec, spending } = state;
   const { modelSha256, withinBound } = stored;
   const survivors = arrivalsOf(cohort);
+  const { zeroed, metrics } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
   const draft: Draft = {
     round,
     attempt,
@@ -121,10 +135,11 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: survivors.length,
     dropped: droppedOf(cohort),
     modelSha256,
-    metrics: meansOf(stage.pooled ?? sumMetrics(metricsByClient(cohort)), 'train'),
+    metrics: meansOf(metrics, 'train'),
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
     ...(spending && { epsilon: epsilonOf(spending) }),
+    ...(zeroed !== undefined && { zeroed }),
   };
   const after =
     spending && afterRound(spending, { round, cohort: cohort.names, survivors: survivors.length, withinBound });

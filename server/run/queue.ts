@@ -7,12 +7,12 @@ import { FlError } from '../../shared/errors.js';
 /** Work in pieces; what a piece yields is waited for before the next. */
 export type Job = () => Iterable<Promise<void> | void>;
 
-/** Jobs of one run; the first that throws is the last. */
+/** Jobs of one run; the first that throws is the last, and after {@link JobQueue.close} none is taken. */
 export class JobQueue {
   readonly #fatal: (error: FlError) => void;
   #jobs: Job[] = [];
   #running: Promise<void> | undefined;
-  #broken = false;
+  #closed = false;
 
   /** `fatal` hears what a job throws; nothing is done after that. */
   constructor(fatal: (error: FlError) => void) {
@@ -21,7 +21,7 @@ export class JobQueue {
 
   /** Never runs the job at once: whoever puts one in may be in the middle of another. */
   put(job: Job): void {
-    if (this.#broken) return;
+    if (this.#closed) return;
     this.#jobs.push(job);
     this.#running ??= this.#drain();
   }
@@ -29,6 +29,12 @@ export class JobQueue {
   /** Resolves when nothing is left to do. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+  }
+
+  /** Takes nothing more; resolves when what was taken is done. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.idle();
   }
 
   async #drain(): Promise<void> {
@@ -39,7 +45,7 @@ export class JobQueue {
       }
     } catch (error) {
       this.#jobs = [];
-      this.#broken = true;
+      this.#closed = true;
       this.#fatal(FlError.from(error));
     }
     this.#running = undefined;

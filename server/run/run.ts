@@ -143,7 +143,7 @@ export class Run {
     this.#queue.put(() => this.#carryOut(effects));
   }
 
-  /** Stamps an event and puts it into the queue; it is handled after all that came before it. */
+  /** Stamps an event and puts it into the queue; it is handled after all that came before it, or never once it closes. */
   post(event: Untimed<RoundEvent>): void {
     const timed = { ...event, atMs: this.#deps.clock.nowMs() } as RoundEvent;
     this.#queue.put(() => this.#handle(timed));
@@ -154,11 +154,11 @@ export class Run {
     return this.#queue.idle();
   }
 
-  /** Ends what goes on; the journal is whole and closed when it resolves. */
+  /** Ends what goes on; when it resolves the journal is whole and closed, no event is handled any more, no timer is set. */
   async close(): Promise<void> {
+    await this.#queue.close(); // what is in it may still set a timer
     this.#cancelTimer();
     this.#secure.cancel();
-    await this.idle();
     await this.#deps.journal.close();
   }
 

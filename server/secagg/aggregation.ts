@@ -12,7 +12,7 @@ import type { Rng } from '../../shared/rng.js';
 import { isClientLevel, privateMean } from '../../shared/run/client-level-privacy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import { agree, type SecureAgreement, unflattenMetrics } from '../../shared/run/secagg-params.js';
+import { type SecaggSetup, secaggSetupOf, unflattenMetrics } from '../../shared/run/secagg-params.js';
 import {
   aggregationIdOf,
   createEnrolment,
@@ -69,7 +69,7 @@ export interface SecureAggregationOptions {
 /** From the first advertisement to the sum, or to its failure. */
 export class SecureAggregation {
   readonly task: TaskId;
-  readonly agreement: SecureAgreement;
+  readonly setup: SecaggSetup;
   readonly #context: ServerContext;
   readonly #listener: SecureListener;
   readonly #clock: Clock;
@@ -92,10 +92,10 @@ export class SecureAggregation {
     const { run, kind, round, attempt } = plan;
     this.task = { run, kind, round, attempt };
     this.#plan = plan;
-    this.agreement = agree(plan);
+    this.setup = secaggSetupOf(plan);
     const enrolled = Object.entries(plan.secure?.enrolled ?? {});
     const keys = new Map(enrolled.map(([client, key]) => [client, Buffer.from(key, 'hex')] as const));
-    const { params, aggregation } = this.agreement;
+    const { params, aggregation } = this.setup;
     const enrolment = createEnrolment(nodeSuite, keys);
     this.#context = { suite: nodeSuite, params, aggregation, enrolment, sum: createKernel(), rng };
     this.#noise = noise;
@@ -174,7 +174,7 @@ export class SecureAggregation {
 
   /** The last thing that an aggregation does; by then its deadline has been taken away. */
   async #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): Promise<void> {
-    const { quantize, params, layout, metrics } = this.agreement;
+    const { quantize, params, layout, metrics } = this.setup;
     const { aggregationId, roster, included } = this.#unmasking!;
     let integers: Int32Array;
     try {
@@ -200,7 +200,7 @@ export class SecureAggregation {
       : { mean: reduceSums(layout, { sums, weights }), withinBound: undefined };
     const pooled = unflattenMetrics(metrics, measured);
     const rosterIds = roster.members.map(({ id }) => id);
-    const proof = proofOf(this.#plan, this.agreement, { ...output, aggregationId, rosterIds, included, integers });
+    const proof = proofOf(this.#plan, this.setup, { ...output, aggregationId, rosterIds, included, integers });
     this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weights, withinBound, pooled, proof });
   }
 }

@@ -65,7 +65,7 @@ export class GroupedAggregation {
 
   /** Of the frame that carries a masked vector. */
   get maskedBytes(): number {
-    return this.#groups[0].aggregation.agreement.maskedBytes; // the same in all: 32 bits an element
+    return this.#groups[0].aggregation.setup.maskedBytes; // the same in all: 32 bits an element
   }
 
   /** A frame as it came; a wrong one costs its sender its place and nobody else anything. */
@@ -110,7 +110,7 @@ export class GroupedAggregation {
   #ended(index: number, how: NonNullable<Group['end']>): void {
     const group = this.#groups[index];
     group.end = how;
-    if (this.#groups.every(({ end }) => end !== undefined)) return this.#conclude();
+    if (this.#groups.every(({ end }) => end !== undefined)) return this.#finish();
     if (!('failure' in how)) return;
     for (const client of group.members) {
       this.#options.listener.dropped(client, 'round-aborted', `its group failed: ${how.failure}`);
@@ -118,7 +118,7 @@ export class GroupedAggregation {
   }
 
   /** Every group has a sum or never will. */
-  #conclude(): void {
+  #finish(): void {
     const { listener, minSurvivors } = this.#options;
     const outcomes = this.#groups.flatMap(({ end }) => (end !== undefined && 'outcome' in end ? [end.outcome] : []));
     const failures = this.#groups.flatMap(({ end }) => (end !== undefined && 'failure' in end ? [end.failure] : []));

@@ -8,7 +8,6 @@ import { isClientLevel, privateMean, vectorLayout } from '../../shared/run/clien
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { PendingUpdate, UploadReply } from '../../shared/service.js';
-import { valuesIn } from '../../shared/tensors/bytes.js';
 import {
   contributionLayout,
   heldOnly,
@@ -16,7 +15,8 @@ import {
   phaseOfRound,
   type SummedLayout,
 } from '../../shared/tensors/channels.js';
-import type { Layout } from '../../shared/tensors/params.js';
+import { type Codec, parseCodec } from '../../shared/tensors/codecs/index.js';
+import { sizeOf } from '../../shared/tensors/params.js';
 import { dropReceipt, type Fate, fateOf, lastWordOn, type Past } from '../round/fate.js';
 import type { EventOf, RoundEvent, RunState, Untimed, UpdateId, UploadAnswer } from '../round/state.js';
 import type { CurrentAggregation } from '../secagg/current.js';
@@ -50,12 +50,14 @@ interface IntakeDeps {
 /** The updates of one run on their way into its sums. */
 export class UpdateIntake {
   readonly #deps: IntakeDeps;
+  readonly #codec: Codec;
   #sum: Sum | undefined;
   /** By client and hash; the same update may come by several streams at once. */
   readonly #offers = new Map<string, Offer[]>();
 
   constructor(deps: IntakeDeps) {
     this.#deps = deps;
+    this.#codec = parseCodec(deps.spec.work.compression);
   }
 
   /** A new running sum; an older one is forgotten. */
@@ -100,7 +102,7 @@ export class UpdateIntake {
     const fate = fateOf(state(), history, id);
     if (fate.kind !== 'wanted') return this.#answerKnown(fate);
     const weightMax = isClientLevel(spec.work.privacy) ? 1 : Number.POSITIVE_INFINITY;
-    const detail = faultOfHeader(header, this.#layoutOf(header.round), weightMax);
+    const detail = this.#faultOfHeader(header, weightMax);
     return detail === undefined ? undefined : this.#ask({ kind: 'invalid', ...id, detail });
   }
 
@@ -111,7 +113,6 @@ export class UpdateIntake {
       secure.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
-    const values = valuesIn(bytes);
     const id = idOf(client, header);
     const fate = fateOf(state(), history, id); // while the bytes came, the round may have gone on
     if (fate.kind !== 'wanted') return this.#answerKnown(fate);
@@ -121,6 +122,12 @@ export class UpdateIntake {
       return this.#answerKnown({ kind: 'rejected', detail, receipt: dropReceipt(state().run, id, 'deadline') });
     }
     const { layout, gathering } = this.#sum;
+    let values: Float32Array;
+    try {
+      values = this.#codec.decode(bytes, sizeOf(layout));
+    } catch (error) {
+      return this.#ask({ kind: 'invalid', ...id, detail: FlError.from(error).message });
+    }
     const update = gathering.prepare(values, { weight: multipliersOf(layout, weights) });
     if ('reason' in update) return this.#ask({ kind: 'invalid', ...id, detail: update.detail });
     return this.#ask({ kind: 'arrived', ...id, metrics }, update);
@@ -153,22 +160,18 @@ export class UpdateIntake {
     offer.resolve({ outcome: outcome === 'rejected' ? 'rejected' : 'accepted', detail });
   }
 
-  #layoutOf(round: number): SummedLayout {
-    return this.#sum?.round === round ? this.#sum.layout : vectorLayout(this.#deps.spec.work, round);
+  #faultOfHeader({ round, sizeBytes, weights }: UpdateHeader, weightMax: number): string | undefined {
+    const layout = this.#sum?.round === round ? this.#sum.layout : vectorLayout(this.#deps.spec.work, round);
+    const expected = this.#codec.sizeBytes(sizeOf(layout));
+    if (sizeBytes !== expected) return `sizeBytes: expected ${expected}, got ${sizeBytes}`;
+    if (weights.length !== layout.length) return `weights: expected ${layout.length}, got ${weights.length}`;
+    const bad = weights.find((weight) => !(weight >= 0 && Number.isFinite(weight)));
+    if (bad !== undefined) return `weights: expected finite numbers >= 0, got ${bad}`;
+    const heavy = weights.find((weight) => weight > weightMax);
+    return heavy === undefined ? undefined : `weights: expected at most ${weightMax} with this privacy, got ${heavy}`;
   }
 }
 
 function idOf(client: string, { round, attempt, sha256 }: Omit<PendingUpdate, 'run'>): UpdateId {
   return { client, round, attempt, updateSha256: sha256 };
-}
-
-function faultOfHeader({ sizeBytes, weights }: UpdateHeader, layout: Layout, weightMax: number): string | undefined {
-  const last = layout.at(-1);
-  const expected = last === undefined ? 0 : 4 * (last.offset + last.size);
-  if (sizeBytes !== expected) return `sizeBytes: expected ${expected}, got ${sizeBytes}`;
-  if (weights.length !== layout.length) return `weights: expected ${layout.length}, got ${weights.length}`;
-  const bad = weights.find((weight) => !(weight >= 0 && Number.isFinite(weight)));
-  if (bad !== undefined) return `weights: expected finite numbers >= 0, got ${bad}`;
-  const heavy = weights.find((weight) => weight > weightMax);
-  return heavy === undefined ? undefined : `weights: expected at most ${weightMax} with this privacy, got ${heavy}`;
 }

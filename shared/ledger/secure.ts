@@ -10,7 +10,7 @@
 import { corrupt, FlError } from '../errors.js';
 import { fromHex, toHex } from '../hex.js';
 import type { RoundPlan } from '../run/plan.js';
-import { agree, type SecureAgreement } from '../run/secagg-params.js';
+import { type SecaggSetup, secaggSetupOf } from '../run/secagg-params.js';
 import type { RunSpec } from '../run/spec.js';
 import { bitmapHas, bitmapOf, compareBytes } from '../secagg/codec.js';
 import { memberTag, survivorRootOf } from '../secagg/derive.js';
@@ -44,7 +44,7 @@ export interface SecureEnd {
 const WITHHELD = '0'.repeat(64);
 
 /** The proof of a secure aggregation of this plan that has come to its end. */
-export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: SecureEnd): SecureProof {
+export function proofOf(plan: RoundPlan, { params }: SecaggSetup, end: SecureEnd): SecureProof {
   const { integers } = end;
   const { nonce = '', enrolled = {} } = plan.secure ?? {};
   const sumBytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength);
@@ -120,7 +120,7 @@ function checkAggregation(entry: RoundEntry, proof: SignedProof, { work }: RunSp
   const { cohort, nonce } = proof;
   const plan = { run, kind: 'train' as const, round, attempt, modelSha256, cohort, work };
   const bound = work.privacy?.adaptive && entry.privacy ? { clippingBound: entry.privacy.clippingBound } : {};
-  const { params, aggregation } = agree({ ...plan, ...bound, secure: { nonce, enrolled: {} } });
+  const { params, aggregation } = secaggSetupOf({ ...plan, ...bound, secure: { nonce, enrolled: {} } });
   const paramsHash = toHex(nodeSuite.hash(encodeParams(params)));
   if (paramsHash !== proof.paramsHash) throw corrupt('paramsHash', paramsHash, proof.paramsHash);
   const id = toHex(aggregationIdOf(nodeSuite, params, aggregation));

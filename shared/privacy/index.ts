@@ -113,9 +113,9 @@ export {
   decodeSum,
   encodeUpdate,
   type LatticeOptions,
-  type LatticePlan,
+  latticeOf,
+  type NoiseLattice,
   noiseShare,
-  planLattice,
 } from './mechanisms/lattice.js';
 export { poissonBatch } from './mechanisms/poisson.js';
 export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanisms/rounding.js';
@@ -123,10 +123,10 @@ export { ROUNDING_BETA, roundConditionally, roundedNormBound } from './mechanism
 export { sampleDiscreteGaussian, sampleDiscreteLaplace, samplePoisson, sampleSkellam } from './noise/exact.js';
 export { type Coins, coinsFromRng, type Rational, rational, rationalFromNumber } from './noise/rational.js';
 export {
-  type GaussianPlan,
+  type GaussianLattice,
+  gaussianLattice,
   type LatticeNoise,
   noisyMean,
-  planGaussianNoise,
   roundedGaussianError,
   roundedGaussianNoise,
 } from './noise/rounded-gaussian.js';

@@ -23,10 +23,10 @@ import {
   type ClipScope,
   clip,
   encodeUpdate,
-  type LatticePlan,
+  latticeOf,
+  type NoiseLattice,
   type NoiseTable,
   noiseShare,
-  planLattice,
   splitNoise,
   treePrefixNoise,
 } from '../privacy/index.js';
@@ -81,14 +81,14 @@ export function integerBits(work: WorkSpec, round: number): number {
   return 1 + Math.ceil(Math.log2(2 ** (valueBits - 1) + noise + 1));
 }
 
-const lattices = new Map<string, LatticePlan>();
+const lattices = new Map<string, NoiseLattice>();
 const tables = new Map<string, NoiseTable>();
 
 /**
  * The integers of a round, for contributions in units of their clipping bounds.
  * @throws FlError invalid-argument: the run is not private in this way, or its noise does not fit the ring
  */
-export function latticeFor(work: WorkSpec, round: number): LatticePlan {
+export function latticeFor(work: WorkSpec, round: number): NoiseLattice {
   const { privacy, secure, phases } = work;
   if (!isClientLevel(privacy)) throw invalidArgument('privacy', 'central, distributed or local', work.privacy?.mode);
   const { mode, noiseMultiplier, cohortMax } = privacy;
@@ -107,11 +107,11 @@ export function latticeFor(work: WorkSpec, round: number): LatticePlan {
     leastSurvivors: mode === 'distributed' ? Math.min(secure!.survivorsMin, cohortMax) : 1,
     ...(mode === 'distributed' && { colludingFraction: secure!.adversaryFraction }),
   };
-  return remembered(lattices, canonicalJson(options), () => planLattice(options));
+  return remembered(lattices, canonicalJson(options), () => latticeOf(options));
 }
 
 /** The noise of one share of this lattice; the virtual clients of a process draw from one table. */
-function shareOf(lattice: LatticePlan): NoiseTable {
+function shareOf(lattice: NoiseLattice): NoiseTable {
   return remembered(tables, `${lattice.noise} ${lattice.shareVariance}`, () => noiseShare(lattice));
 }
 

@@ -52,7 +52,7 @@ export interface UpdateHeader {
   readonly run: string;
   readonly round: number;
   readonly attempt: number;
-  /** SHA-256 of the values' bytes (float32, little-endian). */
+  /** SHA-256 of the values' bytes as they are sent (float32, little-endian, or in the run's compression). */
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly weights: readonly number[];

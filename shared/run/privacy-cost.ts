@@ -13,10 +13,10 @@ import {
   type Accountant,
   composedEpsilon,
   discreteGaussianError,
-  type LatticePlan,
+  gaussianLattice,
+  type NoiseLattice,
   PRICE_ERROR,
   type PrivacyUnit,
-  planGaussianNoise,
   type Release,
   roundedGaussianError,
   type Spend,
@@ -91,14 +91,14 @@ export function costOf(work: WorkSpec): PrivacyCost | undefined {
 /** Of the noise of one DP-SGD step on one client; the lattice depends on noise and dimension alone. */
 function stepError({ privacy, model, phases }: WorkSpec): number {
   const dimension = Math.max(sizeOf(layoutOf(model)), ...phases.map((phase) => sizeOf(contributionLayout(phase))));
-  const { latticeStdDev } = planGaussianNoise({
+  const { latticeStdDev } = gaussianLattice({
     ...{ sensitivity: privacy!.clippingBound, noiseMultiplier: privacy!.noiseMultiplier, dimension },
   });
   return dimension * roundedGaussianError(latticeStdDev);
 }
 
 /** Of all shares of noise that certainly protect a client. */
-function latticeError({ ringLength, certainShares, shareVariance }: LatticePlan): number {
+function latticeError({ ringLength, certainShares, shareVariance }: NoiseLattice): number {
   return ringLength * certainShares * discreteGaussianError(Math.sqrt(shareVariance));
 }
 

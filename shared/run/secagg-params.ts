@@ -26,10 +26,10 @@ const RING_HALF = 2 ** 31;
 const MAX_QUANTIZE_BITS = 24;
 const MIN_QUANTIZE_BITS = 8;
 /** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
-const EVALUATION_CAP = 2 ** 17;
+export const EVALUATION_CAP = 2 ** 17;
 
 /** What both sides have worked out from a plan. */
-export interface SecureAgreement {
+export interface SecaggSetup {
   readonly params: SecaggParams;
   readonly quantize: QuantizeSpec;
   readonly aggregation: AggregationContext;
@@ -42,7 +42,7 @@ export interface SecureAgreement {
   readonly maskedBytes: number;
 }
 
-/** The part of a plan that the agreement follows from. */
+/** The part of a plan that the setup follows from. */
 export type SecurePlan = Pick<
   RoundPlan,
   'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound'
@@ -51,7 +51,7 @@ export type SecurePlan = Pick<
 /**
  * @throws FlError invalid-argument: the run is not secure, or cohort and weight cap leave fewer than 8 bits for a value
  */
-export function agree(plan: SecurePlan): SecureAgreement {
+export function secaggSetupOf(plan: SecurePlan): SecaggSetup {
   const { work, kind, round, attempt, cohort } = plan;
   const { secure } = work;
   if (secure === undefined || plan.secure === undefined) {
@@ -102,10 +102,10 @@ export function checkSecureSpec({ work, engine }: RunSpec): void {
   const cohort = Math.ceil(engine.cohort * (1 + engine.overSelection));
   const secure = { nonce: '0'.repeat(32), enrolled: {} };
   const plan = { run: 'check', attempt: 1, modelSha256: '0'.repeat(64), cohort, work, secure };
-  agree({ ...plan, kind: 'evaluate', round: 1 });
+  secaggSetupOf({ ...plan, kind: 'evaluate', round: 1 });
   let round = 1;
   for (const phase of work.phases) {
-    agree({ ...plan, kind: 'train', round });
+    secaggSetupOf({ ...plan, kind: 'train', round });
     if (phase.rounds === undefined) return;
     round += phase.rounds;
   }
@@ -125,7 +125,7 @@ function quantizeBitsFor(cohort: number, weightCap: number): number {
  * examples than the cap counts as one with the cap's.
  */
 export function flattenMetrics(
-  { metrics, countCap }: Pick<SecureAgreement, 'metrics' | 'countCap'>,
+  { metrics, countCap }: Pick<SecaggSetup, 'metrics' | 'countCap'>,
   measured: SumMetrics,
 ): number[] {
   return metrics.flatMap(({ name, size }) => {

@@ -166,6 +166,11 @@ export const SETTINGS = {
     value: 'N',
     help: 'with a tree: rounds from one to the next of the same client, at least',
   },
+  compression: {
+    schema: z.string().optional(),
+    value: 'NAME',
+    help: 'of updates on their way up: none, f16, bf16, int8 or top-k:FRACTION',
+  },
   dropout: {
     schema: z.number().min(0).max(1).default(0),
     value: 'P',

@@ -10,7 +10,8 @@
 import { z } from 'zod';
 import { invalidArgument } from '../errors.js';
 import { checkAgainst, type Infer } from '../schema.js';
-import { phaseSpec } from '../tensors/channels.js';
+import { phaseSpec, UPDATE_CHANNEL } from '../tensors/channels.js';
+import { parseCodec } from '../tensors/codecs/index.js';
 import { layoutOf, tensorSpec } from '../tensors/params.js';
 import {
   count,
@@ -85,6 +86,8 @@ export const workSpec = z.strictObject({
   secure: secureSpec.optional(),
   /** Absent: no noise is added. */
   privacy: privacySpec.optional(),
+  /** How updates are encoded on their way up (shared/tensors/codecs); absent: float32 as they are. */
+  compression: z.string().max(64).optional(),
 });
 
 const ownEngineSpec = z.strictObject({ cohort: count, ...fieldsOf(ENGINE_SETTINGS), strategy: z.string() });
@@ -132,6 +135,11 @@ export interface RunSpec extends Infer<typeof runSpec> {}
 /** A run as it is sent and stored; its canonical JSON is what the ledger begins with. */
 export interface StoredRunSpec extends Infer<typeof storedRunSpec> {}
 
+/** Whether nothing of a single client or example may leave but what the run's protection lets out: also when a client fails. */
+export function isProtected({ secure, privacy }: Pick<WorkSpec, 'secure' | 'privacy'>): boolean {
+  return secure !== undefined || privacy !== undefined;
+}
+
 /** What is sent, stored and hashed for a run. */
 export function storedSpec({ work, engine }: RunSpec): StoredRunSpec {
   const { rounds, seed, secure } = work;
@@ -172,4 +180,25 @@ export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
   }
   if (groupSize > cohort) throw invalidArgument('groupSize', `at most the cohort (${cohort})`, groupSize);
   layoutOf(work.model);
+  checkCompression(work);
+}
+
+/** What an encoding loses must be lost of a plain update, and of nothing that has to stay exact. */
+function checkCompression({ compression, secure, privacy, phases }: WorkSpec): void {
+  if (compression === undefined) return;
+  parseCodec(compression);
+  const refuse = (why: string) => {
+    throw invalidArgument('compression', why, compression);
+  };
+  if (secure !== undefined) {
+    refuse(
+      'none with secure-aggregation, whose masked numbers look like random bits and cannot be shortened; fewer rounds with more local-epochs send less',
+    );
+  }
+  if (privacy !== undefined && privacy.mode !== 'example') {
+    refuse(`none with privacy ${privacy.mode}, whose updates are whole numbers that must arrive as they were noised`);
+  }
+  const channels = phases.flatMap((phase) => phase.channels.map(({ name }) => name));
+  const other = channels.find((name) => name !== UPDATE_CHANNEL);
+  if (other !== undefined) refuse(`none with a workload that sends more than updates (${other})`);
 }

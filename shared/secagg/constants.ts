@@ -24,7 +24,7 @@ export const LABEL = {
   vector: `${PROTOCOL}/vector`, // hash: the quantized vector that this client has bound itself to
   survivorRoot: `${PROTOCOL}/survivors`,
   consistency: `${PROTOCOL}/consistency`, // signature over the survivor set
-  receipt: `${PROTOCOL}/receipt`,
+  proof: `${PROTOCOL}/receipt`, // its name before it was called a proof: what was signed stays so
 } as const;
 
 /** A digest of either suite. */
@@ -57,8 +57,8 @@ export const LIMIT = {
 
 /** What a client insists on if its site's policy says nothing else. */
 export const DEFAULT_POLICY = {
-  cohortMin: 10,
-  survivorsMin: 10,
+  cohortMin: 3,
+  survivorsMin: 3,
   adversaryFraction: 0.05,
 } as const;
 

@@ -84,7 +84,7 @@ export function contradictions(
 
 /** The claims alone: which survivors' signatures happen to be attached is no contradiction. */
 function coreBytes(body: SumProofBody): Uint8Array {
-  const writer = new Writer().text(LABEL.receipt).raw(body.aggregationId).raw(body.paramsHash).raw(body.rosterRoot);
+  const writer = new Writer().text(LABEL.proof).raw(body.aggregationId).raw(body.paramsHash).raw(body.rosterRoot);
   return writer.raw(body.survivorRoot).u32(body.survivorCount).raw(body.sumHash).done();
 }
 

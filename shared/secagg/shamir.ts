@@ -58,7 +58,7 @@ export function combineShares(shares: readonly Share[]): Uint8Array {
     for (let i = 0; i < sizeBytes; i += 2) {
       const word = bytes[i] | (bytes[i + 1] << 8);
       if (word === 0) continue;
-      const term = exp[log[word]! + logWeight];
+      const term = exp[log[word] + logWeight];
       secret[i] ^= term & 0xff;
       secret[i + 1] ^= term >> 8;
     }

@@ -75,13 +75,6 @@ export function packTensors(tensors: HostTensors): Params {
   return { layout, values };
 }
 
-/** The slice of one tensor: a view, so writing to it writes to `params.values`. */
-export function viewTensor(params: Params, name: string): Float32Array {
-  const entry = params.layout.find((candidate) => candidate.name === name);
-  if (entry === undefined) throw invalidArgument('name', 'a tensor of the layout', name);
-  return params.values.subarray(entry.offset, entry.offset + entry.size);
-}
-
 /** The update: local − global, element by element, as new Params. Each difference is rounded to float32 once. */
 export function subtract(local: Params, global: Params): Params {
   if (!sameLayout(local.layout, global.layout)) {

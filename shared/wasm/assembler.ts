@@ -187,7 +187,7 @@ export const f32 = {
 
 /** 16 bytes, whatever their lanes. */
 export const v128 = {
-  zero: [0xfd, 0x0c, Array<number>(16).fill(0)] as Code,
+  zero: [0xfd, 0x0c, Array<number>(16).fill(0)],
   load: (address: Code, offset = 0): Code => [address, simd(0x00), at(offset)],
   /** One 32-bit value in all four lanes. */
   loadSplat: (address: Code, offset = 0): Code => [address, simd(0x09), at(offset)],

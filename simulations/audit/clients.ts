@@ -1,5 +1,5 @@
 /** The audit of client-level privacy: a small federation in which whole clients are canaries. */
-import type { ClientAuditPlan, Mechanism } from '../../client/audit/clients.js';
+import type { ClientAuditSetup, Mechanism } from '../../client/audit/clients.js';
 import type { ImageData } from '../../client/data/images.js';
 import type { Workload } from '../../client/workload.js';
 import { rngFromSeed } from '../../shared/rng.js';
@@ -37,7 +37,7 @@ export async function auditWithoutNoise(workload: Workload<ImageData>, options: 
 /** `mechanism`: what becomes of updates; another than a run's only to see whether the audit finds it out. */
 export async function auditClientLevel(
   workload: Workload<ImageData>,
-  mode: ClientAuditPlan['mode'],
+  mode: ClientAuditSetup['mode'],
   options: AuditOptions,
   mechanism?: Mechanism,
 ): Promise<AuditSetting> {
@@ -53,7 +53,7 @@ export async function auditClientLevel(
   const rng = rngFromSeed(seed).split(mode);
   const privacy = { mode, clippingBound: CLIPPING_BOUND, noiseMultiplier, delta, rounds };
   const data = await workload.load({ hyper, rng: rng.split('data') });
-  const plan = {
+  const setup = {
     workload,
     hyper,
     data,
@@ -63,8 +63,8 @@ export async function auditClientLevel(
     rng,
     ...(mechanism && { mechanism }),
   };
-  const work = workOf(plan);
-  const { canaryClients, trainingClients } = await auditClients(plan);
+  const work = workOf(setup);
+  const { canaryClients, trainingClients } = await auditClients(setup);
   const turning = {
     scores: canaryClients.scores.filter((_, i) => i % 2 === 1),
     included: canaryClients.included.filter((_, i) => i % 2 === 1),

@@ -55,7 +55,7 @@ export function federationsOf(
   const plan = (name: string, settings: OtherSettings, label?: string): Federation[] => {
     const about = label === undefined ? 'private' : `federated, ${label}`;
     try {
-      return [{ name, ...(label !== undefined && { label }), resolved: resolveOther(config, settings, workload) }];
+      return [{ name, label, resolved: resolveOther(config, settings, workload) }];
     } catch (thrown) {
       const { code, message } = FlError.from(thrown);
       if (code !== 'invalid-argument') throw thrown;
@@ -63,7 +63,7 @@ export function federationsOf(
       return [];
     }
   };
-  const how = { ...(scales[config.scale].private ?? DEFAULT), 'secure-aggregation': true };
+  const how = { ...(scales[config.scale].private ?? DEFAULT), 'secure-aggregation': true, compression: 'none' };
   if (config.privacy !== 'none') missing.push('no row "private": the run itself is');
   return {
     federations: [

@@ -41,7 +41,7 @@ export async function trainAlone({ spec, model, trainer, client, slice, signal }
   let state = { params: model, strategyState: strategy.init(sizeOf(model.layout)) };
   for (let round = 1; round <= work.rounds; round++) {
     const task = { kind: 'train', work, client, round, model: state.params.values } as const;
-    const result = await trainer.run({ ...task, ...(slice && { slice }), privateTensors }, { signal });
+    const result = await trainer.run({ ...task, slice, privateTensors }, { signal });
     privateTensors = result.privateTensors ?? privateTensors;
     const layout = contributionLayout(phaseOfRound(work.phases, round));
     const sum = createGathering(layout, parseAggregator());

@@ -16,7 +16,11 @@ export async function benchBackends(): Promise<object[]> {
   const { tf, name } = await selectBackend();
   const times = await measureSteps(tf);
   return times.map(({ model, batchSize, stepMs, evaluationMs }) => ({
-    ...{ backend: name, model, batch: batchSize, 'step ms': stepMs, 'evaluation of 100 ms': evaluationMs },
+    backend: name,
+    model,
+    batch: batchSize,
+    'step ms': stepMs,
+    'evaluation of 100 ms': evaluationMs,
   }));
 }
 
@@ -26,8 +30,15 @@ export async function benchPrivateSteps({ repeats = 30 }: { readonly repeats?: n
   const times = await measurePrivateSteps({ repeats, nowMs: cpuMs });
   const torch = await torchPrivateSteps(repeats);
   return times.map(({ model, size, batchSize, plainMs, clippedMs, privateMs }, i) => ({
-    ...{ backend: name, model, parameters: size, batch: batchSize, 'plain ms': plainMs, 'clipped ms': clippedMs },
-    ...{ 'clipped/plain': clippedMs / plainMs, 'dp ms': privateMs, 'dp/plain': privateMs / plainMs },
+    backend: name,
+    model,
+    parameters: size,
+    batch: batchSize,
+    'plain ms': plainMs,
+    'clipped ms': clippedMs,
+    'clipped/plain': clippedMs / plainMs,
+    'dp ms': privateMs,
+    'dp/plain': privateMs / plainMs,
     'PyTorch dp ms': typeof torch === 'string' ? torch : torch[i],
     'dp/PyTorch': typeof torch === 'string' ? '' : privateMs / torch[i],
   }));

@@ -17,7 +17,7 @@ export async function secaggTable(cases = SECAGG_BENCH_CASES): Promise<object[]>
   const rows: object[] = [];
   for (const one of cases) {
     const [row] = benchSecagg({ cases: [one] });
-    rows.push(await complete(row!));
+    rows.push(await complete(row));
   }
   return rows;
 }
@@ -26,7 +26,11 @@ async function complete(row: SecaggBenchRow) {
   const { clients, values, masks } = row;
   const withoutMasks = row.serverTotalMs - row.serverMs.masksOff;
   return {
-    ...{ n: clients, k: row.degree, d: values, drop: row.dropFraction, masks },
+    n: clients,
+    k: row.degree,
+    d: values,
+    drop: row.dropFraction,
+    masks,
     'client ms': row.clientTotalMs,
     'quant/adv/share/mask/cons/unmask': phases(row.clientMs),
     'server ms': row.serverTotalMs,

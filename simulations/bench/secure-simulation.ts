@@ -45,9 +45,17 @@ async function measure(one: SecureSimulationCase) {
   const before = cpuMs();
   try {
     const { report } = await simulate({
-      ...{ spec: specOf(one), model: packTensors({ w: { shape: [values], data: new Float32Array(values) } }), clients },
-      ...{ workload, trainer: trainerOf(values), backend: 'none', workers: 2, transport: 'memory', dropout: 0 },
-      ...{ baselines: 'none', directory: join(directory, 'run') },
+      spec: specOf(one),
+      model: packTensors({ w: { shape: [values], data: new Float32Array(values) } }),
+      clients,
+      workload,
+      trainer: trainerOf(values),
+      backend: 'none',
+      workers: 2,
+      transport: 'memory',
+      dropout: 0,
+      baselines: 'none',
+      directory: join(directory, 'run'),
     });
     const [round] = report.rounds;
     if (round?.survivors !== clients) throw new FlError('internal', `bench: ${report.reason ?? 'a client is missing'}`);
@@ -62,9 +70,15 @@ function specOf({ clients, values, groupSize }: SecureSimulationCase): RunSpec {
   const { work, engine } = tinySpec({ clients, rounds: 1 });
   const model = [{ name: 'w', shape: [values] }];
   const secure: SecureSpec = {
-    ...{ valueRange: 4, weightCap: 1, adversaryFraction: 0.05, dropFraction: 0.05 },
-    ...{ survivorsMin: Math.min(EVALUATORS, clients), phaseDeadlineMs: 600_000 },
-    ...{ trainMetrics: [], testMetrics: [], ...(groupSize !== undefined && { groupSize }) },
+    valueRange: 4,
+    weightCap: 1,
+    adversaryFraction: 0.05,
+    dropFraction: 0.05,
+    survivorsMin: Math.min(EVALUATORS, clients),
+    phaseDeadlineMs: 600_000,
+    trainMetrics: [],
+    testMetrics: [],
+    ...(groupSize !== undefined && { groupSize }),
   };
   const phases = [{ name: 'train', channels: [updateChannel(model)] }];
   return {
@@ -85,7 +99,11 @@ const trainerOf = (values: number): TaskRunner => ({
 
 const workload = defineWorkload({
   manifest: {
-    ...{ name: 'tiny', topic: 'bench', paper: 'none', data: 'none', privacyUnits: ['client'] },
+    name: 'tiny',
+    topic: 'bench',
+    paper: 'none',
+    data: 'none',
+    privacyUnits: ['client'],
     scales: {} as never,
     headline: { metric: 'test.loss', better: 'lower' },
   },

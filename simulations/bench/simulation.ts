@@ -61,8 +61,11 @@ export async function benchSimulation({ rounds }: { rounds?: number } = {}): Pro
 function resolveTask(workload: Workload, rounds: number | undefined): Resolved {
   const { clients } = workload.manifest.scales.demo;
   const config = {
-    ...{ workload: workload.manifest.name, 'min-clients': clients, 'evaluate-every': 0, 'evaluate-clients': 1 },
-    ...(rounds !== undefined && { rounds }),
+    workload: workload.manifest.name,
+    'min-clients': clients,
+    'evaluate-every': 0,
+    'evaluate-clients': 1,
+    rounds,
   };
   return resolve(checkConfig(config, 'benchmark'), workload);
 }
@@ -87,8 +90,16 @@ async function simulated(workload: Workload, options: Resolved & { workers: numb
       end = { ms: performance.now(), cpuMs: cpuMs() };
     };
     await simulate({
-      ...{ ...resolved, workload, trainer, backend: BACKEND, workers, onEvent },
-      ...{ transport: 'memory', dropout: 0, baselines: 'none', directory: join(directory, 'run') },
+      ...resolved,
+      workload,
+      trainer,
+      backend: BACKEND,
+      workers,
+      onEvent,
+      transport: 'memory',
+      dropout: 0,
+      baselines: 'none',
+      directory: join(directory, 'run'),
     });
     const wallS = (end.ms - start.ms) / 1000;
     return { updates, wallS, updatesPerS: updates / wallS, cpuMsPerUpdate: (end.cpuMs - start.cpuMs) / updates };

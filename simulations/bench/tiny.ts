@@ -20,16 +20,35 @@ export function tinySpec({ clients, rounds }: { clients: number; rounds: number 
   const model = [{ name: 'w', shape: [SIZE] }];
   return {
     work: {
-      ...{ workload: 'tiny', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds, model },
+      workload: 'tiny',
+      scale: 'smoke',
+      hyper: {},
+      partition: 'iid',
+      seed: 1,
+      rounds,
+      model,
       training: {
-        ...{ localSteps: 1, batchSize: 1, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
-        ...{ lrSchedule: 'constant', proximalMu: 0 },
+        localSteps: 1,
+        batchSize: 1,
+        clientLr: 1,
+        momentum: 0,
+        weightDecay: 0,
+        gradientClipNorm: 0,
+        lrSchedule: 'constant',
+        proximalMu: 0,
       },
       phases: [{ name: 'train', channels: [updateChannel(model)] }],
     },
     engine: {
-      ...{ cohort: clients, minClients: clients, minSurvivors: clients, overSelection: 0, deadlineMs: 60_000 },
-      ...{ maxAttempts: 1, evaluateEvery: 0, evaluateClients: 1, strategy: 'fedavg' },
+      cohort: clients,
+      minClients: clients,
+      minSurvivors: clients,
+      overSelection: 0,
+      deadlineMs: 60_000,
+      maxAttempts: 1,
+      evaluateEvery: 0,
+      evaluateClients: 1,
+      strategy: 'fedavg',
     },
   };
 }

@@ -39,18 +39,18 @@ def forward(x, layers):
 
 def step(x, y, layers):
     logits, taps = forward(x, layers)
-    deltas = torch.autograd.grad(F.cross_entropy(logits, y, reduction='sum'), [z for _, z in taps])
+    of_outputs = torch.autograd.grad(F.cross_entropy(logits, y, reduction='sum'), [z for _, z in taps])
     with torch.no_grad():
         each = []
-        for (kind, w, b), (inputs, _), delta in zip(layers, taps, deltas):
+        for (kind, w, b), (inputs, _), of_output in zip(layers, taps, of_outputs):
             if kind == 'conv':
                 windows = F.unfold(inputs, 5, stride=2, padding=2)
-                rows = delta.flatten(2)
+                rows = of_output.flatten(2)
                 each.append((w, torch.einsum('bop,bkp->bok', rows, windows).reshape(BATCH, *w.shape)))
                 each.append((b, rows.sum(2)))
             else:
-                each.append((w, torch.einsum('bo,bi->boi', delta, inputs)))
-                each.append((b, delta))
+                each.append((w, torch.einsum('bo,bi->boi', of_output, inputs)))
+                each.append((b, of_output))
         norms = torch.stack([g.flatten(1).norm(dim=1) for _, g in each], 1).norm(dim=1)
         factors = (BOUND / norms).clamp(max=1)
         for w, g in each:

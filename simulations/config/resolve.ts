@@ -22,6 +22,7 @@ import {
   type SecureSpec,
   type TrainingSpec,
 } from '../../shared/run/spec.js';
+import { zeroedMetrics } from '../../shared/run/zeroed.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { checkYaml } from '../../shared/yaml.js';
@@ -57,8 +58,15 @@ const ENGINE_DEFAULTS = {
 /** What small cohorts of known labs need: who may collude and drop out decides the graph. */
 const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.05, dropFraction: 0.05 } as const;
 
-/** Fills what the user left open from the workload's scale, and makes the initial model. */
-export function resolve(config: Config, workload: Workload): Resolved {
+/**
+ * Fills what the user left open from the workload's scale, and makes the initial model.
+ * @param about.leastSurvivors fewest that make a round unless the user says; of a secure one two anyway
+ */
+export function resolve(
+  config: Config,
+  workload: Workload,
+  about: { readonly leastSurvivors?: number } = {},
+): Resolved {
   const { manifest } = workload;
   const scale = manifest.scales[config.scale];
   const clients = config.clients ?? scale.clients;
@@ -77,9 +85,12 @@ export function resolve(config: Config, workload: Workload): Resolved {
   if (!secure && config['secure-groups'] !== undefined) {
     throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
   }
-  const minSurvivors = config['min-survivors'] ?? Math.max(secure ? 2 : 1, Math.ceil(cohort / 2));
+  const least = Math.max(secure ? 2 : 1, Math.min(about.leastSurvivors ?? 1, cohort));
+  const minSurvivors = config['min-survivors'] ?? Math.max(least, Math.ceil(cohort / 2));
   const cohortMax = Math.ceil(cohort * (1 + (config['over-selection'] ?? 0)));
   const privacy = privacyOf(config, workload, { clients, cohort, cohortMax });
+  const { compression = 'none' } = config;
+  const isCompressed = compression !== 'none'; // without it a specification is what it was
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -93,6 +104,7 @@ export function resolve(config: Config, workload: Workload): Resolved {
       model: tensors,
       ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
       ...(privacy && { privacy }),
+      ...(isCompressed && { compression }),
     },
     engine: {
       cohort,
@@ -128,15 +140,20 @@ function secureOf(
   // A group may lose as large a part of itself as the cohort.
   const survivorsMin =
     groupSize === undefined ? minSurvivors : Math.max(2, Math.ceil((groupSize * minSurvivors) / cohort));
-  return {
+  const secure = {
     ...SECURE_DEFAULTS,
     ...givenOf(config, SECURE_SETTINGS),
     ...(clientLevel && { weightCap: 1 }), // as a whole, a client weighs 1; with examples behind it, as many as it has
+  };
+  const zeroed = zeroedMetrics(secure.weightCap);
+  const isPrivate = config.privacy !== 'none';
+  return {
+    ...secure,
     survivorsMin,
     ...(groupSize !== undefined && { groupSize }),
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
-    trainMetrics: config.privacy === 'none' ? [{ name: 'loss', size: 1, max: 16 }] : [],
-    testMetrics: [...testMetrics],
+    trainMetrics: isPrivate ? [] : [{ name: 'loss', size: 1, max: 16 }, zeroed.train],
+    testMetrics: isPrivate ? [...testMetrics] : [...testMetrics, zeroed.test],
   };
 }
 

@@ -87,7 +87,9 @@ async function runScript(folder: string, script: string): Promise<{ code: number
     STARLING_HOME: join(folder, '.starling'),
   };
   const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
-    ...{ cwd: folder, env, detached: true }, // a process group: what runs in the background goes with it
+    cwd: folder,
+    env,
+    detached: true, // a process group: what runs in the background goes with it
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output: string[] = [];

@@ -58,7 +58,13 @@ export class Federation {
     const federation = new Federation(directory);
     try {
       await federation.#start(0);
-      await writeFile(federation.#policy, 'min-cohort: 3\nmin-survivors: 2\nadversary-fraction: 0\n');
+      const policy = [
+        'require-secure-aggregation: false',
+        'min-cohort: 3',
+        'min-survivors: 2',
+        'adversary-fraction: 0',
+      ];
+      await writeFile(federation.#policy, policy.join('\n'));
       const token = await federation.#withAdmin((admin) =>
         admin.createToken({ name: 'lab', uses: CLIENTS, expiresMs: 600_000 }),
       );

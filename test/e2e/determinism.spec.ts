@@ -36,7 +36,7 @@ describe('equal seeds', function () {
   it('give one model: a coordinator and four clients, each a process', async () => {
     const deployment = await Deployment.open();
     try {
-      for (let i = 1; i <= CLIENTS; i++) await deployment.lab(`c${i}`, '--slice', `${i}/${CLIENTS}`);
+      for (let i = 1; i <= CLIENTS; i++) await deployment.openLab(`c${i}`, '--slice', `${i}/${CLIENTS}`);
       const run = await deployment.run({ ...CONFIG, 'min-clients': CLIENTS });
       await deployment.follow(run);
       assertSame((await deployment.show(run)).report, first);
@@ -55,7 +55,9 @@ describe('equal seeds', function () {
 /** The model, and every figure that is not of time or traffic. */
 function assertSame(report: Report, expected: Report): void {
   const figures = ({ status, rounds, modelSha256, final }: Report) => ({
-    ...{ status, modelSha256, clients: Object.keys(final.perClient) },
+    status,
+    modelSha256,
+    clients: Object.keys(final.perClient),
     rounds: rounds.map(({ round, cohort, survivors, dropped, metrics }) => ({
       round,
       cohort,

@@ -16,7 +16,11 @@ import { CLIENTS, Federation, type Outcome, resolved } from './crash-federation.
 const SECURE = { 'secure-aggregation': true, 'adversary-fraction': 0 };
 /** A budget for three rounds and not for four. */
 const PRIVATE = {
-  ...{ privacy: 'example', 'noise-multiplier': 2, 'sampling-rate': 0.25, 'local-steps': 4, 'epsilon-budget': 2.4 },
+  privacy: 'example',
+  'noise-multiplier': 2,
+  'sampling-rate': 0.25,
+  'local-steps': 4,
+  'epsilon-budget': 2.4,
 };
 
 /** With how many rounds each ends. */

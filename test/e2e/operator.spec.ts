@@ -1,7 +1,6 @@
 /** A deployed run as its operator and its labs live it: invited, joined, started, watched, stopped, resumed, completed. */
 import assert from 'node:assert/strict';
-import { cp, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp } from 'node:fs/promises';
 import { Deployment, starling, succeed } from './support.js';
 
 const SMOKE = { workload: 'cnn', scale: 'smoke', rounds: 2, seed: 1 };
@@ -22,7 +21,7 @@ describe('a deployed run', function () {
     const joined = await succeed(['client', 'join', token], surroundings);
     assert.equal(joined, 'joined as charite; now: starling client run --name charite\n');
     const run = await site.run({ ...SMOKE, clients: 1, cohort: 1, rounds: 20 });
-    await site.start(['client', 'run'], site.home('charite')).line(/connected/);
+    await site.start(['client', 'run', '--policy', await site.openPolicy()], site.home('charite')).line(/connected/);
 
     await site.follow(run, ({ kind }) => kind === 'round-ended');
     await site.withAdmin((admin) => admin.stopRun(run, 'for the night')); // at once: nineteen rounds are left
@@ -47,22 +46,23 @@ describe('a deployed run', function () {
   });
 
   it('goes on without a lab whose policy forbids it, and says why', async () => {
-    const policy = join(site.folder, 'policy.yaml');
-    await writeFile(policy, 'workloads: [mlp]\n');
-    for (const [name, ...args] of [['strict', '--policy', policy], ['open'], ['wide']]) await site.lab(name, ...args);
+    const strict = await site.lab('strict', '--policy', await site.openPolicy('workloads: [mlp]\n'));
+    for (const name of ['open', 'wide']) await site.openLab(name);
     const run = await site.run({ ...SMOKE, rounds: 4, cohort: 3, 'min-clients': 2, 'min-survivors': 1 });
     await site.follow(run);
     const { report } = await site.show(run);
     assert.equal(report.status, 'completed');
-    const detail = 'policy: workloads: expected one of mlp, got cnn';
+    const detail =
+      "policy: workloads: expected one of mlp, got cnn; next: change the workload of the run, or add it to this key in the site's policy";
     const dropped = report.rounds.flatMap((round) => round.dropped);
     assert.deepEqual(dropped, [{ client: 'strict', reason: 'refused', detail }]); // asked once, and not again
+    assert.ok((await strict.line(/^strict: plan declined /)).includes(detail)); // in the same words
     for (const { cohort, survivors, dropped } of report.rounds) assert.equal(survivors, cohort - dropped.length);
     assert.deepEqual(Object.keys(report.final.perClient), ['open', 'wide']);
   });
 
   it('lets nobody be two processes: not in one directory, and not with a copied one', async () => {
-    await site.lab('tum');
+    await site.openLab('tum');
     const again = await starling(['client', 'run'], { cwd: site.folder, env: { STARLING_HOME: site.home('tum') } });
     assert.equal(again.code, 1);
     assert.match(again.stderr, /^starling: \S+lock: process \d+ holds it\n$/);
@@ -77,7 +77,7 @@ describe('a deployed run', function () {
   });
 
   it('takes a lab that joins late into its later rounds', async () => {
-    await site.lab('early');
+    await site.openLab('early');
     const run = await site.run({
       ...SMOKE,
       clients: 2,
@@ -87,7 +87,7 @@ describe('a deployed run', function () {
       rounds: 100_000,
     });
     await site.follow(run, ({ kind }) => kind === 'round-ended');
-    await site.lab('late');
+    await site.openLab('late');
     const events = await site.follow(run, (event) => event.kind === 'arrived' && event.client === 'late');
     const cohorts = events.flatMap((event) => (event.kind === 'round-started' ? [event.cohort] : []));
     assert.deepEqual(cohorts[0], ['early']);

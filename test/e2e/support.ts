@@ -23,7 +23,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-export interface Surroundings {
+export interface Where {
   readonly cwd: string;
   readonly env?: NodeJS.ProcessEnv;
   /** Default: this package's. */
@@ -31,7 +31,7 @@ export interface Surroundings {
 }
 
 /** `starling ARGS` in a folder that is its working directory, its STARLING_HOME and its HOME. */
-export function spawnStarling(args: readonly string[], { cwd, env, cli = CLI }: Surroundings): ChildProcess {
+export function spawnStarling(args: readonly string[], { cwd, env, cli = CLI }: Where): ChildProcess {
   const home = { STARLING_HOME: join(cwd, 'home'), HOME: cwd };
   return spawn(process.execPath, [cli, ...args], {
     cwd,
@@ -42,8 +42,8 @@ export function spawnStarling(args: readonly string[], { cwd, env, cli = CLI }: 
 }
 
 /** The same, run to its end. */
-export async function starling(args: readonly string[], surroundings: Surroundings): Promise<Ended> {
-  return outcome(spawnStarling(args, surroundings));
+export async function starling(args: readonly string[], where: Where): Promise<Ended> {
+  return outcome(spawnStarling(args, where));
 }
 
 /** What a process has written when it is over. */
@@ -59,8 +59,8 @@ export async function outcome(child: ChildProcess): Promise<Ended> {
 }
 
 /** Standard output of a command that must succeed. */
-export async function succeed(args: readonly string[], surroundings: Surroundings): Promise<string> {
-  const { code, stdout, stderr } = await starling(args, surroundings);
+export async function succeed(args: readonly string[], where: Where): Promise<string> {
+  const { code, stdout, stderr } = await starling(args, where);
   assert.equal(code, 0, `starling ${args.join(' ')}\n${stdout}${stderr}`);
   return stdout;
 }
@@ -151,6 +151,18 @@ export class Deployment {
     const child = this.start(['client', 'run', '--join', token, ...args], this.home(name));
     await child.line(/connected/);
     return child;
+  }
+
+  /** A policy of a lab that shows its updates and hides in no crowd, with these rules beside; the path of its file. */
+  async openPolicy(rules = ''): Promise<string> {
+    const file = join(this.folder, `open-${rules.length}.yaml`);
+    await writeFile(file, `require-secure-aggregation: false\nmin-cohort: 1\nmax-rounds: 100000\n${rules}`);
+    return file;
+  }
+
+  /** Enrols a lab that allows what {@link openPolicy} does, starts its client and waits until it is in. */
+  async openLab(name: string, ...args: string[]): Promise<Child> {
+    return this.lab(name, '--policy', await this.openPolicy(), ...args);
   }
 
   /** Starts a run of this configuration; its id. */

@@ -32,7 +32,7 @@ describe("a user's workload", function () {
     const errors = expected.rounds.map(({ metrics }) => metrics['test.error']);
     assert.ok(errors[4] < errors[0], 'five rounds of learning');
 
-    for (let i = 1; i <= LABS; i++) await site.lab(`c${i}`, '--slice', `${i}/${LABS}`, '--workload', file);
+    for (let i = 1; i <= LABS; i++) await site.openLab(`c${i}`, '--slice', `${i}/${LABS}`, '--workload', file);
     const run = await site.run({ workload: file, scale: 'smoke', clients: LABS, cohort: LABS });
     await site.follow(run);
     const { report } = await site.show(run);
@@ -41,24 +41,22 @@ describe("a user's workload", function () {
   });
 
   it('is never taken from the coordinator: a lab that was not given it declines', async () => {
-    const lab = await site.lab('careful');
+    const lab = await site.openLab('careful');
     const run = await site.run({
       workload: file,
       scale: 'smoke',
       clients: LABS + 1,
       cohort: LABS + 1,
+      'min-clients': LABS,
       'min-survivors': 2,
     });
-    await lab.line(/my-workload/);
+    await lab.line(/plan declined .*my-workload/);
     await site.follow(run);
     const { report } = await site.show(run);
     assert.equal(report.status, 'completed');
-    for (const { survivors, dropped } of report.rounds) {
-      assert.equal(survivors, LABS);
-      assert.deepEqual(
-        dropped.map(({ client, reason }) => ({ client, reason })),
-        [{ client: 'careful', reason: 'failed' }],
-      );
-    }
+    for (const { survivors } of report.rounds) assert.equal(survivors, LABS);
+    const [declined, ...others] = report.rounds.flatMap(({ dropped }) => dropped);
+    assert.deepEqual([declined.client, declined.reason, others.length], ['careful', 'refused', 0]); // asked once
+    assert.match(declined.detail!, /^plan: workload: expected one of cnn, .* or a path, got "my-workload"$/);
   });
 });

@@ -7,7 +7,7 @@
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import { agree, type SecureAgreement } from '../../shared/run/secagg-params.js';
+import { type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
 import type { SecureSpec } from '../../shared/run/spec.js';
 import { decodeRefusal, type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import {
@@ -30,6 +30,7 @@ import type {
 } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { signChallenge } from '../../shared/signing/login.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { toyModel, toySpec } from '../support/toy.js';
@@ -59,7 +60,7 @@ export interface Crossed {
 export interface Aggregation {
   readonly id: string;
   readonly plan: RoundPlan;
-  readonly agreement: SecureAgreement;
+  readonly setup: SecaggSetup;
   readonly context: ServerContext;
   state: ServerState;
   /** As it was frozen; kept when the machine has ended. */
@@ -79,6 +80,8 @@ export type Deceive = (type: FrameType, frame: Uint8Array, target: Target) => re
 
 export class HostileCoordinator implements ParticipantService {
   readonly heard: Crossed[] = [];
+  /** All that it heard, in one order. */
+  readonly said: { readonly client: string; readonly frame: ClientFrame }[] = [];
   readonly shown: Crossed[] = [];
   /** Everything that is no frame of secure aggregation: declines, uploads, evaluations. */
   readonly plain: { readonly client: string; readonly frame: ClientFrame }[] = [];
@@ -140,13 +143,13 @@ export class HostileCoordinator implements ParticipantService {
 
   /** Opens the honest machine for a plan, where there is one. */
   begin(plan: RoundPlan): Aggregation {
-    const agreement = agree(plan);
-    const { params, aggregation } = agreement;
+    const setup = secaggSetupOf(plan);
+    const { params, aggregation } = setup;
     const keys = Object.entries(plan.secure!.enrolled).map(([id, key]) => [id, Buffer.from(key, 'hex')] as const);
     const enrolment = createEnrolment(nodeSuite, new Map(keys));
     const context = { suite: nodeSuite, params, aggregation, enrolment, sum: createKernel(), rng: rngFromEntropy() };
     const state = startServer(context);
-    const opened = { id: hex(state.aggregationId), plan, agreement, context, state, roster: undefined };
+    const opened = { id: hex(state.aggregationId), plan, setup, context, state, roster: undefined };
     this.aggregations.set(opened.id, opened);
     return opened;
   }
@@ -155,9 +158,14 @@ export class HostileCoordinator implements ParticipantService {
     this.#ends.get(client)?.send(frame);
   }
 
-  sendPlan(client: string, plan: RoundPlan, signer: Identity = coordinator): void {
+  /** @param model the file that comes with it */
+  sendPlan(
+    client: string,
+    plan: RoundPlan,
+    { signer = coordinator, model = MODEL.file }: { signer?: Identity; model?: Uint8Array } = {},
+  ): void {
     const body = new TextEncoder().encode(canonicalJson(plan));
-    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model: MODEL.file });
+    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model });
   }
 
   /** A frame to one client, under a task of the coordinator's choice. */
@@ -204,7 +212,10 @@ export class HostileCoordinator implements ParticipantService {
       send: (frame) => {
         if (frame.kind === 'hello') {
           client = frame.client;
-          return toClient.send({ kind: 'challenge', nonce: new Uint8Array(32) });
+          const { address, nonce: clientNonce } = frame;
+          const nonce = new Uint8Array(32);
+          const login = { client, address, clientNonce, nonce, coordinatorKey: coordinator.publicKey };
+          return toClient.send({ kind: 'challenge', nonce, signature: signChallenge(coordinator, login) });
         }
         if (frame.kind === 'proof') {
           this.#ends.set(client, toClient);
@@ -220,6 +231,7 @@ export class HostileCoordinator implements ParticipantService {
   }
 
   #hear(client: string, frame: ClientFrame): void {
+    this.said.push({ client, frame });
     if (frame.kind !== 'secure') {
       this.plain.push({ client, frame });
       if (frame.kind === 'decline') this.#left(client);
@@ -235,6 +247,10 @@ export class HostileCoordinator implements ParticipantService {
 
   #left(client: string): void {
     for (const aggregation of this.aggregations.values()) this.step(aggregation, { kind: 'left', id: client });
+  }
+
+  identify(): Promise<never> {
+    return Promise.reject(new Error('not here'));
   }
 
   enrol(): Promise<never> {

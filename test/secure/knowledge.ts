@@ -135,7 +135,7 @@ function openSum(
       });
     }
   }
-  const { params, quantize } = aggregation.agreement;
+  const { params, quantize } = aggregation.setup;
   const kernel = createKernel();
   kernel.reset(params.elements);
   for (const index of members) kernel.addBytes(masked.get(index)!);

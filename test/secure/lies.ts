@@ -92,7 +92,7 @@ export const PLANS: readonly Lie[] = [
   },
   {
     lie: 'a plan for a cohort below the policy file',
-    reason: /^policy: min-cohort: expected at least 6, got 5$/,
+    reason: /^policy: min-cohort: expected at least 6, got 5; next: raise the cohort /,
     site: { declineReason: (plan) => forbidden(plan, { 'min-cohort': 6 }) },
   },
   { lie: 'the same run without secure aggregation', reason: /require-secure-aggregation/, site: masked, plan: plain },

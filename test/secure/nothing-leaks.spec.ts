@@ -250,8 +250,10 @@ async function deployed(directory: string, secure: boolean) {
   const log: string[] = [];
   const say = (fields: object, message: string) => void log.push(JSON.stringify({ ...fields, message }));
   const registry = new Registry({ append: async () => undefined }, []);
+  let tap: Tap | undefined;
   const coordinator = await Coordinator.open({
     ...{ dataDir: directory, identity, registry, clock: systemClock, rng: rngFromSeed(5) },
+    addresses: () => (tap === undefined ? [] : [tap.address]),
     log: { debug: say, info: say, warn: say },
     fatal: (error) => {
       throw error;
@@ -259,11 +261,11 @@ async function deployed(directory: string, secure: boolean) {
   });
   const server = await serveGrpc({
     participant: coordinator,
-    admin: coordinator,
+    admin: coordinator.admin,
     adminToken: ADMIN_TOKEN,
     listen: '127.0.0.1:0',
   });
-  const tap = await Tap.start(server.port);
+  tap = await Tap.start(server.port);
   const clients: { stop(): void }[] = [];
   try {
     for (const client of NAMES) {
@@ -282,9 +284,9 @@ async function deployed(directory: string, secure: boolean) {
         },
       });
     }
-    const run = await coordinator.startRun(specOf(secure), encode(toyModel()));
+    const run = await coordinator.admin.startRun(specOf(secure), encode(toyModel()));
     const events: string[] = [];
-    for await (const event of coordinator.watchRun(run)) events.push(event);
+    for await (const event of coordinator.admin.watchRun(run)) events.push(event);
     return { wire: tap.recorded(), log: log.join('\n'), events: events.join('\n') };
   } finally {
     for (const client of clients) client.stop();

@@ -6,13 +6,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FAILED } from '../../client/round/work.js';
 import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import type { TaskRunner } from '../../client/training/task.js';
 import { SecureAggregation } from '../../server/secagg/aggregation.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import { agree } from '../../shared/run/secagg-params.js';
+import { secaggSetupOf } from '../../shared/run/secagg-params.js';
 import {
   type ClientState,
   createEnrolment,
@@ -128,7 +129,8 @@ describe('a client in a secure round', () => {
     const plan = await untilTraining(trainer);
     trainer.go(new FlError('data-missing', 'no images here'));
     await hostile.when(() => hostile.reasonOf(VICTIM) !== undefined);
-    assert.equal(hostile.reasonOf(VICTIM), 'no images here');
+    assert.equal(hostile.reasonOf(VICTIM), FAILED);
+    assert.match(JSON.stringify(wired.map(({ notices }) => notices)), /no images here/, 'why, in its own log');
     const [id] = hostile.aggregations.keys();
     const { state } = await store.find(id);
     assert.deepEqual(Object.keys(JSON.parse(state!)).sort(), [
@@ -241,7 +243,7 @@ describe('a coordinator in a secure round', () => {
 
   /** Three clients, played by their machines; `vectorOf` says what each puts in. */
   async function play(vectorOf: (name: string, elements: number) => Int32Array) {
-    const { params, aggregation } = agree(plan);
+    const { params, aggregation } = secaggSetupOf(plan);
     const outcome = { failed: [] as string[], done: 0 };
     const inbox: [string, Uint8Array][] = [];
     const listener = {

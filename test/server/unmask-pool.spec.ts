@@ -82,7 +82,7 @@ describe('unmasking threads', () => {
       isOver = true;
     });
     await new Promise((resolve) => setImmediate(resolve));
-    assert.equal((await coordinator.listClients()).length, 6);
+    assert.equal((await coordinator.admin.listClients()).length, 6);
     assert.equal(isOver, false, 'answered before the sum was there');
     await job;
     await pool.close();

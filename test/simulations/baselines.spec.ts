@@ -44,7 +44,10 @@ const numbers = defineWorkload<Float32Array>({
     },
     scales: {
       smoke: {
-        ...{ clients: 4, cohort: 4, rounds: 3, partition: 'natural' },
+        clients: 4,
+        cohort: 4,
+        rounds: 3,
+        partition: 'natural',
         training: { localSteps: 1, batchSize: 2, clientLr: 0.5 },
         hyper: { clients: 4 },
       },
@@ -85,8 +88,14 @@ async function run(config: Record<string, unknown> = {}, options: Partial<Simula
   const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), numbers);
   const { report } = await simulate({
     ...resolved,
-    ...{ workload: numbers, trainer: plain, backend: 'cpu', workers: 2, transport: 'memory', dropout: 0 },
-    ...{ baselines: 'all', directory },
+    workload: numbers,
+    trainer: plain,
+    backend: 'cpu',
+    workers: 2,
+    transport: 'memory',
+    dropout: 0,
+    baselines: 'all',
+    directory,
     ...options,
   });
   assert.equal(report.status, 'completed');
@@ -110,7 +119,9 @@ describe('what a run is set beside', () => {
     // Two training rounds: w of ci = 0.75 i. On its own: (i/4)^2. On all: mean over j of (0.75 i - j)^2.
     const on = (i: number) => [1, 2, 3, 4].reduce((sum, j) => sum + (0.75 * i - j) ** 2, 0) / 4;
     const figures = (error: number, exchanged: number) => ({
-      ...{ 'test.error': error, 'test.exchanged': exchanged, 'test.rounds': 3 },
+      'test.error': error,
+      'test.exchanged': exchanged,
+      'test.rounds': 3,
     });
     const clients = [1, 2, 3, 4];
     assert.deepEqual(local, {
@@ -175,11 +186,16 @@ describe('what a run is set beside', () => {
     const secure = {} as SecureSpec;
     const privacy = { mode: 'distributed', clippingBound: 1, noiseMultiplier: 1, delta: 1e-5 } as const;
     const rows = await baselines({
-      ...{ spec: { ...spec, work: { ...spec.work, secure, privacy } }, model, clients: ['c1', 'c2', 'c3', 'c4'] },
-      ...{ trainer: spied(seen), trainExamples: [2, 2, 2, 2], headline: numbers.manifest.headline },
+      spec: { ...spec, work: { ...spec.work, secure, privacy } },
+      model,
+      clients: ['c1', 'c2', 'c3', 'c4'],
+      trainer: spied(seen),
+      trainExamples: [2, 2, 2, 2],
+      headline: numbers.manifest.headline,
       limit: (task) => task(),
       figures: (sums) => meansOf(sums, 'test'),
-      ...{ federations: [], runAgain: () => assert.fail('nothing is to be run again') },
+      federations: [],
+      runAgain: () => assert.fail('nothing is to be run again'),
     });
     const trained = seen.filter(({ kind }) => kind === 'train');
     assert.equal(trained.length, 4 * 3 + 3);

@@ -123,7 +123,13 @@ describe('the model of seed 1', function () {
     const resolved = resolve({ 'min-clients': clients, ...config }, workload);
     const { report } = await simulate({
       ...resolved,
-      ...{ workload, trainer: pools[workers - 1], backend: BACKEND, workers, transport, dropout, baselines },
+      workload,
+      trainer: pools[workers - 1],
+      backend: BACKEND,
+      workers,
+      transport,
+      dropout,
+      baselines,
       directory: join(folder, name),
     });
     reports.set(name, report);

@@ -30,8 +30,17 @@ export function ledgerSpec(secure: boolean, engine: Parameters<typeof toySpec>[0
 export async function toyRun(spec: RunSpec, clients = 4): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'starling-ledger-'));
   await simulate({
-    ...{ spec, clients, directory, model: toyModel(), workload: toyWorkload, trainer: toyTrainer() },
-    ...{ backend: 'none', workers: 1, transport: 'memory', dropout: 0, baselines: 'none' },
+    spec,
+    clients,
+    directory,
+    model: toyModel(),
+    workload: toyWorkload,
+    trainer: toyTrainer(),
+    backend: 'none',
+    workers: 1,
+    transport: 'memory',
+    dropout: 0,
+    baselines: 'none',
   });
   return directory;
 }
@@ -59,7 +68,7 @@ export function signedLedger(entries: readonly LedgerEntry[], identity = simulat
 }
 
 /** A round whose proof the coordinator has changed, and signed again. */
-export function withReceipt(entry: RoundEntry, change: Partial<SecureProof>): RoundEntry {
+export function withProof(entry: RoundEntry, change: Partial<SecureProof>): RoundEntry {
   const [{ coordinatorSignature: _, ...proof }] = entry.secure;
   return { ...entry, secure: [signProof({ ...proof, ...change }, simulated('coordinator'))] };
 }

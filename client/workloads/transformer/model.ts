@@ -76,7 +76,7 @@ function ones(name: string, size: number): HostTensors {
 }
 
 /** What a forward pass needs beside the characters; none of it is trained. */
-export interface Surroundings {
+export interface Constants {
   /** [time, width] */
   readonly positions: tf.Tensor;
   /** [heads, time, time]: 0 where row may look at column, else a large negative number. */
@@ -107,7 +107,7 @@ export function causalMask(heads: number, time: number): Float32Array {
 export function transformerLogits(
   params: TensorMap,
   characters: tf.Tensor,
-  { positions, mask }: Surroundings,
+  { positions, mask }: Constants,
   onAttention?: (weights: tf.Tensor) => void,
 ): tf.Tensor2D {
   const [batch, time] = characters.shape;

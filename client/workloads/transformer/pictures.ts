@@ -7,13 +7,13 @@ import { svgArtefact } from '../../pictures/artefact.js';
 import { type AttentionHead, attentionPicture } from '../../pictures/attention.js';
 import { uploadTensors } from '../../training/evaluate.js';
 import type { Artefact } from '../../workload.js';
-import { type Surroundings, transformerLogits } from './model.js';
+import { type Constants, transformerLogits } from './model.js';
 
 export interface WriterContext {
   readonly shared: HostTensors;
   readonly text: TextData;
   /** Made inside a tidy, for windows of the data's context. */
-  readonly surroundings: () => Surroundings;
+  readonly constants: () => Constants;
 }
 
 /** How freely each text is drawn: logits are divided by it. */
@@ -47,7 +47,7 @@ async function write(about: WriterContext, prompt: Uint8Array, rng: Rng): Promis
       const logits = tf.tidy(() => {
         const windows = texts.flatMap((text) => [...text.slice(-context), ...Array<number>(context - used).fill(0)]);
         const characters = tf.tensor2d(Int32Array.from(windows), [texts.length, context], 'int32');
-        const all = transformerLogits(params, characters, about.surroundings());
+        const all = transformerLogits(params, characters, about.constants());
         const last = texts.map((_, i) => i * context + used - 1); // what pads lies ahead, so it is not looked at
         return tf.gather(all, tf.tensor1d(last, 'int32'));
       });
@@ -78,7 +78,7 @@ function draw(logits: ArrayLike<number>, temperature: number, rng: Rng): number 
 }
 
 /** The first characters of the middle test window, seen by every head of every layer. */
-export async function attentionArtefact({ shared, text, surroundings }: WriterContext): Promise<Artefact> {
+export async function attentionArtefact({ shared, text, constants }: WriterContext): Promise<Artefact> {
   const { context } = text;
   const start = text.test.starts[Math.floor(text.test.count / 2)];
   const line = Math.min(LINE, context);
@@ -86,7 +86,7 @@ export async function attentionArtefact({ shared, text, surroundings }: WriterCo
     const weights: tf.Tensor[] = [];
     const codes = Int32Array.from(text.codes.subarray(start, start + context));
     const characters = tf.tensor2d(codes, [1, context], 'int32');
-    transformerLogits(uploadTensors(shared), characters, surroundings(), (layer) => weights.push(layer));
+    transformerLogits(uploadTensors(shared), characters, constants(), (layer) => weights.push(layer));
     return weights.map((layer) => tf.slice(layer, [0, 0, 0, 0], [1, layer.shape[1] as number, line, line]));
   });
   const heads: AttentionHead[] = [];

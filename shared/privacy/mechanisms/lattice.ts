@@ -1,5 +1,5 @@
 /**
- * Privacy on the integer lattice, one plan for three places to add the noise:
+ * Privacy on the integer lattice, one way for three places to add the noise:
  * - `distributed`: every client adds a share inside the masked sum; nobody sees less noise than the whole.
  * - `central`: the coordinator adds all of it to the integer sum; it must be trusted with the sum.
  * - `local`: every client adds all of it for itself; nobody need be trusted, and the error is sqrt(survivors) larger.
@@ -46,7 +46,7 @@ export interface LatticeOptions {
 }
 
 /** What follows: granularity, sizes and noise, equal on all clients. */
-export interface LatticePlan extends Required<LatticeOptions> {
+export interface NoiseLattice extends Required<LatticeOptions> {
   /** Entries on the wire: `length`, or the next power of two under rotation. */
   readonly ringLength: number;
   /** Model units of one integer step. */
@@ -62,16 +62,16 @@ export interface LatticePlan extends Required<LatticeOptions> {
 }
 
 /** Works out the integer sizes; throws if noise and values cannot fit the ring, or a share is too narrow to be accounted. */
-export function planLattice(options: LatticeOptions): LatticePlan {
+export function latticeOf(options: LatticeOptions): NoiseLattice {
   checkOptions(options);
-  if (options.valueBits !== undefined) return planWith(options, options.valueBits);
+  if (options.valueBits !== undefined) return latticeWith(options, options.valueBits);
   for (let valueBits = 16; valueBits > 4; valueBits--) {
-    if (problemOf(options, sizesOf(options, valueBits)) === undefined) return planWith(options, valueBits);
+    if (problemOf(options, sizesOf(options, valueBits)) === undefined) return latticeWith(options, valueBits);
   }
-  return planWith(options, 4);
+  return latticeWith(options, 4);
 }
 
-function planWith(options: LatticeOptions, valueBits: number): LatticePlan {
+function latticeWith(options: LatticeOptions, valueBits: number): NoiseLattice {
   const sizes = sizesOf(options, valueBits);
   const problem = problemOf(options, sizes);
   if (problem !== undefined) throw invalidArgument('valueBits', problem, valueBits);
@@ -123,11 +123,11 @@ function checkOptions(options: LatticeOptions): void {
   }
 }
 
-/** The plan's noise share as a table, built once per run. */
-export function noiseShare(plan: LatticePlan): NoiseTable {
-  return plan.noise === 'skellam'
-    ? skellamTable(plan.shareVariance)
-    : discreteGaussianTable(Math.sqrt(plan.shareVariance));
+/** The lattice's noise share as a table, built once per run. */
+export function noiseShare(lattice: NoiseLattice): NoiseTable {
+  return lattice.noise === 'skellam'
+    ? skellamTable(lattice.shareVariance)
+    : discreteGaussianTable(Math.sqrt(lattice.shareVariance));
 }
 
 /**
@@ -136,32 +136,32 @@ export function noiseShare(plan: LatticePlan): NoiseTable {
  */
 export function encodeUpdate(
   update: Float32Array,
-  plan: LatticePlan,
+  lattice: NoiseLattice,
   random: { readonly signs: Rng; readonly rng: Rng; readonly share: NoiseTable },
 ): Int32Array {
-  if (update.length !== plan.length) throw invalidArgument('update', `${plan.length} entries`, update.length);
-  const clipped = clip(update, { bound: plan.vectorNorm }).vector;
-  const spread = plan.rotation ? rotate(clipped, random.signs) : Float64Array.from(clipped);
+  if (update.length !== lattice.length) throw invalidArgument('update', `${lattice.length} entries`, update.length);
+  const clipped = clip(update, { bound: lattice.vectorNorm }).vector;
+  const spread = lattice.rotation ? rotate(clipped, random.signs) : Float64Array.from(clipped);
   // the transform's round-off may lengthen by 1e-15 of itself; the rounded norm is what is enforced
-  const scaled = spread.map((value) => value / plan.granularity);
-  const rounded = roundConditionally(scaled, plan.integerNorm, random.rng.split('rounding'));
-  if (plan.place !== 'central') random.share.addTo(rounded, random.rng.split('noise'));
+  const scaled = spread.map((value) => value / lattice.granularity);
+  const rounded = roundConditionally(scaled, lattice.integerNorm, random.rng.split('rounding'));
+  if (lattice.place !== 'central') random.share.addTo(rounded, random.rng.split('noise'));
   return rounded;
 }
 
 /** The coordinator's side of `central`: its noise on the integer sum, in place of the clients'. Returns a new vector. */
-export function addCentralNoise(sum: Int32Array, plan: LatticePlan, share: NoiseTable, rng: Rng): Int32Array {
-  if (plan.place !== 'central') throw invalidArgument('plan.place', 'central', plan.place);
+export function addCentralNoise(sum: Int32Array, lattice: NoiseLattice, share: NoiseTable, rng: Rng): Int32Array {
+  if (lattice.place !== 'central') throw invalidArgument('lattice.place', 'central', lattice.place);
   const out = sum.slice();
   share.addTo(out, rng.split('noise'));
   return out;
 }
 
 /** The noisy sum of clipped updates in model units, from the ring sum of encoded ones (read as signed integers). */
-export function decodeSum(sum: Int32Array, plan: LatticePlan, signs: Rng): Float32Array {
-  if (sum.length !== plan.ringLength) throw invalidArgument('sum', `${plan.ringLength} entries`, sum.length);
-  const values = Float64Array.from(sum, (step) => step * plan.granularity);
-  return Float32Array.from(plan.rotation ? unrotate(values, signs, plan.length) : values);
+export function decodeSum(sum: Int32Array, lattice: NoiseLattice, signs: Rng): Float32Array {
+  if (sum.length !== lattice.ringLength) throw invalidArgument('sum', `${lattice.ringLength} entries`, sum.length);
+  const values = Float64Array.from(sum, (step) => step * lattice.granularity);
+  return Float32Array.from(lattice.rotation ? unrotate(values, signs, lattice.length) : values);
 }
 
 /**

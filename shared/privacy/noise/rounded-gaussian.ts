@@ -6,7 +6,7 @@
  * For x on the lattice, round(x + N) = x + round(N): what is released is the continuous Gaussian mechanism on the rounded
  * vector, and then a rounding that looks at nothing else. So every accountant of the continuous mechanism holds as it is;
  * no accountant of discrete noise is needed. The price is sensitivity: putting two neighbouring vectors of d entries on the
- * lattice moves them apart by at most g·√d (g/2 per entry and vector). {@link planGaussianNoise} pays it with more noise.
+ * lattice moves them apart by at most g·√d (g/2 per entry and vector). {@link gaussianLattice} pays it with more noise.
  */
 import { invalidArgument } from '../../errors.js';
 import type { Rng } from '../../rng.js';
@@ -130,7 +130,7 @@ function splitOf(noiseStdDev: number): { step: number; coarseStdDev: number; fin
 }
 
 /** How a vector is put on a lattice and noised. */
-export interface GaussianPlan {
+export interface GaussianLattice {
   /** g: released values are integer multiples of it. */
   readonly granularity: number;
   /** Deviation of the noise in units of g; in those of the vector it is this times `granularity`. */
@@ -146,11 +146,11 @@ const INFLATION = 0.001;
  * The lattice for vectors of `dimension` entries that move by at most `sensitivity` (L2) between neighbours, such that the
  * noise has deviation noiseMultiplier × (sensitivity + g·√dimension).
  */
-export function planGaussianNoise(options: {
+export function gaussianLattice(options: {
   readonly sensitivity: number;
   readonly noiseMultiplier: number;
   readonly dimension: number;
-}): GaussianPlan {
+}): GaussianLattice {
   const { sensitivity, noiseMultiplier, dimension } = options;
   if (!(sensitivity > 0 && Number.isFinite(sensitivity)))
     throw invalidArgument('sensitivity', 'a number > 0', sensitivity);
@@ -167,18 +167,18 @@ export function planGaussianNoise(options: {
 
 /** Where a noisy vector comes from. */
 export interface LatticeNoise {
-  readonly plan: GaussianPlan;
-  /** Of the plan's deviation: `roundedGaussianNoise(plan.latticeStdDev)`. */
+  readonly lattice: GaussianLattice;
+  /** Of the lattice's deviation: `roundedGaussianNoise(lattice.latticeStdDev)`. */
   readonly table: NoiseTable;
 }
 
 /**
- * Puts `sum` on the plan's lattice, adds noise and divides by `divisor`, which must not depend on the data beyond what is
+ * Puts `sum` on the lattice, adds noise and divides by `divisor`, which must not depend on the data beyond what is
  * public. Overwrites and returns `out`, by default a new vector.
  */
 export function noisyMean(
   sum: Float64Array,
-  { plan: { granularity }, table }: LatticeNoise,
+  { lattice: { granularity }, table }: LatticeNoise,
   divisor: number,
   rng: Rng,
   out: Float32Array = new Float32Array(sum.length),

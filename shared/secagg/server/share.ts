@@ -54,9 +54,9 @@ export function bundleFrames(context: ServerContext, state: ServerInPhase<'mask'
   const sizeBytes = bundleBytes(context.suite);
   return roster.members.flatMap(({ id }, u): ServerOutput[] => {
     if (!bitmapHas(included, u) || uploaded[u] || gone[u]) return [];
-    const bundles = neighbours[u]!.flatMap((v, j) => {
+    const bundles = neighbours[u].flatMap((v, j) => {
       if (!bitmapHas(included, v)) return [];
-      const at = HASH_BYTES + rankIn[u]![j]! * sizeBytes;
+      const at = HASH_BYTES + rankIn[u][j] * sizeBytes;
       return [shares[v]!.subarray(at, at + sizeBytes)];
     });
     return [{ kind: 'send', to: id, type: 'bundles', frame: encodeBundles(aggregationId, included, bundles) }];

@@ -3,7 +3,7 @@ import { FlError, invalidArgument } from '../../errors.js';
 
 /** How values travel when float32 is too much; what is lost is the codec's to say. */
 export interface Codec {
-  /** As negotiated in the round plan, with its setting: `bf16`, `top-k:0.01`. */
+  /** As `--compression` says it, with its setting: `bf16`, `top-k:0.01`. */
   readonly name: string;
   /** Exactly this many bytes encode `size` elements: what a receiver allocates and admits. */
   sizeBytes(size: number): number;

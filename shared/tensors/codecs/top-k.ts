@@ -1,6 +1,7 @@
 /**
  * The k elements of largest magnitude, k = ⌈fraction · size⌉, and zero for the rest (sparsified SGD, Stich, Cordonnier &
- * Jaggi 2018, https://arxiv.org/abs/1809.07599). For use with error feedback (error-feedback.ts).
+ * Jaggi 2018, https://arxiv.org/abs/1809.07599). What is left out is lost: a client keeps no memory of it, since most
+ * take part in few rounds.
  *
  *     u32 LE index of each, ascending | float32 LE value of each            8 bytes for each element kept
  *
@@ -14,7 +15,7 @@ import { type Codec, checkLength, corrupt } from './codec.js';
 
 /** @param fraction of elements kept, in (0, 1] */
 export function topK(fraction: number): Codec {
-  if (!(fraction > 0 && fraction <= 1)) throw invalidArgument('top-k', 'a fraction in (0, 1]', fraction);
+  if (!(fraction > 0 && fraction <= 1)) throw invalidArgument('compression top-k', 'a fraction in (0, 1]', fraction);
   const keptOf = (size: number) => Math.ceil(fraction * size);
   const codec: Codec = {
     name: `top-k:${fraction}`,

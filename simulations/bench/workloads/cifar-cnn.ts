@@ -14,7 +14,10 @@ export default imageWorkload({
     'Granqvist et al. 2024, pfl-research: simulation framework for accelerating research in Private Federated Learning',
   shape: [32, 32, 3],
   scale: {
-    ...{ clients: 1000, cohort: 50, rounds: 1, partition: 'iid' },
+    clients: 1000,
+    cohort: 50,
+    rounds: 1,
+    partition: 'iid',
     training: { localEpochs: 1, batchSize: 10, clientLr: 0.1 },
     hyper: { 'train-examples': 50_000, 'test-examples': 1000 },
   },

@@ -37,7 +37,11 @@ export function imageWorkload({ name, paper, shape, scale, init, logits }: Image
   const size = shape[0] * shape[1] * shape[2];
   return defineWorkload<Bank>({
     manifest: {
-      ...{ name, topic: 'benchmark', paper, data: 'generated', privacyUnits: ['client'] },
+      name,
+      topic: 'benchmark',
+      paper,
+      data: 'generated',
+      privacyUnits: ['client'],
       headline: { metric: 'test.loss', better: 'lower' },
       scales: { smoke: scale, demo: scale, full: scale },
     },

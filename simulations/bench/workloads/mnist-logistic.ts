@@ -12,7 +12,10 @@ export default imageWorkload({
     'Garcia et al. 2022, FLUTE: A Scalable, Extensible Framework for High-Performance Federated Learning Simulations',
   shape: [28, 28, 1],
   scale: {
-    ...{ clients: 1000, cohort: 10, rounds: 100, partition: 'iid' },
+    clients: 1000,
+    cohort: 10,
+    rounds: 100,
+    partition: 'iid',
     training: { localEpochs: 1, batchSize: 10, clientLr: 0.03 },
     hyper: { 'train-examples': 60_000, 'test-examples': 1000 },
   },

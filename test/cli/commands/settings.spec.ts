@@ -15,15 +15,15 @@ describe('the options of a command', () => {
     const words = ['--scale', 'smoke', '--clipping-bound', 'adaptive', '--secure-aggregation', '--out', '7'];
     const own = ['--hyper', 'filters=8', '--hyper', 'kind=wide'];
     assert.deepEqual(parsed(...numbers, ...words, ...own), {
-      ...{
-        rounds: 3,
-        'client-lr': 0.01,
-        seed: -4,
-        'over-selection': 0.5,
-        scale: 'smoke',
-        'clipping-bound': 'adaptive',
-      },
-      ...{ 'secure-aggregation': true, out: '7', hyper: { filters: 8, kind: 'wide' } },
+      rounds: 3,
+      'client-lr': 0.01,
+      seed: -4,
+      'over-selection': 0.5,
+      scale: 'smoke',
+      'clipping-bound': 'adaptive',
+      'secure-aggregation': true,
+      out: '7',
+      hyper: { filters: 8, kind: 'wide' },
     });
     assert.deepEqual(parsed('--clipping-bound', '0.5'), { 'clipping-bound': 0.5 });
     assert.deepEqual(parsed(), {});

@@ -17,7 +17,7 @@ import { type StoredRunSpec, storedSpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
 import { starling } from '../../e2e/support.js';
-import { entriesOf, forged, ledgerSpec, signedLedger, simulated, toyRun, withReceipt } from '../../support/ledgers.js';
+import { entriesOf, forged, ledgerSpec, signedLedger, simulated, toyRun, withProof } from '../../support/ledgers.js';
 import { toyModel } from '../../support/toy.js';
 
 const CLIENTS = ['c1', 'c2', 'c3', 'c4'];
@@ -236,8 +236,8 @@ describe('a coordinator that signs what is not so', () => {
     run.rounds[0],
     { ...run.rounds[1], ...change },
   ];
-  const receipt = (change: Parameters<typeof withReceipt>[1]) => (run: Stored) => {
-    return [run.opened, withReceipt(run.rounds[0], change), run.rounds[1]];
+  const proofWith = (change: Parameters<typeof withProof>[1]) => (run: Stored) => {
+    return [run.opened, withProof(run.rounds[0], change), run.rounds[1]];
   };
   const proof = () => secure.rounds[0].secure[0];
 
@@ -272,46 +272,46 @@ describe('a coordinator that signs what is not so', () => {
       /^3: survivors: expected c1,c2,c3,c4, got c2,c3,c4$/,
     ],
     'a proof of another round': [(run) => second({ secure: run.rounds[0].secure })(run), /^3: aggregationId: expected/],
-    'another nonce': [receipt({ nonce: '0'.repeat(32) }), /^2: aggregationId: expected/],
-    'other parameters': [receipt({ paramsHash: 'a'.repeat(64) }), /^2: paramsHash: expected/],
-    'a cohort under which the parameters are others': [receipt({ cohort: 5 }), /^2: paramsHash: expected/],
-    'another survivor root': [receipt({ survivorRoot: 'a'.repeat(64) }), /^2: secure proof: survivor-signature$/],
-    'another roster root': [receipt({ rosterRoot: 'a'.repeat(64) }), /^2: secure proof: survivor-signature$/],
+    'another nonce': [proofWith({ nonce: '0'.repeat(32) }), /^2: aggregationId: expected/],
+    'other parameters': [proofWith({ paramsHash: 'a'.repeat(64) }), /^2: paramsHash: expected/],
+    'a cohort under which the parameters are others': [proofWith({ cohort: 5 }), /^2: paramsHash: expected/],
+    'another survivor root': [proofWith({ survivorRoot: 'a'.repeat(64) }), /^2: secure proof: survivor-signature$/],
+    'another roster root': [proofWith({ rosterRoot: 'a'.repeat(64) }), /^2: secure proof: survivor-signature$/],
     'fewer sharers than there were': [
-      receipt({ included: '07' }),
+      proofWith({ included: '07' }),
       /^2: survivors: expected clients that shared their secrets/,
     ],
-    'sharers that are not in the roster': [receipt({ included: '1f' }), /^2: survivorRoot: expected/],
-    'a bitmap of another size': [receipt({ included: '0f00' }), /^2: included: expected 4 bits/],
+    'sharers that are not in the roster': [proofWith({ included: '1f' }), /^2: survivorRoot: expected/],
+    'a bitmap of another size': [proofWith({ included: '0f00' }), /^2: included: expected 4 bits/],
     'a key that is not the signer’s': [
       (run) => {
         const roster = proof().roster.map((member) =>
           member.client === 'c1' ? { ...member, key: hex(stranger.publicKey) } : member,
         );
-        return receipt({ roster })(run);
+        return proofWith({ roster })(run);
       },
       /^2: secure proof: survivor-signature$/,
     ],
     'a roster in another order': [
-      (run) => receipt({ roster: proof().roster.toReversed() })(run),
+      (run) => proofWith({ roster: proof().roster.toReversed() })(run),
       /^2: roster: expected the order/,
     ],
     'a client that is in the roster twice': [
-      (run) => receipt({ roster: [...proof().roster, proof().roster[0]] })(run),
+      (run) => proofWith({ roster: [...proof().roster, proof().roster[0]] })(run),
       /^2: roster: expected each client once/,
     ],
     'too few signatures': [
       // Of 4, none of them corrupt, at least floor(3 / 2) + 1 = 2 must sign (docs/secure-aggregation.md)
-      (run) => receipt({ signatures: proof().signatures.slice(0, 1) })(run),
+      (run) => proofWith({ signatures: proof().signatures.slice(0, 1) })(run),
       /^2: secure proof: too-few-signatures$/,
     ],
     'a signer that is not enrolled': [
       (run) =>
-        receipt({ signatures: proof().signatures.map((one, i) => (i === 0 ? { ...one, client: 'c9' } : one)) })(run),
+        proofWith({ signatures: proof().signatures.map((one, i) => (i === 0 ? { ...one, client: 'c9' } : one)) })(run),
       /^2: secure proof: unenrolled-signer$/,
     ],
     'a signer that is no survivor': [
-      (run) => receipt({ survivors: CLIENTS.slice(1) })(run),
+      (run) => proofWith({ survivors: CLIENTS.slice(1) })(run),
       /^2: signatures: expected survivors only, got c1$/,
     ],
     'a receipt that the coordinator has not signed': [

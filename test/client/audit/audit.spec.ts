@@ -1,7 +1,7 @@
 /** Planted examples: what becomes of them in training, and what an audit makes of it. */
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
-import { type AuditPlan, auditTraining } from '../../../client/audit/audit.js';
+import { type AuditSetup, auditTraining } from '../../../client/audit/audit.js';
 import { mislabelled } from '../../../client/audit/canaries.js';
 import { selectBackend } from '../../../client/backends/index.js';
 import { cnn } from '../../../client/workloads/cnn/index.js';
@@ -18,13 +18,15 @@ interface Setting {
   readonly steps: number;
 }
 
-async function planOf({ gradientCanaries = 40, noiseMultiplier, samplingRate, steps }: Setting): Promise<AuditPlan> {
+async function planOf({ gradientCanaries = 40, noiseMultiplier, samplingRate, steps }: Setting): Promise<AuditSetup> {
   const hyper = { ...cnn.manifest.scales.smoke.hyper, 'train-examples': 60, 'test-examples': 20 };
   return {
     workload: cnn,
     hyper,
     data: await cnn.load({ hyper, rng: rngFromSeed(2) }),
-    ...{ gradientCanaries, mislabelledImages: 20, ordinaryImages: 40 },
+    gradientCanaries,
+    mislabelledImages: 20,
+    ordinaryImages: 40,
     training: { ...PLAIN, localSteps: steps, batchSize: 128, clientLr: 1 },
     privacy: { mode: 'example', clippingBound: 0.5, noiseMultiplier, samplingRate, delta: DELTA },
     rng: rngFromSeed(3),

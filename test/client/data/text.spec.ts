@@ -7,7 +7,11 @@ import { ALPHABET, decodeText, encodeText, loadText, parsePlay, type TextRequest
 import { rngFromSeed } from '../../../shared/rng.js';
 
 const REQUEST: TextRequest = {
-  ...{ name: 'drawn', context: 10, minCharacters: 300, maxCharacters: 0, maxTestWindows: 0 },
+  name: 'drawn',
+  context: 10,
+  minCharacters: 300,
+  maxCharacters: 0,
+  maxTestWindows: 0,
   rng: rngFromSeed(1),
 };
 

@@ -106,7 +106,7 @@ describe("a client's own account of privacy", () => {
     for (let round = 1; round < 40; round++) await account.charge(plan(round));
     assert.match(
       budgetDeclineReasonOf(policy, short(40), account)!,
-      /^policy: max-epsilon: expected at most 1, got 3\.36[0-9]+ after the last of the run's 1 rounds; 3\.3[0-9]+ so far$/,
+      /^policy: max-epsilon: expected at most 1, got 3\.36[0-9]+ after the last of the run's 1 rounds; 3\.3[0-9]+ so far; next: /,
     );
     assert.match(declineReasonOf(policy, plan(1, CENTRAL))!, /require-privacy: expected one of example, got central/);
     assert.match(declineReasonOf(policy, { ...plan(1), work: { ...plan(1).work, privacy: undefined } })!, /got none/);

@@ -4,16 +4,17 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientStore, fileStore, memoryStore } from '../../../client/store/updates.js';
-import { sha256Of } from '../../../shared/tensors/bytes.js';
+import { sha256Hex } from '../../../shared/signing/identity.js';
+import { bytesOf } from '../../../shared/tensors/bytes.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 
 function update(round: number, values: readonly number[], attempt = 1) {
-  const numbers = Float32Array.from(values);
+  const bytes = bytesOf(Float32Array.from(values));
   const header = {
-    ...{ run: 'run-1', round, attempt, sha256: sha256Of({ values: numbers }), sizeBytes: numbers.byteLength },
+    ...{ run: 'run-1', round, attempt, sha256: sha256Hex(bytes), sizeBytes: bytes.length },
     ...{ weights: [3, 0.5], metrics: { loss: { sum: [1.25], count: 3 } } },
   };
-  return { header, values: numbers };
+  return { header, bytes };
 }
 const pendingOf = ({ header: { run, round, attempt, sha256 } }: ReturnType<typeof update>) => {
   return { run, round, attempt, sha256 };
@@ -51,6 +52,15 @@ for (const [where, open] of Object.entries(stores)) {
         await assert.rejects(store.read(pendingOf(one)), { code: 'not-found' });
       }
       assert.deepEqual(await store.list(), []);
+    });
+
+    it('keeps bytes of any length, as an encoding makes them', async () => {
+      const store = await open();
+      const { header } = update(1, [1]);
+      const bytes = Uint8Array.of(0x0a, 7, 0xff); // a line feed too, which ends the header in a file
+      const one = { header: { ...header, sha256: sha256Hex(bytes), sizeBytes: 3 }, bytes };
+      await store.keep(one);
+      assert.deepEqual(await store.read(pendingOf(one)), one);
     });
 
     it('keeps one update of each attempt, the last', async () => {
@@ -122,7 +132,7 @@ describe('a store on disk', () => {
     await store.keep(first);
     await store.keep(second);
     await rm(join(directories.get(store)!, 'updates'), { recursive: true });
-    assert.equal((await store.read(pendingOf(second))).values, second.values);
+    assert.equal((await store.read(pendingOf(second))).bytes, second.bytes);
     await assert.rejects(store.read(pendingOf(first)), { code: 'not-found' }, 'one update, not all of them');
   });
 
@@ -187,12 +197,12 @@ describe('a store on disk', () => {
 });
 
 describe("a client's store where nothing is sent twice", () => {
-  it('gives the values of an update away, and keeps its name until it is forgotten', async () => {
+  it('gives the bytes of an update away, and keeps its name until it is forgotten', async () => {
     const store = memoryStore({ readOnce: true });
     const kept = update(1, [1, 2]);
     await store.keep(kept);
     assert.deepEqual(await store.read(pendingOf(kept)), kept);
-    assert.equal((await store.read(pendingOf(kept))).values.length, 0);
+    assert.equal((await store.read(pendingOf(kept))).bytes.length, 0);
     assert.deepEqual(await store.list(), [pendingOf(kept)]);
     await store.forget(pendingOf(kept));
     assert.deepEqual(await store.list(), []);

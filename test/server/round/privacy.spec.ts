@@ -14,14 +14,30 @@ const ENGINE = { ...SPEC, rounds: 5, maxAttempts: 3 };
 
 function work(epsilonBudget?: number): WorkSpec {
   return {
-    ...{ workload: 'w', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds: 5, model: MODEL },
+    workload: 'w',
+    scale: 'smoke',
+    hyper: {},
+    partition: 'iid',
+    seed: 1,
+    rounds: 5,
+    model: MODEL,
     training: {
-      ...{ localSteps: 1, batchSize: 1, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
-      ...{ lrSchedule: 'constant', proximalMu: 0 },
+      localSteps: 1,
+      batchSize: 1,
+      clientLr: 1,
+      momentum: 0,
+      weightDecay: 0,
+      gradientClipNorm: 0,
+      lrSchedule: 'constant',
+      proximalMu: 0,
     },
     phases: [{ name: 'train', channels: [updateChannel(MODEL)] }],
     privacy: {
-      ...{ mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 3 },
+      mode: 'central',
+      clippingBound: 1,
+      noiseMultiplier: 4,
+      delta: 1e-5,
+      cohortMax: 3,
       ...(epsilonBudget !== undefined && { epsilonBudget }),
     },
   };
@@ -31,7 +47,10 @@ const COST = costOf(work())!;
 /** Room for two rounds and not for three. */
 const BUDGET = (epsilonAfter(COST, 2) + epsilonAfter(COST, 3)) / 2;
 const CREATED: RunRecord = {
-  ...{ kind: 'created', atMs: 0, run: 'r', modelSha256: 'm0' },
+  kind: 'created',
+  atMs: 0,
+  run: 'r',
+  modelSha256: 'm0',
   spec: { work: work(BUDGET), engine: ENGINE } as StoredRunSpec,
 };
 

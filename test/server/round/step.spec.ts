@@ -276,8 +276,7 @@ describe('a round that fails', () => {
     );
     assert.equal(state.status, 'failed');
     assert.equal(state.stage.kind, 'ended');
-    const expected =
-      'round 1 failed 2 times, last with 0 of at least 2 updates (a failed: why; b deadline; c deadline)';
+    const expected = 'round 1 failed 2 times, last with 0 of at least 2 updates (a failed: why; b, c deadline)';
     assert.equal(state.reason, expected);
     assert.deepEqual(recordsOf(effects).at(-1), { kind: 'ended', atMs: 0, status: 'failed', reason: expected });
   });

@@ -48,6 +48,20 @@ describe('a queue of jobs', () => {
     assert.deepEqual(said, ['durable', 'next']);
   });
 
+  it('does what it has taken when it is closed, and takes nothing more', async () => {
+    queue.put(function* () {
+      queue.put(say('too late'));
+      yield void said.push('first');
+    });
+    queue.put(say('second'));
+    const closed = queue.close();
+    queue.put(say('too late'));
+    await closed;
+    queue.put(say('too late'));
+    await queue.idle();
+    assert.deepEqual(said, ['first', 'second']);
+  });
+
   it('does nothing more after a job that throws or waits for what fails, and says so once', async () => {
     const failures = [
       function* (): Iterable<void> {

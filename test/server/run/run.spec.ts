@@ -245,10 +245,10 @@ describe('a round of the coordinator', () => {
     const peers = await enterAll(world, ['c1', 'c2', 'c3', 'c4'], run);
     for (const peer of peers) await peer.answer();
     assert.equal(run.state.stage.kind, 'committing');
-    await world.coordinator.stopRun('r', 'lunch');
+    await world.coordinator.admin.stopRun('r', 'lunch');
     assert.equal(run.state.status, 'stopped');
     assertModel(run, [], 0);
-    await world.coordinator.resumeRun('r');
+    await world.coordinator.admin.resumeRun('r');
     await answerAll(peers, run);
     assertModel(run, ['c1', 'c2', 'c3', 'c4']);
   });
@@ -279,21 +279,59 @@ describe('several runs on one coordinator', () => {
     await answerAll(all, a);
     assertModel(a, ['c1', 'c2', 'c3', 'c4']);
     assertModel(b, ['c1', 'c2', 'c3']);
-    await world.coordinator.stopRun('a', 'enough');
+    await world.coordinator.admin.stopRun('a', 'enough');
     assert.deepEqual(
-      (await world.coordinator.listRuns()).map(({ run, status }) => `${run} ${status}`),
+      (await world.coordinator.admin.listRuns()).map(({ run, status }) => `${run} ${status}`),
       ['a completed', 'b running'],
     );
     await world.coordinator.close();
     assert.deepEqual(world.fatal, []);
 
     const next = await openWorld(world.dataDir);
-    const infos = await next.coordinator.listRuns();
+    const infos = await next.coordinator.admin.listRuns();
     assert.deepEqual(
       infos.map(({ run, status, round }) => `${run} ${status} ${round}`),
       ['a completed 1', 'b running 2'],
     );
     await next.coordinator.close();
     assert.deepEqual(next.fatal, []);
+  });
+});
+
+describe('a run that is closed', () => {
+  /** What four clients say in the very moment in which the coordinator closes. */
+  async function closedWith(last: (peers: readonly Peer[], run: Run) => Promise<void> | void, overrides = {}) {
+    const world = await openWorld();
+    const run = await startRun(world, 'r', { rounds: 2, ...overrides });
+    const peers = await enterAll(world, ['c1', 'c2', 'c3', 'c4'], run);
+    assert.equal(world.clock.waiting, 1, 'the deadline of the round');
+    await last(peers, run);
+    await world.coordinator.close();
+    assert.equal(world.clock.waiting, 0, 'a timer would keep the process for as long as it is set');
+    return { world, run, peers };
+  }
+
+  it('arms no timer, though what came before the end is still handled', async () => {
+    const { world, run } = await closedWith((_, run) => {
+      // in the queue when all is closed: time is up, nobody has answered, and the next attempt has a deadline of its own
+      run.post({ kind: 'timer', id: 'training/1/1' });
+    });
+    assert.equal(run.state.attempt, 2, 'it was handled');
+    assert.deepEqual(world.fatal, []);
+  });
+
+  it('handles no event any more: nothing changes, nothing is armed, and no journal is written to', async () => {
+    const { world, run, peers } = await closedWith(() => {});
+    const { state } = run;
+    run.post({ kind: 'offline', client: 'c1' });
+    run.post({ kind: 'online', client: 'c5' });
+    run.post({ kind: 'stop', status: 'stopped', reason: 'late' });
+    run.receiveSecure('c1', { run: 'r', kind: 'train', round: 1, attempt: 1 }, new Uint8Array(8));
+    peers[1].leave();
+    Peer.enter(world, 'c6').leave();
+    await run.idle();
+    assert.equal(run.state, state);
+    assert.equal(world.clock.waiting, 0);
+    assert.deepEqual(world.fatal, []);
   });
 });

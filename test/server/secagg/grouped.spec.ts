@@ -15,7 +15,7 @@ import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import type { RoundPlan } from '../../../shared/run/plan.js';
 import { groupPlansOf, leastSumOf, planOfMember } from '../../../shared/run/secagg-groups.js';
-import { agree } from '../../../shared/run/secagg-params.js';
+import { secaggSetupOf } from '../../../shared/run/secagg-params.js';
 import type { RunSpec, SecureSpec } from '../../../shared/run/spec.js';
 import {
   createEnrolment,
@@ -34,7 +34,12 @@ import { quantizationStep } from '../../support/quantization.js';
 import { toyModel, toySpec, toyTrainer, toyWorkload } from '../../support/toy.js';
 
 const SECURE: SecureSpec = {
-  ...{ valueRange: 64, weightCap: 1, adversaryFraction: 0, dropFraction: 0, survivorsMin: 2, phaseDeadlineMs: 60_000 },
+  valueRange: 64,
+  weightCap: 1,
+  adversaryFraction: 0,
+  dropFraction: 0,
+  survivorsMin: 2,
+  phaseDeadlineMs: 60_000,
   trainMetrics: [{ name: 'loss', size: 1, max: 16 }],
   testMetrics: [{ name: 'loss', size: 1, max: 4096 }],
   groupSize: 3,
@@ -66,8 +71,17 @@ async function run(spec: RunSpec, trainer: TaskRunner = poisoned, workload: Work
     return trainer.run(task as never, options);
   }) as TaskRunner['run'];
   const { report } = await simulate({
-    ...{ spec, model: toyModel(), clients: spec.engine.cohort, workload, trainer: { run: keepModel } },
-    ...{ backend: 'none', workers: 2, transport: 'memory', dropout: 0, baselines: 'none', directory },
+    spec,
+    model: toyModel(),
+    clients: spec.engine.cohort,
+    workload,
+    trainer: { run: keepModel },
+    backend: 'none',
+    workers: 2,
+    transport: 'memory',
+    dropout: 0,
+    baselines: 'none',
+    directory,
   });
   return { report, model, directory };
 }
@@ -163,14 +177,12 @@ describe('a cohort of groups', () => {
     const dropped: string[] = [];
     const failures: string[] = [];
     const cohort = new GroupedAggregation(planOf(NAMES), {
-      ...{
-        clock,
-        rng: rngFromSeed(1),
-        noise: rngFromSeed(1),
-        deadlineMs: 1000,
-        minSurvivors: 3,
-        aggregator: parseAggregator('median'),
-      },
+      clock,
+      rng: rngFromSeed(1),
+      noise: rngFromSeed(1),
+      deadlineMs: 1000,
+      minSurvivors: 3,
+      aggregator: parseAggregator('median'),
       listener: {
         send: () => assert.fail('nobody has said anything'),
         dropped: (client, reason) => dropped.push(`${client} ${reason}`),
@@ -195,8 +207,15 @@ const seedOf = (name: string) => rngFromSeed(3).split(name).bytes(32);
 function planOf(names: readonly string[], change: Partial<RoundPlan> = {}): RoundPlan {
   const keys = names.map((name) => [name, Buffer.from(nodeSuite.ed25519PublicKey(seedOf(name))).toString('hex')]);
   return {
-    ...{ run: 'r', kind: 'train', round: 1, attempt: 1, modelSha256: '0'.repeat(64), modelSizeBytes: 8 },
-    ...{ deadlineMs: 1000, cohort: names.length, work: specOf(names.length, {}).work },
+    run: 'r',
+    kind: 'train',
+    round: 1,
+    attempt: 1,
+    modelSha256: '0'.repeat(64),
+    modelSizeBytes: 8,
+    deadlineMs: 1000,
+    cohort: names.length,
+    work: specOf(names.length, {}).work,
     secure: { nonce: '0'.repeat(32), enrolled: Object.fromEntries(keys) as Record<string, string> },
     ...change,
   };
@@ -225,7 +244,7 @@ describe('the groups of a plan', () => {
 
   it('have aggregation ids of their own, also where they are of one size', () => {
     const hashes = groupPlansOf(planOf(NAMES)).map((plan) =>
-      Buffer.from(agree(plan).aggregation.planHash).toString('hex'),
+      Buffer.from(secaggSetupOf(plan).aggregation.planHash).toString('hex'),
     );
     assert.equal(new Set(hashes).size, 3);
   });
@@ -258,7 +277,11 @@ describe('a client', () => {
   function enter(plan: RoundPlan, enrolled?: ReadonlyMap<string, Uint8Array>): { task: SecaggTask; heard: Heard } {
     const heard: Heard = { frames: [], ended: [], failed: [] };
     const task = SecaggTask.start({
-      ...{ plan, client: 'c1', signingSeed: seedOf('c1'), store: memorySecaggStore(), rng: rngFromSeed(5) },
+      plan,
+      client: 'c1',
+      signingSeed: seedOf('c1'),
+      store: memorySecaggStore(),
+      rng: rngFromSeed(5),
       ...(enrolled && { enrolled }),
       policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
       contribute: async () => ({ values: new Float32Array(6), weights: [1, 1], metrics: {} }),
@@ -272,7 +295,7 @@ describe('a client', () => {
   /** A coordinator that puts c1 together with whom it likes, under the aggregation id of c1's group. */
   async function mixedWith(others: readonly string[]): Promise<Heard> {
     const plan = planOf(NAMES.slice(0, 9));
-    const { params, aggregation } = agree(planOfMember(plan, 'c1'));
+    const { params, aggregation } = secaggSetupOf(planOfMember(plan, 'c1'));
     const { task, heard } = enter(plan);
     await turns();
     const names = ['c1', ...others];
@@ -281,8 +304,11 @@ describe('a client', () => {
     const server: ServerContext = { ...shared, sum: createKernel(), rng: rngFromSeed(1) };
     const theirs = others.map((id) => {
       const [, outputs] = startClient({
-        ...{ ...shared, kernel: createKernel(), rng: rngFromSeed(2).split(id), isUsed: () => false },
-        ...{ identity: { id, signingSeed: seedOf(id) } },
+        ...shared,
+        kernel: createKernel(),
+        rng: rngFromSeed(2).split(id),
+        isUsed: () => false,
+        identity: { id, signingSeed: seedOf(id) },
         policy: { cohortMin: 3, survivorsMin: 2, adversaryFraction: 0 },
       });
       return outputs.flatMap((output) => (output.kind === 'send' ? [output.frame] : []))[0];
@@ -318,13 +344,18 @@ describe('a client', () => {
 
 describe('the configuration of groups', () => {
   const scale = {
-    ...{ clients: 24, cohort: 24, rounds: 1, partition: 'iid', hyper: {} },
+    clients: 24,
+    cohort: 24,
+    rounds: 1,
+    partition: 'iid',
+    hyper: {},
     training: { batchSize: 1, clientLr: 1, localSteps: 1 },
   };
   const workload: Workload = {
     ...toyWorkload,
     manifest: {
-      ...{ ...toyWorkload.manifest, scales: { smoke: scale, demo: scale, full: scale } },
+      ...toyWorkload.manifest,
+      scales: { smoke: scale, demo: scale, full: scale },
       maskedMetrics: () => [{ name: 'loss', size: 1, max: 16 }],
     },
     init: () => ({ shared: { w: { shape: [2], data: new Float32Array(2) } } }),

@@ -1,7 +1,10 @@
 /** Where updates come in: each is in the sum once or not at all, its sender hears which, and no receipt says otherwise. */
 import assert from 'node:assert/strict';
 import type { PrivacySpec } from '../../../shared/run/spec.js';
+import { sha256Hex } from '../../../shared/signing/identity.js';
+import { valuesOf } from '../../../shared/tensors/bytes.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
+import { parseCodec } from '../../../shared/tensors/codecs/index.js';
 import { turns } from '../../support/hand-fed.js';
 import {
   A,
@@ -20,6 +23,7 @@ import {
   receiptOf,
   rejected,
   TENSORS,
+  type Update,
   updateOf,
   what,
 } from '../../support/intake.js';
@@ -212,6 +216,72 @@ describe('a header', () => {
       await Promise.all([intake.send('a', A), intake.send('b', B), intake.send('c', C)]);
       await intake.idle();
       assert.deepEqual(intake.mean, MEAN_ABC);
+    });
+  }
+});
+
+describe('an update in an encoding', () => {
+  const open = (compression: string) => Intake.open({ work: { compression } });
+  const encoded = (compression: string, { header, bytes }: Update): Update => {
+    const sent = parseCodec(compression).encode(valuesOf(bytes));
+    return sealed({ header, bytes: sent });
+  };
+  const sealed = ({ header, bytes }: Update): Update => {
+    return at({ header, bytes }, { sha256: sha256Hex(bytes), sizeBytes: bytes.length });
+  };
+
+  it('is in the sum as what it decodes to', async () => {
+    for (const compression of ['f16', 'bf16', 'top-k:1']) {
+      const intake = await open(compression);
+      for (const [client, update] of Object.entries({ a: A, b: B, c: C })) {
+        assert.deepEqual(await intake.send(client, encoded(compression, update)), accepted, compression);
+      }
+      await intake.idle();
+      assert.deepEqual(intake.mean, MEAN_ABC, compression); // whole numbers below 64 lose nothing
+    }
+  });
+
+  it('of another length than its encoding has is rejected by its header', async () => {
+    for (const [compression, sizeBytes] of Object.entries({ f16: 22, int8: 15, 'top-k:0.5': 48 })) {
+      const intake = await open(compression);
+      assert.deepEqual(await intake.header('a', A), rejected(`sizeBytes: expected ${sizeBytes}, got 44`));
+    }
+  });
+
+  // of eleven numbers top-k:0.01 keeps one: index, value; int8 has one scale, then eleven bytes
+  const words = (...values: readonly number[]) => new Uint8Array(Uint32Array.from(values).buffer);
+  const NAN = 0x7fc00000;
+  const hostile: Record<string, readonly [compression: string, bytes: Uint8Array, detail: RegExp]> = {
+    'no number in two bytes': ['f16', new Uint8Array(22).fill(0xff), /^update of update\/w\[0\]: .* got NaN$/],
+    'infinity in two bytes': [
+      'bf16',
+      Uint8Array.of(...Array(20).fill(0), 0x80, 0x7f),
+      /^update of update\/b\[1\]: .* got Infinity$/,
+    ],
+    'a scale that is none': [
+      'int8',
+      new Uint8Array([...words(NAN), ...Array(11).fill(1)]),
+      /^scale of block 0: .*NaN$/,
+    ],
+    'an index beyond the model': ['top-k:0.01', words(11, 0), /^index 0: expected 0\.\.10, got 11$/],
+    'an index of four thousand million': ['top-k:0.01', words(2 ** 32 - 1, 0), /^index 0: .*got 4294967295$/],
+    'an index twice': ['top-k:0.1', words(3, 3, 0, 0), /^index 1: expected 4\.\.10, got 3$/],
+    'no number at an index': ['top-k:0.01', words(3, NAN), /^update of update\/w\[3\]: .* got NaN$/],
+  };
+  for (const [what, [compression, bytes, says]] of Object.entries(hostile)) {
+    it(`with ${what} is one client's fault, by name, and the round goes on without it`, async () => {
+      const intake = await open(compression);
+      const bad = sealed({ header: A.header, bytes });
+      const reply = await intake.send('a', bad);
+      assert.equal(reply.outcome, 'rejected');
+      assert.match(reply.detail, says);
+      await intake.idle();
+      assert.deepEqual(intake.receipts, [receiptOf('a', bad, 'invalid-update')]);
+      for (const [client, update] of Object.entries({ b: B, c: C })) {
+        assert.deepEqual(await intake.send(client, encoded(compression, update)), accepted);
+      }
+      await intake.idle();
+      assert.equal(intake.sums.length, 1);
     });
   }
 });

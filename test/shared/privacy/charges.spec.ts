@@ -57,7 +57,7 @@ describe('charges', () => {
     const stored = encodeCharges(chargesOf(2));
     for (let at = 0; at < stored.length; at++) {
       const changed = stored.slice();
-      changed[at] = (changed[at] as number) ^ (1 + (at % 255));
+      changed[at] ^= 1 + (at % 255);
       assert.equal(verifyCharges(changed, key).ok, false, `byte ${at}`);
     }
   });
@@ -66,7 +66,7 @@ describe('charges', () => {
     const stored = encodeCharges(chargesOf(2));
     fc.assert(
       fc.property(fc.nat(stored.length - 1), fc.integer({ min: 1, max: 255 }), fc.nat(2), (at, flip, kind) => {
-        const byte = (stored[at] as number) ^ flip;
+        const byte = stored[at] ^ flip;
         const parts = [
           [...stored.subarray(0, at), byte],
           kind === 1 ? [...stored.subarray(at)] : [...stored.subarray(at + 1)],

@@ -13,8 +13,8 @@ import {
   decodeSum,
   encodeUpdate,
   type LatticeOptions,
+  latticeOf,
   noiseShare,
-  planLattice,
 } from '../../../shared/privacy/mechanisms/lattice.js';
 import { discreteGaussianTable } from '../../../shared/privacy/noise/table.js';
 import { rngFromSeed } from '../../../shared/rng.js';
@@ -32,17 +32,17 @@ const BASE: LatticeOptions = {
 
 /** The decoded noisy sum of `survivors` zero updates: nothing but noise. */
 function noiseOf(options: LatticeOptions, survivors: number): Float32Array {
-  const plan = planLattice(options);
-  const share = noiseShare(plan);
+  const lattice = latticeOf(options);
+  const share = noiseShare(lattice);
   const root = rngFromSeed(77);
-  let sum = new Int32Array(plan.ringLength);
+  let sum = new Int32Array(lattice.ringLength);
   for (let client = 0; client < survivors; client++) {
     const random = { signs: root.split('signs'), rng: root.split(`client ${client}`), share };
-    const message = encodeUpdate(new Float32Array(plan.length), plan, random);
-    sum = sum.map((value, i) => value + (message[i] as number));
+    const message = encodeUpdate(new Float32Array(lattice.length), lattice, random);
+    sum = sum.map((value, i) => value + message[i]);
   }
-  const opened = plan.place === 'central' ? addCentralNoise(sum, plan, share, root.split('server')) : sum;
-  return decodeSum(opened, plan, root.split('signs'));
+  const opened = lattice.place === 'central' ? addCentralNoise(sum, lattice, share, root.split('server')) : sum;
+  return decodeSum(opened, lattice, root.split('signs'));
 }
 
 describe('noise on the lattice', () => {
@@ -53,11 +53,11 @@ describe('noise on the lattice', () => {
         const options = { ...BASE, noise, noiseMultiplier, length: 100_000 };
         const values = noiseOf(options, BASE.leastSurvivors);
         const variance = values.reduce((sum, x) => sum + x * x, 0) / values.length;
-        // At 16 bits the rounded norm is under 1.3 % above the clipped one at d = 1e5 and its noise with it: read the plan.
-        const plan = planLattice(options);
-        const want = (noiseMultiplier * plan.integerNorm * plan.granularity) ** 2;
+        // At 16 bits the rounded norm is under 1.3 % above the clipped one at d = 1e5 and its noise with it: read the lattice.
+        const lattice = latticeOf(options);
+        const want = (noiseMultiplier * lattice.integerNorm * lattice.granularity) ** 2;
         assert.ok(Math.abs(variance / want - 1) < 5 * Math.sqrt(2 / values.length), `${variance} for ${want}`);
-        assertRelative(plan.integerNorm * plan.granularity, 2, 0.02);
+        assertRelative(lattice.integerNorm * lattice.granularity, 2, 0.02);
       });
     }
   }
@@ -76,20 +76,20 @@ describe('noise on the lattice', () => {
 
   for (const rotation of [false, true]) {
     it(`sums clipped updates ${rotation ? 'with' : 'without'} rotation, up to rounding and noise`, () => {
-      const plan = planLattice({ ...BASE, rotation, noiseMultiplier: 0.01, length: 300 });
-      const share = noiseShare(plan);
+      const lattice = latticeOf({ ...BASE, rotation, noiseMultiplier: 0.01, length: 300 });
+      const share = noiseShare(lattice);
       const root = rngFromSeed(3);
-      let sum = new Int32Array(plan.ringLength);
+      let sum = new Int32Array(lattice.ringLength);
       const want = new Float64Array(300);
       for (let client = 0; client < 20; client++) {
         const update = Float32Array.from({ length: 300 }, (_, i) => (i === client ? 1.5 : 0)); // norm 1.5 < 2: not clipped
         update.forEach((x, i) => {
-          want[i] = (want[i] as number) + x;
+          want[i] += x;
         });
-        const message = encodeUpdate(update, plan, { signs: root.split('s'), rng: root.split(`c${client}`), share });
-        sum = sum.map((value, i) => value + (message[i] as number));
+        const message = encodeUpdate(update, lattice, { signs: root.split('s'), rng: root.split(`c${client}`), share });
+        sum = sum.map((value, i) => value + message[i]);
       }
-      const got = decodeSum(sum, plan, root.split('s'));
+      const got = decodeSum(sum, lattice, root.split('s'));
       // noise deviation 0.02 and rounding 1e-4: six deviations
       got.forEach((value, i) => {
         assert.ok(Math.abs(value - (want[i] as number)) < 0.13, `coordinate ${i}: ${value}`);
@@ -98,34 +98,34 @@ describe('noise on the lattice', () => {
   }
 });
 
-describe('plan of lattice noise', () => {
+describe('lattice of lattice noise', () => {
   it('costs almost what the continuous Gaussian of the same multiplier costs', () => {
     const gaussian = [{ release: { mechanism: 'gaussian', noiseMultiplier: 8 } as const, count: 50 }];
     const continuous = composedEpsilon(gaussian, 1e-5, { accountant: 'rdp' });
     for (const noise of ['discrete-gaussian', 'skellam'] as const) {
-      const { release } = planLattice({ ...BASE, noise, noiseMultiplier: 8 });
+      const { release } = latticeOf({ ...BASE, noise, noiseMultiplier: 8 });
       const epsilon = composedEpsilon([{ release, count: 50 }], 1e-5, { accountant: 'rdp' });
       assert.ok(
         epsilon >= continuous * (1 - 1e-9) && epsilon < 1.01 * continuous,
         `${noise}: ${epsilon} for ${continuous}`,
       );
-      const local = planLattice({ ...BASE, noise, noiseMultiplier: 8, place: 'local' }).release;
+      const local = latticeOf({ ...BASE, noise, noiseMultiplier: 8, place: 'local' }).release;
       assert.ok(composedEpsilon([{ release: local, count: 50 }], 1e-5, { accountant: 'rdp' }) > 1.9 * continuous);
     }
   });
 
   it('fits itself to the ring and says what does not', () => {
-    assert.equal(planLattice(BASE).valueBits, 16);
-    assert.equal(planLattice({ ...BASE, mostSurvivors: 1_000_000 }).valueBits, 12); // 1e6 × 2^11 < 2^31
-    assert.throws(() => planLattice({ ...BASE, mostSurvivors: 1_000_000, valueBits: 16 }), /2\^31/);
-    assert.throws(() => planLattice({ ...BASE, leastSurvivors: 40 }), /leastSurvivors/);
-    assert.throws(() => planLattice({ ...BASE, colludingFraction: 1 }), /colludingFraction/);
-    assert.throws(() => planLattice({ ...BASE, noiseMultiplier: 0 }), /noiseMultiplier/);
-    const plan = planLattice(BASE);
-    const share = noiseShare(plan);
+    assert.equal(latticeOf(BASE).valueBits, 16);
+    assert.equal(latticeOf({ ...BASE, mostSurvivors: 1_000_000 }).valueBits, 12); // 1e6 × 2^11 < 2^31
+    assert.throws(() => latticeOf({ ...BASE, mostSurvivors: 1_000_000, valueBits: 16 }), /2\^31/);
+    assert.throws(() => latticeOf({ ...BASE, leastSurvivors: 40 }), /leastSurvivors/);
+    assert.throws(() => latticeOf({ ...BASE, colludingFraction: 1 }), /colludingFraction/);
+    assert.throws(() => latticeOf({ ...BASE, noiseMultiplier: 0 }), /noiseMultiplier/);
+    const lattice = latticeOf(BASE);
+    const share = noiseShare(lattice);
     const random = { signs: rngFromSeed(1), rng: rngFromSeed(2), share };
-    assert.throws(() => encodeUpdate(new Float32Array(3), plan, random), /update/);
-    assert.throws(() => decodeSum(new Int32Array(3), plan, rngFromSeed(1)), /sum/);
+    assert.throws(() => encodeUpdate(new Float32Array(3), lattice, random), /update/);
+    assert.throws(() => decodeSum(new Int32Array(3), lattice, rngFromSeed(1)), /sum/);
   });
 
   it('prices sums of discrete Gaussians as the paper does', () => {
@@ -159,7 +159,7 @@ describe('noise correlated over rounds', () => {
     }
     // 13 = 8 + 4 + 1 and 12 = 8 + 4 differ by one node
     const twelve = at(12);
-    assertRelative(variance(at(13).map((x, i) => x - (twelve[i] as number))), 100, 0.023);
+    assertRelative(variance(at(13).map((x, i) => x - twelve[i])), 100, 0.023);
   });
 
   it('a tree costs its depth for one participation, and more for more', () => {
@@ -182,17 +182,17 @@ describe('noise correlated over rounds', () => {
     assert.deepEqual([...c.subarray(0, 4)], [1, 0.5, 0.375, 0.3125]); // 1, 1/2, 3/8, 5/16
     for (let n = 0; n < 6; n++) {
       let convolved = 0;
-      for (let j = 0; j <= n; j++) convolved += (c[j] as number) * (c[n - j] as number);
+      for (let j = 0; j <= n; j++) convolved += c[j] * c[n - j];
       assertRelative(convolved, 1, 1e-12); // (1-x)^-1/2 squared is 1 + x + x² + ...
     }
     const fresh = [3, -1, 4, 1, -5].map((x) => Float64Array.of(x));
     const made: Float64Array[] = [];
     for (const z of fresh) made.unshift(correlatedNoise(z, made.slice(0, 2), bandedCoefficients(3)));
-    const y = made.reverse().map((v) => v[0] as number);
+    const y = made.reverse().map((v) => v[0]);
     // C y = z with C's bands 1, 1/2, 3/8
     y.forEach((value, t) => {
       const z = value + 0.5 * (y[t - 1] ?? 0) + 0.375 * (y[t - 2] ?? 0);
-      assertRelative(z, (fresh[t] as Float64Array)[0] as number, 1e-12);
+      assertRelative(z, fresh[t][0], 1e-12);
     });
   });
 

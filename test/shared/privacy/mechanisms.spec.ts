@@ -23,9 +23,7 @@ describe('clip', () => {
   it('scales a 3-4-5 vector and leaves a short one alone', () => {
     // norm 5, bound 2.5: scale 0.5
     const clipped = clip(Float32Array.of(3, 4), { bound: 2.5 });
-    assert.ok(
-      Math.abs((clipped.vector[0] as number) - 1.5) < 1e-6 && Math.abs((clipped.vector[1] as number) - 2) < 1e-6,
-    );
+    assert.ok(Math.abs(clipped.vector[0] - 1.5) < 1e-6 && Math.abs(clipped.vector[1] - 2) < 1e-6);
     assert.equal(clipped.normL2, 5);
     assert.equal(clipped.wasClipped, true);
     assert.deepEqual(clip(Float32Array.of(3, 4), { bound: 5 }), {
@@ -46,7 +44,7 @@ describe('clip', () => {
         assert.ok(norm(clipped.vector) <= c);
         if (clipped.wasClipped) assert.ok(norm(clipped.vector) >= c * (1 - 1e-5));
         let dot = 0;
-        for (let i = 0; i < v.length; i++) dot += (v[i] as number) * (clipped.vector[i] as number);
+        for (let i = 0; i < v.length; i++) dot += v[i] * clipped.vector[i];
         assert.ok(dot >= norm(v) * norm(clipped.vector) * (1 - 1e-5) - 1e-9);
       }),
     ));
@@ -98,7 +96,7 @@ describe('adaptive clipping', () => {
         for (let client = 0; client < 100; client++) signs += belowSign(Math.exp(0.5 * rng.normal()), state.bound);
         const noisy = Int32Array.of(signs);
         noise.addTo(noisy, rng);
-        state = adaptClip(state, noisy[0] as number, 100);
+        state = adaptClip(state, noisy[0], 100);
         if (round >= 200) tail += state.bound / 100;
       }
       // One step moves ln C by 0.2 × noise of about 0.07; the mean of 100 correlated rounds stays within 5 %
@@ -135,7 +133,7 @@ describe('rotation and rounding', () => {
       const normOf = (values: Float64Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
       assertRelative(normOf(turned), norm(v), 1e-12);
       const back = unrotate(turned, rngFromSeed(1).split('signs'), length);
-      for (let i = 0; i < length; i++) assert.ok(Math.abs((back[i] as number) - (v[i] as number)) < 1e-12);
+      for (let i = 0; i < length; i++) assert.ok(Math.abs(back[i] - v[i]) < 1e-12);
     }
   });
 
@@ -156,7 +154,7 @@ describe('rotation and rounding', () => {
       const rounded = roundConditionally(scaled, limit, rng);
       assert.ok(norm(rounded) <= limit);
       rounded.forEach((value, i) => {
-        sums[i] = (sums[i] as number) + value;
+        sums[i] += value;
       });
     }
     // one coordinate's rounding has deviation at most 1/2; conditioning biases a little (the paper's Proposition 26), hence 0.06

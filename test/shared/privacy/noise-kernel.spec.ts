@@ -113,7 +113,7 @@ describe('the noise kernel', () => {
       const uniform = rngFromSeed(length);
       const sum = Float64Array.from({ length }, () => 3 * uniform.normal());
       sum.set([0, -0, 1e-300, 0.5 * 0.0013, -0.5 * 0.0013, 1.5 * 0.0013, 1e9, -1e9]);
-      const lattice = { plan: { granularity: 0.0013, latticeStdDev: 44_321, inflation: 1 }, table };
+      const lattice = { lattice: { granularity: 0.0013, latticeStdDev: 44_321, inflation: 1 }, table };
       const got = noisyMean(sum, lattice, 31.7, rngFromSeed(4));
       const noise = new Int32Array(length);
       table.fill(noise, rngFromSeed(4));

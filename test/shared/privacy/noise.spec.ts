@@ -205,15 +205,15 @@ function chiSquare(draws: Int32Array, pmf: Float64Array): { statistic: number; c
   const counts = new Float64Array(pmf.length);
   for (const value of draws) {
     assert.ok(Math.abs(value) <= reach, `a draw of ${value}, beyond every plausible value`);
-    counts[value + reach] = (counts[value + reach] as number) + 1;
+    counts[value + reach] += 1;
   }
   let statistic = 0;
   let cells = 0;
   let expected = 0;
   let seen = 0;
   for (let i = 0; i < pmf.length; i++) {
-    expected += (pmf[i] as number) * draws.length;
-    seen += counts[i] as number;
+    expected += pmf[i] * draws.length;
+    seen += counts[i];
     if (expected < 20 && i < pmf.length - 1) continue;
     if (expected > 0) statistic += (seen - expected) ** 2 / Math.max(expected, 1);
     cells++;

@@ -188,8 +188,8 @@ describe('rdp of other noises', () => {
         for (const order of [2, 4, 8]) {
           let sum = 0;
           for (let i = shift; i < pmf.length; i++) {
-            const p = pmf[i - shift] as number;
-            const q = pmf[i] as number;
+            const p = pmf[i - shift];
+            const q = pmf[i];
             if (p > 1e-250 && q > 1e-250) sum += Math.exp(order * Math.log(p) + (1 - order) * Math.log(q));
           }
           const exact = Math.log(sum) / (order - 1);

@@ -1,8 +1,8 @@
 /** Rounded Gaussian noise: its distribution against published values and by moments, and the lattice that it is added on. */
 import assert from 'node:assert/strict';
 import {
+  gaussianLattice,
   noisyMean,
-  planGaussianNoise,
   roundedGaussianError,
   roundedGaussianNoise,
   roundedGaussianTable,
@@ -138,32 +138,32 @@ describe('noise on a lattice', () => {
       [0.1, 4, 1000],
       [3, 0.5, 1_663_370],
     ]) {
-      const plan = planGaussianNoise({ sensitivity, noiseMultiplier, dimension });
-      const noiseStdDev = plan.latticeStdDev * plan.granularity;
+      const lattice = gaussianLattice({ sensitivity, noiseMultiplier, dimension });
+      const noiseStdDev = lattice.latticeStdDev * lattice.granularity;
       // two vectors on the lattice are at most g/2 off in each entry, each
-      const needed = noiseMultiplier * (sensitivity + plan.granularity * Math.sqrt(dimension));
+      const needed = noiseMultiplier * (sensitivity + lattice.granularity * Math.sqrt(dimension));
       assert.ok(Math.abs(noiseStdDev / needed - 1) < 1e-12, `${noiseStdDev} for ${needed}`);
-      assert.ok(Math.abs(noiseStdDev / (noiseMultiplier * sensitivity * plan.inflation) - 1) < 1e-12);
-      assert.ok(plan.inflation > 1 && plan.inflation <= 1.001, `${plan.inflation}`);
+      assert.ok(Math.abs(noiseStdDev / (noiseMultiplier * sensitivity * lattice.inflation) - 1) < 1e-12);
+      assert.ok(lattice.inflation > 1 && lattice.inflation <= 1.001, `${lattice.inflation}`);
     }
   });
 
   it('refuses what is no bound and no noise', () => {
-    const plan = { sensitivity: 1, noiseMultiplier: 1, dimension: 10_000 };
-    assert.throws(() => planGaussianNoise({ ...plan, sensitivity: 0 }), /sensitivity/);
-    assert.throws(() => planGaussianNoise({ ...plan, noiseMultiplier: 0 }), /noiseMultiplier/);
+    const lattice = { sensitivity: 1, noiseMultiplier: 1, dimension: 10_000 };
+    assert.throws(() => gaussianLattice({ ...lattice, sensitivity: 0 }), /sensitivity/);
+    assert.throws(() => gaussianLattice({ ...lattice, noiseMultiplier: 0 }), /noiseMultiplier/);
     // 2^26 / 1001 / 100
-    assert.throws(() => planGaussianNoise({ ...plan, noiseMultiplier: 671 }), /noiseMultiplier.*670/);
+    assert.throws(() => gaussianLattice({ ...lattice, noiseMultiplier: 671 }), /noiseMultiplier.*670/);
   });
 
   it('is the nearest lattice point plus whole steps, whatever the vector', () => {
-    const plan = { granularity: 0.25, latticeStdDev: 300, inflation: 1 };
+    const lattice = { granularity: 0.25, latticeStdDev: 300, inflation: 1 };
     const table = roundedGaussianTable(300);
-    const add = (...sum: number[]) => noisyMean(Float64Array.from(sum), { plan, table }, 1, rngFromSeed(3));
+    const add = (...sum: number[]) => noisyMean(Float64Array.from(sum), { lattice, table }, 1, rngFromSeed(3));
     const noise = add(0, 0, 0, 0);
     assert.ok(noise.every((value) => Number.isInteger(value / 0.25) && value !== 0));
     assert.deepEqual(
-      noisyMean(new Float64Array(4), { plan, table }, 8, rngFromSeed(3)),
+      noisyMean(new Float64Array(4), { lattice, table }, 8, rngFromSeed(3)),
       noise.map((value) => value / 8),
     );
     // 0.1 -> 0, 0.13 -> 0.25, -7.3 -> -7.25

@@ -37,7 +37,7 @@ export function squeeze(message: Uint8Array, domain: number): () => number {
   const block = new Uint8Array(200);
   block.set(message);
   block[message.length] = domain;
-  block[RATE_BYTES - 1] = (block[RATE_BYTES - 1] as number) ^ 0x80;
+  block[RATE_BYTES - 1] ^= 0x80;
   const view = new DataView(block.buffer);
   let lanes = Array.from({ length: 25 }, (_, i) => view.getBigUint64(8 * i, true));
   let position = RATE_BYTES;
@@ -49,7 +49,7 @@ export function squeeze(message: Uint8Array, domain: number): () => number {
       });
       position = 0;
     }
-    return block[position++] as number;
+    return block[position++];
   };
 }
 
@@ -57,24 +57,22 @@ export function squeeze(message: Uint8Array, domain: number): () => number {
 function permute(lanes: bigint[]): bigint[] {
   let a = lanes;
   for (const constant of CONSTANTS) {
-    const at = (x: number, y: number) => a[(x % 5) + 5 * (y % 5)] as bigint;
+    const at = (x: number, y: number) => a[(x % 5) + 5 * (y % 5)];
     const columns = [0, 1, 2, 3, 4].map((x) => at(x, 0) ^ at(x, 1) ^ at(x, 2) ^ at(x, 3) ^ at(x, 4));
-    const theta = [0, 1, 2, 3, 4].map(
-      (x) => (columns[(x + 4) % 5] as bigint) ^ rotate(columns[(x + 1) % 5] as bigint, 1n),
-    );
+    const theta = [0, 1, 2, 3, 4].map((x) => columns[(x + 4) % 5] ^ rotate(columns[(x + 1) % 5], 1n));
     const moved = new Array<bigint>(25);
     for (let i = 0; i < 25; i++) {
       const x = i % 5;
       const y = (i - x) / 5;
-      moved[y + 5 * ((2 * x + 3 * y) % 5)] = rotate((a[i] as bigint) ^ (theta[x] as bigint), ROTATIONS[i] as bigint);
+      moved[y + 5 * ((2 * x + 3 * y) % 5)] = rotate(a[i] ^ theta[x], ROTATIONS[i]);
     }
-    const pick = (x: number, y: number) => moved[(x % 5) + 5 * y] as bigint;
+    const pick = (x: number, y: number) => moved[(x % 5) + 5 * y];
     a = moved.map((lane, i) => {
       const x = i % 5;
       const y = (i - x) / 5;
       return lane ^ (~pick(x + 1, y) & MASK & pick(x + 2, y));
     });
-    a[0] = (a[0] as bigint) ^ constant;
+    a[0] ^= constant;
   }
   return a;
 }

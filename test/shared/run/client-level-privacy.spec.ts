@@ -13,16 +13,34 @@ import { updateChannel } from '../../../shared/tensors/channels.js';
 const SIZE = 500;
 const MODEL = [{ name: 'w', shape: [SIZE] }];
 const SECURE = {
-  ...{ valueRange: 1, weightCap: 1, adversaryFraction: 0, dropFraction: 0.1, survivorsMin: 20, phaseDeadlineMs: 1000 },
-  ...{ trainMetrics: [], testMetrics: [] },
+  valueRange: 1,
+  weightCap: 1,
+  adversaryFraction: 0,
+  dropFraction: 0.1,
+  survivorsMin: 20,
+  phaseDeadlineMs: 1000,
+  trainMetrics: [],
+  testMetrics: [],
 };
 
 function workWith(privacy: Partial<PrivacySpec>, more: Partial<WorkSpec> = {}): WorkSpec {
   return {
-    ...{ workload: 'w', scale: 'smoke', hyper: {}, partition: 'iid', seed: 1, rounds: 3, model: MODEL },
+    workload: 'w',
+    scale: 'smoke',
+    hyper: {},
+    partition: 'iid',
+    seed: 1,
+    rounds: 3,
+    model: MODEL,
     training: {
-      ...{ localSteps: 1, batchSize: 1, clientLr: 1, momentum: 0, weightDecay: 0, gradientClipNorm: 0 },
-      ...{ lrSchedule: 'constant', proximalMu: 0 },
+      localSteps: 1,
+      batchSize: 1,
+      clientLr: 1,
+      momentum: 0,
+      weightDecay: 0,
+      gradientClipNorm: 0,
+      lrSchedule: 'constant',
+      proximalMu: 0,
     },
     phases: [{ name: 'train', channels: [updateChannel(MODEL)] }],
     privacy: { mode: 'central', clippingBound: 2, noiseMultiplier: 0.5, delta: 1e-5, cohortMax: 40, ...privacy },

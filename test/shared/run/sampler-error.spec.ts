@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import {
   composedEpsilon,
   gaussianDelta,
+  gaussianLattice,
   groupPrivacy,
   noiseShare,
-  planGaussianNoise,
   roundedGaussianNoise,
   type Spend,
   withSamplerError,
@@ -37,7 +37,7 @@ function workOf(mode: PrivacySpec['mode'], more: Partial<PrivacySpec> = {}): Wor
 function drawsOf(work: WorkSpec): { draws: number; error: number } {
   if (work.privacy!.mode === 'example') {
     const dimension = SIZE / 100;
-    const { latticeStdDev } = planGaussianNoise({ sensitivity: 1, noiseMultiplier: 10, dimension });
+    const { latticeStdDev } = gaussianLattice({ sensitivity: 1, noiseMultiplier: 10, dimension });
     return { draws: 20 * dimension, error: roundedGaussianNoise(latticeStdDev).statisticalError };
   }
   const lattice = latticeFor(work, 1);

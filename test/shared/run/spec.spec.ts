@@ -1,7 +1,14 @@
 /** A run's specification at its boundaries: the way to the wire and the disk and back, and what is refused there. */
 import assert from 'node:assert/strict';
 import { checkPlan } from '../../../shared/run/plan.js';
-import { checkRunSpec, readSpec, specOf, storedSpec } from '../../../shared/run/spec.js';
+import {
+  checkRunSpec,
+  type PrivacySpec,
+  readSpec,
+  specOf,
+  storedSpec,
+  type WorkSpec,
+} from '../../../shared/run/spec.js';
 import { canonicalJson } from '../../../shared/signing/canonical-json.js';
 import { ledgerSpec } from '../../support/ledgers.js';
 import { toySpec } from '../../support/toy.js';
@@ -55,6 +62,8 @@ describe('the specification of a run', () => {
     ['work.phases', [], /^run spec: work\.phases: /],
     ['work.phases.0.channels.0.reduce', 'max', /^run spec: work\.phases\.0\.channels\.0\.reduce: /],
     ['work.model.0.shape', [-1], /^run spec: work\.model\.0\.shape\.0: /],
+    ['work.compression', 'zip', /^compression: expected none, f16, bf16, int8 or top-k:FRACTION, got "zip"$/],
+    ['work.compression', 'top-k:2', /^compression top-k: expected a fraction in \(0, 1\], got 2$/],
     ['work.model.0.name', 'b', /^name: expected each tensor name once, got "b"$/],
   ];
   for (const [path, value, says] of refusals) {
@@ -73,6 +82,33 @@ describe('the specification of a run', () => {
       /^FlError.*evaluateClients: expected 0/,
     );
     assert.throws(() => checkRunSpec(changed(spec, 'work.secure.groupSize', 5)), /groupSize: expected at most .*4.*5/);
+  });
+});
+
+describe('an encoding of updates', () => {
+  const { work, engine } = toySpec();
+  const check = (change: Partial<WorkSpec>, compression = 'bf16') =>
+    checkRunSpec({ work: { ...work, ...change, compression }, engine });
+  const refused = (change: Partial<WorkSpec>, message: RegExp) =>
+    assert.throws(() => check(change), { code: 'invalid-argument', message });
+  const privacy = (mode: PrivacySpec['mode']) => ({ mode, clippingBound: 1, noiseMultiplier: 1, delta: 1e-5 });
+
+  it('is for plain updates, and for those whose noise was added before them', () => {
+    for (const name of ['f16', 'bf16', 'int8', 'top-k:0.1']) check({}, name);
+    check({ privacy: privacy('example') });
+  });
+
+  it('is refused where it would spoil what is sent, and says what is so', () => {
+    const { secure } = ledgerSpec(true).work;
+    refused({ secure }, /^compression: expected none with secure-aggregation, whose masked numbers .*, got "bf16"$/);
+    for (const mode of ['central', 'local'] as const) {
+      refused(
+        { privacy: privacy(mode) },
+        new RegExp(`^compression: expected none with privacy ${mode}, whose updates`),
+      );
+    }
+    const channel = { ...work.phases[0].channels[0], name: 'prototypes' };
+    refused({ phases: [{ name: 'train', channels: [channel] }] }, /sends more than updates \(prototypes\)/);
   });
 });
 

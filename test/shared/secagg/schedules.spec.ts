@@ -67,7 +67,7 @@ class Schedule {
       if (this.mail.length > 0) {
         const [mail] = this.mail.splice(this.rng.below(this.mail.length), 1);
         if (mail!.to === 'server') this.serverStep({ kind: 'frame', from: mail!.from, bytes: mail!.bytes });
-        else if (this.rng.uniform() < this.faults.silence) this.silent.add(mail!.to);
+        else if (this.rng.uniform() < this.faults.silence) this.silent.add(mail.to);
         else this.clientStep(mail!.to, { kind: 'frame', bytes: mail!.bytes });
       } else if (state.phase === 'done' || state.phase === 'aborted') return state;
       else this.serverStep({ kind: 'deadline' });

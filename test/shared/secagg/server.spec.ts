@@ -6,8 +6,15 @@ import { rngFromSeed } from '../../../shared/rng.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientOutput } from '../../../shared/secagg/client/state.js';
 import { LABEL } from '../../../shared/secagg/constants.js';
-import { memberTag } from '../../../shared/secagg/derive.js';
-import { encodeConsistency, encodeRefusal, type FrameType, HEADER_BYTES } from '../../../shared/secagg/frames.js';
+import { advertisementBody, memberTag } from '../../../shared/secagg/derive.js';
+import {
+  decodeAdvertise,
+  encodeAdvertise,
+  encodeConsistency,
+  encodeRefusal,
+  type FrameType,
+  HEADER_BYTES,
+} from '../../../shared/secagg/frames.js';
 import { derivedOrder } from '../../../shared/secagg/graph.js';
 import { assignGroups, trimmedMean } from '../../../shared/secagg/groups.js';
 import { encodeParams } from '../../../shared/secagg/params.js';
@@ -17,9 +24,12 @@ import { startServer, stepServer } from '../../../shared/secagg/server/machine.j
 import type { ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
 import { unmaskSum } from '../../../shared/secagg/unmask.js';
+import { WEAK_X25519 } from '../../support/weak-keys.js';
 import { createParty, framesOf, type Party, wireClient } from './party.js';
 import { toySuite } from './toy-suite.js';
 
+/** For shares, and for masks. */
+type Keys = [Uint8Array, Uint8Array];
 type Tamper = (id: string, type: FrameType, frame: Uint8Array) => readonly Uint8Array[];
 
 interface Run {
@@ -65,9 +75,21 @@ function assertSum(party: Party, { outputs }: Run, survivors: readonly string[])
   assert.deepEqual(unmask?.survivorIds.toSorted(), survivors.toSorted());
   const { suite, sum } = party.server;
   assert.deepEqual(
-    unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask!.masks),
+    unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask.masks),
     party.plainSum(survivors),
   );
+}
+
+/** A client's own advertisement, validly signed, with the keys that `change` makes of its own. */
+function advertising(party: Party, id: string, change: (keys: Keys) => Keys): Tamper {
+  return only(id, 'advertise', (frame) => {
+    const { sharePublicKey, maskPublicKey } = decodeAdvertise(frame.slice(HEADER_BYTES));
+    const [share, mask] = change([sharePublicKey, maskPublicKey]);
+    const aggregationId = frame.slice(2, HEADER_BYTES);
+    const keys = { id, sharePublicKey: share, maskPublicKey: mask };
+    const signature = party.suite.signer(party.seeds.get(id)!)(advertisementBody(aggregationId, keys));
+    return [encodeAdvertise(aggregationId, { ...keys, signature })];
+  });
 }
 
 const everyone = createParty({ clients: 6 }).ids;
@@ -147,6 +169,21 @@ describe('secagg server against lying clients', () => {
       assertSum(party, result, survivors);
     });
   }
+
+  it('goes on without an enrolled client that advertises a key of small order', () => {
+    const forShares =
+      (weak: Uint8Array) =>
+      ([, mask]: Keys): Keys => [weak, mask];
+    const forMasks =
+      (weak: Uint8Array) =>
+      ([share]: Keys): Keys => [share, weak];
+    for (const change of WEAK_X25519.flatMap((weak) => [forShares(weak), forMasks(weak)])) {
+      const party = createParty({ clients: 6, params: { cohortMin: 4 } });
+      const result = run(party, advertising(party, 'client-2', change));
+      assert.deepEqual(dropsOf(result), [{ id: 'client-2', phase: 'advertise', reason: 'bad-key' }]);
+      assertSum(party, result, but('client-2'));
+    }
+  });
 });
 
 describe('secagg server', () => {
@@ -217,7 +254,7 @@ describe('secagg ring of neighbours', () => {
     const roster = party.ids.toSorted((a, b) => (tags.get(a)! < tags.get(b)! ? -1 : 1));
     const { rosterRoot } = honest.outputs.find((output) => output.kind === 'unmask')!;
     const { aggregationId } = honest.state;
-    return [...derivedOrder(toySuite, { aggregationId, rosterRoot, label: LABEL.ring }, 150)].map((at) => roster[at]!);
+    return [...derivedOrder(toySuite, { aggregationId, rosterRoot, label: LABEL.ring }, 150)].map((at) => roster[at]);
   }
 
   const without = (gone: ReadonlySet<string>): { result: Run; party: Party } => {
@@ -251,7 +288,7 @@ describe('secagg ring of neighbours', () => {
   });
 });
 
-describe('secagg receipts', () => {
+describe('secagg proofs', () => {
   const party = createParty({ clients: 5 });
   const unmask = run(party, (_, __, frame) => [frame]).outputs.find((output) => output.kind === 'unmask')!;
   const coordinatorSeed = new Uint8Array(32).fill(9);
@@ -266,11 +303,11 @@ describe('secagg receipts', () => {
   };
   const coordinatorKey = nodeSuite.ed25519PublicKey(coordinatorSeed);
   const trust = { coordinatorKey, enrolment: party.server.enrolment, signaturesMin: 5 };
-  const receipt = signSumProof(nodeSuite, coordinatorSeed, body);
+  const proof = signSumProof(nodeSuite, coordinatorSeed, body);
 
   it('hold when the coordinator and all survivors signed, and fail otherwise with the reason', () => {
-    assert.equal(sumProofFault(nodeSuite, receipt, trust), undefined);
-    assert.equal(sumProofFault(nodeSuite, { ...receipt, survivorCount: 6 }, trust), 'coordinator-signature');
+    assert.equal(sumProofFault(nodeSuite, proof, trust), undefined);
+    assert.equal(sumProofFault(nodeSuite, { ...proof, survivorCount: 6 }, trust), 'coordinator-signature');
     const few = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
     assert.equal(sumProofFault(nodeSuite, few, trust), 'too-few-signatures');
     const twice = signSumProof(nodeSuite, coordinatorSeed, {
@@ -289,13 +326,13 @@ describe('secagg receipts', () => {
     const second = signSumProof(nodeSuite, coordinatorSeed, { ...body, survivorRoot: new Uint8Array(32) });
     const forged = signSumProof(nodeSuite, new Uint8Array(32), { ...body, survivorRoot: new Uint8Array(32).fill(1) });
     const nextRound = signSumProof(nodeSuite, coordinatorSeed, { ...body, aggregationId: new Uint8Array(32) });
-    const found = contradictions(nodeSuite, coordinatorKey, [receipt, forged, receipt, nextRound, second]);
+    const found = contradictions(nodeSuite, coordinatorKey, [proof, forged, proof, nextRound, second]);
     assert.deepEqual(found, [
-      [receipt, second],
-      [receipt, second],
+      [proof, second],
+      [proof, second],
     ]);
     const fewer = signSumProof(nodeSuite, coordinatorSeed, { ...body, signatures: body.signatures.slice(1) });
-    assert.deepEqual(contradictions(nodeSuite, coordinatorKey, [receipt, fewer]), []);
+    assert.deepEqual(contradictions(nodeSuite, coordinatorKey, [proof, fewer]), []);
   });
 });
 

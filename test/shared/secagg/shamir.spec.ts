@@ -31,7 +31,7 @@ describe('secagg field GF(2^16)', () => {
     const { log, exp } = tables();
     assert.equal(new Set(exp.subarray(0, 65_535)).size, 65_535);
     fc.assert(
-      fc.property(element, element, (a, b) => a === 0 || b === 0 || exp[log[a]! + log[b]!] === longDivision(a, b)),
+      fc.property(element, element, (a, b) => a === 0 || b === 0 || exp[log[a] + log[b]] === longDivision(a, b)),
       { seed: 7 },
     );
   });
@@ -55,7 +55,7 @@ describe('secagg Shamir shares', () => {
     };
     const shares = splitSecret(kernel, { ...rngFromSeed(0), bytes }, { secret, threshold: 2, holders: 3 });
     const twice = 0x0002 ^ 0x100b; // (x^15 + 1) * x = x^16 + x
-    const words = shares.map((share) => share[0]! | (share[1]! << 8));
+    const words = shares.map((share) => share[0] | (share[1] << 8));
     assert.deepEqual(words, [0x1234 ^ slope, 0x1234 ^ twice, 0x1234 ^ twice ^ slope]);
   });
 
@@ -66,7 +66,7 @@ describe('secagg Shamir shares', () => {
     for (let subset = 0; subset < 64; subset++) {
       const chosen = [0, 1, 2, 3, 4, 5].filter((j) => (subset >> j) & 1);
       if (chosen.length !== 3) continue;
-      assert.deepEqual(combineShares(chosen.map((j) => ({ x: j + 1, bytes: shares[j]! }))), secret);
+      assert.deepEqual(combineShares(chosen.map((j) => ({ x: j + 1, bytes: shares[j] }))), secret);
     }
   });
 
@@ -93,8 +93,8 @@ describe('secagg Shamir shares', () => {
     const candidate = rng.bytes(64);
     const other = candidate.map((byte, i) => byte ^ share![i]!); // the slope that explains `candidate`
     const second = new Uint8Array(new Uint16Array(other.buffer).map((a) => multiply(a, 2)).buffer);
-    const forged = { x: 2, bytes: second.map((byte, i) => byte ^ candidate[i]!) };
-    assert.deepEqual(combineShares([{ x: 1, bytes: share! }, forged]), candidate);
+    const forged = { x: 2, bytes: second.map((byte, i) => byte ^ candidate[i]) };
+    assert.deepEqual(combineShares([{ x: 1, bytes: share }, forged]), candidate);
   });
 
   it('refuses points that repeat or are zero, and lengths that differ', () => {

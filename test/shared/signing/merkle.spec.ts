@@ -72,8 +72,13 @@ describe('receipts of one round', () => {
   const coordinator = identityFromSeed(new Uint8Array(32).fill(1));
   const receipts = ['a', 'b', 'c'].map(
     (client): Receipt => ({
-      ...{ run: 'run', round: 2, attempt: 1, client, updateSha256: client.repeat(64) },
-      ...{ outcome: 'committed', modelSha256: 'f'.repeat(64) },
+      run: 'run',
+      round: 2,
+      attempt: 1,
+      client,
+      updateSha256: client.repeat(64),
+      outcome: 'committed',
+      modelSha256: 'f'.repeat(64),
     }),
   );
   const [signed, second] = signReceipts(coordinator, receipts);

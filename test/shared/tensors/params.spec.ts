@@ -9,7 +9,6 @@ import {
   sameLayout,
   sizeOf,
   subtract,
-  viewTensor,
 } from '../../../shared/tensors/params.js';
 
 const two = () =>
@@ -28,13 +27,6 @@ describe('params', () => {
     assert.deepEqual([...values], [1, 2, 3, 4, 5, 6, 7]);
     assert.equal(sizeOf(layout), 7);
     assert.equal(sizeOf(layoutOf([])), 0);
-  });
-
-  it('views a tensor without copying it', () => {
-    const params = two();
-    viewTensor(params, 'dense/bias')[0] = -1;
-    assert.equal(params.values[6], -1);
-    assert.throws(() => viewTensor(params, 'dense'), /name: expected a tensor of the layout, got "dense"/);
   });
 
   it('refuses bad names, shapes, sizes and data, naming the field', () => {

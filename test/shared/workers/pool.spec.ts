@@ -20,7 +20,10 @@ describe('a pool of threads', () => {
     started = new Int32Array(new SharedArrayBuffer(4));
     const workerData: ToySetup = { started, failFrom };
     const pool = new WorkerPool<ToyTask, { thread: number; bytes?: Uint8Array }, string, number>({
-      ...{ file: FILE, threads, workerData, names: NAMES },
+      file: FILE,
+      threads,
+      workerData,
+      names: NAMES,
     });
     pools.push(pool);
     return pool;

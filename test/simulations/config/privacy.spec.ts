@@ -20,14 +20,28 @@ describe('the privacy of a configuration', () => {
   it('is none unless it is asked for, and complete when it is', () => {
     assert.equal(privacyOf({}), undefined);
     assert.deepEqual(privacyOf({ privacy: 'example' }), {
-      ...{ mode: 'example', noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, samplingRate: 0.05 },
+      mode: 'example',
+      noiseMultiplier: 1,
+      clippingBound: 1,
+      delta: 1e-5,
+      samplingRate: 0.05,
     });
     assert.deepEqual(privacyOf({ privacy: 'central', 'over-selection': 0.5, 'epsilon-budget': 9 }), {
-      ...{ mode: 'central', noiseMultiplier: 1, clippingBound: 1, delta: 1e-5, epsilonBudget: 9, cohortMax: 6 },
+      mode: 'central',
+      noiseMultiplier: 1,
+      clippingBound: 1,
+      delta: 1e-5,
+      epsilonBudget: 9,
+      cohortMax: 6,
     });
     const adaptive = { privacy: 'central', 'clipping-bound': 'adaptive', clients: 20, cohort: 20 };
     assert.deepEqual(privacyOf(adaptive), {
-      ...{ mode: 'central', noiseMultiplier: 1, clippingBound: 0.1, delta: 1e-5, cohortMax: 20, adaptive: true },
+      mode: 'central',
+      noiseMultiplier: 1,
+      clippingBound: 0.1,
+      delta: 1e-5,
+      cohortMax: 20,
+      adaptive: true,
     });
     const tree = { privacy: 'central', noise: 'tree', separation: 2, clients: 8, cohort: 4 };
     assert.deepEqual(privacyOf(tree)?.tree, { separation: 2 });

@@ -25,23 +25,56 @@ describe('the settings of a run', () => {
     const given = { ...CNN, ...training, ...rounds, ...evaluation, ...cohort };
     const { work, engine } = resolve(checkConfig(given, 'test'), workload).spec;
     assert.deepEqual(work.training, {
-      ...{ localEpochs: work.training.localEpochs, batchSize: 3, clientLr: 0.3, momentum: 0.4, weightDecay: 0.5 },
-      ...{ gradientClipNorm: 6, lrSchedule: 'cosine', lrWarmupRounds: 2, proximalMu: 0 },
+      localEpochs: work.training.localEpochs,
+      batchSize: 3,
+      clientLr: 0.3,
+      momentum: 0.4,
+      weightDecay: 0.5,
+      gradientClipNorm: 6,
+      lrSchedule: 'cosine',
+      lrWarmupRounds: 2,
+      proximalMu: 0,
     });
     assert.deepEqual(engine, {
-      ...{ cohort: 4, strategy: 'fedavg:lr=0.5', overSelection: 0.5, minClients: 4, minSurvivors: 4, deadlineMs: 7 },
-      ...{ maxAttempts: 8, evaluateEvery: 9, evaluateClients: 4, aggregator: 'median' },
+      cohort: 4,
+      strategy: 'fedavg:lr=0.5',
+      overSelection: 0.5,
+      minClients: 4,
+      minSurvivors: 4,
+      deadlineMs: 7,
+      maxAttempts: 8,
+      evaluateEvery: 9,
+      evaluateClients: 4,
+      aggregator: 'median',
     });
     const hidden = { ...CNN, 'secure-aggregation': true, privacy: 'example', 'local-steps': 2, ...secure, ...privacy };
     const { work: protectedWork } = resolve(checkConfig(hidden, 'test'), workload).spec;
     const { trainMetrics: _, testMetrics: __, ...sums } = protectedWork.secure!;
     assert.deepEqual(sums, {
-      ...{ valueRange: 2, weightCap: 10, adversaryFraction: 0.125, dropFraction: 0.25 },
-      ...{ survivorsMin: 2, phaseDeadlineMs: 60_000 },
+      valueRange: 2,
+      weightCap: 10,
+      adversaryFraction: 0.125,
+      dropFraction: 0.25,
+      survivorsMin: 2,
+      phaseDeadlineMs: 60_000,
     });
     assert.deepEqual(protectedWork.privacy, {
-      ...{ mode: 'example', clippingBound: 1, noiseMultiplier: 2, delta: 1e-6, epsilonBudget: 1e6, samplingRate: 0.5 },
+      mode: 'example',
+      clippingBound: 1,
+      noiseMultiplier: 2,
+      delta: 1e-6,
+      epsilonBudget: 1e6,
+      samplingRate: 0.5,
     });
+  });
+
+  it('name the encoding of updates, and nothing where there is none', async () => {
+    const workload = await loadWorkload('cnn');
+    const workOf = (given: object) => resolve(checkConfig({ ...CNN, ...given }, 'test'), workload).spec.work;
+    assert.equal(workOf({ compression: 'int8' }).compression, 'int8');
+    assert.deepEqual(workOf({ compression: 'none' }), workOf({}));
+    assert.ok(!('compression' in workOf({})));
+    assert.throws(() => workOf({ compression: 'bf16', 'secure-aggregation': true }), /none with secure-aggregation/);
   });
 
   it('leave out what a configuration does not say', () => {

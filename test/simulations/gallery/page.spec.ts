@@ -42,7 +42,10 @@ function runs(): { report: Report; facts: RunFacts }[] {
     const perClient = { c1: accuracy(alone + 0.1), c2: accuracy(alone + 0.2) };
     const local = { metrics: accuracy(alone), perClient, best: { client: 'c2', metrics: accuracy(best) }, clients: 2 };
     const report: Report = {
-      ...{ ...sample, seed, privacy: null, command: `starling simulate --workload cnn --out /tmp/x --seed ${seed}` },
+      ...sample,
+      seed,
+      privacy: null,
+      command: `starling simulate --workload cnn --out /tmp/x --seed ${seed}`,
       final: { metrics: accuracy(fed), perClient: { c1: accuracy(fed), c2: accuracy(fed - 0.2) } },
       baselines: { local, centralised: { metrics: accuracy(central), perClient: {} } },
     };
@@ -134,7 +137,9 @@ describe('a claim', () => {
   it('compares two rows on the mean over seeds, by difference or by ratio', () => {
     // 0.85 - 0.40 = 0.45; 0.85 - 0.96 = -0.11; 0.85 / 0.96 = 0.885417
     assert.deepEqual(check({ metric, row: 'federated', against: 'local', atLeast: 0.45 - 1e-9 }), {
-      ...{ isMet: true, found: 0.45, required: '≥ +45.0 points' },
+      isMet: true,
+      found: 0.45,
+      required: '≥ +45.0 points',
       claim: 'federated − each client alone: test accuracy',
     });
     assert.equal(check({ metric, row: 'federated', against: 'local', atLeast: 0.46 }).isMet, false);

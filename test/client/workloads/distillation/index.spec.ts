@@ -33,7 +33,11 @@ describe('distillation', () => {
     const phase = phaseOfRound(distillation.manifest.phases!(hyper, model), round);
     const once = { weightDecay: 0, gradientClipNorm: 0, lrSchedule: 'constant', proximalMu: 0, momentum: 0 } as const;
     return {
-      ...{ phase, hyper, round, rounds: 5, rng: rngFromSeed(3).split(`${index}`) },
+      phase,
+      hyper,
+      round,
+      rounds: 5,
+      rng: rngFromSeed(3).split(`${index}`),
       training: { ...once, batchSize: training.batchSize, clientLr: training.clientLr, localEpochs: 1 },
       shard: { train: Int32Array.of(...Array(20).keys()), test: new Int32Array(0), index, count: 3 },
     };

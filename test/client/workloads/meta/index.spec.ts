@@ -60,7 +60,12 @@ describe('a round of meta-learning', () => {
   before(() => selectBackend('cpu'));
 
   const training = {
-    ...{ localSteps: 1, batchSize: 4, momentum: 0, weightDecay: 0, gradientClipNorm: 0, proximalMu: 0 },
+    localSteps: 1,
+    batchSize: 4,
+    momentum: 0,
+    weightDecay: 0,
+    gradientClipNorm: 0,
+    proximalMu: 0,
     lrSchedule: 'constant',
   } as const;
   const contribution = async (algorithm: Algorithm, clientLr: number, overrides: object = {}, innerSteps = 3) => {
@@ -68,7 +73,10 @@ describe('a round of meta-learning', () => {
     const catalogue = algorithm === 'fedavg' ? 4 * data.train.alphabets.length : 0;
     const shared = initMeta(rngFromSeed(5), { side: SIDE, blocks: 2, filters: 4, catalogue });
     const { tensors } = await metaRound({
-      ...{ shared, data, characters: Int32Array.of(0, 1, 2, 3), rng: rngFromSeed(6) },
+      shared,
+      data,
+      characters: Int32Array.of(0, 1, 2, 3),
+      rng: rngFromSeed(6),
       training: { ...training, clientLr, ...overrides },
       settings: { algorithm, ways: 3, shots: 2, queries: 2, innerSteps, innerLr: 0.3 },
     });

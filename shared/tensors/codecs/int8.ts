@@ -22,8 +22,8 @@ const LARGEST_SCALE = Math.fround((2 ** 128 - 2 ** 104) / 127) - 2 ** 98;
 const TO_INTEGER = 1.5 * 2 ** 52;
 
 /** One byte a value and a float32 scale a block. */
-export const int8Block: Codec = {
-  name: 'int8-block',
+export const int8: Codec = {
+  name: 'int8',
   sizeBytes: (size) => 4 * Math.ceil(size / BLOCK) + size,
   encode(values) {
     const bad = firstNonFinite(values);
@@ -43,7 +43,7 @@ export const int8Block: Codec = {
     return bytes;
   },
   decode(bytes, size) {
-    checkLength(int8Block, bytes, size);
+    checkLength(int8, bytes, size);
     const blocks = Math.ceil(size / BLOCK);
     const scales = valuesOf(bytes.subarray(0, 4 * blocks));
     const bad = scales.findIndex((scale) => !(scale >= 0 && scale < Number.POSITIVE_INFINITY));

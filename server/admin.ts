@@ -1,0 +1,77 @@
+/** What an operator may ask of a coordinator: each call of the command line, in a word or two of what is there. */
+import { join } from 'node:path';
+import type { Clock } from '../shared/clock.js';
+import { FlError } from '../shared/errors.js';
+import { encodeJoinToken } from '../shared/join-token.js';
+import type { Rng } from '../shared/rng.js';
+import type { RunSpec } from '../shared/run/spec.js';
+import type { AdminService } from '../shared/service.js';
+import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import type { Registry } from './registry.js';
+import { reportOf } from './report/run-report.js';
+import { infoOf } from './run/activity.js';
+import { runIdFor } from './run/directory.js';
+import type { Run } from './run/run.js';
+
+/** The coordinator, as far as an operator can reach. */
+interface AdminDeps {
+  readonly dataDir: string;
+  readonly identity: Identity;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  /** For tokens and run ids. */
+  readonly rng: Rng;
+  /** What a join token says about where to go. */
+  address(): string;
+  runs(): readonly Run[];
+  /** @throws FlError not-found */
+  runOf(id: string): Run;
+  isHere(client: string): boolean;
+  createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
+}
+
+/** The calls, on this coordinator. */
+export function adminOf(deps: AdminDeps): AdminService {
+  const { registry, rng, clock, identity, runs, runOf } = deps;
+  return {
+    async createToken(request) {
+      const secret = Buffer.from(rng.bytes(32)).toString('base64url');
+      await registry.createToken(request, { secret, nowMs: clock.nowMs() });
+      const fingerprint = sha256Hex(identity.publicKey);
+      return encodeJoinToken({ address: deps.address(), fingerprint, secret });
+    },
+    async listClients() {
+      return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {
+        return { name, enrolledAtMs, publicKey, online: deps.isHere(name) };
+      });
+    },
+    async startRun(spec, model) {
+      const id = runIdFor(spec, clock.nowMs(), rng);
+      await deps.createRun(spec, model, { id, directory: join(deps.dataDir, 'runs', id) });
+      return id;
+    },
+    async stopRun(id, reason) {
+      const run = runOf(id);
+      run.post({ kind: 'stop', status: 'stopped', reason });
+      await run.idle();
+    },
+    async resumeRun(id) {
+      const run = runOf(id);
+      if (run.state.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
+      run.post({ kind: 'resume' });
+      await run.idle();
+    },
+    async listRuns() {
+      return runs()
+        .map(infoOf)
+        .sort((a, b) => a.createdAtMs - b.createdAtMs);
+    },
+    async getRun(id) {
+      const run = runOf(id);
+      return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
+    },
+    async *watchRun(id, signal) {
+      for await (const event of runOf(id).feed.watch(signal)) yield JSON.stringify(event);
+    },
+  };
+}
