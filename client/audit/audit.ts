@@ -36,7 +36,7 @@ export interface AuditSetup {
 }
 
 /** Of one kind of example: who was in, and how much it looks so. */
-interface Scored {
+export interface Scored {
   readonly included: readonly boolean[];
   /** Higher: looks as if it was in. */
   readonly scores: readonly number[];
@@ -110,9 +110,9 @@ async function train(
   return addUpdate(shared, contribution.values);
 }
 
-/** Loss of the trained model on each of the training images at `indices`. */
-async function lossesOf(
-  { workload, hyper }: AuditSetup,
+/** Loss of the trained model on each of the training images at `indices`. Leaves no tensor behind. */
+export async function lossesOf(
+  { workload, hyper }: Pick<AuditSetup, 'workload' | 'hyper'>,
   data: ImageData,
   trained: HostTensors,
   indices: readonly number[],
@@ -139,6 +139,7 @@ function only(examples: readonly number[], coins: readonly boolean[]): number[] 
   return examples.filter((_, i) => coins[i]);
 }
 
-function countFrom(first: number, count: number): number[] {
+/** `count` integers from `first` on. */
+export function countFrom(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }

@@ -3,7 +3,7 @@ import { barRows, ROW_HEIGHT } from '../../shared/charts/bar-rows.js';
 import { html, markupText } from '../../shared/charts/markup.js';
 import { picture, text } from '../../shared/charts/picture.js';
 import { px } from '../../shared/charts/scale.js';
-import type { AuditReport, AuditSetting } from './audit.js';
+import type { AuditReport, AuditSetting } from './report.js';
 
 const LEFT = 320;
 const BAR = 370;
@@ -19,7 +19,8 @@ export function auditPicture({ settings, delta, confidence }: AuditReport): stri
   let y = HEAD;
   const groups = settings.map(({ name, epsilonAtMost, bounds, testAccuracy }) => {
     const promise = epsilonAtMost === null ? 'no bound' : `ε at most ${figure(epsilonAtMost)}`;
-    const heading = `${name}: ${promise}; accuracy ${Math.round(100 * testAccuracy)} %`;
+    const accuracy = testAccuracy === null ? '' : `; accuracy ${Math.round(100 * testAccuracy)} %`;
+    const heading = `${name}: ${promise}${accuracy}`;
     const top = y + GROUP_HEAD;
     const bottom = top + bounds.length * ROW_HEIGHT;
     const bars = bounds.map(({ attack, epsilonAtLeast, auc }) => ({

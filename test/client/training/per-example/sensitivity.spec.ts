@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
+import { CHANGES, disturb, mostMoved } from '../../../../client/audit/search.js';
 import { type BackendName, selectBackend } from '../../../../client/backends/index.js';
 import { type ClippedSum, clippedSumByTaps } from '../../../../client/training/per-example/index.js';
 import { type Rng, rngFromSeed } from '../../../../shared/rng.js';
@@ -48,16 +49,6 @@ const MAGNITUDES: readonly (readonly [x: number, d: number])[] = [
   ] as const),
 ];
 
-const CHANGES = [
-  'none',
-  'cancelling',
-  'cancelling',
-  'cancelling',
-  'alternating',
-  'one infinite',
-  'one no number',
-] as const;
-
 /** An example: from two times to the next, x may return nearly unchanged under the opposite d, so that nearly nothing is left. */
 function draw(layer: LinearLayer, rng: Rng): Example {
   const [x, d] = MAGNITUDES[rng.below(MAGNITUDES.length)];
@@ -73,15 +64,7 @@ function draw(layer: LinearLayer, rng: Rng): Example {
       }
       const scale = name.startsWith('d') ? d : x;
       const values = Float32Array.from({ length: size }, () => scale * rng.normal());
-      const width = size / shape[0];
-      if (change === 'cancelling' || change === 'alternating') {
-        for (let i = width; i < size; i++) {
-          const sign = name.startsWith('d') || (change === 'alternating' && rng.below(2)) ? -1 : 1;
-          values[i] = sign * values[i - width] * (1 + closeness * rng.normal());
-        }
-      }
-      if (change === 'one infinite') values[rng.below(size)] = Number.POSITIVE_INFINITY;
-      if (change === 'one no number') values[rng.below(size)] = Number.NaN;
+      disturb(values, { change, closeness, width: size / shape[0], turns: name.startsWith('d') }, rng);
       return [name, values];
     }),
   );
@@ -102,10 +85,9 @@ interface Search {
 }
 
 /** The most that any drawn example moved the sum of any drawn lot, over the bound. */
-async function worst(sum: Sum, { layer, method, seed, draws }: Search): Promise<number> {
+function worst(sum: Sum, { layer, method, seed, draws }: Search): Promise<number> {
   const rng = rngFromSeed(seed);
-  let most = 0;
-  for (let n = 0; n < draws; n++) {
+  return mostMoved(draws, async () => {
     const bound = [1, 1e-3, 1e3][rng.below(3)];
     const scope = rng.below(3) === 0 ? 'tensor' : 'all';
     const size = [1, 2, 3, 5, 17, 40][rng.below(6)];
@@ -115,10 +97,8 @@ async function worst(sum: Sum, { layer, method, seed, draws }: Search): Promise<
     const lot = Int32Array.from(examples.keys());
     const all = await sum(layer, examples, { ...options, lot });
     const without = await sum(layer, examples, { ...options, lot: lot.filter((i) => i !== out) });
-    assert.ok(all.every(Number.isFinite) && without.every(Number.isFinite), `draw ${n} of seed ${seed}: not finite`);
-    most = Math.max(most, distance(all, without) / bound);
-  }
-  return most;
+    return { all, without, sensitivity: bound };
+  });
 }
 
 /** What was done before: clipping by ghost norms, Σ_tu (x_t · x_u)(d_t · d_u), and one product for the sum of all. */
