@@ -33,6 +33,8 @@ export interface FinishOptions {
   /** Clients of the federation, for the page. */
   readonly clients: number;
   readonly command?: string;
+  /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
+  readonly secretNoise?: boolean;
 }
 
 /** What is needed of a run that has ended. */
@@ -40,12 +42,13 @@ export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly mode
 
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
-  const { workload, directory, backend, baselines, command, clients } = options;
+  const { workload, directory, backend, baselines, command, clients, secretNoise } = options;
   const report = reportOf(run, {
     backend,
     baselines,
     command,
     artefacts: await writeArtefacts(options, run),
+    noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
     figures: (sums) => figuresOf(workload, sums),
   });
   const { headline } = workload.manifest;

@@ -1,7 +1,7 @@
 /**
  * A whole federation in one process: the real coordinator and real clients, joined by memory or by real gRPC on
  * loopback; only the network and the machines are pretended. Equal seeds give equal models, to the bit, whatever the
- * transport and however many workers train.
+ * transport and however many workers train: so whoever knows the seed can take the noise off, unless it is secret.
  */
 import { join } from 'node:path';
 import pLimit from 'p-limit';
@@ -52,6 +52,8 @@ export interface SimulationOptions {
   readonly transport: 'memory' | 'grpc';
   /** Probability that a client drops out of a round. */
   readonly dropout: number;
+  /** Noise, and the lots of example-level privacy, from the system's entropy; default: all follows from the seed. */
+  readonly secretNoise?: boolean;
   readonly baselines: 'none' | 'all';
   /** With baselines: other federations that the run is set beside; default: none. */
   readonly federations?: readonly Federation[];
@@ -68,7 +70,9 @@ export interface SimulationOptions {
 /** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { directory, spec, model } = options;
+  const { secretNoise = false } = options;
   const rng = rngFromSeed(spec.work.seed).split('simulation');
+  const identity = identityFromSeed(rng.split('coordinator').bytes(32));
   const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
   const registry = new Registry({ append: async () => undefined }, []);
   let fail: (error: FlError) => void = () => {};
@@ -79,10 +83,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   let network: Network | undefined;
   const coordinator = await Coordinator.open({
     dataDir: directory,
-    identity: identityFromSeed(rng.split('coordinator').bytes(32)),
+    identity,
     registry,
     clock: systemClock,
     rng: rng.split('coordinator draws'),
+    isNoiseSeeded: !secretNoise,
     log: silent,
     addresses: () => network?.addresses ?? [],
     fatal: fail,
@@ -96,7 +101,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
-    const readers = readersOf(coordinatorKeyOf(rng));
+    const readers = readersOf(identity.publicKey);
     const limit = pLimit(2 * options.workers); // a few ahead, so that no worker waits for a download
     for (const [index, client] of names.entries()) {
       participants.push(await enter({ options, client, index, rng, network, registry, readers, limit }));
@@ -104,7 +109,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
     const compared = await compare(options, run, names);
-    return await finishRun({ ...options, baselines: compared }, run);
+    return await finishRun({ ...options, secretNoise, baselines: compared }, run);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -185,7 +190,7 @@ async function enter(about: {
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
-    privacy: { noiseSecret: signingSeed },
+    privacy: { noiseSecret: options.secretNoise ? rngFromEntropy().bytes(32) : signingSeed },
     slice: { index, count: options.clients },
     declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
@@ -197,10 +202,6 @@ async function enter(about: {
     version: VERSION,
     notice: (message, fields) => options.onNotice?.(client, message, fields),
   });
-}
-
-function coordinatorKeyOf(rng: Rng): Uint8Array {
-  return identityFromSeed(rng.split('coordinator').bytes(32)).publicKey;
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {

@@ -58,6 +58,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       signal: abort.signal,
       transport: config.transport,
       dropout: config.dropout,
+      secretNoise: config['secret-noise'] ?? false,
       baselines: config.baselines,
       federations: beside.federations,
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),

@@ -57,12 +57,19 @@ function failures(report: Report): string[] {
   return Object.entries(failuresBeside(report)).map(([who, why]) => `failed: ${plain(who)}: ${plain(why)}`);
 }
 
+const NOISE = {
+  'from-seed':
+    'simulated: the noise follows from the seed and can be taken off; --secret-noise draws it from the system',
+  secret: 'simulated with secret noise: the seed does not give it, nor this model again',
+} as const;
+
 function privacyLine({ privacy }: Report): string[] {
   if (privacy === null) return [];
   const unit = privacy.mode === 'example' ? 'example of any client' : 'client';
   const budget = privacy.budget === null ? '' : ` of ${privacy.budget}`;
   return [
     `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} for one ${unit}; ${plain(privacy.mode)} noise`,
+    ...(privacy.noise === undefined ? [] : [`         ${NOISE[privacy.noise]}`]),
   ];
 }
 

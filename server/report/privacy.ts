@@ -16,6 +16,14 @@ const MODES: Readonly<Record<string, string>> = {
   example: 'Each client adds noise to every training step, so that each single example is protected.',
 };
 
+/** Of simulated runs; in a deployed one every noise is secret, and nothing need be said. */
+const NOISE: Readonly<Record<string, string>> = {
+  'from-seed':
+    'This run was simulated, and its noise is public: it follows from the seed that run.json prints, so whoever sees the model can take it off. ε is what the same run costs where noise is secret.',
+  secret:
+    'This run was simulated with secret noise, drawn from the system and kept nowhere: the seed does not give it, nor this model again.',
+};
+
 /** Null when the run had no differential privacy. */
 export function privacySection(report: Report): Html | null {
   const { privacy } = report;
@@ -30,7 +38,8 @@ export function privacySection(report: Report): Html | null {
 <div><p class="epsilon">ε = ${formatNumber(epsilon)} <small>at δ = ${formatNumber(privacy.delta)}</small></p>
 <p>${used === null ? 'The run had no budget.' : `${formatPercent(used, 0)} of the budget of ε = ${formatNumber(budget ?? 0)}.`}</p>
 <p>With or without any one ${unit}'s data, the odds of anything that can be concluded from the model differ at most by the factor e<sup>ε</sup> = ${formatNumber(Math.exp(epsilon))}, except with a probability of about δ. Smaller is more private.</p>
-<p>${Object.hasOwn(MODES, privacy.mode) && MODES[privacy.mode]} Mode <code>${shorten(privacy.mode, 40)}</code>, accountant <code>${shorten(privacy.accountant, 40)}</code>.</p></div>
+<p>${Object.hasOwn(MODES, privacy.mode) && MODES[privacy.mode]} Mode <code>${shorten(privacy.mode, 40)}</code>, accountant <code>${shorten(privacy.accountant, 40)}</code>.</p>
+${privacy.noise !== undefined && Object.hasOwn(NOISE, privacy.noise) && html`<p>${NOISE[privacy.noise]}</p>`}</div>
 ${
   points.length > 0 &&
   html`<figure><figcaption><b>ε after each round</b></figcaption>${lineChart({

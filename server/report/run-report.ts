@@ -9,14 +9,17 @@ import { type BuildInput, buildReport } from './build.js';
 export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'baselines' | 'artefacts' | 'command'>> {
   /** Pooled sums to figures; default: the means, under `test.`. */
   readonly figures?: (sums: SumMetrics) => Record<string, number>;
+  /** Where a simulation's noise came from. */
+  readonly noise?: NonNullable<Report['privacy']>['noise'];
 }
 
 /** The report of a run as it stands, also while it goes on. */
 export function reportOf(
   { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
-  { figures = (sums) => meansOf(sums, 'test'), ...known }: KnownBeside = {},
+  { figures = (sums) => meansOf(sums, 'test'), noise, ...known }: KnownBeside = {},
 ): Report {
   const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, figures(sums)] as const);
+  const privacy = privacyReport(spec.work, history.summaries);
   return buildReport({
     run: state.run,
     work: spec.work,
@@ -28,7 +31,7 @@ export function reportOf(
     baselines: known.baselines ?? {},
     artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
-    privacy: privacyReport(spec.work, history.summaries),
+    privacy: privacy && { ...privacy, ...(noise && { noise }) },
     secureAggregation: spec.work.secure !== undefined,
     command: known.command,
   });

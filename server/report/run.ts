@@ -19,8 +19,13 @@ ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? '
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}
 </dl>
 ${command !== undefined && html`<p>To do this run again:</p><pre tabindex="0">${wrapped(command)}</pre>`}
-${command !== undefined && report.modelSha256 !== '' && html`<p class="more">On the same back end it ends in the same model: compare the hash.</p>`}
+${command !== undefined && report.modelSha256 !== '' && html`<p class="more">${again(report)}</p>`}
 ${figures(report)}</section>`;
+}
+
+function again({ privacy }: Report): string {
+  if (privacy?.noise === 'secret') return 'Its noise is secret: done again, it ends in another model.';
+  return 'On the same back end it ends in the same model: compare the hash.';
 }
 
 /** Breaks lines only between options; copied, it is one line. */

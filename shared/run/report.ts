@@ -91,6 +91,8 @@ export interface Report {
     readonly delta: number;
     readonly accountant: string;
     readonly budget: number | null;
+    /** Simulated runs only: whether the noise follows from `seed`, or came from the system and is known to nobody. */
+    readonly noise?: 'from-seed' | 'secret';
   };
   /** Present when the coordinator learned sums over the clients only; then `final.perClient` is empty. */
   readonly secureAggregation?: true;

@@ -176,6 +176,10 @@ export const SETTINGS = {
     value: 'P',
     help: 'probability that a client drops out of a round',
   },
+  'secret-noise': {
+    schema: z.boolean().optional(),
+    help: 'with privacy: noise from the system, not from the seed, which run.json prints; equal seeds then give other models',
+  },
   seed: { schema: z.int().default(1), value: 'N', help: 'of everything that is drawn' },
   workers: { schema: count.optional(), value: 'N', help: 'threads that train' },
   transport: { schema: z.enum(['memory', 'grpc']).default('memory'), value: 'NAME', help: 'memory or grpc' },

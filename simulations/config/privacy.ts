@@ -11,6 +11,7 @@ const KEYS = [
   'clipping-bound',
   'noise',
   'separation',
+  'secret-noise',
 ] as const;
 const DEFAULTS = { noiseMultiplier: 1, delta: 1e-5 };
 const DEFAULT_BOUND = 1;

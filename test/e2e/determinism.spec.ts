@@ -50,6 +50,13 @@ describe('equal seeds', function () {
     assert.equal(other.status, 'completed');
     assert.notEqual(other.modelSha256, first.modelSha256);
   });
+
+  it('are not enough with --secret-noise, whose runs have noise of their own', async () => {
+    const hidden = ['--privacy', 'central', '--noise-multiplier', '0.1', '--secret-noise'];
+    const [one, other] = [await simulated(...hidden), await simulated(...hidden)];
+    for (const { status, privacy } of [one, other]) assert.deepEqual([status, privacy?.noise], ['completed', 'secret']);
+    assert.notEqual(one.modelSha256, other.modelSha256);
+  });
 });
 
 /** The model, and every figure that is not of time or traffic. */

@@ -1,6 +1,7 @@
 /** A deployed run as its operator and its labs live it: invited, joined, started, watched, stopped, resumed, completed. */
 import assert from 'node:assert/strict';
-import { cp } from 'node:fs/promises';
+import { cp, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Deployment, starling, succeed } from './support.js';
 
 const SMOKE = { workload: 'cnn', scale: 'smoke', rounds: 2, seed: 1 };
@@ -75,6 +76,24 @@ describe('a deployed run', function () {
       left.map(({ round }) => round),
       [1, 2, 3, 4],
     );
+  });
+
+  it('keeps what is secret where its owner alone can read it', async () => {
+    await site.lab('tum');
+    for (const [root, secrets] of [
+      [site.dataDir, ['identity.key', 'admin.token']],
+      [site.home('tum'), ['identity.key']],
+    ] as const) {
+      const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter((file) => file.isFile());
+      for (const secret of secrets) {
+        const found = files.filter(({ name }) => name === secret);
+        assert.equal(found.length, 1, `${secret} in ${root}`);
+        for (const { parentPath, name } of found) {
+          assert.equal((await stat(join(parentPath, name))).mode & 0o777, 0o600, name);
+          assert.equal((await stat(parentPath)).mode & 0o777, 0o700, parentPath);
+        }
+      }
+    }
   });
 
   it('lets nobody be two processes: not in one directory, and not with a copied one', async () => {

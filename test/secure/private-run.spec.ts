@@ -77,6 +77,7 @@ describe('a run with differential privacy', () => {
     );
     assert.deepEqual(report.privacy, {
       ...{ mode: 'central', epsilon: expected[1], delta: 1e-5, accountant: 'rdp', budget: 5 },
+      noise: 'from-seed',
     });
     const stated = entriesOf(ledger.toString()).flatMap((entry) => (entry.kind === 'round' ? [entry.privacy] : []));
     assert.deepEqual(

@@ -55,6 +55,7 @@ describe('the privacy of a configuration', () => {
 
   const contradictions: Record<string, [keys: object, answer: RegExp]> = {
     'noise without privacy': [{ 'noise-multiplier': 2 }, /^noise-multiplier: expected privacy to be central/],
+    'secret noise without privacy': [{ 'secret-noise': true }, /^secret-noise: expected privacy to be central/],
     'distributed noise in the clear': [{ privacy: 'distributed' }, /^privacy distributed: expected secure-aggregation/],
     'examples drawn at random by a coordinator': [
       { privacy: 'central', 'sampling-rate': 0.1 },
