@@ -24,6 +24,7 @@ import {
 } from './round/policy.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
+import { fileReleases } from './store/releases.js';
 import { fileSecaggStore } from './store/secagg.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
@@ -72,7 +73,11 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     trainer,
-    privacy: { noiseSecret: signingSeed, account: toldBy(account, (line) => say(`${membership.client}: ${line}`)) },
+    privacy: {
+      noiseOf: rngFromEntropy,
+      releases: await fileReleases(join(directory, 'releases')),
+      account: toldBy(account, (line) => say(`${membership.client}: ${line}`)),
+    },
     slice,
     declineReason: (plan) => {
       const spends = plan.kind === 'train';
@@ -96,8 +101,9 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
 }
 
 /** The account, which says what one example has been charged whenever that grows. */
-function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge'> {
+function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge' | 'isCharged'> {
   return {
+    isCharged: account.isCharged,
     async charge(plan) {
       const before = account.epsilon;
       await account.charge(plan);

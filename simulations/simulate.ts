@@ -8,6 +8,7 @@ import pLimit from 'p-limit';
 import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js';
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
+import { memoryReleases } from '../client/store/releases.js';
 import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
@@ -35,6 +36,7 @@ import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
 import { figuresOf, finishRun, type SimulationResult } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
+import { seededNoise } from './seeded-noise.js';
 
 /** A federation to be simulated, and what it trains with. */
 export interface SimulationOptions {
@@ -166,7 +168,11 @@ async function enter(about: {
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
-    privacy: { noiseSecret: signingSeed },
+    // what is asked for again follows from the seed again, so no virtual client keeps a release
+    privacy: {
+      noiseOf: (plan) => seededNoise(signingSeed, plan),
+      releases: memoryReleases({ withValues: false }),
+    },
     slice: { index, count: options.clients },
     declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;

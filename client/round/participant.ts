@@ -7,7 +7,7 @@ import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
-import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import type { Identity } from '../../shared/signing/identity.js';
@@ -16,6 +16,7 @@ import { bytesOf } from '../../shared/tensors/bytes.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
+import { drawRefusalOf, type PrivacySite } from './privatize.js';
 import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
   type Decline,
@@ -27,7 +28,7 @@ import {
   step,
   taskOf,
 } from './session.js';
-import { type PrivacySite, tasksOf } from './tasks.js';
+import { tasksOf } from './tasks.js';
 import { type SmallModel, Transfers } from './transfers.js';
 import { type ModelReader, modelReader, type PlanReader, planReader } from './verify-signed.js';
 import { startWork, type Work, type WorkDeps } from './work.js';
@@ -172,7 +173,7 @@ export class Participant {
         return this.#aggregationOf(frame.task)?.receive(frame.frame);
       case 'receipt':
         if (frame.receipt.client === this.#options.client && this.#checkReceipt(frame))
-          return this.#post({ kind: 'receipt', receipt: frame.receipt });
+          return this.#onReceipt(frame.receipt);
         return this.#notice('receipt ignored: not signed by the coordinator for this client', {});
       case 'ledger-head':
         return this.#onHead(frame);
@@ -192,7 +193,30 @@ export class Participant {
       if (this.#work?.plan.secure?.nonce === plan.secure?.nonce) return aggregation.resume();
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
-    this.#post({ kind: 'plan', plan, decline: this.#options.declineReason?.(plan) });
+    this.#post({ kind: 'plan', plan, decline: this.#options.declineReason?.(plan) ?? this.#drawDecline(plan) });
+  }
+
+  /** A run that goes backwards would have noise drawn again: both sides are told, the operator what to do about it. */
+  #drawDecline(plan: RoundPlan): Decline | undefined {
+    const detail = drawRefusalOf(plan, this.#options.privacy);
+    if (detail === undefined) return undefined;
+    this.#notice('plan declined', { ...taskOf(plan), detail });
+    return { reason: 'refused', detail };
+  }
+
+  /** What is in a model, or in a run that nobody knows, is asked for no more. */
+  #onReceipt(receipt: Receipt): void {
+    const { run, round, outcome, reason } = receipt;
+    if (outcome === 'committed' || reason === 'unknown') this.#settle(run, round);
+    this.#post({ kind: 'receipt', receipt });
+  }
+
+  /** Erases what was released for rounds that are over, before the word on that is kept: after a crash it comes again. */
+  #settle(run: string, round: number): void {
+    const releases = this.#options.privacy?.releases;
+    if (releases === undefined) return;
+    this.#heads = this.#heads.then(() => releases.settle(run, round));
+    this.#heads.catch((error) => this.#fail(error));
   }
 
   /** The aggregation under way for this task, if that is the one. */
@@ -206,6 +230,7 @@ export class Participant {
     if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return this.#notice('ledger head ignored: not signed by the coordinator', {});
     }
+    this.#settle(head.run, head.round);
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
   }

@@ -34,6 +34,8 @@ export interface PrivacyAccount {
   readonly delta: number;
   /** ε after what this plan asks for; a release that is charged already costs nothing more. */
   epsilonAfter(plan: RoundPlan): number;
+  /** Whether what this plan asks for was charged. */
+  isCharged(plan: RoundPlan): boolean;
   /** Durable when it resolves; charging a release again changes nothing. Nothing for a plan without privacy. */
   charge(plan: RoundPlan): Promise<void>;
 }
@@ -72,18 +74,21 @@ export async function openAccount(
     charges = next;
   }
 
+  const isCharged = (plan: RoundPlan) => {
+    const id = releaseIdOf(plan);
+    return charges.some(({ entry }) => entry.runId === id);
+  };
   const spent = () => charges.at(-1)?.entry.epsilonAfter ?? 0;
   return {
     get epsilon() {
       return spent();
     },
     delta: terms.delta,
+    isCharged,
     epsilonAfter(plan) {
       const spend = exampleCostOf(plan);
       if (spend === undefined) return Number.POSITIVE_INFINITY;
-      const id = releaseIdOf(plan);
-      const isCharged = charges.some(({ entry }) => entry.runId === id);
-      return isCharged ? spent() : epsilonOf([...spendsOf(charges), spend], terms);
+      return isCharged(plan) ? spent() : epsilonOf([...spendsOf(charges), spend], terms);
     },
     charge(plan) {
       const spend = exampleCostOf(plan);

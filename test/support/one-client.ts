@@ -157,7 +157,7 @@ export async function startOne({
   const participant = await Participant.start({
     ...{ service: coordinator, client: 'c1', identity: clientKey, coordinatorKey: coordinatorKey.publicKey },
     ...{ trainer: toyTrainer(), clock, rng: rngFromSeed(1), version: '0', keepHead: disk.keepHead() },
-    privacy: { noiseSecret: new Uint8Array(32).fill(7), account: disk.account() },
+    privacy: disk.privacy(),
     notice: (message, fields) => notices.push({ message, fields: fields as Record<string, unknown> }),
     ...overrides,
     store: disk.store(store),

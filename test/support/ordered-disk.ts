@@ -4,14 +4,16 @@
  * behind may be memory or files.
  */
 
-import type { PrivacySite } from '../../client/round/tasks.js';
+import type { PrivacySite } from '../../client/round/privatize.js';
+import { memoryReleases, type ReleaseStore } from '../../client/store/releases.js';
 import type { SecaggStore } from '../../client/store/secagg.js';
 import type { ClientStore } from '../../client/store/updates.js';
 import type { FlError } from '../../shared/errors.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
+import { rngFromEntropy } from '../../shared/rng.js';
 
 /** What a participant asks of its disk; `secure` is the state of an aggregation, `bind` where its vector goes. */
-export type Write = 'update' | 'own' | 'forget' | 'charge' | 'head' | 'secure' | 'bind';
+export type Write = 'update' | 'own' | 'forget' | 'charge' | 'release' | 'head' | 'secure' | 'bind';
 
 export class OrderedDisk {
   /** `disk WRITE` when it has become durable, `said FRAME` when it left. */
@@ -74,8 +76,22 @@ export class OrderedDisk {
     };
   }
 
+  /** What a participant needs for privacy; nothing is ever charged already. */
+  privacy(releases = memoryReleases()): PrivacySite {
+    return { noiseOf: rngFromEntropy, releases: this.releases(releases), account: this.account() };
+  }
+
   account(): NonNullable<PrivacySite['account']> {
-    return { charge: () => this.#do('charge', async () => undefined) };
+    return { isCharged: () => false, charge: () => this.#do('charge', async () => undefined) };
+  }
+
+  releases(inner: ReleaseStore): ReleaseStore {
+    return {
+      find: (name) => inner.find(name),
+      refusalOf: (name) => inner.refusalOf(name),
+      keep: (name, released) => this.#do('release', () => inner.keep(name, released)),
+      settle: (run, round) => inner.settle(run, round),
+    };
   }
 
   keepHead(): (head: SignedHead) => Promise<void> {
