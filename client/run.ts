@@ -22,6 +22,7 @@ import {
   parsePolicy,
   secaggPolicyOf,
 } from './round/policy.js';
+import type { PrivacySite } from './round/privatize.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
 import { fileReleases } from './store/releases.js';
@@ -73,11 +74,10 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     trainer,
-    privacy: {
-      noiseOf: rngFromEntropy,
-      releases: await fileReleases(join(directory, 'releases')),
-      account: toldBy(account, (line) => say(`${membership.client}: ${line}`)),
-    },
+    privacy: await openPrivacySite(
+      directory,
+      toldBy(account, (line) => say(`${membership.client}: ${line}`)),
+    ),
     slice,
     declineReason: (plan) => {
       const spends = plan.kind === 'train';
@@ -100,8 +100,16 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   return { done: participant.done.finally(close), stop: close };
 }
 
+/** Noise from fresh bytes of the system, which nothing keeps, and the folder of what was released. */
+export async function openPrivacySite(
+  directory: string,
+  account: NonNullable<PrivacySite['account']>,
+): Promise<PrivacySite> {
+  return { noiseOf: () => rngFromEntropy(), releases: await fileReleases(join(directory, 'releases')), account };
+}
+
 /** The account, which says what one example has been charged whenever that grows. */
-function toldBy(account: PrivacyAccount, say: (line: string) => void): Pick<PrivacyAccount, 'charge' | 'isCharged'> {
+function toldBy(account: PrivacyAccount, say: (line: string) => void): NonNullable<PrivacySite['account']> {
   return {
     isCharged: account.isCharged,
     async charge(plan) {

@@ -146,15 +146,14 @@ function refusal(
   const asked = `run ${run}: round ${round} attempt ${attempt} is asked for`;
   const stands = `round ${last.round} attempt ${last.attempt}`;
   if (round < last.round || last.isSettled || (id !== last.id && attempt < last.attempt)) {
-    const why = last.isSettled && round === last.round ? 'is in a model' : 'has had its release';
+    const why = last.isSettled && round === last.round ? 'came into a model' : 'had its release';
     return `${asked} after ${stands} ${why}: noise is drawn once, and a client follows a run only forwards; ${REMEDY}`;
   }
   if (id === last.id || attempt > last.attempt || isByAggregation) return undefined;
   return `${asked} a second time with another model, work or clipping bound: noise is drawn once; ${REMEDY}`;
 }
 
-const REMEDY =
-  "if the coordinator's data were restored from a backup, stop this run there and start a new one from its last model";
+const REMEDY = "if the coordinator's data were restored from a backup, stop this run there and start a new one";
 
 /** One line of JSON, then the values. */
 function render({ released, ...last }: Last): Uint8Array {

@@ -157,9 +157,9 @@ export async function startOne({
   const participant = await Participant.start({
     ...{ service: coordinator, client: 'c1', identity: clientKey, coordinatorKey: coordinatorKey.publicKey },
     ...{ trainer: toyTrainer(), clock, rng: rngFromSeed(1), version: '0', keepHead: disk.keepHead() },
-    privacy: disk.privacy(),
     notice: (message, fields) => notices.push({ message, fields: fields as Record<string, unknown> }),
     ...overrides,
+    privacy: disk.privacy(overrides.privacy),
     store: disk.store(store),
   });
   participant.done.catch(() => undefined); // a test that is about the end looks at it itself

@@ -76,13 +76,14 @@ export class OrderedDisk {
     };
   }
 
-  /** What a participant needs for privacy; nothing is ever charged already. */
-  privacy(releases = memoryReleases()): PrivacySite {
-    return { noiseOf: rngFromEntropy, releases: this.releases(releases), account: this.account() };
-  }
-
-  account(): NonNullable<PrivacySite['account']> {
-    return { isCharged: () => false, charge: () => this.#do('charge', async () => undefined) };
+  /** What a participant needs for privacy; unless a test brings another site, nothing is ever charged already. */
+  privacy(site: PrivacySite = { noiseOf: rngFromEntropy, releases: memoryReleases() }): PrivacySite {
+    const { isCharged = () => false, charge = async () => undefined } = site.account ?? {};
+    return {
+      noiseOf: site.noiseOf,
+      releases: this.releases(site.releases),
+      account: { isCharged, charge: (plan) => this.#do('charge', () => charge(plan)) },
+    };
   }
 
   releases(inner: ReleaseStore): ReleaseStore {
