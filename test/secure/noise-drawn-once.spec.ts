@@ -270,7 +270,8 @@ describe('a thief of a home', () => {
     return Promise.all(files.map((file) => readFile(join(file.parentPath, file.name))));
   }
 
-  const contains = (files: readonly Buffer[], bytes: Uint8Array) => files.some((file) => file.includes(Buffer.from(bytes)));
+  const contains = (files: readonly Buffer[], bytes: Uint8Array) =>
+    files.some((file) => file.includes(Buffer.from(bytes)));
 
   /** Whole files of 32 bytes, and whatever is written in hex. */
   function secretsIn(file: Buffer): Uint8Array[] {
