@@ -6,7 +6,7 @@
  * A run is followed only forwards: what was released for a round that is behind is gone, and would have to be drawn anew.
  * The values are erased as soon as they can be asked for no more; where the run stood stays for good.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
@@ -68,14 +68,15 @@ export function memoryReleases({ withValues = true } = {}): ReleaseStore {
 export async function fileReleases(directory: string): Promise<ReleaseStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (run: string) => join(directory, `${run}${SUFFIX}`);
-  const runs = (await readdir(directory)).flatMap((name) =>
-    name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : [],
-  );
+  const names = await readdir(directory);
+  // what a crash left half written holds values, too
+  for (const name of names) if (name.endsWith('.tmp')) await unlink(join(directory, name));
+  const runs = names.flatMap((name) => (name.endsWith(SUFFIX) ? name.slice(0, -SUFFIX.length) : []));
   const read = async (run: string) => parse(await readFile(fileOf(run)), fileOf(run));
   const known = await Promise.all(
     runs.map(async (run): Promise<[string, Entry]> => {
-      const { released: _, ...last } = await read(run); // values are read when they are asked for
-      return [run, { ...last, saved: Promise.resolve() }];
+      const { released, ...last } = await read(run); // values are read again when they are asked for
+      return [run, released === undefined ? last : { ...last, saved: Promise.resolve() }];
     }),
   );
   let writing: Promise<void> = Promise.resolve();
@@ -108,25 +109,27 @@ function storeOf(entries: Map<string, Entry>, disk: Disk, withValues = true): Re
     return now.released ?? disk.read(run);
   }
 
+  async function keep(name: ReleaseName, released: Contribution): Promise<Contribution> {
+    const reason = refusalOf(name);
+    if (reason !== undefined) throw new FlError('failed-precondition', reason);
+    const { run, round, attempt, id } = name;
+    const before = entries.get(run);
+    if (before?.id === id && before.saved !== undefined) return (await find(name)) ?? keep(name, released);
+    const last: Last = { round, attempt, id, isSettled: false, ...(withValues && { released }) };
+    const saved = disk.write(run, last);
+    const entry: Entry = withValues ? { ...last, saved } : last;
+    entries.set(run, entry); // before anything is waited for: whoever comes with another draw finds this one
+    await saved.catch((error) => {
+      if (entries.get(run) === entry) entries.set(run, { round, attempt, id, isSettled: false });
+      throw error;
+    });
+    return released;
+  }
+
   return {
     refusalOf,
     find,
-    async keep(name, released) {
-      const reason = refusalOf(name);
-      if (reason !== undefined) throw new FlError('failed-precondition', reason);
-      const before = await find(name);
-      if (before !== undefined) return before;
-      const { run, round, attempt, id } = name;
-      const last: Last = { round, attempt, id, isSettled: false, ...(withValues && { released }) };
-      const saved = disk.write(run, last);
-      const entry: Entry = withValues ? { ...last, saved } : last;
-      entries.set(run, entry);
-      await saved.catch((error) => {
-        if (entries.get(run) === entry) entries.set(run, { round, attempt, id, isSettled: false });
-        throw error;
-      });
-      return released;
-    },
+    keep,
     async settle(run, round) {
       const entry = entries.get(run);
       if (entry === undefined || entry.isSettled || entry.round > round) return;
