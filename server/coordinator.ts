@@ -44,6 +44,8 @@ export interface CoordinatorOptions {
   readonly clock: Clock;
   /** For nonces, sessions, tokens and run ids. */
   readonly rng: Rng;
+  /** Noise of central privacy follows from `identity`: in a simulation, whose models follow from its seed. */
+  readonly isNoiseSeeded?: boolean;
   readonly log: Logger;
   readonly inFlightBytes?: number;
   /** What a join token says about where to go; set when the listener is up. */
@@ -285,11 +287,11 @@ export class Coordinator implements ParticipantService, AdminService {
   // ---- inside --------------------------------------------------------------------------------------------------
 
   #deps() {
-    const { clock, identity, fatal, rng, registry } = this.#options;
+    const { clock, identity, fatal, rng, registry, isNoiseSeeded } = this.#options;
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, fatal, send, rng, keysOf, unmasking: this.#unmasking };
+    return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking };
   }
 
   #run(id: string): Run {

@@ -80,6 +80,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     registry,
     clock: systemClock,
     rng: rng.split('coordinator draws'),
+    isNoiseSeeded: true,
     log: silent,
     fatal: fail,
   });

@@ -26,10 +26,14 @@ import { checkAggregator } from '../updates/check-aggregator.js';
 import { History } from './history.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
+import { createNoise, openNoise, seededNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
 
 /** What a coordinator lends to all its runs. */
-type SharedDeps = Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy'>;
+interface SharedDeps extends Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy' | 'noise'> {
+  /** Central privacy has noise that follows from `identity`: a simulation's. */
+  readonly isNoiseSeeded?: boolean;
+}
 
 /** Readable, sortable, unique: workload-20261124-203000-1f2e. */
 export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
@@ -81,6 +85,7 @@ export async function createRun(
   const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs, spec: stored };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
   await writeFileDurably(join(directory, 'run.json'), text);
+  const noise = deps.isNoiseSeeded ? seededNoise(deps.identity) : await createNoise(directory, spec.work);
   const { journal } = await openJournal(join(directory, 'journal.log'));
   const atMs = deps.clock.nowMs();
   const created: RunRecord = { kind: 'created', atMs, run: id, spec: stored, modelSha256 };
@@ -91,7 +96,7 @@ export async function createRun(
   const state = initialState(id, stored.engine, modelSha256, spendingOf(spec.work));
   const history = new History([created]);
   return new Run(
-    { ...deps, journal, ledger, models, directory, strategy },
+    { ...deps, journal, ledger, models, directory, strategy, noise },
     { spec, createdAtMs: atMs, state, history, model },
   );
 }
@@ -114,12 +119,13 @@ export async function openRun(directory: string, deps: SharedDeps): Promise<Run>
   const spec = specOf(stored);
   const history = new History(records);
   const ledger = await openLedger(directory, { records, identity: deps.identity });
+  const noise = await openNoise(directory, deps.identity, state.status === 'completed');
   const models = await openModels(join(directory, 'models'));
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
   const run = new Run(
-    { ...deps, journal, ledger, models, directory, strategy },
+    { ...deps, journal, ledger, models, directory, strategy, noise },
     { spec, createdAtMs, state, history, model },
   );
   run.start(effects);

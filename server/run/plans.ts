@@ -1,6 +1,6 @@
 /** What a run says to its clients of what there is to do: plans, made once for a cohort and signed. */
 import { toHex } from '../../shared/hex.js';
-import { type Rng, rngFromKey } from '../../shared/rng.js';
+import type { Rng } from '../../shared/rng.js';
 import type { RoundPlan, TaskKind } from '../../shared/run/plan.js';
 import type { WorkSpec } from '../../shared/run/spec.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../../shared/service.js';
@@ -67,13 +67,4 @@ export class Plans {
     this.#last = { key, frame: { kind: 'plan', body, signature, model: inFrame } };
     return this.#last.frame;
   }
-}
-
-/**
- * For the coordinator's noise on the sum of this plan: equal after a crash, fresh for each attempt; a tree's spans the run.
- * A signature that is shown to nobody is as secret as the key that it takes to make it.
- */
-export function coordinatorNoise(identity: Identity, { run, kind, round, attempt, modelSha256, work }: RoundPlan): Rng {
-  const label = work.privacy?.tree === undefined ? { run, kind, round, attempt, modelSha256 } : { run, kind };
-  return rngFromKey(identity.sign(signedBytes('noise', label)), 'coordinator noise');
 }

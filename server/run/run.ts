@@ -25,7 +25,8 @@ import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
-import { coordinatorNoise, Plans } from './plans.js';
+import type { RunNoise } from './noise.js';
+import { Plans } from './plans.js';
 import { JobQueue } from './queue.js';
 
 /** What the shell carries out at once; receipts that come together are signed together. */
@@ -44,6 +45,8 @@ export interface RunDeps {
   readonly models: ModelStore;
   readonly directory: string;
   readonly strategy: Strategy;
+  /** The coordinator's, under central privacy. */
+  readonly noise: RunNoise;
   /** For aggregation ids and the server's side of secure aggregation. */
   readonly rng: Rng;
   /** Enrolled Ed25519 keys, hex, by client. */
@@ -174,11 +177,12 @@ export class Run {
 
   /** A commit goes into the journal, the ledger and the survivors' keeping; only then is its model the run's. */
   async #record(given: RunRecord): Promise<void> {
-    const { journal, ledger, identity, send } = this.#deps;
+    const { journal, ledger, identity, noise, send } = this.#deps;
     const secure = this.#secure.proofs;
     const record = given.kind === 'committed' && secure !== undefined ? { ...given, secure } : given;
     this.history.add(record);
     await journal.append(record);
+    if (record.kind === 'ended' && record.status === 'completed') await noise.erase();
     if (record.kind !== 'committed') return;
     const signed = signHead(await ledger.append(record), identity);
     for (const { client } of record.survivors) send(client, { kind: 'ledger-head', ...signed });
@@ -212,9 +216,8 @@ export class Run {
   }
 
   #openSecure(kind: TaskKind): void {
-    const { identity } = this.#deps;
     const plan = this.#plans.planOf(this.#state, this.#model, kind, this.spec.engine.deadlineMs);
-    this.#secure.open(plan, coordinatorNoise(identity, plan));
+    this.#secure.open(plan, this.#deps.noise.noiseOf(plan));
   }
 
   #sendSecure(client: string, task: TaskId, frame: Uint8Array): void {
@@ -236,10 +239,9 @@ export class Run {
 
   /** The sum becomes the next model, and durable. */
   async #commit({ round, attempt }: EffectOf<'commit'>): Promise<void> {
-    const { models, directory, strategy, identity } = this.#deps;
+    const { models, directory, strategy, noise } = this.#deps;
     const plan = this.#plans.planOf(this.#state, this.#model, 'train', 0);
-    const noise = () => coordinatorNoise(identity, plan);
-    const { mean, withinBound } = this.#secure.takeSum() ?? this.updates.takeMean(plan, noise);
+    const { mean, withinBound } = this.#secure.takeSum() ?? this.updates.takeMean(plan, () => noise.noiseOf(plan));
     try {
       this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
     } catch (error) {
