@@ -82,8 +82,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     declineReason: (plan) => {
       const spends = plan.kind === 'train';
       const detail =
-        declineReasonOf(policy, plan) ??
-        (spends ? budgetDeclineReasonOf(policy, () => account.epsilonAfter(plan)) : undefined);
+        declineReasonOf(policy, plan) ?? (spends ? budgetDeclineReasonOf(policy, plan, account) : undefined);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     clock: systemClock,

@@ -1,6 +1,7 @@
 /** `starling privacy`: what a noise costs, what noise a budget needs, and what attacks prove (privacy-audit.ts). */
 import { type Command, Option } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
+import { checkNoise, checkRate, MOST_STEPS } from '../../shared/privacy/accounting/limits.js';
 import { command, integer, number, print, printJson } from './options.js';
 import { privacyAuditCommand } from './privacy-audit.js';
 
@@ -11,6 +12,7 @@ interface Given {
   readonly steps: number;
   readonly delta: number;
   readonly accountant: 'rdp' | 'pld';
+  readonly group: number;
   readonly json?: boolean;
 }
 
@@ -24,6 +26,7 @@ export function privacyCommand(): Command {
     'starling privacy epsilon --noise-multiplier 1.1 --sampling-rate 0.01 --steps 20000 --delta 1e-5',
   )
     .requiredOption('--noise-multiplier <Z>', 'deviation of the noise over the clipping bound', number)
+    .option('--group <K>', 'what it costs so many units together, too', integer, 1)
     .action(epsilonAction);
   const noise = run('noise', 'the least noise that keeps a run within a budget', NOISE_EXAMPLE)
     .requiredOption('--epsilon <E>', 'the budget', number)
@@ -49,12 +52,18 @@ function run(name: string, description: string, example: string): Command {
 
 async function epsilonAction(given: Given): Promise<void> {
   check(given);
-  const { noiseMultiplier, samplingRate, steps, delta, accountant } = given;
+  const { noiseMultiplier, samplingRate, steps, delta, accountant, group: size } = given;
   if (!(noiseMultiplier > 0)) throw invalidArgument('noise-multiplier', 'a number above 0', noiseMultiplier);
-  const { privacyEpsilon } = await import('../../shared/privacy/index.js');
+  checkNoise(noiseMultiplier, 'noise-multiplier');
+  if (!(size >= 1)) throw invalidArgument('group', 'an integer above 0', size);
+  const { groupPrivacy, privacyEpsilon } = await import('../../shared/privacy/index.js');
   const epsilon = privacyEpsilon({ noiseMultiplier, samplingRate, steps, delta, accountant });
-  if (given.json) return printJson({ epsilon, delta, noiseMultiplier, samplingRate, steps, accountant });
+  const group = size === 1 ? undefined : { size, ...groupPrivacy({ epsilon, delta, size }) };
+  if (given.json) {
+    return printJson({ epsilon, delta, noiseMultiplier, samplingRate, steps, accountant, ...(group && { group }) });
+  }
   print(`epsilon ${digits(epsilon)} at delta ${delta} (${accountant})`);
+  if (group) print(`a group of ${size}: epsilon ${digits(group.epsilon)} at delta ${digits(group.delta)}`);
 }
 
 async function noiseAction(given: Given): Promise<void> {
@@ -69,7 +78,9 @@ async function noiseAction(given: Given): Promise<void> {
 
 function check({ samplingRate, steps, delta }: Given): void {
   if (!(samplingRate > 0 && samplingRate <= 1)) throw invalidArgument('sampling-rate', 'in (0, 1]', samplingRate);
+  checkRate(samplingRate, 'sampling-rate');
   if (!(steps >= 1)) throw invalidArgument('steps', 'an integer above 0', steps);
+  if (steps > MOST_STEPS) throw invalidArgument('steps', `at most ${MOST_STEPS}`, steps);
   if (!(delta > 0 && delta < 1)) throw invalidArgument('delta', 'in (0, 1)', delta);
 }
 

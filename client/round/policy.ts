@@ -3,7 +3,9 @@
  * declines what it forbids. A key that is not known is an error, so that a misspelt rule is never a missing one.
  */
 import { z } from 'zod';
+import { FlError } from '../../shared/errors.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
+import { costOf } from '../../shared/run/privacy-cost.js';
 import { leastSumOf } from '../../shared/run/secagg-groups.js';
 import type { PrivacySpec } from '../../shared/run/spec.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
@@ -60,6 +62,7 @@ export function declineReasonOf(policy: Policy, plan: RoundPlan): string | undef
   }
   return (
     privacyDeclineReason(policy, plan.work.privacy) ??
+    priceDeclineReason(plan) ??
     atLeast('min-cohort', policy['min-cohort'], leastSumOf(plan)) ??
     atMost('max-local-epochs', policy['max-local-epochs'], training.localEpochs) ??
     atMost('max-local-steps', policy['max-local-steps'], training.localSteps) ??
@@ -76,10 +79,34 @@ function privacyDeclineReason(policy: Policy, privacy: PrivacySpec | undefined):
   return atLeast('min-noise-multiplier', policy['min-noise-multiplier'], privacy?.noiseMultiplier ?? 0);
 }
 
-/** Why a round that would take the site's own account to `epsilonAfter` is not taken part in. */
-export function budgetDeclineReasonOf(policy: Policy, epsilonAfter: () => number): string | undefined {
+/** A plan whose privacy has no price, since nobody can have meant its noise or its steps, is declined under any policy. */
+function priceDeclineReason({ work }: RoundPlan): string | undefined {
+  try {
+    costOf(work);
+    return undefined;
+  } catch (error) {
+    return `plan: ${FlError.from(error).message}`;
+  }
+}
+
+/**
+ * Why a plan is not taken part in whose run would take the site's own account past its limit before the last round: asked
+ * with every plan, so that a run is declined at its start and not in its middle.
+ */
+export function budgetDeclineReasonOf(
+  policy: Policy,
+  plan: RoundPlan,
+  account: { readonly epsilon: number; epsilonAfterRun(plan: RoundPlan): number },
+): string | undefined {
   const limit = policy['max-epsilon'];
-  return limit === undefined ? undefined : atMost('max-epsilon', limit, Number(epsilonAfter().toPrecision(6)));
+  if (limit === undefined) return undefined;
+  try {
+    const reason = atMost('max-epsilon', limit, Number(account.epsilonAfterRun(plan).toPrecision(6)));
+    const { rounds } = plan.work;
+    return reason && `${reason} after the last of the run's ${rounds} rounds; ${account.epsilon.toPrecision(4)} so far`;
+  } catch (error) {
+    return `policy: max-epsilon: ${FlError.from(error).message}`; // more steps over all runs than anything adds up
+  }
 }
 
 /** What the client's machine of secure aggregation insists on; where the policy is silent, the safe defaults. */

@@ -13,7 +13,7 @@ import type { Spend } from '../../shared/privacy/index.js';
 import type { Rng } from '../../shared/rng.js';
 import { encodePrivately, isClientLevel } from '../../shared/run/client-level-privacy.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
-import { costOf, roundSpend } from '../../shared/run/privacy-cost.js';
+import { costOf, roundSamplerError, roundSpend } from '../../shared/run/privacy-cost.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import type { Contribution } from '../../shared/tensors/channels.js';
@@ -115,4 +115,10 @@ export function exampleCostOf({ work }: Pick<RoundPlan, 'work'>): Spend | undefi
   const { release, count } = roundSpend(cost);
   if (release.mechanism !== 'zcdp' || work.privacy!.mode === 'local') return { release, count };
   return { release: { mechanism: 'zcdp', rho: 4 * release.rho }, count };
+}
+
+/** How far the noise of a round is from the ideal. A changed example sees the same draws as a client that leaves. */
+export function exampleSamplerErrorOf({ work }: Pick<RoundPlan, 'work'>): number {
+  const cost = costOf(work);
+  return cost === undefined ? 0 : roundSamplerError(cost);
 }

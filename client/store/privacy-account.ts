@@ -2,7 +2,9 @@
  * privacy.jsonl of a client: what its examples have been charged, over all runs and coordinators; signed by the client,
  * a chain of charges (shared/privacy/charges). A release is charged before it leaves, and once.
  *
- * The figure is the client's own, for one example of it, by Rényi accounting: it holds whatever coordinators say.
+ * The figure is the client's own, for one example of it: it holds whatever coordinators say. It is by the same loss
+ * distributions as a run's (shared/run/privacy-cost.ts). Accounts that older versions began by Rényi accounting go on: every
+ * record holds its spends, and all of them are composed anew by loss distributions.
  */
 import { join } from 'node:path';
 import { openLines } from '../../shared/disk/lines.js';
@@ -11,15 +13,18 @@ import {
   type Charges,
   type ChargeTerms,
   charge,
+  chargedEpsilon,
   encodeCharges,
   epsilonOf,
   type Spend,
+  samplerErrorOf,
   spendsOf,
   verifyCharges,
 } from '../../shared/privacy/index.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
+import { roundsLeft } from '../../shared/run/privacy-cost.js';
 import type { Identity } from '../../shared/signing/identity.js';
-import { exampleCostOf, releaseIdOf } from '../round/privatize.js';
+import { exampleCostOf, exampleSamplerErrorOf, releaseIdOf } from '../round/privatize.js';
 
 /** In the folder of a client. */
 export const ACCOUNT_FILE = 'privacy.jsonl';
@@ -36,6 +41,8 @@ export interface PrivacyAccount {
   epsilonAfter(plan: RoundPlan): number;
   /** Whether what this plan asks for was charged. */
   isCharged(plan: RoundPlan): boolean;
+  /** ε after the last round of the plan's run, if this client takes part as often as it can from this round on. */
+  epsilonAfterRun(plan: RoundPlan): number;
   /** Durable when it resolves; charging a release again changes nothing. Nothing for a plan without privacy. */
   charge(plan: RoundPlan): Promise<void>;
 }
@@ -56,7 +63,7 @@ export async function openAccount(
   if (delta !== undefined && begun !== undefined && delta !== begun) {
     throw invalidArgument('delta', `${begun}, which ${path} was begun with`, delta);
   }
-  const terms: ChargeTerms = { unit: 'example', delta: begun ?? delta ?? DEFAULT_DELTA, accountant: 'rdp' };
+  const terms: ChargeTerms = { unit: 'example', delta: begun ?? delta ?? DEFAULT_DELTA, accountant: 'pld' };
   let last: Promise<void> = Promise.resolve();
 
   async function add(plan: RoundPlan, spend: Spend): Promise<void> {
@@ -67,6 +74,7 @@ export async function openAccount(
       noiseStdDev: noiseMultiplier * clippingBound,
       sampling: mode === 'example' ? ('poisson-secret' as const) : ('all' as const),
       survivors: plan.work.secure?.survivorsMin ?? 1,
+      samplerError: exampleSamplerErrorOf(plan),
     };
     const next = charge(charges, release, terms, identity);
     if (next === charges) return; // charged before
@@ -74,11 +82,20 @@ export async function openAccount(
     charges = next;
   }
 
+  const spent = () => chargedEpsilon(charges, terms);
+
+  /** After `rounds` more like that of the plan. */
+  function epsilonOfMore(plan: RoundPlan, { release, count }: Spend, rounds: number): number {
+    if (rounds === 0) return spent();
+    const samplerError = samplerErrorOf(charges) + rounds * exampleSamplerErrorOf(plan);
+    const epsilon = epsilonOf([...spendsOf(charges), { release, count: count * rounds }], terms, samplerError);
+    return Math.max(spent(), epsilon);
+  }
+
   const isCharged = (plan: RoundPlan) => {
     const id = releaseIdOf(plan);
     return charges.some(({ entry }) => entry.runId === id);
   };
-  const spent = () => charges.at(-1)?.entry.epsilonAfter ?? 0;
   return {
     get epsilon() {
       return spent();
@@ -87,8 +104,12 @@ export async function openAccount(
     isCharged,
     epsilonAfter(plan) {
       const spend = exampleCostOf(plan);
+      return spend === undefined ? Number.POSITIVE_INFINITY : epsilonOfMore(plan, spend, isCharged(plan) ? 0 : 1);
+    },
+    epsilonAfterRun(plan) {
+      const spend = exampleCostOf(plan);
       if (spend === undefined) return Number.POSITIVE_INFINITY;
-      return isCharged(plan) ? spent() : epsilonOf([...spendsOf(charges), spend], terms);
+      return epsilonOfMore(plan, spend, roundsLeft(plan.work, plan.round) - (isCharged(plan) ? 1 : 0));
     },
     charge(plan) {
       const spend = exampleCostOf(plan);

@@ -46,6 +46,7 @@ import {
   type TrainLayout,
   trainLayoutOf,
 } from './local-sgd.js';
+import { floatAllowance, LEAST_BOUND, MOST_BOUND } from './per-example/chunks.js';
 import { chooseMethod, type LotInput, sumOverLot } from './per-example/lot.js';
 
 export interface DpSgdInput<Data> extends LotInput<Data> {
@@ -82,8 +83,9 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
   const { training, shard, round, rounds } = input;
   const layout = trainLayoutOf(input);
   const noise = noiseOf(input, layout);
+  const { samplingRate } = noise;
   const rng = rngFromKey(input.noiseKey, `dp-sgd/v1/${round}/${fingerprint(input, layout)}`);
-  const steps = shard.train.length === 0 ? 0 : dpSteps(training, noise.samplingRate);
+  const steps = shard.train.length === 0 ? 0 : dpSteps(training, samplingRate);
   const learningRate = learningRateOf(training, { round, rounds });
   const state = startState(layout, training);
   try {
@@ -91,9 +93,9 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
     const [total, mean] = [new Float64Array(layout.start.length), new Float32Array(layout.start.length)]; // of each step anew
     const method = await chooseMethod(input, layout, state, clipping);
     for (let step = 1; step <= steps; step++) {
-      const lot = lotOf(shard.train, noise.samplingRate, rng.split(`lot/${step}`));
-      const sum = await sumOverLot(input, layout, state, { clipping, method, lot, total });
-      const gradient = noisyMean(sum, noise, noise.samplingRate * shard.train.length, rng.split(`noise/${step}`), mean);
+      const lot = lotOf(shard.train.length, samplingRate, rng.split(`lot/${step}`));
+      const sum = await sumOverLot(input, layout, state, { clipping, method, lot, samplingRate, total });
+      const gradient = noisyMean(sum, noise, samplingRate * shard.train.length, rng.split(`noise/${step}`), mean);
       descend(input, layout, state, { gradient, learningRate });
       input.onProgress?.(step, steps);
     }
@@ -103,23 +105,14 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
   }
 }
 
-/**
- * Part of the clipping bound by which float32 arithmetic may move the sum between neighbours, beside the example itself:
- * norms and factors are off by some 2^-20, taken as 2^-10; and a sum of b terms of norm C by b · C · b · 2^-24 at the most,
- * over all chunks of an expected lot, on both sides. Chunks are added in float64.
- */
-export function floatAllowance(chunk: number, expectedLot: number): number {
-  return 2 ** -10 + Math.min(chunk, expectedLot) * expectedLot * 2 ** -23;
-}
-
 interface Noise extends LatticeNoise {
   readonly samplingRate: number;
 }
 
 function noiseOf<Data>({ privacy, training, shard }: DpSgdInput<Data>, layout: TrainLayout): Noise {
   const { clippingBound, noiseMultiplier, samplingRate } = privacy;
-  if (!(clippingBound > 0 && Number.isFinite(clippingBound))) {
-    throw invalidArgument('privacy.clippingBound', 'a number > 0', clippingBound);
+  if (!(clippingBound >= LEAST_BOUND && clippingBound <= MOST_BOUND)) {
+    throw invalidArgument('privacy.clippingBound', 'a number in 2^-40 .. 2^40', clippingBound);
   }
   if (samplingRate === undefined || !(samplingRate > 0 && samplingRate <= 1)) {
     throw invalidArgument('privacy.samplingRate', 'a number in (0, 1]', samplingRate);
@@ -155,9 +148,9 @@ function fingerprint<Data>(input: DpSgdInput<Data>, { tensors, start, frozen }: 
   return sha256Hex(canonicalJson({ name, phase, hyper, training, privacy, rounds, model, examples }));
 }
 
-/** Positions in the split of the examples of one lot; none, when chance will have it so. */
-function lotOf(train: Int32Array, samplingRate: number, rng: Rng): Int32Array {
-  return Int32Array.from(poissonBatch({ population: train.length, samplingRate, rng }), (i) => train[i]);
+/** Positions in the shard of the examples of one lot; none, when chance will have it so. */
+function lotOf(population: number, samplingRate: number, rng: Rng): Int32Array {
+  return Int32Array.from(poissonBatch({ population, samplingRate, rng }));
 }
 
 /** One step along the noisy gradient: moves `state`. */

@@ -50,7 +50,9 @@ export class History {
     const committed = this.#committed.get(round);
     if (committed === undefined) return undefined;
     const { modelSha256 } = committed;
-    const counted = committed.attempt === attempt && committed.updates.get(client) === updateSha256;
+    const known = committed.updates.get(client);
+    // Where the hash is not written down (server/round/training.ts), a client has one update for an attempt.
+    const counted = committed.attempt === attempt && (known === updateSha256 || known === '');
     if (!counted) return dropReceipt(run, update, 'deadline');
     return { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 };
   }

@@ -32,6 +32,8 @@ export const roundPrivacy = z.strictObject({
   }) as z.ZodType<Spend>,
   tree: z.strictObject({ rounds: count, separation: count }).optional(),
   delta: z.number().gt(0).lt(1),
+  /** Distance of one round's noise from the ideal, which is charged to delta; absent in what older versions wrote. */
+  samplerError: z.number().min(0).optional(),
   accountant: z.enum(['pld', 'rdp']),
   /** Clients charged for an attempt at this round that failed, and not in the cohort of the one that did not; sorted. */
   chargedElsewhere: z.array(name).readonly(),
@@ -63,11 +65,13 @@ export function checkPrivacy(
     throw corrupt('privacy', cost === undefined ? 'none' : 'an account', stated === null ? 'none' : 'an account');
   }
   if (stated === null) return;
-  const { unit, spend, tree, delta, accountant } = stated;
-  const said = { unit, spend, tree, delta, accountant };
+  const { unit, spend, tree, delta, samplerError, accountant } = stated;
+  const said = { unit, spend, tree, delta, samplerError, accountant };
   if (cost !== undefined) {
-    const { epsilonBudget: _, ...terms } = cost;
-    same('privacy', terms, said);
+    const { epsilonBudget: _, samplerError: least = 0, ...terms } = cost;
+    // what sums of logarithms leave in the last place may differ on another machine; older versions state none
+    const isLike = samplerError === undefined || Math.abs(samplerError / least - 1) < 1e-9;
+    same('privacy', { ...terms, samplerError: isLike ? samplerError : least }, said);
     const { clippingBound, adaptive } = spec!.work.privacy!;
     if (!adaptive) same('privacy.clippingBound', clippingBound, stated.clippingBound);
   }

@@ -40,6 +40,9 @@ export interface SecureEnd {
   readonly integers: Int32Array;
 }
 
+/** In place of a hash. */
+const WITHHELD = '0'.repeat(64);
+
 /** The proof of a secure aggregation of this plan that has come to its end. */
 export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: SecureEnd): SecureProof {
   const { integers } = end;
@@ -53,7 +56,8 @@ export function proofOf(plan: RoundPlan, { params }: SecureAgreement, end: Secur
     rosterRoot: toHex(end.rosterRoot),
     survivorRoot: toHex(end.survivorRoot),
     survivors: [...end.survivorIds].sort(),
-    sumHash: toHex(nodeSuite.hash(sumBytes)),
+    // before the coordinator's noise a hash would confirm a guess of the sum, and of one survivor to who knows the others
+    sumHash: plan.work.privacy?.mode === 'central' ? WITHHELD : toHex(nodeSuite.hash(sumBytes)),
     roster: end.rosterIds.map((client) => ({ client, key: enrolled[client] })),
     included: toHex(end.included),
     signatures: end.signatures.map(({ id, signature }) => ({ client: id, signature: toHex(signature) })),

@@ -9,6 +9,8 @@
 export { centralLimitEpsilon, gaussianDelta, gaussianEpsilon, gaussianNoise } from './accounting/analytic.js';
 // What does this noise cost, and what noise does this ε need?
 export { calibrate, type GaussianRun, privacyEpsilon, privacyNoise } from './accounting/calibrate.js';
+export { groupPrivacy } from './accounting/group.js';
+export { LEAST_NOISE, MOST_NOISE } from './accounting/limits.js';
 export { type LossPart, pldDelta, pldEpsilon } from './accounting/pld.js';
 export type { Direction, LossGrid, LossSource } from './accounting/pld-grid.js';
 export {
@@ -37,10 +39,12 @@ export {
   composedEpsilon,
   composedRdp,
   mergeSpends,
+  PRICE_ERROR,
   type Release,
   rdpOf,
   type Spend,
 } from './accounting/releases.js';
+export { withSamplerError } from './accounting/sampler-error.js';
 // The audit: what a run is seen to leak, as a lower bound beside the accountants' upper one
 export { clopperPearson, type Interval } from './audit/binomial.js';
 export {
@@ -67,9 +71,11 @@ export {
   type Charges,
   type ChargeTerms,
   charge,
+  chargedEpsilon,
   epsilonOf,
   type PrivacyUnit,
   type RoundSpend,
+  samplerErrorOf,
   spendsOf,
   wouldExceed,
 } from './charges/charges.js';
@@ -121,6 +127,13 @@ export {
   type LatticeNoise,
   noisyMean,
   planGaussianNoise,
+  roundedGaussianError,
   roundedGaussianNoise,
 } from './noise/rounded-gaussian.js';
-export { deltaWithSamplerError, discreteGaussianTable, type NoiseTable, skellamTable } from './noise/table.js';
+export {
+  deltaWithSamplerError,
+  discreteGaussianError,
+  discreteGaussianTable,
+  type NoiseTable,
+  skellamTable,
+} from './noise/table.js';

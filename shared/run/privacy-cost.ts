@@ -8,15 +8,24 @@
  * step are drawn by the client in secret, and there it is.
  */
 import { FlError, invalidArgument } from '../errors.js';
+import { checkNoise, checkRate, MOST_STEPS } from '../privacy/accounting/limits.js';
 import {
   type Accountant,
   composedEpsilon,
+  discreteGaussianError,
+  type LatticePlan,
+  PRICE_ERROR,
   type PrivacyUnit,
+  planGaussianNoise,
   type Release,
+  roundedGaussianError,
   type Spend,
   treeSpend,
+  withSamplerError,
 } from '../privacy/index.js';
 import { canonicalJson } from '../signing/canonical-json.js';
+import { contributionLayout } from '../tensors/channels.js';
+import { layoutOf, sizeOf } from '../tensors/params.js';
 import { boundsOf, isClientLevel, latticeFor } from './client-level-privacy.js';
 import { dpSteps } from './privacy-steps.js';
 import type { Report } from './report.js';
@@ -30,37 +39,67 @@ export interface PrivacyCost {
   /** Rounds are no releases by themselves, but nodes of a tree over this many; `spend` is what one node costs. */
   readonly tree?: { readonly rounds: number; readonly separation: number };
   readonly delta: number;
+  /** Total variation distance of one round's noise from the ideal; absent in what older versions wrote: not charged. */
+  readonly samplerError?: number;
   readonly accountant: Extract<Accountant, 'pld' | 'rdp'>;
   readonly epsilonBudget?: number;
 }
 
-/** A ε of the loss distributions is up to this part too large, which makes it ten times cheaper to find. */
-const RELATIVE_ERROR = 1e-3;
+/** What a spec may count up to and still be priced at once. */
+const MOST_PHASES = 64;
 
-/** Undefined for a run without privacy. @throws FlError invalid-argument: noise that no integers can carry */
+/**
+ * Undefined for a run without privacy. Bounded work, whatever the spec says.
+ * @throws FlError invalid-argument: noise that no integers can carry, or that nobody can have meant
+ */
 export function costOf(work: WorkSpec): PrivacyCost | undefined {
   const { privacy, training } = work;
   if (privacy === undefined) return undefined;
+  if (work.phases.length > MOST_PHASES) {
+    throw invalidArgument('phases', `at most ${MOST_PHASES} with privacy`, work.phases.length);
+  }
+  checkNoise(privacy.noiseMultiplier);
   const { delta, epsilonBudget } = privacy;
   const terms = { delta, ...(epsilonBudget !== undefined && { epsilonBudget }) };
   if (privacy.mode === 'example') {
     const { noiseMultiplier } = privacy;
     const samplingRate = samplingRateOf(privacy);
+    checkRate(samplingRate);
+    const steps = dpSteps(training, samplingRate);
+    if (!(steps * work.rounds <= MOST_STEPS)) {
+      throw invalidArgument('steps', `at most ${MOST_STEPS} over all rounds`, steps * work.rounds);
+    }
     const spend: Spend = {
       release: { mechanism: 'gaussian', noiseMultiplier, ...(samplingRate < 1 && { samplingRate }) },
-      count: dpSteps(training, samplingRate),
+      count: steps,
     };
-    return { unit: 'example', spend, accountant: 'pld', ...terms };
+    return { unit: 'example', spend, accountant: 'pld', samplerError: steps * stepError(work), ...terms };
   }
-  const releases = work.phases.map((_, at) => latticeFor(work, firstRoundOf(work, at)).release);
+  const lattices = work.phases.map((_, at) => latticeFor(work, firstRoundOf(work, at)));
+  const releases = lattices.map(({ release }) => release);
   const tree = privacy.tree && { rounds: work.rounds, separation: privacy.tree.separation };
   return {
     unit: 'client',
     spend: { release: dearest(releases), count: 1 },
     ...(tree && { tree }),
     accountant: 'rdp',
+    samplerError: Math.max(...lattices.map(latticeError)),
     ...terms,
   };
+}
+
+/** Of the noise of one DP-SGD step on one client; the lattice depends on noise and dimension alone. */
+function stepError({ privacy, model, phases }: WorkSpec): number {
+  const dimension = Math.max(sizeOf(layoutOf(model)), ...phases.map((phase) => sizeOf(contributionLayout(phase))));
+  const { latticeStdDev } = planGaussianNoise({
+    ...{ sensitivity: privacy!.clippingBound, noiseMultiplier: privacy!.noiseMultiplier, dimension },
+  });
+  return dimension * roundedGaussianError(latticeStdDev);
+}
+
+/** Of all shares of noise that certainly protect a client. */
+function latticeError({ ringLength, certainShares, shareVariance }: LatticePlan): number {
+  return ringLength * certainShares * discreteGaussianError(Math.sqrt(shareVariance));
 }
 
 /** @throws FlError invalid-argument when a run with example-level privacy does not say it */
@@ -77,14 +116,21 @@ export function epsilonAfter(cost: PrivacyCost, rounds: number): number {
   const { delta, accountant } = cost;
   if (rounds === 0) return 0;
   const spends = spendsOf(cost, rounds);
-  const key = canonicalJson({ spends, delta, accountant });
+  const samplerError = samplerErrorOf(cost, rounds);
+  const key = canonicalJson({ spends, samplerError, delta, accountant });
   let epsilon = known.get(key);
   if (epsilon === undefined) {
-    epsilon = composedEpsilon(spends, delta, { accountant, relativeError: RELATIVE_ERROR });
+    const ideal = (at: number) => composedEpsilon(spends, at, { accountant, relativeError: PRICE_ERROR });
+    epsilon = withSamplerError(ideal, { delta, samplerError });
     if (known.size >= MAX_KNOWN) known.clear();
     known.set(key, epsilon);
   }
   return epsilon;
+}
+
+/** A tree of so many rounds has fewer than twice as many nodes, and any of them may hold a client. */
+function samplerErrorOf({ samplerError = 0, tree }: PrivacyCost, rounds: number): number {
+  return samplerError * (tree === undefined ? rounds : 2 * tree.rounds);
 }
 
 /** What so many rounds cost a client. */
@@ -105,6 +151,18 @@ export function roundSpend(cost: PrivacyCost): Spend {
   const most = Math.ceil(cost.tree.rounds / cost.tree.separation);
   const [{ release, count }] = spendsOf(cost, most);
   return { release: { mechanism: 'zcdp', rho: rhoOf(release) / most }, count };
+}
+
+/** The distance of one round's noise from the ideal, to be added up as {@link roundSpend} is. */
+export function roundSamplerError(cost: PrivacyCost): number {
+  const most = cost.tree ? Math.ceil(cost.tree.rounds / cost.tree.separation) : 1;
+  return samplerErrorOf(cost, 1) / most;
+}
+
+/** Rounds from `round` to the last in which one client may take part at most: all, or under a tree every so many. */
+export function roundsLeft({ rounds, privacy }: WorkSpec, round: number): number {
+  const left = Math.max(1, rounds - round + 1);
+  return Math.ceil(left / (privacy?.tree?.separation ?? 1));
 }
 
 /** Whether a client may be charged for so many rounds; reaching the budget exactly is allowed. */

@@ -16,6 +16,8 @@ export interface Spending {
   /** Of the round to come. */
   readonly clippingBound: number;
   readonly isAdaptive: boolean;
+  /** The coordinator adds the noise: what clients send has none, and no hash of it may be written down. */
+  readonly isCentral: boolean;
   /** Rounds that each client was charged for. */
   readonly charged: Readonly<Record<string, number>>;
   /** The last round that each client was charged for. */
@@ -35,8 +37,8 @@ interface CommittedRound {
 export function spendingOf(work: WorkSpec): Spending | undefined {
   const cost = costOf(work);
   if (cost === undefined) return undefined;
-  const { clippingBound, adaptive: isAdaptive = false } = work.privacy!;
-  return { cost, clippingBound, isAdaptive, charged: {}, lastRound: {} };
+  const { clippingBound, adaptive: isAdaptive = false, mode } = work.privacy!;
+  return { cost, clippingBound, isAdaptive, isCentral: mode === 'central', charged: {}, lastRound: {} };
 }
 
 /** Charges `clients` for `round`; those that were charged for it before are not charged again. */
@@ -89,8 +91,9 @@ export function afterRound(
   const { cost, clippingBound, lastRound } = spending;
   const here = new Set(cohort);
   const elsewhere = Object.keys(lastRound).filter((client) => lastRound[client] === round && !here.has(client));
-  const { unit, spend, tree, delta, accountant } = cost;
-  const terms = { unit, clippingBound, spend, ...(tree && { tree }), delta, accountant };
+  const { unit, spend, tree, delta, samplerError, accountant } = cost;
+  const measured = samplerError === undefined ? {} : { samplerError };
+  const terms = { unit, clippingBound, spend, ...(tree && { tree }), delta, ...measured, accountant };
   const most = { mostRounds: mostCharged(spending), epsilon: epsilonOf(spending) };
   const privacy: RoundPrivacy = { ...terms, chargedElsewhere: elsewhere.sort(), ...most };
   if (!spending.isAdaptive || withinBound === undefined) return { spending, recorded: { privacy } };

@@ -30,8 +30,9 @@ async function run(spec: RunSpec) {
   try {
     const report = JSON.parse(await readFile(join(directory, 'report.json'), 'utf8')) as Report;
     const ledger = await readFile(join(directory, LEDGER_FILE));
+    const journal = await readFile(join(directory, 'journal.log'));
     const model = await readFile(join(directory, 'models', `${report.modelSha256}.safetensors`));
-    return { report, ledger, values: decode(model).params.values };
+    return { report, ledger, journal, values: decode(model).params.values };
   } finally {
     await rm(directory, { recursive: true });
   }
@@ -88,6 +89,30 @@ describe('a run with differential privacy', () => {
     assert.deepEqual(verifyLedger(ledger, { spec: storedSpec(spec) }).ok, true);
   });
 
+  for (const secure of [false, true]) {
+    const way = secure ? 'masked' : 'in the clear';
+    it(`central, ${way}: writes down no hash by which a guess of what had no noise yet could be confirmed`, async () => {
+      const written = async (mode: 'central' | 'local') => {
+        const { ledger, journal } = await run(specOf(mode, secure));
+        const rounds = entriesOf(ledger.toString()).flatMap((entry) => (entry.kind === 'round' ? [entry] : []));
+        assert.equal(rounds.length, 2);
+        assert.ok(verifyLedger(ledger, { spec: storedSpec(specOf(mode, secure)) }).ok);
+        return {
+          updates: rounds.flatMap(({ survivors }) => survivors.flatMap(({ updateSha256 = [] }) => updateSha256)),
+          sums: rounds.flatMap((round) => round.secure.map(({ sumHash }) => sumHash)),
+          journaled: journal.toString('latin1').match(/"(updateSha256|sumHash)":"[0-9a-f]*[1-9a-f][0-9a-f]*"/g) ?? [],
+        };
+      };
+      // what has its noise already when it comes is hashed, so that a client can find its own
+      const noised = await written('local');
+      assert.equal(secure ? noised.sums.length : noised.updates.length, secure ? 2 : 2 * CLIENTS);
+      assert.ok(noised.journaled.length > 0);
+      const { updates, sums, journaled } = await written('central');
+      assert.deepEqual([updates, journaled], [[], []]);
+      assert.deepEqual(sums, secure ? Array(2).fill('0'.repeat(64)) : []);
+    });
+  }
+
   it('tells no training metric of anybody', async () => {
     const { report } = await run(specOf('central', false));
     assert.deepEqual(
@@ -116,6 +141,7 @@ describe('a run with differential privacy', () => {
         change: { spend: { release: { mechanism: 'zcdp', rho: 1e-9 }, count: 1 } },
         caught: /privacy: expected/,
       },
+      'a better sampler': { change: { samplerError: 1e-30 }, caught: /privacy: expected/ },
       'a larger delta': { change: { delta: 0.1 }, caught: /privacy: expected/ },
       'another unit': { change: { unit: 'example' }, caught: /privacy: expected/ },
       'a tighter clipping bound': { change: { clippingBound: 0.5 }, caught: /privacy\.clippingBound: expected 5/ },
@@ -125,6 +151,17 @@ describe('a run with differential privacy', () => {
     let ledger: Buffer;
     before(async () => {
       ledger = (await run(spec)).ledger;
+    });
+
+    it('is believed without the error of its samplers, which older versions did not charge', () => {
+      const entries = entriesOf(ledger.toString()).map((entry) => {
+        if (entry.kind !== 'round') return entry;
+        const { samplerError, ...privacy } = entry.privacy!;
+        assert.ok(samplerError! > 0);
+        const epsilon = epsilonAfter({ ...costOf(spec.work)!, samplerError: 0 }, privacy.mostRounds);
+        return { ...entry, privacy: { ...privacy, epsilon } };
+      });
+      assert.equal(verifyLedger(Buffer.from(signedLedger(entries)), { spec: storedSpec(spec) }).ok, true);
     });
 
     for (const [name, { change, caught }] of Object.entries(lies)) {

@@ -25,7 +25,7 @@ export function exampleFilterGradients(x: tf.Tensor4D, dy: tf.Tensor4D, attrs: F
  * im2col: [batch, height, width, in] -> [batch, outHeight · outWidth, filterHeight · filterWidth · in], as a slice with
  * strides for each place in the filter.
  */
-export function windows(x: tf.Tensor4D, { strides, pad, filterShape }: FilterAttributes): tf.Tensor3D {
+function windows(x: tf.Tensor4D, { strides, pad, filterShape }: FilterAttributes): tf.Tensor3D {
   const [filterHeight, filterWidth] = filterShape;
   const info = tf.backend_util.computeConv2DInfo(
     x.shape,

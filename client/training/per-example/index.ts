@@ -4,6 +4,8 @@
  *     Σ_b g_b · min(1, C / |g_b|)       the L2 norm over all trained tensors together, or, with scope 'tensor', each
  *                                       tensor's own norm against C / √(number of tensors): the whole has norm <= C either way
  *
+ * |g_b| is a bound of what float32 adds for example b (layer-gradients.ts, norms.ts); with how it adds, see chunks.ts.
+ *
  * Two ways to the same sum: by taps (client/backends/taps.ts), one backward pass for the batch; and by the loop, one for each
  * example, which asks nothing of the model. The loop is the definition that tests and the first step of a task hold the taps to.
  */
@@ -12,6 +14,7 @@ import { fusedOr } from '../../backends/gradients/gradient.js';
 import { RELU_GRAD } from '../../backends/kernel-names.js';
 import { type Recording, recording, type Tap } from '../../backends/taps.js';
 import { type ExampleGradients, exampleGradients, writtenDown } from './layer-gradients.js';
+import { boundOfNorm, sumOfSquares } from './norms.js';
 
 /** How gradients of single examples are bounded. */
 export interface Clipping {
@@ -25,7 +28,7 @@ export interface Clipping {
 export interface ClippedSum {
   /** For each trained tensor, in its shape. */
   readonly sums: readonly tf.Tensor[];
-  /** |g_b| over all trained tensors, before clipping: [examples] */
+  /** Bounds of |g_b| over all trained tensors, before clipping: [examples]; infinite, or no number, if it is 2^64 or more. */
   readonly norms: tf.Tensor;
 }
 
@@ -72,11 +75,11 @@ export function clippedSumByLoop(
   for (let i = 0; i < examples; i++) {
     const [norm, ...next] = tf.tidy(() => {
       const { grads } = tf.engine().gradients(() => loss(i), [...trained], undefined, true);
-      const squares = grads.map((grad) => grad && tf.sum(tf.square(grad)));
-      const { norm, factors } = clip(squares, clipping);
+      const squares = grads.map((grad) => grad && sumOfSquares(tf.reshape(grad, [1, -1])));
+      const { norm, factors } = clip(trained, squares, clipping);
       const added = (grad: tf.Tensor, n: number) => {
-        const clipped = tf.mul(grad, factors[n]!);
-        return tf.add(sums[n], tf.where(tf.isFinite(norm), clipped, tf.zerosLike(clipped)));
+        const clipped = tf.mul(grad, tf.reshape(factors[n]!, []));
+        return tf.add(sums[n], tf.where(tf.isFinite(tf.reshape(norm, [])), clipped, tf.zerosLike(clipped)));
       };
       return [norm, ...grads.map((grad, n) => (grad ? added(grad, n) : tf.clone(sums[n])))];
     });
@@ -87,25 +90,23 @@ export function clippedSumByLoop(
   return { sums, norms: tf.concat(norms) };
 }
 
-/** What multiplies gradients with these squared norms, all scalars or all [examples]; undefined ones have no gradient. */
+/** What multiplies gradients with these squared norms, each [examples]; undefined ones have no gradient. */
 function clip(
+  trained: readonly tf.Tensor[],
   squares: readonly (tf.Tensor | undefined)[],
   { bound, scope = 'all' }: Clipping,
 ): { norm: tf.Tensor; factors: (tf.Tensor | undefined)[] } {
   const present = squares.filter((square) => square !== undefined);
-  const norm = present.length > 0 ? rootOf(tf.addN(present)) : tf.scalar(0);
+  const size = trained.reduce((sum, tensor) => sum + tensor.size, 0);
+  const norm = present.length > 0 ? boundOfNorm(present, size) : tf.scalar(0);
   const factor = (of: tf.Tensor, limit: number) => tf.div(limit, tf.maximum(of, limit)); // exactly 1 up to the limit
   if (scope === 'all') {
     const common = factor(norm, bound);
     return { norm, factors: squares.map((square) => square && common) };
   }
   const share = bound / Math.sqrt(squares.length);
-  return { norm, factors: squares.map((square) => square && factor(rootOf(square), share)) };
-}
-
-/** A ghost norm is a sum of terms of both signs, which rounding may leave below zero. */
-function rootOf(square: tf.Tensor): tf.Tensor {
-  return tf.sqrt(tf.maximum(square, 0));
+  const own = (square: tf.Tensor, n: number) => factor(boundOfNorm([square], trained[n].size), share);
+  return { norm, factors: squares.map((square, n) => square && own(square, n)) };
 }
 
 /** For each trained tensor the uses that reach the loss. */
@@ -150,6 +151,7 @@ function clipAndSum(
     writtenDown(param, tf.addN(all.map((use) => use.each())));
   const each = uses.map((all, n) => (all.length > 1 ? together(all, trained[n]) : all[0]));
   const { norm, factors } = clip(
+    trained,
     each.map((one) => one?.squaredNorms()),
     clipping,
   );

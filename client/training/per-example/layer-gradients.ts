@@ -1,25 +1,33 @@
 /**
- * From a tap to gradients of single examples: for each way in which a layer uses a parameter (taps.ts), the squared norms
- * of the examples' gradients, the gradients themselves, and their weighted sum.
+ * From a tap to gradients of single examples: for each way in which a layer uses a parameter (taps.ts), the norms of the
+ * examples' gradients, the gradients themselves, and their weighted sum.
  *
  * With x the layer's input and δ the derivative with respect to its output before the activation, each [batch, times, ...]:
  *
- *     product  g_b = Σ_t x_bt δ_btᵀ;   one time: |g_b|² = |x_b|² |δ_b|² (Goodfellow 2015, arXiv:1510.01799)
- *              several: |g_b|² = Σ_tu (x_bt · x_bu)(δ_bt · δ_bu), the *ghost norm* (Li et al. 2021, arXiv:2110.05679, section 4)
+ *     product  g_b = Σ_t x_bt δ_btᵀ;   one time: |g_b| = |x_b| |δ_b| (Goodfellow 2015, arXiv:1510.01799)
  *     filter   the same, x_bt being the window of output pixel t
- *     lookup   g_b has in row v the sum of δ_bt over the times at which v was looked up; x_bt · x_bu is 1 if they agree, else 0
+ *     lookup   g_b has in row v the sum of δ_bt over the times at which v was looked up
  *     gain     g_b = Σ_t x_bt ∘ δ_bt
  *     shift    g_b = Σ_t δ_bt
  *
- * Ghost norms never write a gradient down but take times² products; which of the two is cheaper is decided by shape.
+ * A norm is taken of the very numbers that are added, or bounds them from above term by term:
+ *
+ * - A sum over times is *written down*, its float32 value e_b is both measured and added. That e_b is not quite g_b is no
+ *   matter: it follows from example b alone, so clipping it bounds what b adds.
+ * - A product at one time is one term: what is added, fl(x_i · fl(f δ_j)), is at most |x_i| f |δ_j| (1 + 2^-24)² for every
+ *   entry, so |x_b| |δ_b| bounds it; both with what underflow took, since one may be as large as the other is small.
+ *
+ * *Ghost norms*, Σ_tu (x_t · x_u)(δ_t · δ_u) (Li et al. 2021, arXiv:2110.05679, section 4), write nothing down but are sums of
+ * both signs: where they cancel, float32 leaves a norm of zero for a gradient of any size. They are not used here.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Use } from '../../backends/taps.js';
-import { exampleFilterGradients, windows } from './im2col.js';
+import { exampleFilterGradients } from './im2col.js';
+import { boundOfSquares, sumOfSquares } from './norms.js';
 
 /** One use of a parameter, whose gradient is `shape`. All results are for the caller's tidy. */
 export interface ExampleGradients {
-  /** |g_b|², [batch] */
+  /** |g_b|² as {@link weightedSum} adds it, or a bound of it, [batch]; for {@link boundOfNorm}. */
   squaredNorms(): tf.Tensor;
   /** g_b, [batch, size]; costs memory for every example */
   each(): tf.Tensor;
@@ -32,7 +40,7 @@ interface LayerSignals {
   readonly examples: number;
   readonly input: tf.Tensor;
   readonly outputGradient: tf.Tensor;
-  /** |δ_b|² over all times, kept for the layer's second parameter. */
+  /** A bound of |δ_b|² over all times, kept for the layer's second parameter. */
   outputGradientSquares?: tf.Tensor;
 }
 
@@ -44,11 +52,7 @@ export function exampleGradients(use: Use, signals: LayerSignals): ExampleGradie
   if (outputGradient.shape[0] % examples !== 0 || input.shape[0] % examples !== 0) return undefined;
   switch (use.kind) {
     case 'product':
-      if (outputGradient.shape[0] === examples && outputGradient.rank === 2 && !use.transposed)
-        return rowProduct(use.param, signals);
-      return use.transposed
-        ? productGradients(use.param, perTime(outputGradient, examples), perTime(input, examples))
-        : productGradients(use.param, perTime(input, examples), perTime(outputGradient, examples));
+      return productGradients(use, signals);
     case 'filter':
       return filterGradients(use, signals);
     case 'lookup':
@@ -70,18 +74,34 @@ export function exampleGradients(use: Use, signals: LayerSignals): ExampleGradie
 }
 
 function outputGradientSquares(signals: LayerSignals): tf.Tensor {
-  signals.outputGradientSquares ??= squares(signals.outputGradient);
+  signals.outputGradientSquares ??= boundOfSquares(signals.outputGradient);
   return signals.outputGradientSquares;
 }
 
-/** One time: x [batch, in], δ [batch, out]. */
-function rowProduct(param: tf.Tensor, signals: LayerSignals): ExampleGradients {
+function productGradients(
+  { param, transposed = false }: Extract<Use, { kind: 'product' }>,
+  signals: LayerSignals,
+): ExampleGradients {
   const { examples, input, outputGradient } = signals;
-  return {
-    squaredNorms: () => tf.mul(squares(input), outputGradientSquares(signals)),
-    each: () => tf.reshape(tf.mul(tf.expandDims(input, 2), tf.expandDims(outputGradient, 1)), [examples, param.size]),
-    weightedSum: (factors) => tf.matMul(input, tf.mul(outputGradient, tf.expandDims(factors, 1)), true, false),
+  const sides = transposed ? ([outputGradient, input] as const) : ([input, outputGradient] as const);
+  const each = () => {
+    const [left, right] = sides.map((side) => perTime(side, examples));
+    return rows(tf.matMul(left, right, true, false));
   };
+  if (input.size > examples * input.shape[input.rank - 1]) return writtenDown(param, each()); // several times
+  return {
+    each,
+    squaredNorms: () => tf.mul(boundOfSquares(input), outputGradientSquares(signals)),
+    weightedSum: (factors) => {
+      const [left, right] = sides.map(rows);
+      return tf.matMul(left, tf.mul(right, tf.expandDims(factors, 1)), true, false);
+    },
+  };
+}
+
+/** [batch, ...] -> [batch, all the rest] */
+function rows(x: tf.Tensor): tf.Tensor2D {
+  return x.rank === 2 ? (x as tf.Tensor2D) : tf.reshape(x, [x.shape[0], -1]);
 }
 
 /** [batch · times, ..., width] -> [batch, all the rest, width] */
@@ -96,7 +116,7 @@ function endsWith(shape: readonly number[], end: readonly number[]): boolean {
 /** Gradients, [batch, size], that are simply there. */
 export function writtenDown(param: tf.Tensor, each: tf.Tensor): ExampleGradients {
   return {
-    squaredNorms: () => tf.sum(tf.square(each), 1),
+    squaredNorms: () => sumOfSquares(each),
     each: () => each,
     weightedSum: (factors) => weigh(factors, each, param.shape),
   };
@@ -106,97 +126,47 @@ function weigh(factors: tf.Tensor, each: tf.Tensor, shape: number[]): tf.Tensor 
   return tf.reshape(tf.matMul(tf.reshape(factors, [1, -1]), each as tf.Tensor2D), shape);
 }
 
-/** δ_b times the factor of its example, as rows [batch · times, width]. */
-function weighRows(factors: tf.Tensor, rows: tf.Tensor3D): tf.Tensor2D {
-  const [batch, times, width] = rows.shape;
-  return tf.reshape(tf.mul(rows, tf.reshape(factors, [batch, 1, 1])), [batch * times, width]);
-}
-
-/**
- * Whether the norms of `inputs` x `outputs` gradients over `times` are cheaper as ghosts: times² · (inputs + outputs) products,
- * against writing inputs · outputs numbers for each example and reading them twice, each worth about four products.
- */
-function prefersGhost(times: number, inputs: number, outputs: number): boolean {
-  return times * times * (inputs + outputs) <= 4 * inputs * outputs;
-}
-
-function productGradients(param: tf.Tensor, left: tf.Tensor3D, right: tf.Tensor3D): ExampleGradients {
-  const [examples, times, inputs] = left.shape;
-  const outputs = right.shape[2];
-  const ghost = prefersGhost(times, inputs, outputs);
-  let written: tf.Tensor | undefined;
-  const each = (): tf.Tensor => {
-    written ??= tf.reshape(tf.matMul(left, right, true, false), [examples, inputs * outputs]);
-    return written;
-  };
-  return {
-    each,
-    squaredNorms: () => (ghost ? ghostNorms(left, right) : tf.sum(tf.square(each()), 1)),
-    weightedSum: (factors) => {
-      if (written !== undefined) return weigh(factors, written, param.shape);
-      return tf.matMul(tf.reshape(left, [-1, inputs]), weighRows(factors, right), true, false);
-    },
-  };
-}
-
-function ghostNorms(left: tf.Tensor3D, right: tf.Tensor3D): tf.Tensor {
-  if (left.shape[1] === 1) return tf.mul(squares(left), squares(right));
-  return tf.sum(tf.mul(gram(left), gram(right)), [1, 2]);
-}
-
-/** Σ over all but the first axis of x² */
-function squares(x: tf.Tensor): tf.Tensor {
-  const axes = x.shape.map((_, axis) => axis).slice(1);
-  return tf.sum(tf.square(x), axes);
-}
-
-/** [batch, times, width] -> [batch, times, times] */
-function gram(x: tf.Tensor3D): tf.Tensor {
-  return tf.matMul(x, x, false, true);
-}
-
 function filterGradients(
   { param, strides, pad }: Extract<Use, { kind: 'filter' }>,
   { examples, input, outputGradient }: LayerSignals,
 ): ExampleGradients | undefined {
   if (input.shape[0] !== examples) return undefined;
   const attrs = { strides: [...strides], pad, dataFormat: 'NHWC', filterShape: param.shape };
-  const outputs = param.shape[3] as number;
-  const right = perTime(outputGradient, examples);
-  const ghost = prefersGhost(right.shape[1], param.size / outputs, outputs);
-  let written: tf.Tensor | undefined;
-  const each = (): tf.Tensor => {
-    written ??= exampleFilterGradients(input as tf.Tensor4D, outputGradient as tf.Tensor4D, attrs);
-    return written;
+  return writtenDown(param, exampleFilterGradients(input as tf.Tensor4D, outputGradient as tf.Tensor4D, attrs));
+}
+
+/** The rows of the table that an example looked up are written down, each at the first time that it did; the others are zero. */
+function lookupGradients(param: tf.Tensor, looked: tf.Tensor2D, right: tf.Tensor3D): ExampleGradients {
+  const [examples, times, width] = right.shape;
+  const [entries] = param.shape;
+  const ids = tf.cast(looked, 'int32');
+  let found: tf.Tensor3D | undefined;
+  const written = (): tf.Tensor3D => {
+    found ??= times === 1 ? right : tf.matMul(sameAsFirst(ids), right);
+    return found;
   };
   return {
-    each,
-    squaredNorms: () =>
-      ghost ? ghostNorms(windows(input as tf.Tensor4D, attrs), right) : tf.sum(tf.square(each()), 1),
-    weightedSum: (factors) => {
-      if (written !== undefined) return weigh(factors, written, param.shape);
-      const dy = tf.reshape(weighRows(factors, right), outputGradient.shape);
-      return tf.engine().runKernel('Conv2DBackpropFilter', { x: input, dy }, attrs) as tf.Tensor;
+    squaredNorms: () => sumOfSquares(written()),
+    each() {
+      const chosen = tf.cast(tf.oneHot(ids, entries), 'float32'); // [batch, times, entries]
+      return rows(tf.matMul(chosen, right, true, false));
+    },
+    weightedSum(factors) {
+      const weighed = tf.mul(written(), tf.reshape(factors, [examples, 1, 1]));
+      return tf.unsortedSegmentSum(tf.reshape(weighed, [-1, width]), tf.reshape(ids, [-1]), entries);
     },
   };
 }
 
-function lookupGradients(param: tf.Tensor, ids: tf.Tensor2D, right: tf.Tensor3D): ExampleGradients {
-  const [examples, times, width] = right.shape;
-  const [entries] = param.shape;
-  return {
-    squaredNorms() {
-      if (times === 1) return squares(right);
-      const same = tf.equal(tf.reshape(ids, [examples, times, 1]), tf.reshape(ids, [examples, 1, times]));
-      return tf.sum(tf.mul(tf.cast(same, 'float32'), gram(right)), [1, 2]);
-    },
-    each() {
-      const chosen = tf.cast(tf.oneHot(tf.cast(ids, 'int32'), entries), 'float32'); // [batch, times, entries]
-      return tf.reshape(tf.matMul(chosen, right, true, false), [examples, entries * width]);
-    },
-    weightedSum(factors) {
-      const rows = weighRows(factors, right);
-      return tf.unsortedSegmentSum(rows, tf.cast(tf.reshape(ids, [-1]), 'int32') as tf.Tensor1D, entries);
-    },
-  };
+/** [batch, times, times]: 1 at t, u if the ids at t and u agree and t is the first time of that id; else 0. */
+function sameAsFirst(ids: tf.Tensor2D): tf.Tensor3D {
+  const [examples, times] = ids.shape;
+  const agree = tf.equal(tf.reshape(ids, [examples, times, 1]), tf.reshape(ids, [examples, 1, times]));
+  const same = tf.cast(agree, 'float32') as tf.Tensor3D;
+  const earlier = tf.tensor2d(
+    Float32Array.from({ length: times * times }, (_, i) => Number(i % times < Math.floor(i / times))),
+    [times, times],
+  );
+  const first = tf.cast(tf.equal(tf.sum(tf.mul(same, earlier), 2, true), 0), 'float32');
+  return tf.mul(same, first);
 }

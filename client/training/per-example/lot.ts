@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { firstNonFinite } from '../../../shared/tensors/params.js';
 import { type LocalSgdInput, namedParams, type SgdState, type TrainLayout, throwIfCancelled } from '../local-sgd.js';
+import { chunksOf, LEAST_BOUND } from './chunks.js';
 import { type ClippedSum, type Clipping, clippedSumByLoop, clippedSumByTaps, type NotCovered } from './index.js';
 
 type Method = 'taps' | 'loop';
@@ -17,33 +18,46 @@ export interface LotInput<Data> extends LocalSgdInput<Data> {
 }
 
 /**
- * Σ over `lot` (positions in the split) of clipped gradients, in the order of the layout, into `total`, which is returned. An
- * empty lot sums to zero.
+ * Σ over `lot` of clipped gradients, in the order of the layout, into `total`, which is returned. An empty lot sums to zero.
+ * @param options.lot ascending positions in the shard's training examples, each drawn with probability `samplingRate`
  */
 export async function sumOverLot<Data>(
   input: LotInput<Data>,
   layout: TrainLayout,
   state: SgdState,
-  { lot, method, clipping, total }: { lot: Int32Array; method: Method; clipping: Clipping; total: Float64Array },
+  options: { lot: Int32Array; samplingRate: number; method: Method; clipping: Clipping; total: Float64Array },
 ): Promise<Float64Array> {
-  if (lot.length === 0) total.fill(0);
+  const { lot, samplingRate, method, clipping, total } = options;
   const { batchSize } = input.training;
-  for (let from = 0; from < lot.length; from += batchSize) {
+  total.fill(0);
+  for (const chunk of chunksOf(lot, { batchSize, samplingRate })) {
     throwIfCancelled(input.signal);
-    const chunk = lot.slice(from, from + batchSize);
-    let part = await clippedSum(input, layout, state, { examples: chunk, method, clipping });
-    // Some example's gradient is no number, and by taps it has spoilt the others.
-    if (method === 'taps' && (typeof part === 'string' || firstNonFinite(part.norms) >= 0)) {
-      part = await clippedSum(input, layout, state, { examples: chunk, method: 'loop', clipping });
-    }
-    for (const [i, { offset }] of layout.tensors.entries()) {
-      const sum = (part as HostSum).sums[i];
-      if (from === 0) total.set(sum, offset);
-      else add(total, offset, sum);
-    }
+    const examples = chunk.map((position) => input.shard.train[position]);
+    const sums = await finiteSums(input, layout, state, { examples, method, clipping });
+    for (const [i, { offset }] of layout.tensors.entries()) add(total, offset, sums[i]);
     await setImmediate(); // the client answers its coordinator between chunks
   }
   return total;
+}
+
+/**
+ * The clipped sums of a chunk, in which an example whose norm is no number counts as zero: it is left out, and the others
+ * are computed again as if it had not been drawn, to the bit. A vector for each trained tensor; all zero if none is left.
+ */
+async function finiteSums<Data>(
+  input: LotInput<Data>,
+  layout: TrainLayout,
+  state: SgdState,
+  { examples, method, clipping }: { examples: Int32Array; method: Method; clipping: Clipping },
+): Promise<readonly Float32Array[]> {
+  let rest = examples;
+  while (rest.length > 0) {
+    const part = await clippedSum(input, layout, state, { examples: rest, method, clipping });
+    if (typeof part === 'string') return finiteSums(input, layout, state, { examples: rest, method: 'loop', clipping });
+    if (method === 'loop' || firstNonFinite(part.norms) < 0) return part.sums; // the loop leaves them out itself
+    rest = rest.filter((_, i) => Number.isFinite(part.norms[i]));
+  }
+  return layout.tensors.map(({ size }) => new Float32Array(size));
 }
 
 /** `part` is added to `total` from `offset` on. */
@@ -57,7 +71,8 @@ const TOLERANCE = 1e-3;
 /**
  * Whether the taps tell this model's gradients: its tensors are used in tapped layers only, and for the first two examples
  * they come to the same norms and the same clipped sum as the loop, which a model that mixes the examples of a batch, or
- * lays them out in another order, does not.
+ * lays them out in another order, does not. This catches a workload's mistake and proves nothing: the bound of what an
+ * example adds does not rest on it, and that examples are kept apart is what `perExampleLoss` promises.
  */
 export async function chooseMethod<Data>(
   input: LotInput<Data>,
@@ -82,7 +97,10 @@ function agree(a: HostSum, b: HostSum): boolean {
   return distance([a.norms], [b.norms]) <= TOLERANCE && distance(a.sums, b.sums) <= TOLERANCE;
 }
 
-/** L2 norm of the difference over that of `b`; 0 if both are zero. */
+/** What is smaller is as good as zero: norms are bounds, that of a zero gradient some 1e-18. */
+const NOTHING = LEAST_BOUND;
+
+/** L2 norm of the difference over that of `b`. */
 function distance(a: readonly Float32Array[], b: readonly Float32Array[]): number {
   let [apart, size] = [0, 0];
   for (const [n, values] of b.entries()) {
@@ -91,7 +109,7 @@ function distance(a: readonly Float32Array[], b: readonly Float32Array[]): numbe
       size += values[i] ** 2;
     }
   }
-  return apart === 0 ? 0 : Math.sqrt(apart / size);
+  return Math.sqrt(apart) / Math.max(Math.sqrt(size), NOTHING);
 }
 
 /** A clipped sum on the host: a vector for each trained tensor, and the norms before clipping. */

@@ -5,6 +5,7 @@
  * μ = sqrt(T)/σ, so this is also the tight answer for composed Gaussians without subsampling.
  */
 import { invalidArgument } from '../../errors.js';
+import { checkNoise, checkRate } from './limits.js';
 import { logNormalUpperTail, logSubtract } from './normal.js';
 
 /** δ at `epsilon` for a Gaussian release of `noiseMultiplier` = deviation / sensitivity, repeated `steps` times. */
@@ -64,6 +65,8 @@ export function centralLimitEpsilon(options: {
   delta: number;
 }): number {
   const { noiseMultiplier, samplingRate, steps, delta } = options;
+  checkNoise(noiseMultiplier);
+  checkRate(samplingRate);
   const mu = samplingRate * Math.sqrt(steps * Math.expm1(noiseMultiplier ** -2));
   return gaussianEpsilon({ noiseMultiplier: 1 / mu, delta });
 }

@@ -3,10 +3,11 @@
  */
 import { FlError, invalidArgument } from '../../errors.js';
 import { gaussianNoise } from './analytic.js';
+import { LEAST_NOISE, MOST_NOISE } from './limits.js';
 import { type AccountingOptions, composedEpsilon, type Release, type Spend } from './releases.js';
 
 /** Where δ alone covers the chance of being sampled at all, any noise would do: stop there. */
-const LEAST_SCALE = 0.01;
+const LEAST_SCALE = LEAST_NOISE;
 
 /** `steps` Poisson-subsampled Gaussian steps at one sampling rate (left out: 1, no amplification). */
 export interface GaussianRun extends AccountingOptions {
@@ -83,6 +84,7 @@ function solveDecreasing(cost: (scale: number) => number, goal: number, start: S
     const value = cost(at);
     if (value <= goal) high = at;
     else low = at;
+    if (low >= MOST_NOISE) throw invalidArgument('epsilon', `what noise of at most ${MOST_NOISE} reaches`, goal);
     const point = { x: Math.log(at), y: Math.log(value) };
     if (value <= goal && aim - point.y < 0.6 * tolerance * Math.min(1, -slope)) return { at: high, slope };
     if (value <= goal && at <= LEAST_SCALE) return { at, slope };
@@ -97,8 +99,8 @@ function solveDecreasing(cost: (scale: number) => number, goal: number, start: S
 }
 
 function nextGuess(guess: number, low: number, high: number): number {
-  if (guess > Math.max(low, LEAST_SCALE) && guess < high) return guess;
-  if (high === Number.POSITIVE_INFINITY) return 4 * low;
+  if (guess > Math.max(low, LEAST_SCALE) && guess < Math.min(high, MOST_NOISE)) return guess;
+  if (high === Number.POSITIVE_INFINITY) return Math.min(4 * low, MOST_NOISE);
   return low === 0 ? Math.max(LEAST_SCALE, high / 4) : Math.sqrt(low * high);
 }
 

@@ -19,6 +19,9 @@ export function gaussianLoss(options: { noiseMultiplier: number; samplingRate?: 
   checkPositive('noiseMultiplier', sigma);
   checkRate(samplingRate);
   const variance = sigma * sigma;
+  if (!(variance > 0 && Number.isFinite(1 / variance))) {
+    throw invalidArgument('noiseMultiplier', 'a number whose square is one', sigma);
+  }
   const tail = (z: number) => (z > 0 ? normalUpperTail(z) : -(normalUpperTail(-z) || Number.MIN_VALUE));
   return monotoneSource(
     {
@@ -66,7 +69,8 @@ export function discreteGaussianLoss(options: {
   const { noiseStdDev, sensitivity, samplingRate = 1 } = options;
   checkPositive('noiseStdDev', noiseStdDev);
   const reach = Math.ceil(TAIL_DEVIATIONS * noiseStdDev) + 1;
-  return shiftedSource(discreteGaussianPmf(noiseStdDev, reach + checkInteger(sensitivity)), sensitivity, samplingRate);
+  checkReach('noiseStdDev', reach + checkInteger(sensitivity));
+  return shiftedSource(discreteGaussianPmf(noiseStdDev, reach + sensitivity), sensitivity, samplingRate);
 }
 
 /** Discrete Laplace noise with pmf ∝ exp(-|x|/noiseScale) on a scalar of integer sensitivity. */
@@ -78,6 +82,7 @@ export function discreteLaplaceLoss(options: {
   const { noiseScale, sensitivity, samplingRate = 1 } = options;
   checkPositive('noiseScale', noiseScale);
   const reach = Math.ceil(53 * noiseScale) + checkInteger(sensitivity); // e^-53 = 1e-23 beyond
+  checkReach('noiseScale', reach);
   const pmf = new Float64Array(2 * reach + 1);
   const peak = Math.tanh(1 / (2 * noiseScale));
   for (let x = -reach; x <= reach; x++) pmf[x + reach] = peak * Math.exp(-Math.abs(x) / noiseScale);
@@ -89,7 +94,8 @@ export function skellamLoss(options: { variance: number; sensitivity: number; sa
   const { variance, sensitivity, samplingRate = 1 } = options;
   checkPositive('variance', variance);
   const reach = skellamReach(variance);
-  return shiftedSource(skellamPmf(variance, reach + checkInteger(sensitivity)), sensitivity, samplingRate);
+  checkReach('variance', reach + checkInteger(sensitivity));
+  return shiftedSource(skellamPmf(variance, reach + sensitivity), sensitivity, samplingRate);
 }
 
 /** Probabilities of -reach .. reach. */
@@ -146,6 +152,14 @@ function checkPositive(field: string, value: number): void {
 
 function checkRate(samplingRate: number): void {
   if (!(samplingRate > 0 && samplingRate <= 1)) throw invalidArgument('samplingRate', 'in (0, 1]', samplingRate);
+}
+
+/** Outcomes to either side that a distribution is written down for. */
+const MOST_REACH = 2 ** 20;
+
+function checkReach(field: string, reach: number): void {
+  if (reach <= MOST_REACH) return;
+  throw invalidArgument(`${field}, sensitivity`, `at most what reaches ${MOST_REACH} integers far`, reach);
 }
 
 function checkInteger(sensitivity: number): number {

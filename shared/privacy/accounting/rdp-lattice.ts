@@ -5,6 +5,7 @@
  * Gaussians: Kairouz, Liu, Steinke 2021 (arXiv:2102.06387), Theorem 1; almost closed, τ is the price.
  */
 import { invalidArgument } from '../../errors.js';
+import { checkNotNegative } from './limits.js';
 
 /**
  * D_order of Skellam noise of `variance` per coordinate on an integer vector with the given sensitivities. Proved for integer
@@ -39,10 +40,22 @@ export function discreteGaussianSumRho(options: {
   if (!(noiseStdDev >= 0.5))
     throw invalidArgument('noiseStdDev', 'a number >= 0.5 (the theorem asks s² >= 1/4)', noiseStdDev);
   if (!Number.isInteger(terms) || terms < 1) throw invalidArgument('terms', 'an integer >= 1', terms);
+  if (!Number.isInteger(dimension) || dimension < 1) throw invalidArgument('dimension', 'an integer >= 1', dimension);
+  checkNotNegative('l2', l2);
   const variance = noiseStdDev * noiseStdDev;
-  let tau = 0;
-  for (let k = 1; k < terms; k++) tau += 10 * Math.exp((-2 * Math.PI * Math.PI * variance * k) / (k + 1));
+  const tau = tauOf(variance, terms);
   const central = (l2 * l2) / (terms * variance);
   const epsilon = Math.min(Math.sqrt(central + (tau * dimension) / 2), Math.sqrt(central) + tau * Math.sqrt(dimension));
   return (epsilon * epsilon) / 2;
+}
+
+/** Terms that are added one by one; what follows falls with k and is counted as large as the first of it. */
+const EXACT_TERMS = 1024;
+
+function tauOf(variance: number, terms: number): number {
+  const at = (k: number) => 10 * Math.exp((-2 * Math.PI * Math.PI * variance * k) / (k + 1));
+  let tau = 0;
+  const exact = Math.min(terms, EXACT_TERMS);
+  for (let k = 1; k < exact; k++) tau += at(k);
+  return tau + (terms - exact) * at(exact);
 }

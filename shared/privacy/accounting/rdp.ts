@@ -6,6 +6,7 @@
  * aligned with its orders; composition is addition, because Rényi divergences of independent releases add.
  */
 import { invalidArgument } from '../../errors.js';
+import { checkNotNegative } from './limits.js';
 
 /** dp-accounting's default orders, so that both optimize over the same set. */
 export const DEFAULT_RDP_ORDERS: readonly number[] = [
@@ -63,11 +64,13 @@ export function composeRdp(curves: readonly { rdp: readonly number[]; count: num
 
 /** Gaussian mechanism with deviation noiseMultiplier × sensitivity: D_order = order / (2 noiseMultiplier^2). */
 export function rdpGaussian(noiseMultiplier: number, order: number): number {
+  checkNotNegative('noiseMultiplier', noiseMultiplier);
   return order / (2 * noiseMultiplier * noiseMultiplier);
 }
 
 /** ρ-zCDP means D_order <= ρ order for every order (Bun, Steinke 2016). */
 export function rdpZcdp(rho: number, order: number): number {
+  checkNotNegative('rho', rho);
   return rho * order;
 }
 
@@ -76,6 +79,8 @@ export function rdpZcdp(rho: number, order: number): number {
  * D_a = ln( a/(2a-1) e^((a-1)/b) + (a-1)/(2a-1) e^(-a/b) ) / (a-1). For a scalar query.
  */
 export function rdpLaplace(noiseMultiplier: number, order: number): number {
+  checkNotNegative('noiseMultiplier', noiseMultiplier);
+  if (noiseMultiplier === 0) return Number.POSITIVE_INFINITY;
   if (order === Number.POSITIVE_INFINITY) return 1 / noiseMultiplier;
   const up = Math.log(order / (2 * order - 1)) + (order - 1) / noiseMultiplier;
   const down = Math.log((order - 1) / (2 * order - 1)) - order / noiseMultiplier;

@@ -7,7 +7,10 @@
  */
 import { FlError, invalidArgument } from '../../errors.js';
 import { gaussianDelta, gaussianEpsilon } from './analytic.js';
-import { type LossPart, pldDelta, pldEpsilon } from './pld.js';
+import { checkSpends } from './limits.js';
+import { gridDelta, gridEpsilon, type LossPart } from './pld.js';
+import { curveLoss } from './pld-curve.js';
+import type { LossSource } from './pld-grid.js';
 import { discreteGaussianLoss, discreteLaplaceLoss, gaussianLoss, laplaceLoss, skellamLoss } from './pld-sources.js';
 import { composeRdp, DEFAULT_RDP_ORDERS, rdpGaussian, rdpLaplace, rdpToDelta, rdpToEpsilon, rdpZcdp } from './rdp.js';
 import { rdpSkellam } from './rdp-lattice.js';
@@ -42,6 +45,9 @@ export interface Spend {
  */
 export type Accountant = 'pld' | 'rdp' | 'analytic' | 'prv';
 
+/** {@link AccountingOptions.relativeError} of a price that is asked for often: ten times cheaper, and still too large if anything. */
+export const PRICE_ERROR = 1e-3;
+
 /** How the cost of releases is computed; every choice gives an upper bound. */
 export interface AccountingOptions {
   readonly accountant?: Accountant;
@@ -55,7 +61,8 @@ export interface AccountingOptions {
 
 /** The ε of all spends together at `delta`. Infinity if there is no finite one. */
 export function composedEpsilon(spends: readonly Spend[], delta: number, options: AccountingOptions = {}): number {
-  checkSpends(spends, delta);
+  checkDelta(delta);
+  checkSpends(spends);
   switch (options.accountant ?? 'pld') {
     case 'pld':
       return pldEpsilonOf(spends, delta, options.relativeError);
@@ -72,7 +79,7 @@ export function composedEpsilon(spends: readonly Spend[], delta: number, options
 
 /** The δ of all spends together at `epsilon`. */
 export function composedDelta(spends: readonly Spend[], epsilon: number, options: AccountingOptions = {}): number {
-  checkSpends(spends, 0);
+  checkSpends(spends);
   switch (options.accountant ?? 'pld') {
     case 'pld':
       return pldDeltaOf(spends, epsilon, options.relativeError);
@@ -94,12 +101,18 @@ export function composedRdp(
   fractionalOrders: FractionalOrders = 'exact',
 ): number[] {
   return composeRdp(
-    mergeSpends(spends).map(({ release, count }) => ({
-      rdp: orders.map((order) => rdpOf(release, order, fractionalOrders)),
-      count,
-    })),
+    mergeSpends(spends).map(({ release, count }) => ({ rdp: curveOf(release, orders, fractionalOrders), count })),
     orders.length,
   );
+}
+
+const curves = new Map<string, readonly number[]>();
+const MOST_CURVES = 4096;
+
+function curveOf(release: Release, orders: readonly number[], fractionalOrders: FractionalOrders): readonly number[] {
+  const make = () => orders.map((order) => rdpOf(release, order, fractionalOrders));
+  if (orders !== DEFAULT_RDP_ORDERS) return make();
+  return remembered(curves, `${fractionalOrders} ${JSON.stringify(release)}`, MOST_CURVES, make);
 }
 
 /** Equal releases as one spend: a run of a thousand equal rounds then costs one evaluation. */
@@ -133,33 +146,81 @@ export function rdpOf(release: Release, order: number, fractionalOrders: Fractio
   }
 }
 
+/** Within bounded work: a composition that no grid holds, of steps beyond some ten million, is bounded by Rényi divergence. */
 function pldEpsilonOf(spends: readonly Spend[], delta: number, relativeError?: number): number {
   if (spends.some(isNoiseless)) return Number.POSITIVE_INFINITY;
   if (spends.every(isPlainGaussian)) return gaussianEpsilon({ noiseMultiplier: pureGaussianNoise(spends), delta });
-  return pldEpsilon(lossParts(spends), delta, relativeError);
+  const renyi = () => rdpToEpsilon(DEFAULT_RDP_ORDERS, boundingCurve(spends), delta).epsilon;
+  if (spends.every(isCurveOnly)) return renyi(); // which the curve's own distribution could only round up
+  const epsilon = gridEpsilon(lossParts(spends), delta, relativeError);
+  if (epsilon !== undefined && (Number.isFinite(epsilon) || delta === 0)) return epsilon;
+  if (!spends.every(isGaussian)) return renyi();
+  return Math.min(renyi(), gaussianEpsilon({ noiseMultiplier: pureGaussianNoise(spends.map(unsampled)), delta }));
 }
 
 function pldDeltaOf(spends: readonly Spend[], epsilon: number, relativeError?: number): number {
   if (spends.some(isNoiseless)) return 1;
   if (spends.every(isPlainGaussian)) return gaussianDelta({ noiseMultiplier: pureGaussianNoise(spends), epsilon });
-  return pldDelta(lossParts(spends), epsilon, relativeError);
+  const renyi = () => rdpToDelta(DEFAULT_RDP_ORDERS, boundingCurve(spends), epsilon);
+  if (spends.every(isCurveOnly)) return renyi();
+  return gridDelta(lossParts(spends), epsilon, relativeError) ?? renyi();
 }
 
-/** One part per distinct mechanism; all unsampled Gaussians are one Gaussian, since their 1/σ² add. */
+/** Of spends of which some may have no curve of their own: without sampling they have one, and never cost less. */
+function boundingCurve(spends: readonly Spend[]): number[] {
+  return composedRdp(
+    spends.map((spend) => (hasCurve(spend.release) ? spend : unsampled(spend))),
+    DEFAULT_RDP_ORDERS,
+  );
+}
+
+/**
+ * So many mechanisms have a distribution of their own in a composition. Later ones are added up by Rényi divergence, so that
+ * whoever makes a client sign a thousand different plans does not make each next one cost a thousand transforms.
+ */
+const MOST_PARTS = 16;
+
+/**
+ * One part per distinct mechanism, in the order of their first spend; all unsampled Gaussians are one Gaussian, since their
+ * 1/σ² add; and all that only has a Rényi curve, or comes after {@link MOST_PARTS} others, is one curve.
+ */
 export function lossParts(spends: readonly Spend[]): LossPart[] {
   const parts: LossPart[] = [];
+  const curves: Spend[] = [];
   let plainPrecision = 0;
-  for (const { release, count } of mergeSpends(spends)) {
+  for (const spend of mergeSpends(spends)) {
+    const { release, count } = spend;
     if (count === 0 || samplingRateOf(release) === 0) continue;
     if (release.mechanism === 'gaussian' && samplingRateOf(release) === 1) {
       plainPrecision += count / release.noiseMultiplier ** 2;
-    } else parts.push({ source: lossOf(release), count });
+    } else if (isCurveOnly(spend) || (parts.length >= MOST_PARTS && hasCurve(release))) curves.push(spend);
+    else parts.push({ source: sourceOf(release), count });
   }
   if (plainPrecision > 0) parts.push({ source: gaussianLoss({ noiseMultiplier: plainPrecision ** -0.5 }), count: 1 });
+  const rdp = composedRdp(curves, DEFAULT_RDP_ORDERS);
+  if (rdp.some((divergence) => divergence > 0)) parts.push({ source: curveLoss(DEFAULT_RDP_ORDERS, rdp), count: 1 });
   return parts;
 }
 
-function lossOf(release: Release) {
+/** Memos: each value depends on its key alone. */
+const sources = new Map<string, LossSource>();
+const MOST_SOURCES = 64;
+
+function sourceOf(release: Release): LossSource {
+  return remembered(sources, JSON.stringify(release), MOST_SOURCES, () => lossOf(release));
+}
+
+function remembered<T>(memo: Map<string, T>, key: string, most: number, make: () => T): T {
+  let value = memo.get(key);
+  if (value === undefined) {
+    value = make();
+    if (memo.size >= most) memo.delete(memo.keys().next().value!);
+    memo.set(key, value);
+  }
+  return value;
+}
+
+function lossOf(release: Release): LossSource {
   switch (release.mechanism) {
     case 'gaussian':
       return gaussianLoss(release);
@@ -173,14 +234,30 @@ function lossOf(release: Release) {
       return skellamLoss(release);
     case 'skellam-vector':
     case 'zcdp':
-      throw new FlError('invalid-argument', `accountant: expected rdp for mechanism ${release.mechanism}, got pld`);
+      throw new FlError('internal', `mechanism ${release.mechanism} has no loss distribution of its own`);
   }
 }
+
+/** Whether only Rényi divergences of it are known. */
+const isCurveOnly = ({ release, count }: Spend): boolean =>
+  count === 0 || release.mechanism === 'zcdp' || release.mechanism === 'skellam-vector';
+
+/** Whether Rényi divergences of it are known. */
+const hasCurve = (release: Release): boolean =>
+  release.mechanism !== 'discrete-laplace' && !(release.mechanism === 'laplace' && samplingRateOf(release) < 1);
 
 const samplingRateOf = (release: Release): number => ('samplingRate' in release ? (release.samplingRate ?? 1) : 1);
 
 const isPlainGaussian = ({ release, count }: Spend): boolean =>
   count === 0 || (release.mechanism === 'gaussian' && (samplingRateOf(release) === 1 || samplingRateOf(release) === 0));
+
+const isGaussian = ({ release, count }: Spend): boolean => count === 0 || release.mechanism === 'gaussian';
+
+/** Never cheaper: what is released from a sample is a mixture of what is released with the record and without. */
+const unsampled = ({ release, count }: Spend): Spend =>
+  'samplingRate' in release && samplingRateOf(release) > 0
+    ? { release: { ...release, samplingRate: 1 }, count }
+    : { release, count };
 
 const isNoiseless = ({ release, count }: Spend): boolean =>
   count > 0 && release.mechanism === 'gaussian' && samplingRateOf(release) > 0 && release.noiseMultiplier === 0;
@@ -207,14 +284,6 @@ function needsPld(what: string): FlError {
   return new FlError('invalid-argument', `accountant: expected pld for ${what}, got rdp`);
 }
 
-function checkSpends(spends: readonly Spend[], delta: number): void {
+function checkDelta(delta: number): void {
   if (!(delta >= 0 && delta <= 1)) throw invalidArgument('delta', 'a probability', delta);
-  for (const { release, count } of spends) {
-    if (!Number.isInteger(count) || count < 0) throw invalidArgument('count', 'an integer >= 0', count);
-    const rate = samplingRateOf(release);
-    if (!(rate >= 0 && rate <= 1)) throw invalidArgument('samplingRate', 'a probability', rate);
-    if ('noiseMultiplier' in release && !(release.noiseMultiplier >= 0)) {
-      throw invalidArgument('noiseMultiplier', 'a number >= 0', release.noiseMultiplier);
-    }
-  }
 }

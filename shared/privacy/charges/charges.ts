@@ -10,7 +10,9 @@ import { type ChainLine, lineSha256, signEntry } from '../../chain/chain.js';
 import { FlError, invalidArgument } from '../../errors.js';
 import { canonicalJson } from '../../signing/canonical-json.js';
 import type { Identity } from '../../signing/identity.js';
-import { type Accountant, composedEpsilon, type Spend } from '../accounting/releases.js';
+import { checkSpends } from '../accounting/limits.js';
+import { type Accountant, composedEpsilon, mergeSpends, PRICE_ERROR, type Spend } from '../accounting/releases.js';
+import { withSamplerError } from '../accounting/sampler-error.js';
 
 /** Whose presence the guarantee hides. All charges of one chain have one unit. */
 export type PrivacyUnit = 'client' | 'example';
@@ -29,9 +31,14 @@ export interface RoundSpend {
   readonly sampling: 'all' | 'fixed-size' | 'poisson-secret';
   /** Clients in the opened sum, or the least number if charged before it is known. */
   readonly survivors: number;
+  /** Total variation distance of all its noise from the ideal; charged to δ. Absent: none. */
+  readonly samplerError?: number;
 }
 
-/** How ε is computed from the spends; fixed for the life of a chain of charges. */
+/**
+ * How ε is computed from the spends; fixed for the life of a chain of charges, but that one begun with accountant `rdp` may
+ * go on with `pld`: from then on all that was ever spent counts by its loss distribution.
+ */
 export interface ChargeTerms {
   readonly unit: PrivacyUnit;
   readonly delta: number;
@@ -75,8 +82,9 @@ export function wouldExceed(
   terms: ChargeTerms,
 ): BudgetAnswer {
   checkTerms(charges, terms);
-  const epsilonBefore = charges.at(-1)?.entry.epsilonAfter ?? 0;
-  const epsilonAfter = epsilonOf([...spendsOf(charges), ...next], terms);
+  const epsilonBefore = chargedEpsilon(charges, terms);
+  const after = epsilonOf([...spendsOf(charges), ...next], terms, samplerErrorOf(charges));
+  const epsilonAfter = Math.max(epsilonBefore, after);
   return { exceeds: !(epsilonAfter <= budget.epsilon), epsilonBefore, epsilonAfter };
 }
 
@@ -90,7 +98,9 @@ export function charge(charges: Charges, spend: RoundSpend, terms: ChargeTerms, 
   checkSpend(spend);
   const known = charges.find(({ entry }) => entry.runId === spend.runId && entry.round === spend.round);
   if (known !== undefined) {
-    if (canonicalJson(pickSpend(known.entry)) === canonicalJson(pickSpend(spend))) return charges;
+    const { samplerError } = known.entry; // which an older version did not write down
+    const again = samplerError === undefined ? { ...spend, samplerError } : spend;
+    if (canonicalJson(pickSpend(known.entry)) === canonicalJson(pickSpend(again))) return charges;
     throw new FlError(
       'already-exists',
       `charges: round ${spend.round} of ${spend.runId} was charged with other content`,
@@ -105,7 +115,10 @@ export function charge(charges: Charges, spend: RoundSpend, terms: ChargeTerms, 
     version: 1,
     sequence: charges.length,
     previous: last === undefined ? FIRST_PREVIOUS : lineSha256(canonicalJson(last)),
-    epsilonAfter: epsilonOf([...spendsOf(charges), ...spend.spends], terms),
+    epsilonAfter: Math.max(
+      last?.entry.accountant === terms.accountant ? last.entry.epsilonAfter : 0, // no charge is a refund, on any grid
+      epsilonOf([...spendsOf(charges), ...spend.spends], terms, samplerErrorOf(charges) + (spend.samplerError ?? 0)),
+    ),
   };
   return [...charges, signEntry('privacy-charge', entry, identity)];
 }
@@ -115,18 +128,45 @@ export function spendsOf(charges: Charges): Spend[] {
   return charges.flatMap(({ entry }) => entry.spends);
 }
 
-/** ε of these spends under these terms. */
-export function epsilonOf(spends: readonly Spend[], terms: ChargeTerms): number {
-  return composedEpsilon(spends, terms.delta, { accountant: terms.accountant });
+/** ε of all that was charged: as the last charge states it, or anew where that was by another accountant. */
+export function chargedEpsilon(charges: Charges, terms: ChargeTerms): number {
+  const entry = charges.at(-1)?.entry;
+  if (entry === undefined) return 0;
+  if (entry.accountant === terms.accountant) return entry.epsilonAfter;
+  return epsilonOf(spendsOf(charges), terms, samplerErrorOf(charges));
+}
+
+/** The distance from the ideal of all noise that was charged. */
+export function samplerErrorOf(charges: Charges): number {
+  return charges.reduce((sum, { entry }) => sum + (entry.samplerError ?? 0), 0);
+}
+
+const figures = new Map<string, number>(); // a memo: a figure depends on its key alone
+const MOST_FIGURES = 256;
+
+/** ε of these spends under these terms, up to {@link PRICE_ERROR} of itself too large; bounded work. */
+export function epsilonOf(spends: readonly Spend[], { delta, accountant }: ChargeTerms, samplerError = 0): number {
+  const merged = mergeSpends(spends);
+  const key = JSON.stringify({ merged, delta, accountant, samplerError });
+  let epsilon = figures.get(key);
+  if (epsilon === undefined) {
+    const ideal = (at: number) => composedEpsilon(merged, at, { accountant, relativeError: PRICE_ERROR });
+    epsilon = withSamplerError(ideal, { delta, samplerError });
+    if (figures.size >= MOST_FIGURES) figures.clear();
+    figures.set(key, epsilon);
+  }
+  return epsilon;
 }
 
 /** Refuses what would make the charge a lie about the mechanism. @throws FlError invalid-argument */
 export function checkSpend(spend: RoundSpend): void {
-  const { round, survivors, clippingBound, noiseStdDev, sampling, spends } = spend;
+  const { round, survivors, clippingBound, noiseStdDev, sampling, spends, samplerError = 0 } = spend;
   if (!Number.isSafeInteger(round) || round < 0) throw invalidArgument('round', 'an integer >= 0', round);
   if (!Number.isSafeInteger(survivors) || survivors < 0)
     throw invalidArgument('survivors', 'an integer >= 0', survivors);
   if (!(clippingBound > 0)) throw invalidArgument('clippingBound', 'a number > 0', clippingBound);
+  checkSpends(spends);
+  if (!(samplerError >= 0 && samplerError <= 1)) throw invalidArgument('samplerError', 'a probability', samplerError);
   if (!(noiseStdDev >= 0)) throw invalidArgument('noiseStdDev', 'a number >= 0', noiseStdDev);
   const rates = spends.map(({ release }) => ('samplingRate' in release ? (release.samplingRate ?? 1) : 1));
   if (sampling !== 'poisson-secret' && rates.some((rate) => rate < 1)) {
@@ -141,13 +181,19 @@ export function checkSpend(spend: RoundSpend): void {
 function checkTerms(charges: Charges, terms: ChargeTerms): void {
   const entry = charges.at(-1)?.entry;
   if (entry === undefined) return;
-  if (entry.unit !== terms.unit || entry.delta !== terms.delta || entry.accountant !== terms.accountant) {
+  if (entry.unit !== terms.unit || entry.delta !== terms.delta || !mayFollow(entry.accountant, terms.accountant)) {
     const told = ({ unit, delta, accountant }: ChargeTerms) => `${unit}, δ=${delta}, ${accountant}`;
     throw new FlError('failed-precondition', `terms of the charges: expected ${told(entry)}, got ${told(terms)}`);
   }
 }
 
+/** Whether a charge by accountant `next` may come after one by `last`: the same, or the tighter one, never back. */
+export function mayFollow(last: ChargeTerms['accountant'], next: ChargeTerms['accountant']): boolean {
+  return last === next || (last === 'rdp' && next === 'pld');
+}
+
 function pickSpend(spend: RoundSpend): RoundSpend {
-  const { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors } = spend;
-  return { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors };
+  const { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors, samplerError } = spend;
+  const measured = samplerError === undefined ? {} : { samplerError };
+  return { runId, round, spends, clippingBound, noiseStdDev, sampling, survivors, ...measured };
 }

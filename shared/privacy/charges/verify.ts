@@ -9,16 +9,25 @@ import { type ChainLine, checkLine, lineSchema, lineSha256, linesOf } from '../.
 import { corrupt, FlError } from '../../errors.js';
 import { HEX_32_BYTES } from '../../hex.js';
 import { canonicalJson, parseCanonicalJson } from '../../signing/canonical-json.js';
-import type { Spend } from '../accounting/releases.js';
-import { type Charge, type Charges, checkSpend, epsilonOf, FIRST_PREVIOUS, spendsOf } from './charges.js';
+import { PRICE_ERROR, type Spend } from '../accounting/releases.js';
+import {
+  type Charge,
+  type Charges,
+  checkSpend,
+  epsilonOf,
+  FIRST_PREVIOUS,
+  mayFollow,
+  samplerErrorOf,
+  spendsOf,
+} from './charges.js';
 
 /** What became of a check: `head` is the SHA-256 of the last line, hex; `record` counts lines from 0. */
 export type ChargesVerification =
   | { readonly ok: true; readonly charges: Charges; readonly head: string; readonly epsilon: number }
   | { readonly ok: false; readonly record: number; readonly reason: string };
 
-/** Another machine's exp and log may differ in the last digits, and its accountant by its stated rounding. */
-const EPSILON_TOLERANCE = 1e-5;
+/** Another machine's exp and log may differ in the last digits, and may so choose another grid. */
+const toleranceOf = (accountant: Charge['accountant']): number => (accountant === 'pld' ? 2 * PRICE_ERROR : 1e-5);
 
 const line = lineSchema<Charge>(
   z.looseObject({
@@ -36,6 +45,7 @@ const line = lineSchema<Charge>(
     delta: z.number(),
     accountant: z.enum(['pld', 'rdp', 'analytic']),
     epsilonAfter: z.number(),
+    samplerError: z.number().optional(),
   }),
 );
 
@@ -78,21 +88,24 @@ function checkCharge(entry: Charge, before: Charges): void {
   checkSpend(entry);
   const last = before.at(-1)?.entry;
   if (last === undefined) return;
-  for (const term of ['unit', 'delta', 'accountant'] as const) {
+  for (const term of ['unit', 'delta'] as const) {
     if (entry[term] !== last[term]) throw corrupt(term, last[term], entry[term]);
   }
+  if (!mayFollow(last.accountant, entry.accountant)) throw corrupt('accountant', last.accountant, entry.accountant);
   if (before.some(({ entry: old }) => old.runId === entry.runId && old.round === entry.round)) {
     throw corrupt('round', 'each round of a run once', `${entry.round} of ${entry.runId} again`);
   }
-  if (entry.epsilonAfter < last.epsilonAfter * (1 - EPSILON_TOLERANCE)) {
+  if (entry.accountant === last.accountant && entry.epsilonAfter < last.epsilonAfter * (1 - 1e-9)) {
     throw corrupt('epsilonAfter', `at least ${last.epsilonAfter}`, entry.epsilonAfter);
   }
 }
 
 function checkEpsilon(charges: Charges): void {
   const { entry } = charges[charges.length - 1];
-  const epsilon = epsilonOf(spendsOf(charges), entry);
-  if (Math.abs(entry.epsilonAfter - epsilon) > EPSILON_TOLERANCE * epsilon) {
+  const last = charges.at(-2)?.entry;
+  const computed = epsilonOf(spendsOf(charges), entry, samplerErrorOf(charges));
+  const epsilon = Math.max(last?.accountant === entry.accountant ? last.epsilonAfter : 0, computed);
+  if (!(Math.abs(entry.epsilonAfter - epsilon) <= toleranceOf(entry.accountant) * epsilon)) {
     throw corrupt('epsilonAfter', epsilon, entry.epsilonAfter);
   }
 }

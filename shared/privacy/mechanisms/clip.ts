@@ -56,7 +56,10 @@ export function clip(
   return { vector: out, normL2, wasClipped };
 }
 
-/** min(1, bound / normL2): the factor for a gradient whose norm is known but which was never written down (ghost norms). */
+/**
+ * min(1, bound / normL2): the factor for a gradient that was never written down. `normL2` must not be below its norm: ghost
+ * norms in float32 can be, where terms cancel.
+ */
 export function clipFactor(normL2: number, bound: number): number {
   return normL2 > bound ? bound / normL2 : 1;
 }

@@ -8,6 +8,7 @@
  */
 import { invalidArgument } from '../../errors.js';
 import type { Rng } from '../../rng.js';
+import { checkNoise } from '../accounting/limits.js';
 import type { Spend } from '../accounting/releases.js';
 import type { NoiseTable } from '../noise/table.js';
 
@@ -43,11 +44,12 @@ export function treePrefixNoise(options: { step: number; length: number; node: N
 export function treeSpend(options: { steps: number; noiseMultiplier: number; participation: Participation }): Spend {
   const { steps, noiseMultiplier, participation } = options;
   checkParticipation(participation);
+  if (!Number.isInteger(steps) || steps < 0) throw invalidArgument('steps', 'an integer >= 0', steps);
   const { most, separation } = participation;
   const levels = Math.ceil(Math.log2(steps + 1));
   let squared = 0;
   for (let level = 0; level < levels; level++) squared += most * Math.min(most, Math.ceil(2 ** level / separation));
-  return releaseOf(noiseMultiplier / Math.sqrt(squared));
+  return releaseOf(noiseMultiplier, Math.sqrt(squared));
 }
 
 /** First `bands` coefficients of (1 - x)^(-1/2): 1, 1/2, 3/8, 5/16, ...; as a Toeplitz matrix its square is the prefix sum. */
@@ -90,12 +92,14 @@ export function bandedSpend(options: { bands: number; noiseMultiplier: number; p
     throw invalidArgument('separation', `at least ${bands} rounds, the number of bands`, participation.separation);
   }
   const column = bandedCoefficients(bands).reduce((sum, c) => sum + c * c, 0);
-  return releaseOf(noiseMultiplier / Math.sqrt(participation.most * column));
+  return releaseOf(noiseMultiplier, Math.sqrt(participation.most * column));
 }
 
 /** ρ = 1/(2 z²): holds for continuous noise and, in any dimension, for discrete Gaussian noise. */
-function releaseOf(noiseMultiplier: number): Spend {
-  return { release: { mechanism: 'zcdp', rho: 1 / (2 * noiseMultiplier * noiseMultiplier) }, count: 1 };
+function releaseOf(noiseMultiplier: number, sensitivity: number): Spend {
+  checkNoise(noiseMultiplier);
+  const own = noiseMultiplier / sensitivity;
+  return { release: { mechanism: 'zcdp', rho: 1 / (2 * own * own) }, count: 1 };
 }
 
 function checkParticipation({ most, separation }: Participation): void {

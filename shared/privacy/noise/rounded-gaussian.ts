@@ -13,6 +13,7 @@ import type { Rng } from '../../rng.js';
 import { noiseKernel } from './kernel.js';
 import { rationalFromNumber } from './rational.js';
 import {
+  discreteGaussianError,
   discreteGaussianTable,
   gaussianDensities,
   MAX_STD_DEV,
@@ -94,16 +95,15 @@ export function roundedGaussianNoise(noiseStdDev: number): NoiseTable {
     throw invalidArgument('noiseStdDev', `a deviation in ${MIN_STD_DEV} .. ${MAX_NOISE_STD_DEV}`, noiseStdDev);
   }
   if (noiseStdDev <= ONE_TABLE_UP_TO) return roundedGaussianTable(noiseStdDev);
-  const step = Math.round(Math.sqrt(noiseStdDev / FINE_OVER_STEP)); // both tables about equally large
-  const fineStdDev = FINE_OVER_STEP * step;
-  const coarse = discreteGaussianTable(Math.sqrt(noiseStdDev ** 2 - fineStdDev ** 2) / step);
+  const { step, coarseStdDev, fineStdDev } = splitOf(noiseStdDev);
+  const coarse = discreteGaussianTable(coarseStdDev);
   const fine = roundedGaussianTable(fineStdDev);
   const addTo: NoiseTable['addTo'] = (out, rng, factor = 1) => {
     coarse.addTo(out, rng, factor * step);
     fine.addTo(out, rng, factor);
   };
   return {
-    statisticalError: coarse.statisticalError + fine.statisticalError + 2 ** -160,
+    statisticalError: coarse.statisticalError + fine.statisticalError + SPLIT_ERROR,
     variance: noiseStdDev * noiseStdDev + 1 / 12,
     addTo,
     fill(out, rng) {
@@ -111,6 +111,22 @@ export function roundedGaussianNoise(noiseStdDev: number): NoiseTable {
       addTo(out, rng);
     },
   };
+}
+
+/** What {@link roundedGaussianNoise} will say of its error, without making a table. */
+export function roundedGaussianError(noiseStdDev: number): number {
+  if (noiseStdDev <= ONE_TABLE_UP_TO) return discreteGaussianError(noiseStdDev);
+  const { coarseStdDev, fineStdDev } = splitOf(noiseStdDev);
+  return discreteGaussianError(coarseStdDev) + discreteGaussianError(fineStdDev) + SPLIT_ERROR;
+}
+
+/** Of the sum over a lattice that is taken as constant, with room. */
+const SPLIT_ERROR = 2 ** -160;
+
+function splitOf(noiseStdDev: number): { step: number; coarseStdDev: number; fineStdDev: number } {
+  const step = Math.round(Math.sqrt(noiseStdDev / FINE_OVER_STEP)); // both tables about equally large
+  const fineStdDev = FINE_OVER_STEP * step;
+  return { step, coarseStdDev: Math.sqrt(noiseStdDev ** 2 - fineStdDev ** 2) / step, fineStdDev };
 }
 
 /** How a vector is put on a lattice and noised. */

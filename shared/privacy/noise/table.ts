@@ -37,9 +37,25 @@ export function discreteGaussianTable(noiseStdDev: number): NoiseTable {
   return tableFromHalf(gaussianDensities(noiseStdDev), noiseStdDev * noiseStdDev);
 }
 
+/** What {@link discreteGaussianTable} will say of its error, without making one. */
+export function discreteGaussianError(noiseStdDev: number): number {
+  checkRange('noiseStdDev', noiseStdDev);
+  return errorOfSize(2 * reachOf(noiseStdDev) + 1);
+}
+
+/**
+ * Each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation), plus the
+ * cut tails (2^-97 at most) and the last threshold's -1.
+ */
+function errorOfSize(size: number): number {
+  return (size / 2 + 2) * 2 ** -96;
+}
+
+const reachOf = (noiseStdDev: number): number => Math.ceil(noiseStdDev * Math.sqrt(2 * TAIL_NATS)) + 1;
+
 /** exp(-x²/(2 noiseStdDev²)) for x = 0, 1, 2, ... in fixed point, as far as a table reaches. */
 export function gaussianDensities(noiseStdDev: number): bigint[] {
-  const reach = Math.ceil(noiseStdDev * Math.sqrt(2 * TAIL_NATS)) + 1;
+  const reach = reachOf(noiseStdDev);
   const { numerator: n, denominator: d } = rationalFromNumber(noiseStdDev);
   const base = fixedExpNegative(d * d, 2n * n * n); // e^(-1/(2σ²))
   const baseSquared = (base * base) >> PRECISION;
@@ -107,9 +123,7 @@ export function tableFromHalf(half: readonly bigint[], variance: number): NoiseT
   }
   const draw = fastestDraw(thresholdsOf(high, low, reach));
   return {
-    // each of the `size` probabilities is off by at most 2^-96 by flooring its ends (so half of it in total variation),
-    // plus the cut tails (2^-97 at most) and the last threshold's -1
-    statisticalError: (size / 2 + 2) * 2 ** -96,
+    statisticalError: errorOfSize(size),
     variance,
     fill(out, rng) {
       out.fill(0);

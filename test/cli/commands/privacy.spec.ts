@@ -41,6 +41,16 @@ describe('starling privacy', () => {
     assert.ok(back.epsilon <= 2 && back.epsilon > 1.999, `${back.epsilon}`);
   });
 
+  it('epsilon --group: says what several units are promised together, δ included', async () => {
+    const run = 'epsilon --noise-multiplier 4 --sampling-rate 1 --steps 1 --delta 1e-9 --group 3';
+    const { epsilon, delta, group } = (await json(run)) as unknown as Record<'epsilon' | 'delta', number> & {
+      group: { size: number; epsilon: number; delta: number };
+    };
+    assert.deepEqual([group.size, group.epsilon], [3, 3 * epsilon]);
+    assert.ok(Math.abs(group.delta / (3 * Math.exp(2 * epsilon) * delta) - 1) < 1e-9, `${group.delta}`);
+    assert.match(await succeed(words(`privacy ${run}`), { cwd }), /\na group of 3: epsilon \S+ at delta \S+\n$/);
+  });
+
   const wrong: readonly (readonly [string, RegExp])[] = [
     [
       'epsilon --noise-multiplier 0 --sampling-rate 1 --steps 1 --delta 1e-5',
@@ -57,6 +67,26 @@ describe('starling privacy', () => {
     ['epsilon --noise-multiplier 1 --sampling-rate 1 --steps 1 --delta 1', /delta: expected in \(0, 1\), got 1/],
     ['epsilon --sampling-rate 1 --steps 1 --delta 1e-5', /required option '--noise-multiplier <Z>' not specified/],
     ['noise --epsilon 0 --sampling-rate 1 --steps 1 --delta 1e-5', /epsilon: expected a number above 0, got 0/],
+    [
+      'epsilon --noise-multiplier -1 --sampling-rate 1 --steps 1 --delta 1e-5',
+      /noise-multiplier: expected a number above 0, got -1/,
+    ],
+    [
+      'epsilon --noise-multiplier 0.002 --sampling-rate 0.5 --steps 1 --delta 1e-5 --accountant rdp',
+      /noise-multiplier: expected at least 0\.01, got 0\.002/,
+    ],
+    [
+      'epsilon --noise-multiplier 1e300 --sampling-rate 1 --steps 1 --delta 1e-5',
+      /noise-multiplier: expected at most 1000000, got 1e\+300/,
+    ],
+    [
+      'noise --epsilon 1 --sampling-rate 1e-300 --steps 1 --delta 1e-5',
+      /sampling-rate: expected at least 1e-9, got 1e-300/,
+    ],
+    [
+      'epsilon --noise-multiplier 1 --sampling-rate 1 --steps 1 --delta 1e-5 --group 0',
+      /group: expected an integer above 0, got 0/,
+    ],
     ['noise --epsilon 1 --sampling-rate 1 --steps 1 --delta 1e-5 --accountant gdp', /Allowed choices are rdp, pld/],
   ];
   for (const [args, says] of wrong) {

@@ -15,6 +15,7 @@ import { signLine } from '../../../shared/chain/chain.js';
 import { signHead, statementsOf } from '../../../shared/ledger/against.js';
 import { parseLine } from '../../../shared/ledger/entry.js';
 import { verifyLedger } from '../../../shared/ledger/verify.js';
+import { verifyCharges } from '../../../shared/privacy/index.js';
 import { identityFromSeed, sha256Hex } from '../../../shared/signing/identity.js';
 import { MemoryFiles } from '../../server/journal/memory-files.js';
 import { simulated } from '../../support/ledgers.js';
@@ -65,18 +66,30 @@ describe('the files of a client of the first version', () => {
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
-  it('hold the same account of privacy, and are begun again to the byte', async () => {
-    const fresh = await openAccount(directory, { identity, delta: 1e-5 });
-    await fresh.charge(privatePlan(1));
-    await fresh.charge(privatePlan(1, exampleSpec, { run: 'another é' }));
-    await fresh.charge(privatePlan(2));
+  it('hold an account of privacy that goes on with the figure of one begun today', async () => {
     const content = await stored('client/privacy.jsonl');
-    assert.equal((await readFile(join(directory, 'privacy.jsonl'))).toString(), content.toString());
+    const entries = linesOf(content).map((text) => JSON.parse(text).entry);
+    for (const [i, line] of linesOf(content).entries()) {
+      assert.equal(signLine('privacy-charge', entries[i], identity), line);
+    }
+    const checked = verifyCharges(content, identity.publicKey, { recompute: 'all' });
+    assert.ok(checked.ok && checked.epsilon === 1.0908438478872753); // by Rényi accounting, as that version said it
     await cp(new URL('client/privacy.jsonl', FIXTURES), join(directory, 'privacy.jsonl'));
     const account = await openAccount(directory, { identity });
-    assert.deepEqual([account.delta, account.epsilon], [1e-5, fresh.epsilon]);
-    await account.charge(privatePlan(2)); // charged before
-    assert.equal((await readFile(join(directory, 'privacy.jsonl'))).toString(), content.toString());
+    const charged = [privatePlan(1), privatePlan(1, exampleSpec, { run: 'another é' }), privatePlan(2)];
+    for (const plan of charged) await account.charge(plan); // was charged, by that version
+    const written = async () => (await readFile(join(directory, 'privacy.jsonl'))).toString();
+    assert.equal(await written(), content.toString());
+
+    const other = await mkdtemp(join(directory, 'other-'));
+    const fresh = await openAccount(other, { identity, delta: 1e-5 });
+    for (const plan of charged) await fresh.charge(plan);
+    assert.equal(account.delta, 1e-5);
+    assert.ok(Math.abs(account.epsilon / fresh.epsilon - 1) < 1e-3, `${account.epsilon} for ${fresh.epsilon}`);
+    for (const each of [account, fresh]) await each.charge(privatePlan(3));
+    assert.equal(account.epsilon, fresh.epsilon);
+    assert.ok((await written()).startsWith(content.toString()));
+    assert.equal((await openAccount(directory, { identity })).epsilon, fresh.epsilon);
   });
 
   it('hold the heads that its coordinator has signed', async () => {

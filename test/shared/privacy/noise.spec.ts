@@ -5,6 +5,7 @@ import { sampleDiscreteGaussian, sampleDiscreteLaplace, sampleSkellam } from '..
 import { coinsFromRng, rational, rationalFromNumber } from '../../../shared/privacy/noise/rational.js';
 import {
   deltaWithSamplerError,
+  discreteGaussianError,
   discreteGaussianTable,
   type NoiseTable,
   skellamTable,
@@ -77,6 +78,9 @@ describe('noise tables', () => {
   it('say how far they are from ideal, and how that is charged', () => {
     // 2 × ceil(1000 sqrt(2 ln 2^98)) + 3 = 23,315 thresholds, half a rounding of 2^-96 each
     const { statisticalError } = discreteGaussianTable(1000);
+    for (const deviation of [0.5, 2.3, 1000]) {
+      assert.equal(discreteGaussianError(deviation), discreteGaussianTable(deviation).statisticalError);
+    }
     assert.ok(statisticalError > 23_315 * 2 ** -97 && statisticalError < 23_330 * 2 ** -97);
     // a whole run: 1e6 coordinates, 100 shares, 1,000 rounds at ε = 8
     const delta = deltaWithSamplerError({ epsilon: 8, delta: 1e-5, statisticalError, draws: 1e11 });

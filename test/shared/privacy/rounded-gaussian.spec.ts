@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {
   noisyMean,
   planGaussianNoise,
+  roundedGaussianError,
   roundedGaussianNoise,
   roundedGaussianTable,
 } from '../../../shared/privacy/noise/rounded-gaussian.js';
@@ -112,6 +113,9 @@ describe('rounded Gaussian tables', () => {
 
   it('say how far from ideal they are: what a whole run is charged does not show', () => {
     const { statisticalError } = roundedGaussianNoise(170_000);
+    for (const deviation of [3.7, 1024, 1025, 170_000]) {
+      assert.equal(roundedGaussianError(deviation), roundedGaussianNoise(deviation).statisticalError);
+    }
     // two tables of about 650: 30,000 thresholds of half a rounding of 2^-96 in all
     assert.ok(statisticalError > 20_000 * 2 ** -97 && statisticalError < 40_000 * 2 ** -97, `${statisticalError}`);
     // 29,000 numbers, 10,000 steps, ε = 8

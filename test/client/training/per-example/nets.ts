@@ -91,7 +91,7 @@ export const COVERED: readonly Net[] = [
     loss: (p, { x, y }) => crossEntropy(dense(tf, dense(tf, x, p.a, p.b, 'relu'), p.c, p.d), y as tf.Tensor2D),
   },
   {
-    name: 'convolutions whose gradients are written down (large images)',
+    name: 'convolutions over large images',
     params: { a: [3, 3, 2, 4], b: [4], c: [3, 3, 4, 3], d: [3], e: [75, 3], f: [3] },
     batch: images(11, 2),
     loss: (p, { x, y }) => {
@@ -101,11 +101,11 @@ export const COVERED: readonly Net[] = [
     },
   },
   {
-    name: 'convolutions with ghost norms (small images), unpadded, group norm',
+    name: 'convolutions over small images, unpadded, group norm',
     params: { a: [3, 3, 6, 12], b: [12], 'n/gain': [12], 'n/shift': [12], e: [48, 3] },
     batch: images(4, 6),
     loss: (p, { x, y }) => {
-      const maps = convolution(tf, x, p.a, p.b, { pad: 'valid' }); // [.., 2, 2, 12]: 16 · 66 products against 4 · 648
+      const maps = convolution(tf, x, p.a, p.b, { pad: 'valid' }); // [.., 2, 2, 12]
       return crossEntropy(dense(tf, flatten(groupNorm(p, 'n', maps, 3)), p.e), y as tf.Tensor2D);
     },
   },
@@ -121,7 +121,7 @@ export const COVERED: readonly Net[] = [
       const embedded = shifted(tf, embedding(tf, p.table, ids), p.positions); // [examples, time, width]
       const rows = rmsNorm(p, 'n', tf.reshape(embedded, [-1, WIDTH])); // [examples · time, width]
       const mixed = layerNorm(p, 'm', tf.add(rows, attend(p, rows)));
-      const hidden = gelu(tf, dense(tf, tf.reshape(mixed, [-1, TIME, WIDTH]), p.up, p.upBias)); // ghost: 36 · 72 <= 4 · 512 no
+      const hidden = gelu(tf, dense(tf, tf.reshape(mixed, [-1, TIME, WIDTH]), p.up, p.upBias));
       return sentenceLoss(tf.reshape(dense(tf, hidden, p.logits), [-1, WORDS]), next);
     },
   },
@@ -157,7 +157,7 @@ export const COVERED: readonly Net[] = [
     params: { a: [5, 16], unused: [4], c: [16, 3] },
     batch: (rng, examples) => ({ x: normals(rng, [examples, 2, 5]), y: oneHot(rng, examples, 3) }),
     loss: (p, { x, y }) => {
-      const hidden = tf.relu(dense<tf.Tensor>(tf, x, p.a)); // ghost: 4 · 21 <= 4 · 80
+      const hidden = tf.relu(dense<tf.Tensor>(tf, x, p.a));
       return crossEntropy(dense(tf, tf.reshape(tf.sum(hidden, 1), [-1, 16]), p.c), y as tf.Tensor2D);
     },
   },
