@@ -66,30 +66,33 @@ describe('a client that is killed while it releases an update', () => {
     { write: 'charge', isKept: true },
     { write: 'update', isKept: true },
   ] satisfies readonly { write: Write; isKept: boolean }[]) {
-    it(`gives one release and charges it once: before the write of ${write}`, async () => {
-      const trainer = countedTrainer();
-      const dying = await open(trainer);
-      dying.disk.hold(write);
-      dying.coordinator.plan(plan);
-      while (dying.disk.begun(write) === 0) await turns();
-      dying.participant.stop(); // and the write never comes
-      assert.deepEqual(dying.coordinator.all('small-update'), []);
-      const kept = await keptFor(plan);
-      assert.equal(kept !== undefined, isKept);
+    describe(`before its write of ${write}`, () =>
+      it('gives one release and charges it once', async () => {
+        const trainer = countedTrainer();
+        const dying = await open(trainer);
+        dying.disk.hold(write);
+        dying.coordinator.plan(plan);
+        while (dying.disk.begun(write) === 0) await turns();
+        dying.participant.stop(); // and the write never comes
+        assert.deepEqual(dying.coordinator.all('small-update'), []);
+        const kept = await keptFor(plan);
+        assert.equal(kept !== undefined, isKept);
 
-      const next = await open(trainer);
-      const said = () => next.coordinator.all('small-update').map(({ data }) => hex(data));
-      for (const attempt of [1, 2]) {
-        next.coordinator.plan({ ...plan, attempt });
-        while (said().length < attempt) await turns();
-        const { header } = next.coordinator.all('small-update').at(-1)!.signed;
-        next.coordinator.receipt(receiptFor(header, { outcome: 'dropped', reason: 'round-aborted', modelSha256: '' }));
-        while ((await next.store.list()).length > 0) await turns();
-      }
-      next.participant.stop();
-      assert.deepEqual(said(), Array(2).fill(kept ?? said()[0]));
-      assert.deepEqual([trainer.times, await charges()], [isKept ? 1 : 2, 1]);
-    });
+        const next = await open(trainer);
+        const said = () => next.coordinator.all('small-update').map(({ data }) => hex(data));
+        for (const attempt of [1, 2]) {
+          next.coordinator.plan({ ...plan, attempt });
+          while (said().length < attempt) await turns();
+          const { header } = next.coordinator.all('small-update').at(-1)!.signed;
+          next.coordinator.receipt(
+            receiptFor(header, { outcome: 'dropped', reason: 'round-aborted', modelSha256: '' }),
+          );
+          while ((await next.store.list()).length > 0) await turns();
+        }
+        next.participant.stop();
+        assert.deepEqual(said(), Array(2).fill(kept ?? said()[0]));
+        assert.deepEqual([trainer.times, await charges()], [isKept ? 1 : 2, 1]);
+      }));
   }
 });
 
@@ -99,47 +102,48 @@ describe('a client that is killed while it gives its share of distributed noise'
     { write: 'charge', isKept: true },
     { write: 'bind', isKept: true },
   ] satisfies readonly { write: Write; isKept: boolean }[]) {
-    it(`gives one vector and charges it once: before the write of ${write}`, async () => {
-      const hostile = await HostileCoordinator.open();
-      const trainer = countedTrainer();
-      const process = async () => {
-        const disk = new OrderedDisk();
-        const store = disk.secureStore(await fileSecaggStore(join(home, 'secure')));
-        return { disk, site: { store, trainer, privacy: disk.privacy(await openSite()) } };
-      };
-      try {
-        const first = await process();
-        first.disk.hold(write);
-        const dying = await enter(hostile, VICTIM, first.site);
-        const wired = [dying];
-        for (const name of NAMES.slice(1)) {
-          wired.push(await enter(hostile, name, { privacy: new OrderedDisk().privacy() }));
-        }
-        const secure = { ...SECURE, weightCap: 1, trainMetrics: [] };
-        const plan = hostile.planFor(NAMES, {
-          work: { ...toySpec().work, secure, privacy: { ...LOCAL, mode: 'distributed' } },
-        });
-        const aggregation = hostile.begin(plan);
-        for (const name of NAMES) hostile.sendPlan(name, plan);
-        while (first.disk.begun(write) === 0) await turns();
-        dying.kill();
-        await hostile.when(() => !hostile.isHere(VICTIM));
-        const kept = await keptFor(plan);
-        assert.equal(kept !== undefined, isKept);
+    describe(`before its write of ${write}`, () =>
+      it('gives one vector and charges it once', async () => {
+        const hostile = await HostileCoordinator.open();
+        const trainer = countedTrainer();
+        const process = async () => {
+          const disk = new OrderedDisk();
+          const store = disk.secureStore(await fileSecaggStore(join(home, 'secure')));
+          return { disk, site: { store, trainer, privacy: disk.privacy(await openSite()) } };
+        };
+        try {
+          const first = await process();
+          first.disk.hold(write);
+          const dying = await enter(hostile, VICTIM, first.site);
+          const wired = [dying];
+          for (const name of NAMES.slice(1)) {
+            wired.push(await enter(hostile, name, { privacy: new OrderedDisk().privacy() }));
+          }
+          const secure = { ...SECURE, weightCap: 1, trainMetrics: [] };
+          const plan = hostile.planFor(NAMES, {
+            work: { ...toySpec().work, secure, privacy: { ...LOCAL, mode: 'distributed' } },
+          });
+          const aggregation = hostile.begin(plan);
+          for (const name of NAMES) hostile.sendPlan(name, plan);
+          while (first.disk.begun(write) === 0) await turns();
+          dying.kill();
+          await hostile.when(() => !hostile.isHere(VICTIM));
+          const kept = await keptFor(plan);
+          assert.equal(kept !== undefined, isKept);
 
-        wired.push(await enter(hostile, VICTIM, (await process()).site));
-        hostile.sendPlan(VICTIM, plan);
-        hostile.step(aggregation, { kind: 'resume' });
-        await hostile.when(() => hostile.isOver(aggregation));
-        for (const client of wired) client.kill();
-        assert.deepEqual(setsKnown(hostile), [NAMES.join(' ')]);
-        const vectors = hostile.heard.filter(({ client, type }) => client === VICTIM && type === 'masked');
-        assert.equal(new Set(vectors.map(({ body }) => hex(body))).size, 1);
-        if (isKept) assert.equal(await keptFor(plan), kept);
-        assert.deepEqual([trainer.times, await charges()], [isKept ? 1 : 2, 1]);
-      } finally {
-        await hostile.close();
-      }
-    });
+          wired.push(await enter(hostile, VICTIM, (await process()).site));
+          hostile.sendPlan(VICTIM, plan);
+          hostile.step(aggregation, { kind: 'resume' });
+          await hostile.when(() => hostile.isOver(aggregation));
+          for (const client of wired) client.kill();
+          assert.deepEqual(setsKnown(hostile), [NAMES.join(' ')]);
+          const vectors = hostile.heard.filter(({ client, type }) => client === VICTIM && type === 'masked');
+          assert.equal(new Set(vectors.map(({ body }) => hex(body))).size, 1);
+          if (isKept) assert.equal(await keptFor(plan), kept);
+          assert.deepEqual([trainer.times, await charges()], [isKept ? 1 : 2, 1]);
+        } finally {
+          await hostile.close();
+        }
+      }));
   }
 });

@@ -7,18 +7,21 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { exampleCostOf } from '../../client/round/privatize.js';
 import { openPrivacySite } from '../../client/run.js';
 import { ACCOUNT_FILE, openAccount } from '../../client/store/privacy-account.js';
 import { fileStore } from '../../client/store/updates.js';
 import type { Task, TaskRunner } from '../../client/training/task.js';
 import { linesOf } from '../../shared/chain/chain.js';
 import { signHead } from '../../shared/ledger/against.js';
+import { charge, encodeCharges } from '../../shared/privacy/index.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import { decodePrivately, encodePrivately } from '../../shared/run/client-level-privacy.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import type { PrivacySpec } from '../../shared/run/spec.js';
-import { identityFromSeed } from '../../shared/signing/identity.js';
-import { bytesOf, valuesOf } from '../../shared/tensors/bytes.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import { identityFromSeed, sha256Hex } from '../../shared/signing/identity.js';
+import { bytesOf, sha256Of, valuesOf } from '../../shared/tensors/bytes.js';
 import { seededNoise } from '../../simulations/seeded-noise.js';
 import { turns } from '../support/hand-fed.js';
 import { coordinatorKey, enterOne, type OneClient, planOf, receiptFor } from '../support/one-client.js';
@@ -213,9 +216,9 @@ describe('noise in a run that goes backwards', () => {
   });
 });
 
-describe('a back end whose repeats differ by a bit', () => {
-  for (const privacy of [LOCAL, EXAMPLE]) {
-    it(`sends one release of a round, however often and by whichever process (${privacy.mode})`, async () => {
+for (const privacy of [LOCAL, EXAMPLE]) {
+  describe(`a back end whose repeats differ by a bit, in mode ${privacy.mode}`, () => {
+    it('sends one release of a round, however often and by whichever process', async () => {
       let times = 0;
       const run = async () => {
         const values = new Float32Array(TOY_SIZE).fill(0.1 + ++times * 2 ** -24);
@@ -233,7 +236,41 @@ describe('a back end whose repeats differ by a bit', () => {
       assert.deepEqual([second, third], [first, first]);
       assert.deepEqual([times, await chargesOf('lab')], [1, 1]);
     });
-  }
+  });
+}
+
+describe('a home that version 0.1 left in a private round', () => {
+  it('sends what it had drawn again; what is drawn now is drawn anew, and its old charge does not pay for it', async () => {
+    const home = join(directory, 'lab');
+    const plan = privatePlan(LOCAL);
+    const { run, round, attempt, modelSha256, work } = plan;
+    const store = await fileStore(home);
+    const old = new Float32Array(TOY_SIZE).fill(3);
+    const header = { run, round, attempt, weights: [1, 1], metrics: {}, sha256: sha256Of({ values: old }) };
+    await store.keep({ header: { ...header, sizeBytes: old.byteLength }, values: old });
+    const release = {
+      ...{
+        runId: sha256Hex(canonicalJson({ run, round, modelSha256, work })),
+        round,
+        clippingBound: 1,
+        noiseStdDev: 4,
+      },
+      ...({ spends: [exampleCostOf(plan)!], sampling: 'all', survivors: 1 } as const),
+    };
+    const terms = { unit: 'example', delta: 1e-5, accountant: 'rdp' } as const;
+    const charged = encodeCharges(charge([], release, terms, identityFromSeed(seedOf('lab'))));
+    await writeFile(join(home, ACCOUNT_FILE), charged);
+
+    const one = await startLab(toyTrainer());
+    assert.deepEqual(await answerInVain(one, plan), new Uint8Array(bytesOf(old)));
+    assert.equal(await chargesOf('lab'), 1);
+    const again = await answerInVain(one, { ...plan, attempt: 2 });
+    assert.notDeepEqual(again, new Uint8Array(bytesOf(old)));
+    assert.equal(await chargesOf('lab'), 2);
+    assert.deepEqual(await answerInVain(one, { ...plan, attempt: 3 }), again);
+    assert.equal(await chargesOf('lab'), 2);
+    one.participant.stop();
+  });
 });
 
 describe('a thief of a home', () => {

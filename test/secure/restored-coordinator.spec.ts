@@ -27,31 +27,32 @@ describe('a coordinator that was restored from a backup', () => {
   });
 
   for (const mode of ['local', 'distributed'] as const) {
-    it(`is declined in words that say what to do, at both sides (${mode})`, async () => {
-      const { work, engine } = toySpec({ rounds: 3 });
-      const privacy: PrivacySpec = { mode, clippingBound: 5, noiseMultiplier: 0.01, delta: 1e-5, cohortMax: 4 };
-      const secure = { ...SECURE, weightCap: 1, trainMetrics: [] };
-      lab = await Lab.open(directory, NAMES, { engine, work: { ...work, privacy, secure } });
-      await new Promise<void>((resolve) => {
-        lab.tap = ({ way, type, task }) => {
-          if (way !== 'up' || type !== 'advertise' || task.kind !== 'train' || task.round !== 2) return;
-          lab.tap = () => {};
-          lab.backUpCoordinator();
-          resolve();
-        };
-      });
-      assert.equal((await lab.finish()).status, 'completed');
+    describe(`of a run in mode ${mode}`, () =>
+      it('is declined in words that say what to do, at both sides', async () => {
+        const { work, engine } = toySpec({ rounds: 3 });
+        const privacy: PrivacySpec = { mode, clippingBound: 5, noiseMultiplier: 0.01, delta: 1e-5, cohortMax: 4 };
+        const secure = { ...SECURE, weightCap: 1, trainMetrics: [] };
+        lab = await Lab.open(directory, NAMES, { engine, work: { ...work, privacy, secure } });
+        await new Promise<void>((resolve) => {
+          lab.tap = ({ way, type, task }) => {
+            if (way !== 'up' || type !== 'advertise' || task.kind !== 'train' || task.round !== 2) return;
+            lab.tap = () => {};
+            lab.backUpCoordinator();
+            resolve();
+          };
+        });
+        assert.equal((await lab.finish()).status, 'completed');
 
-      await lab.restoreCoordinator();
-      const { reason } = await lab.hear('round-aborted', /attempt 2/);
-      assert.match(reason, /^0 of at least 2 updates \(c1 refused: run r: /);
-      assert.match(reason, WORDS);
-      const { online, need } = await lab.hear('waiting', /"online":0/);
-      assert.deepEqual([online, need], [0, 4], 'nobody is asked again');
-      for (const name of NAMES) {
-        const said = lab.notices.filter(({ client, message }) => client === name && message === 'plan declined');
-        assert.match(JSON.stringify(said.at(-1)), WORDS, name);
-      }
-    });
+        await lab.restoreCoordinator();
+        const { reason } = await lab.hear('round-aborted', /attempt 2/);
+        assert.match(reason, /^0 of at least 2 updates \(c1 refused: run r: /);
+        assert.match(reason, WORDS);
+        const { online, need } = await lab.hear('waiting', /"online":0/);
+        assert.deepEqual([online, need], [0, 4], 'nobody is asked again');
+        for (const name of NAMES) {
+          const said = lab.notices.filter(({ client, message }) => client === name && message === 'plan declined');
+          assert.match(JSON.stringify(said.at(-1)), WORDS, name);
+        }
+      }));
   }
 });
