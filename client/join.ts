@@ -5,8 +5,10 @@ import { writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { decodeJoinToken } from '../shared/join-token.js';
+import { rngFromEntropy } from '../shared/rng.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
-import { connectGrpc } from './grpc/participant.js';
+import { isIdentification } from '../shared/signing/login.js';
+import { connectGrpc, type GrpcParticipant } from './grpc/participant.js';
 
 /** What `join` leaves in a client's directory, beside its key. */
 export interface Membership {
@@ -33,11 +35,10 @@ export async function joinClient(options: { token: string; clientsDir: string })
   const identity = identityFromSeed(identitySeed);
   const service = connectGrpc(address);
   try {
+    await checkCoordinator(service, options.token);
     const signature = identity.sign(signedBytes('enrolment', secret));
     const reply = await service.enrol({ token: secret, publicKey: identity.publicKey, signature });
-    if (sha256Hex(reply.coordinatorKey) !== fingerprint) {
-      throw new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`);
-    }
+    if (sha256Hex(reply.coordinatorKey) !== fingerprint) throw anotherCoordinator(address);
     const { client } = reply;
     const directory = join(options.clientsDir, client);
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -51,4 +52,18 @@ export async function joinClient(options: { token: string; clientsDir: string })
   } finally {
     service.close();
   }
+}
+
+/** Before the token's secret goes out: who holds an address that a coordinator has left could join with it. */
+async function checkCoordinator(service: GrpcParticipant, token: string): Promise<void> {
+  const { address, fingerprint } = decodeJoinToken(token);
+  const { dialled } = service;
+  const clientNonce = rngFromEntropy().bytes(32);
+  const { coordinatorKey, signature } = await service.identify({ address: dialled, nonce: clientNonce });
+  const isSigned = isIdentification({ address: dialled, coordinatorKey, clientNonce }, signature);
+  if (sha256Hex(coordinatorKey) !== fingerprint || !isSigned) throw anotherCoordinator(address);
+}
+
+function anotherCoordinator(address: string): FlError {
+  return new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`);
 }

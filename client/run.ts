@@ -11,6 +11,7 @@ import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
+import { checkEd25519Key } from '../shared/signing/strict.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
 import { Participant } from './round/participant.js';
@@ -70,7 +71,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
     },
-    coordinatorKey: fromHex(membership.coordinatorKey),
+    coordinatorKey: coordinatorKeyOf(membership),
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     trainer,
@@ -105,6 +106,10 @@ export async function openPrivacySite(
   account: NonNullable<PrivacySite['account']>,
 ): Promise<PrivacySite> {
   return { noiseOf: () => rngFromEntropy(), releases: await fileReleases(join(directory, 'releases')), account };
+}
+
+function coordinatorKeyOf({ coordinatorKey }: Membership): Uint8Array {
+  return checkEd25519Key(`${MEMBERSHIP_FILE}: coordinatorKey`, fromHex(coordinatorKey));
 }
 
 /** The account, which says what one example has been charged whenever that grows. */

@@ -154,6 +154,11 @@ export interface TrainContext {
   /** Rounds of the whole run. */
   readonly rounds: number;
   readonly rng: Rng;
+  /**
+   * Numbers that are not finite do not end training: every step is taken, and they come out. How long a client takes, and
+   * how far it says it is, would tell at which of its examples the loss stops being a number.
+   */
+  readonly toTheEnd?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (stepsDone: number, stepsTotal: number) => void;
 }

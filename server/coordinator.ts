@@ -16,18 +16,23 @@ import type {
   CoordinatorFrame,
   EnrolReply,
   EnrolRequest,
+  IdentifyReply,
+  IdentifyRequest,
   ParticipantService,
   PendingUpdate,
   RunInfo,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
+import { isAnswerOf } from '../shared/signing/answers.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import { IN_PROCESS, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Logger } from './log.js';
-import { type Connection, login } from './login.js';
+import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
+import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
 import { infoOf } from './run/activity.js';
 import { createRun, openRun, runIdFor, storedRuns } from './run/directory.js';
@@ -48,8 +53,8 @@ export interface CoordinatorOptions {
   readonly isNoiseSeeded?: boolean;
   readonly log: Logger;
   readonly inFlightBytes?: number;
-  /** What a join token says about where to go; set when the listener is up. */
-  readonly address?: () => string;
+  /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
+  readonly addresses?: () => readonly string[];
   /** A run has ended just now. */
   onRunEnded?(run: Run): void;
   /** The disk failed or a bug struck; the process should end. */
@@ -94,6 +99,14 @@ export class Coordinator implements ParticipantService, AdminService {
 
   // ---- clients -------------------------------------------------------------------------------------------------
 
+  async identify({ address, nonce: clientNonce }: IdentifyRequest): Promise<IdentifyReply> {
+    const reason = wrongAddress(address, this.#addresses());
+    if (reason !== undefined) throw new FlError('permission-denied', reason);
+    const { identity } = this.#options;
+    const { publicKey: coordinatorKey } = identity;
+    return { coordinatorKey, signature: signIdentification(identity, { address, coordinatorKey, clientNonce }) };
+  }
+
   async enrol(request: EnrolRequest): Promise<EnrolReply> {
     const { registry, clock, identity, log } = this.#options;
     const { client } = await registry.enrol(request, clock.nowMs());
@@ -105,6 +118,7 @@ export class Coordinator implements ParticipantService, AdminService {
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
     return login(toClient, {
       ...this.#options,
+      addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
       entered: (connection, pending) => this.#entered(connection, pending),
       received: ({ client }, frame) => this.#received(client, frame),
@@ -147,7 +161,7 @@ export class Coordinator implements ParticipantService, AdminService {
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
   #received(client: string, frame: ClientFrame): void {
-    const { clock, log } = this.#options;
+    const { clock, log, registry } = this.#options;
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
     if (frame.kind === 'small-update') {
       // its faults are told as if it had come by a call: in the log, by receipt
@@ -173,9 +187,11 @@ export class Coordinator implements ParticipantService, AdminService {
       case 'secure':
         return run.receiveSecure(client, task, frame.frame);
       case 'decline':
-        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
       case 'evaluation':
-        return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
+        if (!isAnswerOf(registry.get(client).publicKey, client, frame))
+          return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+        if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
+        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
     }
   }
 
@@ -207,10 +223,10 @@ export class Coordinator implements ParticipantService, AdminService {
   // ---- operator ------------------------------------------------------------------------------------------------
 
   async createToken(request: { name: string; uses: number; expiresMs: number }): Promise<string> {
-    const { registry, rng, clock, identity, address } = this.#options;
+    const { registry, rng, clock, identity } = this.#options;
     const secret = Buffer.from(rng.bytes(32)).toString('base64url');
     await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-    return encodeJoinToken({ address: address?.() ?? '', fingerprint: sha256Hex(identity.publicKey), secret });
+    return encodeJoinToken({ address: this.#addresses()[0], fingerprint: sha256Hex(identity.publicKey), secret });
   }
 
   async listClients() {
@@ -254,7 +270,13 @@ export class Coordinator implements ParticipantService, AdminService {
   #adopt(run: Run): void {
     this.#runs.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
-    run.feed.subscribe((event) => past || event.kind !== 'ended' || this.#options.onRunEnded?.(run));
+    run.feed.subscribe((event) => {
+      if (past) return;
+      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind !== 'round-ended') return;
+      const warning = zeroedWarning([event.summary]);
+      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+    });
     past = false;
   }
 
@@ -285,6 +307,10 @@ export class Coordinator implements ParticipantService, AdminService {
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------
+
+  #addresses(): readonly string[] {
+    return this.#options.addresses?.() ?? [IN_PROCESS];
+  }
 
   #deps() {
     const { clock, identity, fatal, rng, registry, isNoiseSeeded } = this.#options;

@@ -1,19 +1,22 @@
 /**
- * The handshake of a control stream: hello, challenge, proof, welcome. Whoever has not proved in time to be an enrolled
- * client, or is here already, is sent away with a reason.
+ * The handshake of a control stream: hello, challenge, proof, welcome. The challenge shows who this coordinator is, and is
+ * given only to a client that has dialled one of its addresses; whoever has not proved in time to be an enrolled client,
+ * or is here already, is sent away with a reason.
  */
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
 import type { Rng } from '../shared/rng.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate } from '../shared/service.js';
-import { signedBytes, verifySignature } from '../shared/signing/identity.js';
-import { MAX_PENDING_UPDATES } from '../shared/wire/limits.js';
+import type { Identity } from '../shared/signing/identity.js';
+import { isProof, type Login, signChallenge } from '../shared/signing/login.js';
+import { MAX_PENDING_UPDATES, NONCE_BYTES } from '../shared/wire/limits.js';
 import type { Registry } from './registry.js';
 
 /** A peer that has not proved who it is by then is sent away. */
 const HANDSHAKE_MS = 10_000;
 
 type Hello = Extract<ClientFrame, { kind: 'hello' }>;
+type Proof = Extract<ClientFrame, { kind: 'proof' }>;
 
 /** A client that has proved who it is. */
 export interface Connection {
@@ -29,7 +32,10 @@ interface LoginDeps {
   readonly clock: Clock;
   /** For nonces and sessions. */
   readonly rng: Rng;
+  readonly identity: Identity;
   readonly registry: Pick<Registry, 'get'>;
+  /** Where clients reach this coordinator; the first is what it tells them. */
+  addresses(): readonly string[];
   isHere(client: string): boolean;
   /** `pending` are updates that the client keeps. */
   entered(connection: Connection, pending: readonly PendingUpdate[]): void;
@@ -37,53 +43,86 @@ interface LoginDeps {
   left(connection: Connection): void;
 }
 
+/** Why a peer is not let in; `retry` false means that coming back is of no use. */
+interface Refusal {
+  readonly reason: string;
+  readonly retry: boolean;
+}
+
 /** A stream that was opened; returns the end that its frames are to be put into. */
 export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): ControlEnd<ClientFrame> {
-  const { clock, rng } = deps;
-  let challenged: { readonly hello: Hello; readonly nonce: Uint8Array } | undefined;
+  const { clock, rng, identity } = deps;
+  let challenged: { readonly login: Login; readonly challenge: Uint8Array } | undefined;
   let connection: Connection | undefined;
-  const turnAway = (reason: string, retry: boolean) => {
+  const turnAway = ({ reason, retry }: Refusal) => {
     toClient.send({ kind: 'goodbye', reason, retry });
     toClient.close(reason);
     end();
   };
-  const cancelHandshake = clock.after(HANDSHAKE_MS, () => turnAway('no proof of identity in time', true));
+  const late = { reason: 'no proof of identity in time', retry: true };
+  const cancelHandshake = clock.after(HANDSHAKE_MS, () => turnAway(late));
   const end = () => {
     cancelHandshake();
     if (connection !== undefined) deps.left(connection);
     connection = undefined;
     challenged = undefined;
   };
+  const greet = (hello: Hello) => {
+    const refusal = addressRefusal(hello, deps.addresses());
+    if (refusal !== undefined) return turnAway(refusal);
+    const { client, address, nonce: clientNonce } = hello;
+    const about = { client, address, clientNonce, coordinatorKey: identity.publicKey, nonce: rng.bytes(32) };
+    challenged = { login: about, challenge: signChallenge(identity, about) };
+    toClient.send({ kind: 'challenge', nonce: about.nonce, signature: challenged.challenge });
+  };
   const receive = (frame: ClientFrame) => {
     if (connection !== undefined) return deps.received(connection, frame);
     if (challenged === undefined) {
-      if (frame.kind !== 'hello') return turnAway(`expected hello, got ${frame.kind}`, false);
-      challenged = { hello: frame, nonce: rng.bytes(32) };
-      return toClient.send({ kind: 'challenge', nonce: challenged.nonce });
+      if (frame.kind === 'hello') return greet(frame);
+      return turnAway({ reason: `expected hello, got ${frame.kind}`, retry: false });
     }
-    if (frame.kind !== 'proof') return turnAway(`expected proof, got ${frame.kind}`, false);
+    if (frame.kind !== 'proof') return turnAway({ reason: `expected proof, got ${frame.kind}`, retry: false });
     cancelHandshake();
-    const { hello, nonce } = challenged;
-    const refusal = refusalOf(hello, nonce, frame.signature, deps);
-    if (refusal !== undefined) return turnAway(refusal.reason, refusal.retry);
-    connection = { client: hello.client, session: rng.bytes(32), end: toClient };
-    deps.entered(connection, hello.pending); // a frame that cannot be sent there ends the stream at once
+    const refusal = refusalOf(challenged, frame, deps);
+    if (refusal !== undefined) return turnAway(refusal);
+    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient };
+    deps.entered(connection, frame.pending); // a frame that cannot be sent there ends the stream at once
   };
   return { send: receive, close: end };
 }
 
+/**
+ * A relay can only pass on what the client has signed or will check, and that names the address of the relay.
+ * @param own where clients reach this coordinator
+ */
+function addressRefusal({ version, address, nonce }: Hello, own: readonly string[]): Refusal | undefined {
+  if (nonce.length !== NONCE_BYTES || address === '') {
+    const reason = `hello: expected the address that was dialled and a nonce, got neither (version "${version}"): update starling on the client's machine`;
+    return { reason, retry: false };
+  }
+  const reason = wrongAddress(address, own);
+  return reason === undefined ? undefined : { reason, retry: false };
+}
+
+/** Why a client that has dialled `address` is not answered; undefined: it is one of this coordinator's `own`. */
+export function wrongAddress(address: string, own: readonly string[]): string | undefined {
+  if (own.includes(address)) return undefined;
+  const [first = 'no address'] = own;
+  return `address: expected ${own.join(' or ')}, where this coordinator is, got ${address}: correct the address in the client's client.json to ${first}, or start the coordinator with --address ${address} if that leads here`;
+}
+
 function refusalOf(
-  { client, pending }: Hello,
-  nonce: Uint8Array,
-  signature: Uint8Array,
+  { login: about, challenge }: { readonly login: Login; readonly challenge: Uint8Array },
+  { signature, pending }: Proof,
   { registry, isHere }: LoginDeps,
-): { reason: string; retry: boolean } | undefined {
+): Refusal | undefined {
+  const { client } = about;
   if (pending.length > MAX_PENDING_UPDATES) {
     return { reason: `pending: at most ${MAX_PENDING_UPDATES} updates`, retry: false };
   }
   try {
     const { publicKey } = registry.get(client);
-    if (!verifySignature(publicKey, signedBytes('session', { client, nonce }), signature)) {
+    if (!isProof(publicKey, about, { challenge, pending, signature })) {
       return { reason: `the proof is not by the key of client "${client}"`, retry: false };
     }
   } catch (error) {

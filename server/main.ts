@@ -12,6 +12,7 @@ import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
+import { formatAddress, parseLoopback } from '../shared/wire/address.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
@@ -30,9 +31,12 @@ export interface CoordinatorProcess {
 export async function startCoordinator(options: {
   readonly dataDir: string;
   readonly listen: string;
+  /** Other addresses that lead here, HOST:PORT: a tunnel's, or a proxy's. */
+  readonly addresses?: readonly string[];
   readonly logLevel: string;
 }): Promise<CoordinatorProcess> {
   const { dataDir } = options;
+  const alsoAt = (options.addresses ?? []).map((address) => formatAddress(parseLoopback('address', address)));
   const log = pino({ level: options.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const unlock = lockDirectory(dataDir);
@@ -49,7 +53,7 @@ export async function startCoordinator(options: {
     clock: systemClock,
     rng: rngFromEntropy(),
     log,
-    address: () => server?.address ?? '',
+    addresses: () => [...(server === undefined ? [] : [server.address]), ...alsoAt],
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
       writeReport(run.directory, reportOf(run), facts).catch((error) =>

@@ -6,6 +6,7 @@ import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex, toHex } from '../shared/hex.js';
 import type { EnrolRequest } from '../shared/service.js';
 import { sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
+import { checkEd25519Key } from '../shared/signing/strict.js';
 
 type RegistryRecord =
   | { kind: 'token'; hash: string; name: string; uses: number; expiresAtMs: number }
@@ -56,7 +57,10 @@ export class Registry {
   /** Enrols a new key, or finds the client again whose reply was lost. Durable when it resolves. */
   async enrol(request: EnrolRequest, nowMs: number): Promise<Enrolled> {
     if (!verifySignature(request.publicKey, signedBytes('enrolment', request.token), request.signature)) {
-      throw new FlError('permission-denied', 'enrolment: the signature is not by the public key shown');
+      throw new FlError(
+        'permission-denied',
+        'enrolment: the signature is not by the public key shown, or anybody could sign for that key',
+      );
     }
     const publicKey = toHex(request.publicKey);
     const known = this.#clientOfKey.get(publicKey);
@@ -76,7 +80,7 @@ export class Registry {
   async enrolTrusted(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
     if (!NAME.test(client))
       throw invalidArgument('client', 'lower-case letters, digits and dashes, at most 63', client);
-    const key = toHex(publicKey);
+    const key = toHex(checkEd25519Key(`public key of ${client}`, publicKey));
     await this.#record({ kind: 'enrolled', hash: '', client, publicKey: key, atMs: nowMs });
   }
 

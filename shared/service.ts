@@ -4,11 +4,23 @@
  * both worlds run the same code on both sides.
  */
 import type { SignedHead } from './ledger/against.js';
-import type { SumMetrics } from './run/metrics.js';
 import type { TaskId, UpdateHeader } from './run/plan.js';
 import type { RunSpec } from './run/spec.js';
 import type { RunStatus } from './run/summary.js';
+import type { SignedAnswer } from './signing/answers.js';
 import type { SignedReceipt } from './signing/receipts.js';
+
+/** Asked before a token is shown: who is there? `address` is what was dialled, `nonce` 32 random bytes. */
+export interface IdentifyRequest {
+  readonly address: string;
+  readonly nonce: Uint8Array;
+}
+
+/** The coordinator's key (Ed25519, 32 bytes), and its signature over address, nonce and key. */
+export interface IdentifyReply {
+  readonly coordinatorKey: Uint8Array;
+  readonly signature: Uint8Array;
+}
 
 /** A new client shows its token and its key. */
 export interface EnrolRequest {
@@ -38,16 +50,18 @@ export type DeclineReason = 'refused' | 'failed' | 'dropout';
 
 /** What a client says over its control stream. */
 export type ClientFrame =
+  /** `address` is what the client dialled. A client older than that has neither it nor a nonce: both are empty. */
   | {
       readonly kind: 'hello';
       readonly client: string;
       readonly version: string;
-      readonly pending: readonly PendingUpdate[];
+      readonly address: string;
+      readonly nonce: Uint8Array;
     }
-  | { readonly kind: 'proof'; readonly signature: Uint8Array }
+  /** `pending` are updates that the client keeps. */
+  | { readonly kind: 'proof'; readonly signature: Uint8Array; readonly pending: readonly PendingUpdate[] }
   | { readonly kind: 'progress'; readonly task: TaskId; readonly stepsDone: number; readonly stepsTotal: number }
-  | { readonly kind: 'decline'; readonly task: TaskId; readonly reason: DeclineReason; readonly detail: string }
-  | { readonly kind: 'evaluation'; readonly task: TaskId; readonly metrics: SumMetrics }
+  | SignedAnswer
   /** A whole update of at most {@link SMALL_BYTES}; its receipt is the answer. */
   | { readonly kind: 'small-update'; readonly signed: SignedUpdateHeader; readonly data: Uint8Array }
   /** A frame of secure aggregation (shared/secagg/frames.ts). */
@@ -55,7 +69,8 @@ export type ClientFrame =
 
 /** What the coordinator says over a control stream. Plans, heads and receipts count by their signatures only. */
 export type CoordinatorFrame =
-  | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
+  /** A coordinator older than its signature sends an empty one. */
+  | { readonly kind: 'challenge'; readonly nonce: Uint8Array; readonly signature: Uint8Array }
   | { readonly kind: 'welcome'; readonly session: Uint8Array }
   /** `body` is the canonical JSON of a RoundPlan; `model` its model's file, if that is small, and otherwise empty. */
   | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array; readonly model: Uint8Array }
@@ -89,6 +104,10 @@ export interface UploadReply {
 
 /** The calls of a client. `session` is what Welcome gave; a wrong one is an FlError permission-denied. */
 export interface ParticipantService {
+  /** Where this was dialled, as HOST:PORT with a literal host; absent: in this process. */
+  readonly dialled?: string;
+  /** FlError permission-denied: the address is not the coordinator's. */
+  identify(request: IdentifyRequest): Promise<IdentifyReply>;
   enrol(request: EnrolRequest): Promise<EnrolReply>;
   /** Opens the control stream: the caller gives the end that it reads by, and gets the end that it writes to. */
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame>;

@@ -7,6 +7,7 @@ import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } fr
 /** The coordinator behind a network that loses nothing: every frame arrives in a later turn, in order. */
 export function memoryTransport(coordinator: ParticipantService): ParticipantService {
   return {
+    identify: (request) => coordinator.identify(request),
     enrol: (request) => coordinator.enrol(request),
     connect(toClient) {
       const outbound: ControlEnd<CoordinatorFrame> = later(toClient);

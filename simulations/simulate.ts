@@ -28,6 +28,7 @@ import type { RunSpec } from '../shared/run/spec.js';
 import { slugOf } from '../shared/run-id.js';
 import type { ParticipantService } from '../shared/service.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
+import { IN_PROCESS } from '../shared/signing/login.js';
 import { receiptCheck } from '../shared/signing/receipts.js';
 import type { Params } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
@@ -60,6 +61,8 @@ export interface SimulationOptions {
   readonly command?: string;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
+  /** What a client's own log would say. */
+  readonly onNotice?: (client: string, message: string, fields: object) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -74,6 +77,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     fail = reject;
   });
   failed.catch(() => undefined); // it is raced below; without a race it must not end the process
+  let network: Network | undefined;
   const coordinator = await Coordinator.open({
     dataDir: directory,
     identity: identityFromSeed(rng.split('coordinator').bytes(32)),
@@ -82,9 +86,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     rng: rng.split('coordinator draws'),
     isNoiseSeeded: true,
     log: silent,
+    addresses: () => network?.addresses ?? [],
     fatal: fail,
   });
-  const network = await openNetwork(options.transport, coordinator);
+  network = await openNetwork(options.transport, coordinator);
   const participants: Participant[] = [];
   try {
     const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
@@ -110,17 +115,21 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 interface Network {
+  readonly addresses: readonly string[];
   /** A client's own way to the coordinator. */
   connect(): ParticipantService;
   close(): Promise<void>;
 }
 
 async function openNetwork(transport: 'memory' | 'grpc', coordinator: Coordinator): Promise<Network> {
-  if (transport === 'memory') return { connect: () => memoryTransport(coordinator), close: async () => undefined };
+  if (transport === 'memory') {
+    return { addresses: [IN_PROCESS], connect: () => memoryTransport(coordinator), close: async () => undefined };
+  }
   const adminToken = toHex(rngFromEntropy().bytes(32));
   const server = await serveGrpc({ participant: coordinator, admin: coordinator, adminToken, listen: '127.0.0.1:0' });
   const connections: GrpcParticipant[] = [];
   return {
+    addresses: [server.address],
     connect() {
       const connection = connectGrpc(server.address);
       connections.push(connection);
@@ -183,6 +192,7 @@ async function enter(about: {
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
+    notice: (message, fields) => options.onNotice?.(client, message, fields),
   });
 }
 

@@ -4,23 +4,38 @@ import { coordinatorDir } from '../../shared/disk/home.js';
 import { toHex } from '../../shared/hex.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
-import { command, durationMs, integer, onInterrupt, print, printJson } from './options.js';
+import { command, durationMs, integer, onInterrupt, print, printJson, repeated } from './options.js';
 
 const DEFAULT_LISTEN = '127.0.0.1:7437';
+
+interface CoordinatorGiven {
+  readonly config?: string;
+  readonly dataDir?: string;
+  readonly listen?: string;
+  readonly address: readonly string[];
+  readonly logLevel?: string;
+}
 
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
   return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
-    .option('--config <FILE>', 'YAML with the keys data-dir, listen, log-level')
+    .option('--config <FILE>', 'YAML with the keys data-dir, listen, addresses, log-level')
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
+    .option(
+      '--address <HOST:PORT>',
+      'another address that leads here, of a tunnel or a proxy; repeatable',
+      repeated,
+      [],
+    )
     .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
-    .action(async (given: Record<string, string | undefined>) => {
+    .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
       const { startCoordinator } = await import('../../server/main.js');
       const coordinator = await startCoordinator({
         dataDir: coordinatorDir(given.dataDir ?? file['data-dir']),
         listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
+        addresses: [...(file.addresses ?? []), ...given.address],
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       });
       print(`coordinator listens on ${coordinator.address} (loopback only: this version has no mutual TLS)`);

@@ -24,6 +24,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { loadData } = await import('../../client/training/task.js');
   const { simulate } = await import('../../simulations/simulate.js');
   const { federationsOf } = await import('../../simulations/baselines/federations.js');
+  const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
   const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
@@ -44,6 +45,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const beside = config.baselines === 'all' ? federationsOf(settings, workload) : { federations: [], missing: [] };
   for (const why of beside.missing) show.line(why);
+  const causes = createCauses();
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
   try {
@@ -61,8 +63,10 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,
       onEvent: show.event,
+      onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
+    for (const why of causes.lines()) show.line(why);
     show.result(report, html);
     if (json === '-') print(JSON.stringify(report, null, 2));
     else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);

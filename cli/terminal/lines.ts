@@ -4,6 +4,7 @@
  */
 
 import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
+import { zeroedWarning } from '../../server/report/zeroed.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import { type ClientState, doneShare, headlineValue, leftMs, type ProgressState, rates, word } from './state.js';
@@ -58,7 +59,9 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
   if (typeof event !== 'object' || event === null) return [];
   switch (event.kind) {
     case 'round-ended':
-      return typeof event.summary === 'object' && event.summary !== null ? [roundEnded(state, event)] : [];
+      return typeof event.summary === 'object' && event.summary !== null
+        ? [roundEnded(state, event), ...warningLines(state, event)]
+        : [];
     case 'waiting':
       return [`waiting for clients  ${state.waiting?.online ?? 0} of ${state.waiting?.need ?? 0} online`];
     case 'round-aborted':
@@ -70,6 +73,14 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
     default:
       return [];
   }
+}
+
+/** What must not scroll by unseen: a round that came to nothing, or whose contributions did. */
+export function warningLines(state: ProgressState, event: RunEvent): string[] {
+  if (event?.kind === 'round-aborted') return plainLines(state, event);
+  if (event?.kind !== 'round-ended') return [];
+  const warning = zeroedWarning([event.summary ?? {}]);
+  return warning === null ? [] : [`WARNING  round ${state.round}/${state.rounds}  ${warning}`];
 }
 
 /** One line, cut to `columns` characters and, if wanted, coloured. */

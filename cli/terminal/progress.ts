@@ -8,7 +8,7 @@
 
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline } from '../../shared/run/report.js';
-import { liveLines, paint, plainLines } from './lines.js';
+import { liveLines, paint, plainLines, warningLines } from './lines.js';
 import { advance, initialProgress, type ProgressState } from './state.js';
 
 /** Where a run is shown, and what of it is known beforehand. */
@@ -97,8 +97,7 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
     event(e) {
       if (closed) return;
       advance(state, e);
-      // What must not scroll by unseen stays above the frame.
-      const above = e?.kind === 'round-aborted' ? plainLines(state, e) : [];
+      const above = warningLines(state, e); // stays above the frame
       if (above.length > 0 || e?.kind === 'ended' || nowMs() - drawnAtMs >= MIN_FRAME_MS) draw(above);
     },
     close() {

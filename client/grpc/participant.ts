@@ -12,6 +12,7 @@ import type {
   SignedUpdateHeader,
   UploadReply,
 } from '../../shared/service.js';
+import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
 import { encodeClientFrame } from '../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame } from '../../shared/wire/coordinator-frames.js';
@@ -26,6 +27,7 @@ const CLOSE_GRACE_MS = 2_000;
 
 /** The coordinator's service for clients, and the connection that it takes. */
 export interface GrpcParticipant extends ParticipantService {
+  readonly dialled: string;
   /** Cancels every open call and closes the connection; the process can exit. */
   close(): void;
 }
@@ -37,6 +39,11 @@ export interface GrpcParticipant extends ParticipantService {
 export function connectGrpc(address: string, options: Partial<ChannelOptions> = {}): GrpcParticipant {
   const channel = new Channel(address, options);
   return {
+    dialled: formatAddress(parseLoopback('address', address)),
+    async identify(request) {
+      const path = EnrolmentServiceService.identify.path;
+      return wire.decodeIdentifyReply(await channel.unary(path, wire.encodeIdentifyRequest(request)));
+    },
     async enrol(request) {
       const path = EnrolmentServiceService.enrol.path;
       return wire.decodeEnrolReply(await channel.unary(path, wire.encodeEnrolRequest(request)));

@@ -1,6 +1,7 @@
 /**
- * The one control stream between a client and its coordinator: outbound, let in by a signature over the coordinator's
- * nonce, and opened again when it breaks, until the client or the coordinator ends it for good.
+ * The one control stream between a client and its coordinator: outbound, and opened again when it breaks, until the client
+ * or the coordinator ends it for good. The coordinator shows who it is before the client does; whoever has not shown that
+ * is told nothing but a name, and nothing that it says counts.
  */
 import type { Clock } from '../../shared/clock.js';
 import type { Rng } from '../../shared/rng.js';
@@ -11,7 +12,8 @@ import type {
   ParticipantService,
   PendingUpdate,
 } from '../../shared/service.js';
-import { type Identity, signedBytes } from '../../shared/signing/identity.js';
+import type { Identity } from '../../shared/signing/identity.js';
+import { IN_PROCESS, isChallenge, signProof } from '../../shared/signing/login.js';
 
 /** The first wait is 0.5 s, then twice as long each time up to 30 s. */
 const FIRST_BACKOFF_MS = 500;
@@ -23,6 +25,8 @@ export function backoffMs(failures: number, rng: Rng): number {
   return ceilingMs * (0.5 + 0.5 * rng.uniform());
 }
 
+type Challenge = Extract<CoordinatorFrame, { kind: 'challenge' }>;
+
 /** What comes over a stream that is open; the frames that open and end it stay here. */
 export type WorkFrame = Exclude<CoordinatorFrame, { kind: 'challenge' | 'welcome' | 'goodbye' }>;
 
@@ -30,11 +34,13 @@ interface ConnectionDeps {
   readonly service: ParticipantService;
   readonly client: string;
   readonly identity: Identity;
+  /** Ed25519, 32 bytes: whoever has another is not the coordinator. */
+  readonly coordinatorKey: Uint8Array;
   readonly version: string;
   readonly clock: Clock;
-  /** For the jitter of waits. */
+  /** For nonces, and the jitter of waits. */
   readonly rng: Rng;
-  /** Updates that the coordinator has not confirmed: named in each hello. */
+  /** Updates that the coordinator has not confirmed: named when this client proves who it is. */
   pending(): readonly PendingUpdate[];
   /** The coordinator has let this client in. */
   connected(): void;
@@ -49,6 +55,9 @@ interface ConnectionDeps {
 export class Connection {
   readonly #deps: ConnectionDeps;
   #stream: ControlEnd<ClientFrame> | undefined;
+  /** Of the stream: what the client has drawn for it, and whether the coordinator has signed it. */
+  #greeting: { readonly nonce: Uint8Array; readonly isAnswered: boolean } | undefined;
+  #opened = 0;
   #session: Uint8Array | undefined;
   #failures = 0;
   #closed = false;
@@ -66,17 +75,24 @@ export class Connection {
 
   open(): void {
     if (this.#closed) return;
-    const { service, client, version } = this.#deps;
+    const { service, client, version, rng } = this.#deps;
+    const nonce = rng.split(`hello/${this.#opened++}`).bytes(32);
+    this.#greeting = { nonce, isAnswered: false };
     let ended = false;
     const end = (reason: string) => {
       if (ended) return;
       ended = true;
       this.#ended(reason);
     };
-    const stream = service.connect({ send: (frame) => ended || this.#receive(frame), close: end });
+    let stream: ControlEnd<ClientFrame> | undefined;
+    const breakOff = (reason: string) => {
+      stream?.close(reason);
+      end(reason);
+    };
+    stream = service.connect({ send: (frame) => ended || this.#receive(frame, breakOff), close: end });
     if (ended) return;
     this.#stream = stream;
-    stream.send({ kind: 'hello', client, version, pending: this.#deps.pending() });
+    stream.send({ kind: 'hello', client, version, address: addressOf(service), nonce });
   }
 
   /** While there is no stream, the frame is lost: whoever needs an answer asks again when this client is back. */
@@ -105,32 +121,51 @@ export class Connection {
     stream?.close(reason);
   }
 
-  #receive(frame: CoordinatorFrame): void {
+  #receive(frame: CoordinatorFrame, breakOff: (reason: string) => void): void {
     if (this.#closed) return;
-    const { client, identity, notice } = this.#deps;
+    const { notice } = this.#deps;
+    const isCoordinator = this.#greeting?.isAnswered === true;
     switch (frame.kind) {
-      case 'challenge': {
-        const signature = identity.sign(signedBytes('session', { client, nonce: frame.nonce }));
-        return this.send({ kind: 'proof', signature });
-      }
+      case 'challenge':
+        return this.#prove(frame, breakOff);
       case 'welcome':
+        if (!isCoordinator) return breakOff('welcome: expected a challenge first');
         this.#session = frame.session;
         this.#failures = 0;
         notice('connected', {});
         return this.#deps.connected();
       case 'goodbye':
         notice('sent away', { reason: frame.reason });
-        if (frame.retry) return; // the coordinator ends the stream, and this client comes back
+        if (frame.retry || !isCoordinator) return; // the stream is ended there, and this client comes back
         this.close('sent away');
         return this.#deps.sentAway(frame.reason);
       default:
+        if (this.#session === undefined) return breakOff(`${frame.kind}: expected a welcome first`);
         return this.#deps.receive(frame);
     }
+  }
+
+  /** Answers a challenge by the coordinator's key over what this client has dialled and drawn, and no other. */
+  #prove({ nonce, signature }: Challenge, breakOff: (reason: string) => void): void {
+    const { service, client, identity, coordinatorKey, pending } = this.#deps;
+    const { nonce: clientNonce = new Uint8Array(0), isAnswered = true } = this.#greeting ?? {};
+    if (isAnswered) return breakOff('challenge: expected one for each stream');
+    const address = addressOf(service);
+    const login = { client, address, coordinatorKey, clientNonce, nonce };
+    if (!isChallenge(login, signature)) {
+      const got = signature.length === 0 ? 'none, as of a coordinator that is older than this client' : 'another';
+      const who = `the key that this client has joined, over the address ${address} that it has dialled`;
+      return breakOff(`challenge: expected a signature by ${who}, got ${got}: who is there is not believed`);
+    }
+    this.#greeting = { nonce: clientNonce, isAnswered: true };
+    const said = { challenge: signature, pending: pending() };
+    this.send({ kind: 'proof', signature: signProof(identity, login, said), pending: said.pending });
   }
 
   #ended(reason: string): void {
     if (this.#closed) return;
     this.#stream = undefined;
+    this.#greeting = undefined;
     this.#session = undefined;
     this.#deps.disconnected();
     const delayMs = backoffMs(this.#failures, this.#deps.rng);
@@ -138,4 +173,8 @@ export class Connection {
     this.#deps.notice('disconnected', { reason, delayMs: Math.round(delayMs) });
     this.after(delayMs, () => this.open());
   }
+}
+
+function addressOf({ dialled = IN_PROCESS }: ParticipantService): string {
+  return dialled;
 }

@@ -7,12 +7,15 @@ import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
+import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { bytesOf } from '../../shared/tensors/bytes.js';
+import { clipText } from '../../shared/wire/checks.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
@@ -38,7 +41,7 @@ export interface ParticipantOptions {
   readonly service: ParticipantService;
   readonly client: string;
   readonly identity: Identity;
-  /** Plans and receipts count only when signed with it. */
+  /** Whoever has another is not talked to; plans and receipts count only when signed with it. */
   readonly coordinatorKey: Uint8Array;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
@@ -59,7 +62,7 @@ export interface ParticipantOptions {
   /** Lets a task start; the virtual clients of one process share it, so that few hold a model at a time. */
   readonly limit?: <T>(task: () => Promise<T>) => Promise<T>;
   readonly clock: Clock;
-  /** For the jitter of reconnects. */
+  /** For nonces, and the jitter of reconnects; must differ each time that a client starts. */
   readonly rng: Rng;
   readonly version: string;
   readonly notice?: (message: string, fields: object) => void;
@@ -99,6 +102,7 @@ export class Participant {
       service,
       client,
       identity,
+      coordinatorKey,
       version,
       clock,
       rng,
@@ -143,7 +147,7 @@ export class Participant {
     const detail = 'the client shuts down';
     const { working } = this.#state;
     if (working !== undefined) {
-      this.#connection.send({ kind: 'decline', task: taskOf(working), reason: 'dropout', detail });
+      this.#say({ kind: 'decline', task: taskOf(working), reason: 'dropout', detail });
       this.#work?.stop();
     }
     this.#end(detail);
@@ -247,7 +251,7 @@ export class Participant {
   #perform(effect: SessionEffect): void {
     switch (effect.kind) {
       case 'send':
-        return this.#connection.send(effect.frame);
+        return this.#say(effect.frame);
       case 'cancel':
         return this.#work?.cancel();
       case 'work':
@@ -260,6 +264,20 @@ export class Participant {
           .then(() => this.#options.store.forget(effect.update))
           .catch((error) => this.#fail(error));
     }
+  }
+
+  /**
+   * Signed over what will arrive: a detail that is too long for the wire is cut before. Metrics that are not finite have no
+   * signed form and would be refused there.
+   */
+  #say(answer: Answer): void {
+    const { identity, client } = this.#options;
+    if (answer.kind === 'evaluation' && !areFinite(answer.metrics)) {
+      const detail = 'evaluation: expected finite metrics, got others';
+      return this.#say({ kind: 'decline', task: answer.task, reason: 'failed', detail });
+    }
+    const said = answer.kind === 'decline' ? { ...answer, detail: clipText(answer.detail) } : answer;
+    this.#connection.send(signAnswer(identity, client, said));
   }
 
   /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
@@ -276,6 +294,10 @@ export class Participant {
       this.#uploading.delete(key);
     }
   }
+}
+
+function areFinite(metrics: SumMetrics): boolean {
+  return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
 }
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

@@ -11,7 +11,8 @@
  */
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
-import type { ClientFrame, DeclineReason, PendingUpdate } from '../../shared/service.js';
+import type { DeclineReason, PendingUpdate } from '../../shared/service.js';
+import type { Answer } from '../../shared/signing/answers.js';
 
 /** All that a client knows of its work; plain data. */
 export interface SessionState {
@@ -51,7 +52,8 @@ export type SessionEffect =
   | { readonly kind: 'cancel'; readonly task: TaskId }
   | { readonly kind: 'upload'; readonly update: PendingUpdate }
   | { readonly kind: 'forget'; readonly update: PendingUpdate }
-  | { readonly kind: 'send'; readonly frame: ClientFrame };
+  /** The shell signs it. */
+  | { readonly kind: 'send'; readonly frame: Answer };
 
 /** A client that is away and has no work; `kept` are the updates that an earlier process left without a receipt. */
 export function newSession(kept: readonly PendingUpdate[]): SessionState {

@@ -4,13 +4,18 @@ import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
+import { zeroedPart } from '../../shared/run/zeroed.js';
 import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { sizeOf } from '../../shared/tensors/params.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions, TaskRunner } from '../training/task.js';
+import { checkModel } from './plausible.js';
 import { type PrivacySite, privatize, releaseOnce } from './privatize.js';
 
-/** Both reject with FlError when the model cannot be had, the trainer fails or the signal fires (aborted). */
+/**
+ * Both reject with FlError when the model cannot be had or is none that training makes, the trainer fails or the signal
+ * fires (aborted). In a protected run numbers that are not finite are zeros, of which the site's own log says why.
+ */
 export interface Tasks {
   /**
    * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential privacy
@@ -28,15 +33,17 @@ export function tasksOf(
     readonly client: string;
     readonly privacy?: PrivacySite;
     readonly slice?: { readonly index: number; readonly count: number };
+    readonly notice?: (message: string, fields: object) => void;
   },
   modelOf: (plan: RoundPlan, signal?: AbortSignal) => Promise<Float32Array>,
 ): Tasks {
-  const { store, trainer, client, slice, privacy } = about;
+  const { store, trainer, client, slice, privacy, notice } = about;
 
   async function taskFor(plan: RoundPlan, beforeRound: number, options: TaskOptions) {
     const { work, round, modelSha256 } = plan;
     const privateTensors = await store.privateTensorsBefore(plan.run, beforeRound);
     const model = await modelOf(plan, options.signal);
+    checkModel(model);
     return {
       work,
       round,
@@ -48,14 +55,20 @@ export function tasksOf(
     };
   }
 
+  /** What is told outwards is a part of a sum, or nothing. */
+  function zeroedOf({ run, kind, round, work }: RoundPlan, cause: string | undefined): SumMetrics {
+    if (cause !== undefined) notice?.('zeros are sent', { run, kind, round, cause });
+    return zeroedPart(work, cause !== undefined);
+  }
+
   /** @param noise what example-level privacy draws from */
   async function train(plan: RoundPlan, options: TaskOptions, noise?: Rng): Promise<Contribution> {
     const noiseKey = plan.work.privacy?.mode === 'example' ? noise?.bytes(32) : undefined;
     const task = { kind: 'train' as const, ...(await taskFor(plan, plan.round, options)), noiseKey };
-    const { contribution, privateTensors } = await trainer.run(task, options);
+    const { contribution, privateTensors, zeroed } = await trainer.run(task, options);
     checkSize(plan, contribution.values);
     if (privateTensors !== undefined) await store.keepPrivateTensors(plan.run, plan.round, privateTensors);
-    return contribution;
+    return { ...contribution, metrics: { ...contribution.metrics, ...zeroedOf(plan, zeroed) } };
   }
 
   return {
@@ -66,7 +79,8 @@ export function tasksOf(
     },
     async evaluate(plan, options) {
       const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
-      return (await trainer.run(task, options)).metrics;
+      const { metrics, zeroed } = await trainer.run(task, options);
+      return { ...metrics, ...zeroedOf(plan, zeroed) };
     },
   };
 }

@@ -5,7 +5,8 @@
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
-import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
+import type { RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
+import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
@@ -16,6 +17,9 @@ import { type SessionEvent, taskOf } from './session.js';
 import type { Tasks } from './tasks.js';
 
 const PROGRESS_EVERY_MS = 1_000;
+
+/** All that leaves of a failure in a protected run, whatever its cause: who makes the plan may choose what causes one. */
+export const FAILED = "the cause is in the site's own log";
 
 /** What a task is done with, and who is told. */
 export interface WorkDeps {
@@ -56,7 +60,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
   void deps.limit(async () => {
     if (abort.signal.aborted) return;
     const task = taskOf(plan);
-    const options = { signal: abort.signal, onProgress: progressOf(task, deps) };
+    const options = { signal: abort.signal, onProgress: progressOf(plan, deps) };
     try {
       if (plan.kind === 'train') await train(plan, deps, options);
       else await evaluate(plan, deps, options);
@@ -64,7 +68,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
       if (abort.signal.aborted) return;
       const { message } = FlError.from(error);
       deps.notice('task failed', { ...task, message });
-      deps.post({ kind: 'failed', task, detail: message });
+      deps.post({ kind: 'failed', task, detail: outwardly(plan, message) });
     }
   });
   const stop = () => abort.abort();
@@ -101,10 +105,10 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
     if (detail !== undefined) notice('refused', { ...task, detail });
     post(event);
   };
-  const failed = ({ message }: FlError) => end({ kind: 'failed', task, detail: message }, message);
+  const failed = ({ message }: FlError) => end({ kind: 'failed', task, detail: outwardly(plan, message) }, message);
   try {
     if (site === undefined) throw new FlError('failed-precondition', 'this client has no secure aggregation');
-    const options = { signal: abort.signal, onProgress: inPercent(progressOf(task, deps)) };
+    const options = { signal: abort.signal, onProgress: progressOf(plan, deps) };
     aggregation = SecaggTask.start({
       ...{
         plan,
@@ -151,17 +155,26 @@ function sendSecure(plan: RoundPlan, frame: Uint8Array, { send, upload }: WorkDe
   upload(header, frame);
 }
 
-function progressOf(task: TaskId, { clock, send }: WorkDeps): NonNullable<TaskOptions['onProgress']> {
+function outwardly({ work }: RoundPlan, cause: string): string {
+  return isProtected(work) ? FAILED : cause;
+}
+
+function progressOf(plan: RoundPlan, { clock, send }: WorkDeps): NonNullable<TaskOptions['onProgress']> {
+  const task = taskOf(plan);
   let lastMs = clock.nowMs();
   return (stepsDone, stepsTotal) => {
     const nowMs = clock.nowMs();
     if (nowMs - lastMs < PROGRESS_EVERY_MS) return;
     lastMs = nowMs;
-    send({ kind: 'progress', task, stepsDone, stepsTotal });
+    send({ kind: 'progress', task, ...(isProtected(plan.work) ? inPercent : inSteps)(stepsDone, stepsTotal) });
   };
 }
 
+type Steps = Pick<Extract<ClientFrame, { kind: 'progress' }>, 'stepsDone' | 'stepsTotal'>;
+
+const inSteps = (stepsDone: number, stepsTotal: number): Steps => ({ stepsDone, stepsTotal });
+
 /** How many steps there are says how many examples a client has; how far it is does not. */
-function inPercent(report: NonNullable<TaskOptions['onProgress']>): NonNullable<TaskOptions['onProgress']> {
-  return (stepsDone, stepsTotal) => report(Math.floor((100 * stepsDone) / Math.max(1, stepsTotal)), 100);
+function inPercent(stepsDone: number, stepsTotal: number): Steps {
+  return { stepsDone: Math.floor((100 * stepsDone) / Math.max(1, stepsTotal)), stepsTotal: 100 };
 }

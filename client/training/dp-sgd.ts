@@ -75,7 +75,7 @@ export function checkExamplePrivacy({ manifest, perExampleLoss, train }: Workloa
 /**
  * Trains and returns the update, without metrics. Equal input gives equal bits on one back end. Leaves no tensor behind.
  * @throws FlError invalid-argument: a workload without perExampleLoss, a rate or bound out of range · failed-precondition:
- * parameters that are not finite · aborted: the signal fired
+ * parameters that are not finite, as localSgd · aborted: the signal fired
  */
 export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult> {
   checkExamplePrivacy(input.workload);
@@ -99,7 +99,7 @@ export async function dpSgd<Data>(input: DpSgdInput<Data>): Promise<LocalResult>
       descend(input, layout, state, { gradient, learningRate });
       input.onProgress?.(step, steps);
     }
-    return await finish(input, layout, state, {});
+    return await finish(input, layout, state, { metrics: {} });
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }

@@ -23,6 +23,8 @@ interface EvaluateInput<Data> {
   readonly split: Split;
   readonly shared: HostTensors;
   readonly privateTensors: HostTensors;
+  /** As in training: a sum that is not finite is told after the last batch, and not before. */
+  readonly toTheEnd?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: Progress;
 }
@@ -36,14 +38,19 @@ export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMet
   const params = uploadTensors({ ...input.shared, ...input.privateTensors });
   try {
     let total: SumMetrics = {};
+    let diverged: string | undefined;
     const steps = Math.ceil(indices.length / BATCH_SIZE);
     for (let step = 0; step < steps; step++) {
       throwIfCancelled(input.signal);
       const batch = indices.slice(step * BATCH_SIZE, (step + 1) * BATCH_SIZE);
-      total = addMetrics(total, await metricsOf(input, params, batch));
+      const measured = await metricsOf(input, params, batch);
+      diverged ??= notFinite(measured, input.split);
+      if (diverged !== undefined && !input.toTheEnd) break;
+      total = addMetrics(total, measured);
       input.onProgress?.(step + 1, steps);
       await setImmediate();
     }
+    if (diverged !== undefined) throw new FlError('failed-precondition', diverged);
     return total;
   } finally {
     tf.dispose(params);
@@ -70,14 +77,15 @@ async function metricsOf<Data>(
   try {
     const out: Record<string, { sum: number[]; count: number }> = {};
     for (const { name, sum, count } of metrics) {
-      const values = Array.from(await sum.data());
-      if (!values.every(Number.isFinite)) {
-        throw new FlError('failed-precondition', `metric "${name}" of the ${split} split is not finite`);
-      }
-      out[name] = { sum: values, count };
+      out[name] = { sum: Array.from(await sum.data()), count };
     }
     return out;
   } finally {
     tf.dispose(metrics.map(({ sum }) => sum));
   }
+}
+
+function notFinite(metrics: SumMetrics, split: Split): string | undefined {
+  const name = Object.keys(metrics).find((key) => !metrics[key].sum.every(Number.isFinite));
+  return name === undefined ? undefined : `metric "${name}" of the ${split} split is not finite`;
 }

@@ -38,12 +38,15 @@ export interface LocalResult {
   readonly contribution: Contribution;
   /** The new private tensors; a fresh copy. */
   readonly privateTensors: HostTensors;
+  /** With `toTheEnd`: what was not finite, for the site's own log. */
+  readonly diverged?: string;
 }
 
 /**
  * Trains and returns the update (local − global) of the tensors that the phase's update channel declares; other shared
  * tensors stay as they are. Equal input gives equal bits on one back end. Leaves no tensor behind.
- * @throws FlError failed-precondition: the loss or the update is not finite · aborted: the signal fired
+ * @throws FlError failed-precondition: the loss or the update is not finite, unless the input says `toTheEnd`: then the
+ *   update is full of NaN, and so is the loss · aborted: the signal fired
  */
 export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalResult> {
   const { training, shard, rng } = input;
@@ -59,18 +62,22 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
   const state = startState(layout, training);
   let lossSum = 0;
   let examples = 0;
+  let diverged: string | undefined;
   try {
     for (let step = 1; step <= steps; step++) {
       throwIfCancelled(input.signal);
       const indices = order.next().value;
       const loss = await descend(input, layout, state, { indices, learningRate, rng: lossRng });
-      if (!Number.isFinite(loss)) throw diverged(`loss is not finite at step ${step} of round ${input.round}`);
+      if (!Number.isFinite(loss)) {
+        diverged ??= `loss is not finite at step ${step} of round ${input.round}: lower client-lr`;
+        if (!input.toTheEnd) throw new FlError('failed-precondition', diverged);
+      }
       lossSum += loss * indices.length;
       examples += indices.length;
       input.onProgress?.(step, steps);
       await setImmediate(); // the client answers its coordinator between steps
     }
-    return await finish(input, layout, state, { loss: { sum: [lossSum], count: examples } });
+    return await finish(input, layout, state, { metrics: { loss: { sum: [lossSum], count: examples } }, diverged });
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }
@@ -250,17 +257,21 @@ function scalarLoss<Data>(workload: Workload<Data>, params: TensorMap, batch: Te
   return loss;
 }
 
-/** Reads the trained tensors back; the update is their difference from where training started. @throws FlError failed-precondition: not finite */
+/**
+ * Reads the trained tensors back; the update is their difference from where training started. `diverged`: how it went wrong
+ * before. @throws FlError failed-precondition: not finite, unless the input says `toTheEnd`
+ */
 export async function finish<Data>(
-  { privateTensors, round, shard }: LocalSgdInput<Data>,
+  { privateTensors, round, shard, toTheEnd }: LocalSgdInput<Data>,
   { tensors, start, sharedTensors, sharedSize }: TrainLayout,
   { params }: SgdState,
-  metrics: Contribution['metrics'],
+  { metrics, diverged: before }: { readonly metrics: Contribution['metrics']; readonly diverged?: string },
 ): Promise<LocalResult> {
   const local = await Promise.all(params.map((tensor) => tensor.data<'float32'>()));
-  if (local.some((values) => firstNonFinite(values) >= 0)) {
-    throw diverged(`parameters are not finite after training in round ${round}`);
-  }
+  const areFinite = local.every((values) => firstNonFinite(values) < 0);
+  const after = areFinite ? undefined : `parameters are not finite after training in round ${round}: lower client-lr`;
+  const diverged = before ?? after;
+  if (diverged !== undefined && !toTheEnd) throw new FlError('failed-precondition', diverged);
   const values = new Float32Array(sharedSize);
   const kept: HostTensors = {};
   for (const [i, { name, shape, offset, size }] of tensors.entries()) {
@@ -268,14 +279,11 @@ export async function finish<Data>(
     else subtract(local[i], start.subarray(offset, offset + size), values.subarray(offset, offset + size));
   }
   const weights = new Array<number>(sharedTensors).fill(shard.train.length);
-  return { contribution: { values, weights, metrics }, privateTensors: kept };
+  if (diverged !== undefined) values.fill(Number.NaN); // also where the loss was no number and no parameter shows it
+  return { contribution: { values, weights, metrics }, privateTensors: kept, ...(diverged && { diverged }) };
 }
 
 /** a − b into `difference`. On its own, so that the loop only ever sees three vectors: a third of the time. */
 function subtract(a: Float32Array, b: Float32Array, difference: Float32Array): void {
   for (let i = 0; i < difference.length; i++) difference[i] = a[i] - b[i];
-}
-
-function diverged(what: string): FlError {
-  return new FlError('failed-precondition', `${what}: lower client-lr`);
 }

@@ -10,14 +10,15 @@
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { WorkSpec } from '../../shared/run/spec.js';
-import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
-import { firstNonFinite, type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
+import { isProtected, type WorkSpec } from '../../shared/run/spec.js';
+import { type Contribution, contributionLayout, type PhaseSpec, phaseOfRound } from '../../shared/tensors/channels.js';
+import { type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
 import { type Partition, partition } from '../data/partition.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
 import { evaluate } from './evaluate.js';
+import { finiteOr, notFiniteIn, zerosFor } from './finite.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
 
 interface ClientTask {
@@ -55,10 +56,12 @@ export type TrainResult = {
   readonly contribution: Contribution;
   /** New private tensors, to be kept until the next round; absent when the workload has none. */
   readonly privateTensors?: HostTensors;
+  /** In a run that protects its clients: why the contribution is all zeros. For the site's own log. */
+  readonly zeroed?: string;
 };
 
-/** Sums over the client's test examples. */
-export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics };
+/** Sums over the client's test examples; none where these were `zeroed`, as in training. */
+export type EvaluateResult = { readonly kind: 'evaluate'; readonly metrics: SumMetrics; readonly zeroed?: string };
 
 export type ResultOf<T extends Task> = T extends TrainTask ? TrainResult : EvaluateResult;
 
@@ -99,31 +102,17 @@ export function createTaskRunner(options: {
     const shared = unflatten(task.model, task.work.model);
     const privateTensors = task.privateTensors ?? newPrivateTensors();
     const shard = shardOf(task.work.partition, task.slice);
-    if (task.kind === 'evaluate') {
-      const metrics = await evaluate({
-        workload,
-        data,
-        hyper,
-        shard,
-        split: 'test',
-        shared,
-        privateTensors,
-        signal,
-        onProgress,
-      });
-      return { kind: 'evaluate', metrics };
+    const own = { workload, data, shard, shared, privateTensors, signal, onProgress };
+    const toTheEnd = isProtected(task.work);
+    if (task.kind === 'train') {
+      const { privateTensors: kept, ...result } = await train({ ...own, task, toTheEnd });
+      return { kind: 'train', ...result, privateTensors: Object.keys(kept).length > 0 ? kept : undefined };
     }
-    const { contribution, privateTensors: kept } = await train({
-      task,
-      workload,
-      data,
-      shard,
-      shared,
-      privateTensors,
-      signal,
-      onProgress,
-    });
-    return { kind: 'train', contribution, privateTensors: Object.keys(kept).length > 0 ? kept : undefined };
+    const judged = () => evaluate({ ...own, hyper, split: 'test', toTheEnd });
+    if (!toTheEnd) return { kind: 'evaluate', metrics: await judged() };
+    const outcome = await finiteOr(judged);
+    if ('result' in outcome) return { kind: 'evaluate', metrics: outcome.result };
+    return { kind: 'evaluate', metrics: {}, zeroed: outcome.notFinite };
   }
 
   return { run: run as TaskRunner['run'] };
@@ -189,57 +178,67 @@ interface TrainInput {
   readonly shard: Shard;
   readonly shared: HostTensors;
   readonly privateTensors: HostTensors;
+  /** The run protects its clients: of what is not finite it becomes zeros, and every step is taken. */
+  readonly toTheEnd: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: Progress | undefined;
 }
 
-async function train({
-  task,
-  workload,
-  data,
-  shard,
-  shared,
-  privateTensors,
-  signal,
-  onProgress,
-}: TrainInput): Promise<LocalResult> {
+type Trained = Omit<LocalResult, 'diverged'>;
+
+async function train(input: TrainInput): Promise<Trained & { readonly zeroed?: string }> {
+  const { task, workload, shard, toTheEnd } = input;
+  const { work, round } = task;
+  if (work.privacy?.mode === 'example') {
+    checkExamplePrivacy(workload);
+    noiseKeyOf(task);
+  }
+  const phase = phaseOfRound(work.phases, round);
+  const outcome = await finiteOr(() => trained(input, phase));
+  const { contribution, privateTensors, diverged } =
+    'result' in outcome
+      ? outcome.result
+      : { contribution: undefined, privateTensors: input.privateTensors, diverged: outcome.notFinite };
+  const layout = contributionLayout(phase);
+  const field = `contribution of ${workload.manifest.name} in phase ${phase.name}`;
+  const notFinite = contribution && notFiniteIn(field, layout, contribution);
+  const why = diverged ?? notFinite;
+  if (contribution !== undefined && why === undefined) return { contribution, privateTensors };
+  if (!toTheEnd) throw new FlError('failed-precondition', why!);
+  const zeros = zerosFor(layout, shard.train.length, contribution?.weights);
+  return { contribution: zeros, privateTensors: input.privateTensors, zeroed: why! };
+}
+
+/** As it comes from the workload, or from the engine and what the workload adds: not looked at yet. */
+async function trained(input: TrainInput, phase: PhaseSpec): Promise<LocalResult> {
+  const { task, workload, data, shard, shared, privateTensors, toTheEnd, signal, onProgress } = input;
   const { work, round, client } = task;
+  const { hyper, training, rounds } = work;
+  const rng = rngFromSeed(work.seed).split(`train/${round}/${client}`);
   const context: TrainContext = {
-    phase: phaseOfRound(work.phases, round),
-    hyper: work.hyper,
-    training: work.training,
-    shard,
-    round,
-    rounds: work.rounds,
-    rng: rngFromSeed(work.seed).split(`train/${round}/${client}`),
-    signal,
-    onProgress,
+    ...{ phase, hyper, training, shard, round, rounds, rng },
+    ...{ toTheEnd, signal, onProgress },
   };
-  if (work.privacy?.mode === 'example') checkExamplePrivacy(workload);
-  const { phase, hyper, rng } = context;
   if (workload.train === undefined) {
     const input = { ...context, workload, data, shared, privateTensors };
     // other channels than the update have no noise of their own under example-level privacy: dpSgd refuses them
-    const trained =
+    const local =
       work.privacy?.mode === 'example'
         ? await dpSgd({ ...input, privacy: work.privacy, noiseKey: noiseKeyOf(task) })
         : await localSgd(workload.contribute === undefined ? input : { ...input, phase: updateOnly(phase) });
-    if (workload.contribute === undefined) return trained;
+    if (workload.contribute === undefined) return local;
     const addition = {
       data,
       shared,
-      privateTensors: trained.privateTensors,
+      privateTensors: local.diverged === undefined ? local.privateTensors : privateTensors,
       hyper,
       shard,
       split: 'train' as const,
       rng: rng.split('add'),
     };
-    const contribution = complete(phase, trained.contribution, await workload.contribute(addition));
-    checkContribution(workload.manifest.name, context, contribution);
-    return { contribution, privateTensors: trained.privateTensors };
+    return { ...local, contribution: complete(phase, local.contribution, await workload.contribute(addition)) };
   }
   const result = await workload.train(shared, privateTensors, data, context);
-  checkContribution(workload.manifest.name, context, result.contribution);
   return { contribution: result.contribution, privateTensors: result.private ?? privateTensors };
 }
 
@@ -247,20 +246,6 @@ function noiseKeyOf({ noiseKey }: TrainTask): Uint8Array {
   if (noiseKey?.length === 32) return noiseKey;
   const got = noiseKey === undefined ? 'none' : `${noiseKey.length} bytes`;
   throw new FlError('failed-precondition', `noiseKey: expected 32 secret bytes for example-level privacy, got ${got}`);
-}
-
-/** A workload's own procedure is checked here, once: what leaves this function is what was declared. */
-function checkContribution(workload: string, { phase }: TrainContext, { values, weights }: Contribution): void {
-  const layout = contributionLayout(phase);
-  const field = `contribution of ${workload} in phase ${phase.name}`;
-  if (values.length !== sizeOf(layout)) throw invalidArgument(field, `${sizeOf(layout)} values`, values.length);
-  if (weights.length !== layout.length) throw invalidArgument(field, `${layout.length} weights`, weights.length);
-  const wrong = weights.find((weight) => !(Number.isFinite(weight) && weight >= 0));
-  if (wrong !== undefined) throw invalidArgument(field, 'weights that are finite and >= 0', wrong);
-  const index = firstNonFinite(values);
-  if (index < 0) return;
-  const tensor = layout.find(({ offset, size }) => index < offset + size)?.name;
-  throw new FlError('failed-precondition', `${field}: a value of ${tensor} is not finite`);
 }
 
 /** Named copies: the model may lie in memory that other threads read. */

@@ -23,12 +23,15 @@ export interface UploadLimits {
 
 type UploadCall = ServerReadableStream<Uint8Array, Uint8Array>;
 
-/** EnrolmentService: the one call that needs no session. */
+/** EnrolmentService: the calls that need no session. */
 export function enrolmentHandlers(
   participant: ParticipantService,
   onFault: FaultListener,
 ): UntypedServiceImplementation {
   return {
+    identify: unary('Identify', onFault, async (request) =>
+      wire.encodeIdentifyReply(await participant.identify(wire.decodeIdentifyRequest(request))),
+    ),
     enrol: unary('Enrol', onFault, async (request) =>
       wire.encodeEnrolReply(await participant.enrol(wire.decodeEnrolRequest(request))),
     ),

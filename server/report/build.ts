@@ -83,7 +83,7 @@ export async function writeReport(
 }
 
 function roundReport(round: RoundSummary): RoundReport {
-  const { cohort, survivors, dropped, durationMs, overheadMs, bytesUp, bytesDown } = round;
+  const { cohort, survivors, dropped, durationMs, overheadMs, bytesUp, bytesDown, zeroed, zeroedTests } = round;
   const metrics = finiteMetrics(round.metrics);
   return {
     round: round.round,
@@ -96,6 +96,8 @@ function roundReport(round: RoundSummary): RoundReport {
     overheadMs,
     bytesUp,
     bytesDown,
+    ...(zeroed !== undefined && { zeroed }),
+    ...(zeroedTests !== undefined && { zeroedTests }),
   };
 }
 

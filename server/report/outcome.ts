@@ -10,6 +10,7 @@ import { awaited, clientCount, largestCohort, type ReportFacts, total } from './
 import { capital, formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { finalValue, formatMetric, isFraction, metricValue, readable } from './metrics.js';
 import { comparisonRows } from './rows.js';
+import { zeroedWarning } from './zeroed.js';
 
 const STATUS: Readonly<Record<RunStatus, string>> = {
   running: 'still running',
@@ -22,11 +23,13 @@ const STATUS: Readonly<Record<RunStatus, string>> = {
 /** Title, sentence, comparison and tiles. */
 export function outcomeSection(report: Report, headline: Headline | null, facts: ReportFacts): Html {
   const status = Object.hasOwn(STATUS, report.status) ? report.status : 'failed';
+  const warning = zeroedWarning(report.rounds);
   return html`<header class="hero ${status}">
 <p class="brand">${birds()}<span>Starling run report</span><span class="status ${status}">${STATUS[status]}</span></p>
 <h1>${shorten(report.workload, 80)} <small>${shorten(report.scale, 40)} scale</small></h1>
 <p class="outcome">${sentence(report, headline, facts)}</p>
 ${report.reason !== null && report.reason !== '' && html`<p class="reason ${status}"><strong>Reason:</strong> ${shorten(report.reason, 600)}</p>`}
+${warning !== null && html`<p class="reason failed"><strong>Warning:</strong> ${warning}</p>`}
 ${report.rounds.length > 0 && html`<p class="lead">In every round the coordinator sends the current model to a group of clients, the cohort. Each trains it on data that never leaves it and returns an update; the updates together make the next model.${report.secureAggregation === true && ' Secure aggregation was on: the coordinator learned sums over the clients and nothing of one client, so no figures of single clients exist.'}</p>`}
 ${headline !== null && comparison(report, headline)}
 </header>

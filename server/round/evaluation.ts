@@ -3,6 +3,7 @@
  * test data; then comes the next round. Cases of `step`.
  */
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft, Evaluation } from '../journal/records.js';
 import { checkMetrics } from './check-metrics.js';
 import { metricsByClient, withMember } from './cohort.js';
@@ -46,7 +47,11 @@ export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, t
   const { draft, cohort, pooled, failure } = stage;
   if (failure !== undefined) return closeRound(dismiss(state, 'round-aborted', turn), draft, turn);
   if (cohort.counts.invited > 0) return state;
-  if (pooled !== undefined) return closeRound(state, draft, turn, { pooled, perClient: {} });
+  if (pooled !== undefined) {
+    const { zeroed, metrics } = takeZeroed(pooled);
+    const judged = zeroed === undefined ? draft : { ...draft, zeroedTests: zeroed };
+    return closeRound(state, judged, turn, { pooled: metrics, perClient: {} });
+  }
   const perClient = metricsByClient(cohort);
   return closeRound(state, draft, turn, { pooled: sumMetrics(perClient), perClient });
 }

@@ -1,6 +1,7 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
+import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
@@ -114,6 +115,7 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   const { run, round, attempt, spec, spending } = state;
   const { modelSha256, withinBound } = stored;
   const survivors = arrivalsOf(cohort);
+  const { zeroed, metrics } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
   const draft: Draft = {
     round,
     attempt,
@@ -121,10 +123,11 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: survivors.length,
     dropped: droppedOf(cohort),
     modelSha256,
-    metrics: meansOf(stage.pooled ?? sumMetrics(metricsByClient(cohort)), 'train'),
+    metrics: meansOf(metrics, 'train'),
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
     ...(spending && { epsilon: epsilonOf(spending) }),
+    ...(zeroed !== undefined && { zeroed }),
   };
   const after =
     spending && afterRound(spending, { round, cohort: cohort.names, survivors: survivors.length, withinBound });

@@ -15,6 +15,10 @@ export interface RoundReport {
   readonly overheadMs: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** Under secure aggregation without privacy: how many contributions of the sum were all zeros (shared/run/zeroed.ts). */
+  readonly zeroed?: number;
+  /** The same of the evaluation. */
+  readonly zeroedTests?: number;
 }
 
 /** A metric, and which way is better. */

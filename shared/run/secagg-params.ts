@@ -26,7 +26,7 @@ const RING_HALF = 2 ** 31;
 const MAX_QUANTIZE_BITS = 24;
 const MIN_QUANTIZE_BITS = 8;
 /** An evaluation weighs nobody, so its counts have the whole ring: examples of one client beyond this are scaled down. */
-const EVALUATION_CAP = 2 ** 17;
+export const EVALUATION_CAP = 2 ** 17;
 
 /** What both sides have worked out from a plan. */
 export interface SecureAgreement {

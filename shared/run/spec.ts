@@ -132,6 +132,11 @@ export interface RunSpec extends Infer<typeof runSpec> {}
 /** A run as it is sent and stored; its canonical JSON is what the ledger begins with. */
 export interface StoredRunSpec extends Infer<typeof storedRunSpec> {}
 
+/** Whether nothing of a single client or example may leave but what the run's protection lets out: also when a client fails. */
+export function isProtected({ secure, privacy }: Pick<WorkSpec, 'secure' | 'privacy'>): boolean {
+  return secure !== undefined || privacy !== undefined;
+}
+
 /** What is sent, stored and hashed for a run. */
 export function storedSpec({ work, engine }: RunSpec): StoredRunSpec {
   const { rounds, seed, secure } = work;

@@ -24,6 +24,10 @@ export interface RoundSummary {
   readonly bytesDown: number;
   /** With differential privacy: what the run has cost the client that took part most often, this round included. */
   readonly epsilon?: number;
+  /** Under secure aggregation without privacy: how many contributions of the sum were all zeros (shared/run/zeroed.ts). */
+  readonly zeroed?: number;
+  /** The same of the evaluation. */
+  readonly zeroedTests?: number;
 }
 
 /** How a run can stand. */

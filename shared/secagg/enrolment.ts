@@ -3,7 +3,8 @@
  * coordinator: without it a lying server could fill a cohort with clients of its own.
  */
 import { invalidArgument } from '../errors.js';
-import { KEY_BYTES, LIMIT } from './constants.js';
+import { checkEd25519Key } from '../signing/strict.js';
+import { LIMIT } from './constants.js';
 import { memberTag } from './derive.js';
 import type { CryptoSuite } from './suite.js';
 
@@ -17,7 +18,8 @@ export interface Enrolment {
 
 /**
  * An enrolment list under one suite.
- * @throws FlError `invalid-argument` for ids that are empty or too long, and keys that are not 32 bytes or enrolled twice
+ * @throws FlError `invalid-argument` for ids that are empty or too long, and keys that are weak
+ *   (shared/signing/strict.ts) or enrolled twice
  */
 export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string, Uint8Array>): Enrolment {
   const tags = new Set<string>();
@@ -25,8 +27,8 @@ export function createEnrolment(suite: CryptoSuite, clients: ReadonlyMap<string,
   for (const [id, key] of clients) {
     const idBytes = new TextEncoder().encode(id).length;
     if (idBytes === 0 || idBytes > LIMIT.idBytes) throw invalidArgument('client id', `1..${LIMIT.idBytes} bytes`, id);
-    if (key.length !== KEY_BYTES || keys.has(compact(key)))
-      throw invalidArgument('enrolled key', 'its own 32 bytes', key);
+    checkEd25519Key(`enrolled key of ${id}`, key);
+    if (keys.has(compact(key))) throw invalidArgument('enrolled key', 'its own 32 bytes', key);
     keys.add(compact(key));
     tags.add(compact(memberTag(suite, id, key)));
   }

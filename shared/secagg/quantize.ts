@@ -99,8 +99,11 @@ export function quantize(
   const owned = ownWeights.map((own) => Math.min(own, spec.weightCap));
   const isWhole = (spec.parts ?? []).every(({ weighs }) => weighs === 'client');
   const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: isWhole ? counted : 1 });
-  // Metrics are scaled to +-1 first, so that one pass of the same rounding serves bounds of any size.
-  const unit = Float32Array.from(metrics, (metric, i) => metric / spec.metricBounds[i]);
+  // Metrics are scaled to +-1 first, so that one pass of the same rounding serves bounds of any size. What is beyond its bound
+  // is cut here already: a quotient beyond float32 would be an error, and so a word about somebody's examples.
+  const unit = Float32Array.from(metrics, (metric, i) =>
+    Number.isFinite(metric) ? Math.min(1, Math.max(-1, metric / spec.metricBounds[i])) : Number.NaN,
+  );
   const roundedMetrics = kernel.quantize(suite, rng.bytes(32), { values: unit, scale: max, max, weight: 1 });
   if (rounded === undefined) throw invalidArgument('values', 'finite numbers', 'NaN or an infinity');
   if (roundedMetrics === undefined) throw invalidArgument('metrics', 'finite numbers', 'NaN or an infinity');

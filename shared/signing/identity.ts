@@ -15,6 +15,7 @@ import {
 } from 'node:crypto';
 import { fromHex } from '../hex.js';
 import { canonicalJson } from './canonical-json.js';
+import { isStrictEd25519Key, isStrictSignature } from './strict.js';
 
 /** RFC 8410 DER: what stands before a 32-byte private key. */
 const PKCS8_PREFIX = fromHex('302e020100300506032b657004220420');
@@ -26,7 +27,11 @@ export type SignedKind =
   | 'receipt'
   | 'receipts'
   | 'update'
+  | 'challenge'
   | 'session'
+  | 'decline'
+  | 'evaluation'
+  | 'identification'
   | 'enrolment'
   | 'ledger'
   | 'ledger-head'
@@ -56,18 +61,22 @@ export function newIdentitySeed(): Uint8Array {
   return new Uint8Array(der.subarray(PKCS8_PREFIX.length));
 }
 
-/** Whether `signature` is `publicKey`'s over `message`; false for keys and signatures of a wrong length too. */
+/**
+ * Whether `signature` is `publicKey`'s over `message`; false for keys and signatures that shared/signing/strict.ts refuses,
+ * and for a key that is no point of the curve.
+ */
 export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== 32 || signature.length !== 64) return false;
-  return verify(null, message, keyObjectOf(publicKey), signature);
+  const key = keyObjectOf(publicKey);
+  return key !== undefined && isStrictSignature(signature) && verify(null, message, key, signature);
 }
 
 /** Reading a key costs as much as verifying with it, and the same few are used again and again. */
 const keyObjects = new WeakMap<Uint8Array, KeyObject>();
 
-function keyObjectOf(publicKey: Uint8Array): KeyObject {
+function keyObjectOf(publicKey: Uint8Array): KeyObject | undefined {
   let key = keyObjects.get(publicKey);
   if (key === undefined) {
+    if (!isStrictEd25519Key(publicKey)) return undefined;
     const x = Buffer.from(publicKey).toString('base64url'); // RFC 8037; read in a tenth of the time that DER takes
     key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
     keyObjects.set(publicKey, key);

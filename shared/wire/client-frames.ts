@@ -4,6 +4,7 @@
 import { invalidArgument } from '../errors.js';
 import type { UpdateHeader } from '../run/plan.js';
 import { type ClientFrame, type DeclineReason, SMALL_BYTES } from '../service.js';
+import type { SignedAnswer } from '../signing/answers.js';
 import {
   checkAtMost,
   checkLength,
@@ -19,8 +20,15 @@ import {
   serialise,
   wordOf,
 } from './checks.js';
-import { ControlRequest, type Hello } from './gen/starling/v1/participant.js';
-import { MAX_PENDING_UPDATES, MAX_TEXT_CHARS, MAX_VERSION_CHARS, SIGNATURE_BYTES } from './limits.js';
+import { ControlRequest } from './gen/starling/v1/participant.js';
+import {
+  MAX_ADDRESS_CHARS,
+  MAX_PENDING_UPDATES,
+  MAX_TEXT_CHARS,
+  MAX_VERSION_CHARS,
+  NONCE_BYTES,
+  SIGNATURE_BYTES,
+} from './limits.js';
 import { metricsFromWire, metricsToWire } from './metrics.js';
 import { secureFromWire, secureToWire } from './secure.js';
 import { checkUpdateName, taskFromWire, taskToWire } from './task.js';
@@ -43,7 +51,7 @@ function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
     case 'hello':
       return { $case: 'hello', value: helloMessage(frame) };
     case 'proof':
-      return { $case: 'proof', value: { signature: checkLength('proof.signature', frame.signature, SIGNATURE_BYTES) } };
+      return { $case: 'proof', value: proofMessage(frame) };
     case 'progress': {
       const stepsDone = checkUint32('progress.steps_done', frame.stepsDone);
       const stepsTotal = checkUint32('progress.steps_total', frame.stepsTotal);
@@ -51,11 +59,15 @@ function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
     }
     case 'decline': {
       const reason = numberOf('decline.reason', DECLINE_REASONS, frame.reason);
-      return { $case: 'decline', value: { task: taskToWire(frame.task), reason, detail: clipText(frame.detail) } };
+      const detail = clipText(frame.detail); // as it was before it was signed, too
+      return {
+        $case: 'decline',
+        value: { task: taskToWire(frame.task), reason, detail, signature: signatureOf(frame) },
+      };
     }
     case 'evaluation': {
-      const value = { task: taskToWire(frame.task), metrics: metricsToWire(frame.metrics) };
-      return { $case: 'evaluation', value };
+      const metrics = metricsToWire(frame.metrics);
+      return { $case: 'evaluation', value: { task: taskToWire(frame.task), metrics, signature: signatureOf(frame) } };
     }
     case 'small-update': {
       const header = headerToWire({ signed: frame.signed, offset: 0 });
@@ -73,23 +85,30 @@ function fromWire(frame: NonNullable<ControlRequest['frame']>): ClientFrame {
     case 'hello':
       return { kind: 'hello', ...helloMessage(frame.value) };
     case 'proof':
-      return { kind: 'proof', signature: own(checkLength('proof.signature', frame.value.signature, SIGNATURE_BYTES)) };
+      return { kind: 'proof', ...proofMessage(frame.value) };
     case 'progress': {
       const { task, stepsDone, stepsTotal } = frame.value;
       return { kind: 'progress', task: taskFromWire(task), stepsDone, stepsTotal };
     }
     case 'decline': {
-      const { task, reason, detail } = frame.value;
+      const { task, reason, detail, signature } = frame.value;
       return {
         kind: 'decline',
         task: taskFromWire(task),
         reason: wordOf('decline.reason', DECLINE_REASONS, reason),
         detail: checkText('decline.detail', detail, MAX_TEXT_CHARS),
+        signature: signatureOf({ kind: 'decline', signature }),
       };
     }
     case 'evaluation': {
-      const { task, metrics } = frame.value;
-      return { kind: 'evaluation', task: taskFromWire(task), metrics: metricsFromWire(metrics) };
+      const { task, signature } = frame.value;
+      const metrics = metricsFromWire(frame.value.metrics);
+      return {
+        kind: 'evaluation',
+        task: taskFromWire(task),
+        metrics,
+        signature: signatureOf({ kind: 'evaluation', signature }),
+      };
     }
     case 'smallUpdate': {
       const { signed } = headerFromWire(present('small_update.header', frame.value.header));
@@ -106,12 +125,27 @@ function checkSmall(data: Uint8Array, { sizeBytes }: UpdateHeader): Uint8Array {
   return checkMaxLength('small_update.data', data, SMALL_BYTES);
 }
 
-/** Both ways: record and message have the same fields. */
-function helloMessage(hello: Pick<Hello, 'client' | 'version'> & { readonly pending: readonly Hello['pending'][0][] }) {
-  checkAtMost('hello.pending', hello.pending.length, MAX_PENDING_UPDATES);
+type Fields<Kind extends ClientFrame['kind']> = Omit<Extract<ClientFrame, { kind: Kind }>, 'kind'>;
+
+/** Both ways, here and below: record and message have the same fields. */
+function helloMessage(hello: Fields<'hello'>) {
+  if (hello.nonce.length > 0) checkLength('hello.nonce', hello.nonce, NONCE_BYTES);
   return {
     client: checkName('hello.client', hello.client),
     version: checkText('hello.version', hello.version, MAX_VERSION_CHARS),
-    pending: hello.pending.map((update) => checkUpdateName('hello.pending', update)),
+    address: checkText('hello.address', hello.address, MAX_ADDRESS_CHARS),
+    nonce: own(hello.nonce),
   };
+}
+
+function proofMessage({ signature, pending }: Fields<'proof'>) {
+  checkAtMost('proof.pending', pending.length, MAX_PENDING_UPDATES);
+  return {
+    signature: signatureOf({ kind: 'proof', signature }),
+    pending: pending.map((update) => checkUpdateName('proof.pending', update)),
+  };
+}
+
+function signatureOf({ kind, signature }: Pick<SignedAnswer, 'signature'> & { readonly kind: string }): Uint8Array {
+  return own(checkLength(`${kind}.signature`, signature, SIGNATURE_BYTES));
 }

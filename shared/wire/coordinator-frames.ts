@@ -67,7 +67,7 @@ export function decodeCoordinatorFrame(bytes: Uint8Array): CoordinatorFrame {
 function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> {
   switch (frame.kind) {
     case 'challenge':
-      return { $case: 'challenge', value: { nonce: checkLength('challenge.nonce', frame.nonce, NONCE_BYTES) } };
+      return { $case: 'challenge', value: challengeMessage(frame) };
     case 'welcome':
       return { $case: 'welcome', value: { session: checkLength('welcome.session', frame.session, SESSION_BYTES) } };
     case 'plan': {
@@ -93,7 +93,7 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
 function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFrame {
   switch (frame.$case) {
     case 'challenge':
-      return { kind: 'challenge', nonce: own(checkLength('challenge.nonce', frame.value.nonce, NONCE_BYTES)) };
+      return { kind: 'challenge', ...challengeMessage(frame.value) };
     case 'welcome':
       return { kind: 'welcome', session: own(checkLength('welcome.session', frame.value.session, SESSION_BYTES)) };
     case 'plan': {
@@ -121,6 +121,15 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
     case 'secure':
       return { kind: 'secure', ...secureFromWire(frame.value) };
   }
+}
+
+/** Both ways: record and message have the same fields. */
+function challengeMessage(challenge: { readonly nonce: Uint8Array; readonly signature: Uint8Array }) {
+  if (challenge.signature.length > 0) signature('challenge', challenge.signature);
+  return {
+    nonce: own(checkLength('challenge.nonce', challenge.nonce, NONCE_BYTES)),
+    signature: own(challenge.signature),
+  };
 }
 
 function receiptToWire({ receipt, inclusion, signature: signed }: SignedReceipt): ReceiptMessage {

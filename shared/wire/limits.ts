@@ -18,6 +18,8 @@ export const MAX_PATH_HASHES = 32;
 export const MAX_TEXT_CHARS = 2_000;
 /** Characters of a join token, a version, a workload's name. */
 export const MAX_TOKEN_CHARS = 512;
+/** Characters of an address. */
+export const MAX_ADDRESS_CHARS = 256;
 /** Characters of a program's version. */
 export const MAX_VERSION_CHARS = 64;
 /** Characters of a workload's name. */

@@ -1,9 +1,17 @@
 /**
- * Enrolment, model download, upload of an update: the participant's calls other than the control stream.
+ * Identification, enrolment, model download, upload of an update: the participant's calls other than the control stream.
  */
 import { invalidArgument } from '../errors.js';
 import type { UpdateHeader } from '../run/plan.js';
-import type { EnrolReply, EnrolRequest, PendingUpdate, SignedUpdateHeader, UploadReply } from '../service.js';
+import type {
+  EnrolReply,
+  EnrolRequest,
+  IdentifyReply,
+  IdentifyRequest,
+  PendingUpdate,
+  SignedUpdateHeader,
+  UploadReply,
+} from '../service.js';
 import {
   checkAtMost,
   checkFinite,
@@ -24,7 +32,15 @@ import {
 } from './checks.js';
 import { checkChunk } from './chunk.js';
 import * as gen from './gen/starling/v1/participant.js';
-import { KEY_BYTES, MAX_TEXT_CHARS, MAX_TOKEN_CHARS, MAX_WEIGHTS, SIGNATURE_BYTES } from './limits.js';
+import {
+  KEY_BYTES,
+  MAX_ADDRESS_CHARS,
+  MAX_TEXT_CHARS,
+  MAX_TOKEN_CHARS,
+  MAX_WEIGHTS,
+  NONCE_BYTES,
+  SIGNATURE_BYTES,
+} from './limits.js';
 import { metricsFromWire, metricsToWire } from './metrics.js';
 import { checkUpdateName } from './task.js';
 
@@ -47,6 +63,40 @@ export interface UploadStart {
 
 /** A message of an upload: the header first, then chunks in order. */
 export type UploadPart = { readonly header: UploadStart } | { readonly data: Uint8Array };
+
+/** @throws FlError invalid-argument naming the field */
+export function encodeIdentifyRequest(request: IdentifyRequest): Uint8Array {
+  return serialise('IdentifyRequest', gen.IdentifyRequest, checkIdentifyRequest(request));
+}
+
+/** @throws FlError invalid-argument naming the field */
+export function decodeIdentifyRequest(bytes: Uint8Array): IdentifyRequest {
+  return checkIdentifyRequest(parse('IdentifyRequest', gen.IdentifyRequest, bytes));
+}
+
+function checkIdentifyRequest({ address, nonce }: IdentifyRequest): IdentifyRequest {
+  return {
+    address: checkText('address', address, MAX_ADDRESS_CHARS),
+    nonce: own(checkLength('nonce', nonce, NONCE_BYTES)),
+  };
+}
+
+/** @throws FlError invalid-argument naming the field */
+export function encodeIdentifyReply(reply: IdentifyReply): Uint8Array {
+  return serialise('IdentifyResponse', gen.IdentifyResponse, checkIdentifyReply(reply));
+}
+
+/** @throws FlError invalid-argument naming the field */
+export function decodeIdentifyReply(bytes: Uint8Array): IdentifyReply {
+  return checkIdentifyReply(parse('IdentifyResponse', gen.IdentifyResponse, bytes));
+}
+
+function checkIdentifyReply({ coordinatorKey, signature }: IdentifyReply): IdentifyReply {
+  return {
+    coordinatorKey: own(checkLength('coordinator_key', coordinatorKey, KEY_BYTES)),
+    signature: own(checkLength('signature', signature, SIGNATURE_BYTES)),
+  };
+}
 
 /** @throws FlError invalid-argument naming the field */
 export function encodeEnrolRequest(request: EnrolRequest): Uint8Array {

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Coordinator } from '../../server/coordinator.js';
-import { serveGrpc } from '../../server/grpc/server.js';
+import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import { systemClock } from '../../shared/clock.js';
@@ -108,11 +108,13 @@ async function serve(directory: string, clients: number) {
     fail = reject;
   });
   failed.catch(() => undefined); // it is raced
+  let server: GrpcServer | undefined;
   const coordinator = await Coordinator.open({
+    addresses: () => (server === undefined ? [] : [server.address]),
     ...{ dataDir: directory, identity: benchIdentity(COORDINATOR), registry, clock: systemClock },
     ...{ rng: rngFromEntropy(), log: silent, fatal: fail },
   });
-  const server = await serveGrpc({
+  server = await serveGrpc({
     ...{ participant: coordinator, admin: coordinator, adminToken: 'bench', listen: '127.0.0.1:0' },
   });
   return { coordinator, server, failed };

@@ -25,6 +25,7 @@ const RUN: RunInfo = {
 let destination = new Uint8Array(0);
 
 const participant: ParticipantService = {
+  identify: () => Promise.reject(new Error('not here')),
   enrol: refuse,
   connect: (toClient) => ({ send: () => toClient.send({ kind: 'welcome', session: new Uint8Array(32) }), close() {} }),
   async *download(_session, request) {

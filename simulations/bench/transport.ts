@@ -101,7 +101,7 @@ function openControl(port: number): Promise<{ close(): void }> {
   const client = connectGrpc(`127.0.0.1:${port}`);
   return new Promise((resolve, reject) => {
     const end = client.connect({ send: () => resolve(client), close: (reason) => reject(new Error(reason)) });
-    end.send({ kind: 'hello', client: 'client', version: '0', pending: [] });
+    end.send({ kind: 'hello', client: 'client', version: '0', address: '', nonce: new Uint8Array(0) });
   });
 }
 

@@ -22,6 +22,7 @@ import {
   type SecureSpec,
   type TrainingSpec,
 } from '../../shared/run/spec.js';
+import { zeroedMetrics } from '../../shared/run/zeroed.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { checkYaml } from '../../shared/yaml.js';
@@ -128,15 +129,20 @@ function secureOf(
   // A group may lose as large a part of itself as the cohort.
   const survivorsMin =
     groupSize === undefined ? minSurvivors : Math.max(2, Math.ceil((groupSize * minSurvivors) / cohort));
-  return {
+  const secure = {
     ...SECURE_DEFAULTS,
     ...givenOf(config, SECURE_SETTINGS),
     ...(clientLevel && { weightCap: 1 }), // as a whole, a client weighs 1; with examples behind it, as many as it has
+  };
+  const zeroed = zeroedMetrics(secure.weightCap);
+  const isPrivate = config.privacy !== 'none';
+  return {
+    ...secure,
     survivorsMin,
     ...(groupSize !== undefined && { groupSize }),
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
-    trainMetrics: config.privacy === 'none' ? [{ name: 'loss', size: 1, max: 16 }] : [],
-    testMetrics: [...testMetrics],
+    trainMetrics: isPrivate ? [] : [{ name: 'loss', size: 1, max: 16 }, zeroed.train],
+    testMetrics: isPrivate ? [...testMetrics] : [...testMetrics, zeroed.test],
   };
 }
 

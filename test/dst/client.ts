@@ -5,6 +5,7 @@
 import { newSession, type SessionEffect, type SessionEvent, type SessionState } from '../../client/round/session.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ClientFrame, PendingUpdate } from '../../shared/service.js';
+import type { Answer } from '../../shared/signing/answers.js';
 import type { ControlStream, Frame, SimulatedCoordinator } from './coordinator.js';
 import * as must from './invariants.js';
 import { type ClientPlan, DEADLINE_MS, type Mishap } from './scenario.js';
@@ -77,8 +78,7 @@ export class SimulatedClient {
   leave(): void {
     this.#left = true;
     if (!this.#up) return;
-    if (this.#work !== undefined)
-      this.#send({ kind: 'decline', task: this.#work, reason: 'dropout', detail: 'leaves' });
+    if (this.#work !== undefined) this.#say({ kind: 'decline', task: this.#work, reason: 'dropout', detail: 'leaves' });
     this.#stream?.closeByClient();
     this.#stream = undefined;
     this.#die();
@@ -168,8 +168,8 @@ export class SimulatedClient {
     this.#post({ kind: 'plan', plan, ...(drops && { decline: { reason: 'dropout', detail: 'mishap' } }) });
   }
 
-  #send(frame: ClientFrame): void {
-    this.#stream?.toServer(frame);
+  #say(answer: Answer): void {
+    this.#stream?.toServer({ ...answer, signature: new Uint8Array(64) });
   }
 
   // ---- the session and its effects -------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ export class SimulatedClient {
   #carryOut(effect: SessionEffect): void {
     switch (effect.kind) {
       case 'send':
-        return this.#send(effect.frame);
+        return this.#say(effect.frame);
       case 'cancel':
         this.#work = undefined;
         return;

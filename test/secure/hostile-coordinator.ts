@@ -30,6 +30,7 @@ import type {
 } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { signChallenge } from '../../shared/signing/login.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { toyModel, toySpec } from '../support/toy.js';
@@ -79,6 +80,8 @@ export type Deceive = (type: FrameType, frame: Uint8Array, target: Target) => re
 
 export class HostileCoordinator implements ParticipantService {
   readonly heard: Crossed[] = [];
+  /** All that it heard, in one order. */
+  readonly said: { readonly client: string; readonly frame: ClientFrame }[] = [];
   readonly shown: Crossed[] = [];
   /** Everything that is no frame of secure aggregation: declines, uploads, evaluations. */
   readonly plain: { readonly client: string; readonly frame: ClientFrame }[] = [];
@@ -155,9 +158,14 @@ export class HostileCoordinator implements ParticipantService {
     this.#ends.get(client)?.send(frame);
   }
 
-  sendPlan(client: string, plan: RoundPlan, signer: Identity = coordinator): void {
+  /** @param model the file that comes with it */
+  sendPlan(
+    client: string,
+    plan: RoundPlan,
+    { signer = coordinator, model = MODEL.file }: { signer?: Identity; model?: Uint8Array } = {},
+  ): void {
     const body = new TextEncoder().encode(canonicalJson(plan));
-    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model: MODEL.file });
+    this.send(client, { kind: 'plan', body, signature: signer.sign(signedBytes('plan', plan)), model });
   }
 
   /** A frame to one client, under a task of the coordinator's choice. */
@@ -204,7 +212,10 @@ export class HostileCoordinator implements ParticipantService {
       send: (frame) => {
         if (frame.kind === 'hello') {
           client = frame.client;
-          return toClient.send({ kind: 'challenge', nonce: new Uint8Array(32) });
+          const { address, nonce: clientNonce } = frame;
+          const nonce = new Uint8Array(32);
+          const login = { client, address, clientNonce, nonce, coordinatorKey: coordinator.publicKey };
+          return toClient.send({ kind: 'challenge', nonce, signature: signChallenge(coordinator, login) });
         }
         if (frame.kind === 'proof') {
           this.#ends.set(client, toClient);
@@ -220,6 +231,7 @@ export class HostileCoordinator implements ParticipantService {
   }
 
   #hear(client: string, frame: ClientFrame): void {
+    this.said.push({ client, frame });
     if (frame.kind !== 'secure') {
       this.plain.push({ client, frame });
       if (frame.kind === 'decline') this.#left(client);
@@ -235,6 +247,10 @@ export class HostileCoordinator implements ParticipantService {
 
   #left(client: string): void {
     for (const aggregation of this.aggregations.values()) this.step(aggregation, { kind: 'left', id: client });
+  }
+
+  identify(): Promise<never> {
+    return Promise.reject(new Error('not here'));
   }
 
   enrol(): Promise<never> {

@@ -9,8 +9,9 @@ import { Participant } from '../../client/round/participant.js';
 import { fileReleases } from '../../client/store/releases.js';
 import { fileSecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
+import type { TaskRunner } from '../../client/training/task.js';
 import { Coordinator } from '../../server/coordinator.js';
-import { silent } from '../../server/log.js';
+import { type Logger, silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import type { FlError } from '../../shared/errors.js';
 import { rngFromEntropy } from '../../shared/rng.js';
@@ -21,6 +22,7 @@ import type { RoundSummary } from '../../shared/run/summary.js';
 import { type FrameType, parseFrame } from '../../shared/secagg/frames.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../../shared/service.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
+import type { Params } from '../../shared/tensors/params.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { toyModel, toyTrainer } from '../support/toy.js';
@@ -45,6 +47,13 @@ interface Process {
   readonly cuts: Set<() => void>;
 }
 
+/** What is not the toy federation's. */
+interface LabOptions {
+  readonly trainer?: (client: string) => TaskRunner;
+  readonly model?: Params;
+  readonly log?: Logger;
+}
+
 /** A name of our own choice: rounding is drawn by run, and runs of one name round alike. */
 const RUN = 'r';
 
@@ -61,17 +70,24 @@ export class Lab {
   readonly #registry = new Registry({ append: async () => undefined }, []);
   readonly #clients = new Map<string, Process>();
   #welcomed = () => {};
+  readonly #options: LabOptions;
   #coordinator: Coordinator | undefined;
   #closing: Promise<void> = Promise.resolve();
 
-  private constructor(directory: string, names: readonly string[]) {
+  private constructor(directory: string, names: readonly string[], options: LabOptions) {
+    this.#options = options;
     this.#directory = directory;
     this.#names = names;
   }
 
   /** A run of these clients has begun when it resolves. */
-  static async open(directory: string, names: readonly string[], spec: RunSpec): Promise<Lab> {
-    const lab = new Lab(directory, names);
+  static async open(
+    directory: string,
+    names: readonly string[],
+    spec: RunSpec,
+    options: LabOptions = {},
+  ): Promise<Lab> {
+    const lab = new Lab(directory, names, options);
     for (const name of names) await lab.#registry.enrolTrusted(name, identityFromSeed(seedOf(name)).publicKey, 0);
     await lab.startCoordinator();
     const allHere = new Promise<void>((resolve) => {
@@ -81,7 +97,7 @@ export class Lab {
     for (const name of names) await lab.startClient(name);
     await allHere;
     const place = { id: RUN, directory: join(directory, 'coordinator', 'runs', RUN) };
-    await lab.#coordinator!.createRun(spec, encode(toyModel()), place);
+    await lab.#coordinator!.createRun(spec, encode(options.model ?? toyModel()), place);
     return lab;
   }
 
@@ -98,7 +114,7 @@ export class Lab {
     await this.#closing;
     this.#coordinator = await Coordinator.open({
       ...{ dataDir: join(this.#directory, 'coordinator'), identity, registry: this.#registry, clock: this.clock },
-      ...{ rng: rngFromEntropy(), log: silent, fatal: (error) => this.fatal.push(error) },
+      ...{ rng: rngFromEntropy(), log: this.#options.log ?? silent, fatal: (error) => this.fatal.push(error) },
     });
   }
 
@@ -165,10 +181,11 @@ export class Lab {
     const directory = join(this.#directory, name);
     await mkdir(directory, { recursive: true });
     const signingSeed = seedOf(name);
+    const trainer = this.#options.trainer?.(name) ?? toyTrainer();
     const store = mortal(await fileSecaggStore(directory), process);
     process.participant = await Participant.start({
       ...{ service: this.#service(name, process), client: name, identity: identityFromSeed(signingSeed) },
-      ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer: toyTrainer(), clock: atOnce },
+      ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer, clock: atOnce },
       privacy: { noiseOf: () => rngFromEntropy(), releases: await fileReleases(join(directory, 'releases')) },
       notice: (message, fields) => this.notices.push({ client: name, message, fields }),
       ...{ secure: { signingSeed, policy: ANY, store, rng: rngFromEntropy() }, rng: rngFromEntropy(), version: '0' },
@@ -187,7 +204,7 @@ export class Lab {
   #service(name: string, process: Process): ParticipantService {
     const absent = () => Promise.reject(new Error('not here'));
     return {
-      ...{ enrol: absent, uploadStatus: absent, upload: absent },
+      ...{ identify: absent, enrol: absent, uploadStatus: absent, upload: absent },
       async *download() {},
       connect: (toClient) => this.#connect(name, process, toClient),
     };

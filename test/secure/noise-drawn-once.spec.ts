@@ -8,6 +8,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exampleCostOf } from '../../client/round/privatize.js';
+import { FAILED } from '../../client/round/work.js';
 import { openPrivacySite } from '../../client/run.js';
 import { ACCOUNT_FILE, openAccount } from '../../client/store/privacy-account.js';
 import { fileStore } from '../../client/store/updates.js';
@@ -207,10 +208,8 @@ describe('noise in a run that goes backwards', () => {
     one.participant.stop();
     await rm(join(directory, 'lab', 'releases'), { recursive: true });
     const next = await startLab(toyTrainer());
-    assert.match(
-      String(await answer(next, privatePlan(LOCAL, { attempt: 2 }))),
-      /was charged and is not kept here any more/,
-    );
+    assert.equal(await answer(next, privatePlan(LOCAL, { attempt: 2 })), FAILED);
+    assert.match(JSON.stringify(next.notices), /was charged and is not kept here any more/);
     assert.ok((await answer(next, privatePlan(LOCAL, { round: 2 }))) instanceof Uint8Array);
     next.participant.stop();
   });

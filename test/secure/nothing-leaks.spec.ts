@@ -250,8 +250,10 @@ async function deployed(directory: string, secure: boolean) {
   const log: string[] = [];
   const say = (fields: object, message: string) => void log.push(JSON.stringify({ ...fields, message }));
   const registry = new Registry({ append: async () => undefined }, []);
+  let tap: Tap | undefined;
   const coordinator = await Coordinator.open({
     ...{ dataDir: directory, identity, registry, clock: systemClock, rng: rngFromSeed(5) },
+    addresses: () => (tap === undefined ? [] : [tap.address]),
     log: { debug: say, info: say, warn: say },
     fatal: (error) => {
       throw error;
@@ -263,7 +265,7 @@ async function deployed(directory: string, secure: boolean) {
     adminToken: ADMIN_TOKEN,
     listen: '127.0.0.1:0',
   });
-  const tap = await Tap.start(server.port);
+  tap = await Tap.start(server.port);
   const clients: { stop(): void }[] = [];
   try {
     for (const client of NAMES) {

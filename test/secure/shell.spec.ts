@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FAILED } from '../../client/round/work.js';
 import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import type { TaskRunner } from '../../client/training/task.js';
 import { SecureAggregation } from '../../server/secagg/aggregation.js';
@@ -128,7 +129,8 @@ describe('a client in a secure round', () => {
     const plan = await untilTraining(trainer);
     trainer.go(new FlError('data-missing', 'no images here'));
     await hostile.when(() => hostile.reasonOf(VICTIM) !== undefined);
-    assert.equal(hostile.reasonOf(VICTIM), 'no images here');
+    assert.equal(hostile.reasonOf(VICTIM), FAILED);
+    assert.match(JSON.stringify(wired.map(({ notices }) => notices)), /no images here/, 'why, in its own log');
     const [id] = hostile.aggregations.keys();
     const { state } = await store.find(id);
     assert.deepEqual(Object.keys(JSON.parse(state!)).sort(), [

@@ -19,6 +19,7 @@ export interface Site extends Partial<Pick<SecaggSite, 'policy' | 'store' | 'enr
   readonly declineReason?: ParticipantOptions['declineReason'];
   readonly trainer?: ParticipantOptions['trainer'];
   readonly privacy?: ParticipantOptions['privacy'];
+  readonly clock?: Clock;
 }
 
 export interface Wired {
@@ -40,13 +41,14 @@ export const atOnce: Clock = {
 
 /** Starts the client `name` and resolves when it has been let in. */
 export async function enter(hostile: HostileCoordinator, name: string, site: Site = {}): Promise<Wired> {
-  const { policy = ANY, store = memorySecaggStore(), enrolled, declineReason, privacy, trainer = toyTrainer() } = site;
+  const { policy = ANY, store = memorySecaggStore(), enrolled, declineReason, trainer = toyTrainer() } = site;
+  const { privacy, clock = atOnce } = site;
   const service = connectGrpc(hostile.address);
   const notices: Wired['notices'] = [];
   const signingSeed = seedOf(name);
   const participant = await Participant.start({
     ...{ service, client: name, identity: identityFromSeed(signingSeed), coordinatorKey: coordinator.publicKey },
-    ...{ store: memoryStore(), trainer, clock: atOnce, rng: rngFromEntropy(), version: '0' },
+    ...{ store: memoryStore(), trainer, clock, rng: rngFromEntropy(), version: '0' },
     ...{ declineReason, privacy },
     secure: { signingSeed, policy, store, rng: rngFromEntropy(), ...(enrolled && { enrolled }) },
     notice: (message, fields) => {

@@ -106,8 +106,8 @@ describe('a client that is in', () => {
   });
 
   it('may decline, and is heard at no more length than is good', async () => {
-    peers[0].send({ kind: 'decline', task: task(), reason: 'refused', detail: 'x'.repeat(501) });
-    peers[1].send({ kind: 'decline', task: task('evaluate'), reason: 'failed', detail: '' });
+    peers[0].say({ kind: 'decline', task: task(), reason: 'refused', detail: 'x'.repeat(501) });
+    peers[1].say({ kind: 'decline', task: task('evaluate'), reason: 'failed', detail: '' });
     await run.idle();
     assert.deepEqual(memberOf(run, 'c1'), { status: 'dropped', reason: 'refused', detail: 'x'.repeat(500) });
     assert.deepEqual(memberOf(run, 'c2'), { status: 'invited' }, 'that is no task of now');
@@ -129,7 +129,7 @@ describe('a client that is in', () => {
     for (const peer of peers) await peer.answer();
     await run.idle();
     for (const [i, peer] of peers.entries()) {
-      peer.send({ kind: 'evaluation', task: task('evaluate'), metrics: { accuracy: { sum: [i], count: 2 } } });
+      peer.say({ kind: 'evaluation', task: task('evaluate'), metrics: { accuracy: { sum: [i], count: 2 } } });
     }
     await run.idle();
     assert.equal(run.history.summaries[0].metrics['test.accuracy'], 6 / 8);
@@ -152,7 +152,7 @@ describe('a client that is in', () => {
     await run.idle();
     assert.deepEqual(run.state.online, NAMES);
     peers[0].leave();
-    peers[0].send({ kind: 'decline', task: task(), reason: 'failed', detail: '' });
+    peers[0].say({ kind: 'decline', task: task(), reason: 'failed', detail: '' });
     await run.idle();
     assert.deepEqual(run.state.online, NAMES, 'an old stream ends once');
     assert.equal(back.closed, undefined);
@@ -161,8 +161,8 @@ describe('a client that is in', () => {
 
   it('is not counted on when its stream breaks over what it is told of its updates', async () => {
     const peer = new Peer(world, 'c5', ({ kind }, self) => kind === 'receipt' && self.leave());
-    peer.hello([{ run: 'r', round: 9, attempt: 1, sha256: 'f'.repeat(64) }]);
-    peer.prove();
+    peer.hello();
+    peer.prove('c5', [{ run: 'r', round: 9, attempt: 1, sha256: 'f'.repeat(64) }]);
     await run.idle();
     assert.equal(peer.receipts.length, 1);
     assert.deepEqual(run.state.online, NAMES);

@@ -1,9 +1,10 @@
 /** The coordinator's handshake: who is let in, who is not, and what is said to them. */
 import assert from 'node:assert/strict';
 import type { PendingUpdate } from '../../shared/service.js';
+import { isChallenge, signProof } from '../../shared/signing/login.js';
 import { receiptCheck } from '../../shared/signing/receipts.js';
 import { MAX_PENDING_UPDATES } from '../../shared/wire/limits.js';
-import { coordinatorIdentity, openWorld, Peer, type World } from '../support/peer.js';
+import { coordinatorIdentity, identityOf, openWorld, Peer, type World } from '../support/peer.js';
 
 const UPDATE: PendingUpdate = { run: 'nowhere', round: 3, attempt: 1, sha256: 'f'.repeat(64) };
 
@@ -172,6 +173,42 @@ describe('the handshake', () => {
     assert.ok(receiptCheck(coordinatorIdentity.publicKey)(signed));
   });
 
+  it('tells a client that is too old to name an address and a nonce what to do', () => {
+    const old = new Peer(world, 'c1');
+    old.send({ kind: 'hello', client: 'c1', version: '0.1.0', address: '', nonce: new Uint8Array(0) });
+    const { reason, retry } = goodbye(old);
+    assert.match(
+      reason,
+      /^hello: expected .* got neither \(version "0\.1\.0"\): update starling on the client's machine$/,
+    );
+    assert.equal(retry, false);
+    assert.equal(old.last('challenge'), undefined);
+  });
+
+  it('shows who it is to those alone who have dialled an address of its own', () => {
+    const lost = new Peer(world, 'c1');
+    lost.hello('127.0.0.1:7437');
+    assert.match(
+      goodbye(lost).reason,
+      /^address: expected in-process, .* got 127\.0\.0\.1:7437: correct .* or start the coordinator with --address 127\.0\.0\.1:7437 /,
+    );
+    assert.equal(lost.last('challenge'), undefined);
+    const peer = new Peer(world, 'c1');
+    peer.hello();
+    assert.ok(isChallenge(peer.login, peer.last('challenge')!.signature));
+    for (const change of [{ client: 'c2' }, { address: '127.0.0.1:1' }, { clientNonce: new Uint8Array(32) }])
+      assert.equal(isChallenge({ ...peer.login, ...change }, peer.last('challenge')!.signature), false);
+  });
+
+  it('does not take a proof whose updates were changed', () => {
+    const peer = new Peer(world, 'c1');
+    peer.hello();
+    const challenge = peer.last('challenge')!.signature;
+    const signature = signProof(identityOf('c1'), peer.login, { challenge, pending: [] });
+    peer.send({ kind: 'proof', signature, pending: [UPDATE] });
+    assert.match(goodbye(peer).reason, /not by the key/);
+  });
+
   it('does not take a hello of any length', () => {
     const peer = Peer.enter(world, 'c1', Array(MAX_PENDING_UPDATES + 1).fill(UPDATE));
     assert.deepEqual(goodbye(peer), { reason: 'pending: at most 256 updates', retry: false });
@@ -184,8 +221,8 @@ describe('the handshake', () => {
     peer.hello();
     peer.prove();
     peer.send({ kind: 'progress', task, stepsDone: 1, stepsTotal: 2 });
-    peer.send({ kind: 'decline', task, reason: 'failed', detail: '' });
-    peer.send({ kind: 'evaluation', task, metrics: {} });
+    peer.say({ kind: 'decline', task, reason: 'failed', detail: '' });
+    peer.say({ kind: 'evaluation', task, metrics: {} });
     assert.deepEqual(
       peer.frames.map(({ kind }) => kind),
       ['challenge', 'welcome'],

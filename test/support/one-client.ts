@@ -18,6 +18,7 @@ import {
 } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { type Login, signChallenge } from '../../shared/signing/login.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
@@ -40,6 +41,9 @@ export function planOf(overrides: Partial<RoundPlan> = {}): RoundPlan {
     ...overrides,
   };
 }
+
+/** The coordinator's, in each challenge. */
+export const NONCE = new Uint8Array(32).fill(9);
 
 type FrameOf<Kind extends ClientFrame['kind']> = Extract<ClientFrame, { kind: Kind }>;
 
@@ -87,6 +91,10 @@ export class PlayedCoordinator implements ParticipantService {
     };
   }
 
+  identify(): Promise<never> {
+    return Promise.reject(new Error('not here'));
+  }
+
   enrol(): Promise<never> {
     return Promise.reject(new Error('not here'));
   }
@@ -106,7 +114,19 @@ export class PlayedCoordinator implements ParticipantService {
     this.#toClient!.send(frame);
   }
 
+  /** The challenge of the stream of now; @param by whose signature it bears; @param about what else is signed */
+  challenge(
+    by: Identity = coordinatorKey,
+    about: Partial<Login> = {},
+  ): Extract<CoordinatorFrame, { kind: 'challenge' }> {
+    const { client, address, nonce: clientNonce } = this.all('hello').at(-1)!;
+    const login = { client, address, clientNonce, nonce: NONCE, coordinatorKey: coordinatorKey.publicKey, ...about };
+    return { kind: 'challenge', nonce: login.nonce, signature: signChallenge(by, login) };
+  }
+
+  /** Lets the client in, when both have shown who they are. */
   welcome(session = 1): void {
+    this.send(this.challenge());
     this.send({ kind: 'welcome', session: Uint8Array.of(session) });
   }
 

@@ -9,10 +9,12 @@ import { Coordinator } from '../../server/coordinator.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import type { FlError } from '../../shared/errors.js';
-import { rngFromSeed } from '../../shared/rng.js';
+import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
+import { type Answer, type SignedAnswer, signAnswer } from '../../shared/signing/answers.js';
 import { identityFromSeed, signedBytes } from '../../shared/signing/identity.js';
+import { IN_PROCESS, type Login, signProof } from '../../shared/signing/login.js';
 import { bytesOf, sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { FakeClock } from './fake-clock.js';
@@ -55,12 +57,15 @@ export class Peer {
   closed: string | undefined;
   session = new Uint8Array(0);
   readonly #coordinator: Coordinator;
+  #login: Login;
   readonly #end: ControlEnd<ClientFrame>;
 
   /** @param onFrame is called with each frame, inside the call that brought it */
   constructor({ coordinator }: World, name: string, onFrame: (frame: CoordinatorFrame, peer: Peer) => void = () => {}) {
     this.name = name;
     this.#coordinator = coordinator;
+    const nonces = { clientNonce: new Uint8Array(32), nonce: new Uint8Array(32) };
+    this.#login = { client: name, address: '', coordinatorKey: coordinatorIdentity.publicKey, ...nonces };
     this.#end = coordinator.connect({
       send: (frame) => {
         this.frames.push(frame);
@@ -76,8 +81,8 @@ export class Peer {
   /** A client that has been let in. */
   static enter(world: World, name: string, pending: readonly PendingUpdate[] = []): Peer {
     const peer = new Peer(world, name);
-    peer.hello(pending);
-    peer.prove();
+    peer.hello();
+    peer.prove(name, pending);
     return peer;
   }
 
@@ -89,13 +94,27 @@ export class Peer {
     this.#end.close('bye');
   }
 
-  hello(pending: readonly PendingUpdate[] = []): void {
-    this.send({ kind: 'hello', client: this.name, version: '0', pending });
+  hello(address = IN_PROCESS): void {
+    this.#login = { ...this.#login, address, clientNonce: rngFromEntropy().bytes(32) };
+    this.send({ kind: 'hello', client: this.name, version: '0', address, nonce: this.#login.clientNonce });
   }
 
-  prove(by = this.name): void {
-    const nonce = this.last('challenge')?.nonce ?? new Uint8Array(32);
-    this.send({ kind: 'proof', signature: identityOf(by).sign(signedBytes('session', { client: this.name, nonce })) });
+  /** What the client signs, and the coordinator has signed. */
+  get login(): Login {
+    return { ...this.#login, nonce: this.last('challenge')?.nonce ?? new Uint8Array(32) };
+  }
+
+  prove(by = this.name, pending: readonly PendingUpdate[] = []): void {
+    const challenge = this.last('challenge')?.signature ?? new Uint8Array(64);
+    const signature = signProof(identityOf(by), this.login, { challenge, pending });
+    this.send({ kind: 'proof', signature, pending });
+  }
+
+  /** An answer to a plan, signed by this client in its own name unless a test says otherwise. */
+  say(answer: Answer, { by = this.name, as = this.name } = {}): SignedAnswer {
+    const signed = signAnswer(identityOf(by), as, answer);
+    this.send(signed);
+    return signed;
   }
 
   last<Kind extends CoordinatorFrame['kind']>(kind: Kind): Extract<CoordinatorFrame, { kind: Kind }> | undefined {
@@ -153,7 +172,7 @@ export class Peer {
   async answer(plan = this.plans.at(-1)!): Promise<UploadReply | undefined> {
     if (plan.kind === 'train') return this.upload(await this.train(plan));
     const { run, kind, round, attempt } = plan;
-    this.send({ kind: 'evaluation', task: { run, kind, round, attempt }, metrics: {} });
+    this.say({ kind: 'evaluation', task: { run, kind, round, attempt }, metrics: {} });
     return undefined;
   }
 }

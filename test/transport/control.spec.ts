@@ -11,16 +11,21 @@ const RECEIPT = { run: 'run-1', round: 3, attempt: 1, client: 'client-1', update
 const DROPPED = { ...RECEIPT, outcome: 'dropped', reason: 'deadline', modelSha256: '' } as const;
 
 const QUESTIONS: readonly ClientFrame[] = [
-  { kind: 'hello', client: 'client-1', version: '0.1.0', pending: [UPDATE] },
-  { kind: 'proof', signature: SIGNATURE },
+  { kind: 'hello', client: 'client-1', version: '0.1.0', address: '127.0.0.1:7437', nonce: bytes(32) },
+  { kind: 'proof', signature: SIGNATURE, pending: [UPDATE] },
   { kind: 'progress', task: TASK, stepsDone: 1, stepsTotal: 2 },
-  { kind: 'decline', task: TASK, reason: 'refused', detail: 'policy' },
-  { kind: 'evaluation', task: { ...TASK, kind: 'evaluate' }, metrics: { accuracy: { sum: [3], count: 4 } } },
+  { kind: 'decline', task: TASK, reason: 'refused', detail: 'policy', signature: SIGNATURE },
+  {
+    kind: 'evaluation',
+    task: { ...TASK, kind: 'evaluate' },
+    metrics: { accuracy: { sum: [3], count: 4 } },
+    signature: SIGNATURE,
+  },
   { kind: 'progress', task: TASK, stepsDone: 2, stepsTotal: 2 },
 ];
 
 const ANSWERS: readonly CoordinatorFrame[] = [
-  { kind: 'challenge', nonce: bytes(32) },
+  { kind: 'challenge', nonce: bytes(32), signature: SIGNATURE },
   { kind: 'welcome', session: SESSION },
   { kind: 'plan', body: bytes(300), signature: SIGNATURE, model: bytes(40) },
   { kind: 'withdrawal', task: TASK, reason: 'the round was aborted' },
@@ -78,7 +83,8 @@ describe('a control stream over gRPC', () => {
 
   it('ends with the error that a frame caused', async () => {
     const closed = signal<string>();
-    link.participant.onFrame = (_frame, toClient) => toClient.send({ kind: 'challenge', nonce: bytes(3) });
+    link.participant.onFrame = (_frame, toClient) =>
+      toClient.send({ kind: 'challenge', nonce: bytes(3), signature: SIGNATURE });
     link.client.connect({ send() {}, close: closed.fire }).send(QUESTIONS[0]);
     assert.equal(await closed.promise, 'challenge.nonce: expected 32 bytes, got 3 bytes');
     assert.deepEqual(link.participant.streams[0].closed, ['challenge.nonce: expected 32 bytes, got 3 bytes']);

@@ -48,6 +48,11 @@ export class FakeParticipant implements ParticipantService {
   onConnect: (toClient: ControlEnd<CoordinatorFrame>) => void = () => {};
   downloadsEnded = 0;
 
+  async identify(request: Parameters<ParticipantService['identify']>[0]) {
+    this.calls.push(request);
+    return { coordinatorKey: new Uint8Array(32).fill(9), signature: new Uint8Array(64).fill(8) };
+  }
+
   async enrol(request: Parameters<ParticipantService['enrol']>[0]) {
     this.calls.push(request);
     return { client: 'client-1', coordinatorKey: new Uint8Array(32).fill(9) };

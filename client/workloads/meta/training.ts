@@ -41,7 +41,7 @@ interface MetaSettings {
   readonly innerLr: number;
 }
 
-interface MetaRound extends Pick<TrainContext, 'training' | 'rng' | 'signal' | 'onProgress'> {
+interface MetaRound extends Pick<TrainContext, 'training' | 'rng' | 'toTheEnd' | 'signal' | 'onProgress'> {
   readonly shared: HostTensors;
   readonly data: CharacterData;
   /** The client's training characters. */
@@ -56,9 +56,9 @@ interface MetaResult {
   readonly loss: { readonly sum: number[]; readonly count: number };
 }
 
-/** Equal input gives equal bits on one back end; leaves no tensor behind. @throws FlError failed-precondition: diverged · aborted */
+/** Equal input gives equal bits on one back end; leaves no tensor behind. @throws FlError failed-precondition: diverged, and not `toTheEnd` · aborted */
 export async function metaRound(round: MetaRound): Promise<MetaResult> {
-  const { shared, rng, signal, onProgress } = round;
+  const { shared, rng, toTheEnd, signal, onProgress } = round;
   const steps = checkTraining(round);
   let params: TensorMap = uploadTensors(shared);
   let lossSum = 0;
@@ -70,13 +70,13 @@ export async function metaRound(round: MetaRound): Promise<MetaResult> {
       params = next;
       const [value] = await loss.data();
       loss.dispose();
-      if (!Number.isFinite(value)) throw diverged();
+      if (!Number.isFinite(value) && !toTheEnd) throw diverged();
       lossSum += value;
       onProgress?.(step, steps);
       await setImmediate(); // the client answers its coordinator between steps
     }
     const tensors = await Promise.all(Object.keys(shared).map((name) => params[name].data<'float32'>()));
-    if (tensors.some((values) => firstNonFinite(values) >= 0)) throw diverged();
+    if (!toTheEnd && tensors.some((values) => firstNonFinite(values) >= 0)) throw diverged();
     return { tensors: tensors.map((values) => values.slice()), loss: { sum: [lossSum], count: steps } };
   } finally {
     tf.dispose(params);

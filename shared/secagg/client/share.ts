@@ -3,6 +3,7 @@
  * self-mask seed and of the mask key. Nothing secret has left the client before every check has passed.
  */
 import { toHex } from '../../hex.js';
+import { isStrictX25519Key } from '../../signing/strict.js';
 import { compareBytes, concat, equalBytes } from '../codec.js';
 import {
   type Advertisement,
@@ -121,6 +122,7 @@ function checkNeighbour(
   const signed = suite.verify({ publicKey: enrolledKey, message, signature: advertisement.signature });
   check(context, 'advertisement-unsigned', signed, index);
   const { sharePublicKey, maskPublicKey } = advertisement;
+  check(context, 'low-order-key', [sharePublicKey, maskPublicKey].every(isStrictX25519Key), index);
   return { index, enrolledKey, sharePublicKey, maskPublicKey };
 }
 

@@ -2,12 +2,12 @@
  * Phase 1, advertise: collect signed keys of enrolled clients; then freeze the roster and tell everyone its neighbours.
  */
 import { toHex } from '../../hex.js';
+import { isStrictX25519Key } from '../../signing/strict.js';
 import type { SecaggDropReason } from '../checks.js';
 import { compareBytes, equalBytes } from '../codec.js';
 import { type Advertisement, advertisementBody, rosterEntry, rosterRootOf } from '../derive.js';
 import { decodeAdvertise, encodeAdvertisement, encodeEntries, encodeRoster } from '../frames.js';
 import { type GraphParameters, graphParameters } from '../graph.js';
-import { isCanonicalX25519 } from '../suites/strict.js';
 import {
   aborted,
   type ServerContext,
@@ -47,7 +47,7 @@ function advertisementFault(
   const message = advertisementBody(aggregationId, advertisement);
   if (!suite.verify({ publicKey, message, signature })) return 'bad-signature';
   const keys = [sharePublicKey, maskPublicKey];
-  if (!keys.every(isCanonicalX25519) || equalBytes(sharePublicKey, maskPublicKey)) return 'bad-key';
+  if (!keys.every(isStrictX25519Key) || equalBytes(sharePublicKey, maskPublicKey)) return 'bad-key';
   return undefined;
 }
 

@@ -6,10 +6,10 @@
  * Secretbox takes no associated data, so it goes into the key: each box is sealed under HKDF(key, associated data).
  */
 import nacl from 'tweetnacl';
+import { isAllZero, isStrictEd25519Key, isStrictSignature, isStrictX25519Key } from '../../signing/strict.js';
 import { concat } from '../codec.js';
 import { CHUNK_BYTES, HASH_BYTES } from '../constants.js';
 import type { CryptoSuite, HkdfInput, SealInput } from '../suite.js';
-import { isAllZero, isCanonicalX25519, isStrictEd25519Key, isStrictSignature } from './strict.js';
 
 const HASH_BLOCK_BYTES = 128; // SHA-512
 const ZEROS = new Uint8Array(CHUNK_BYTES);
@@ -25,7 +25,7 @@ export const naclSuite: CryptoSuite = {
 
   x25519PublicKey: (secretKey) => nacl.scalarMult.base(secretKey),
   x25519: (secretKey) => (peer) => {
-    if (!isCanonicalX25519(peer)) return undefined;
+    if (!isStrictX25519Key(peer)) return undefined;
     const secret = nacl.scalarMult(secretKey, peer);
     return isAllZero(secret) ? undefined : secret;
   },

@@ -17,9 +17,9 @@ import {
   sign,
   verify,
 } from 'node:crypto';
+import { isAllZero, isStrictEd25519Key, isStrictSignature, isStrictX25519Key } from '../../signing/strict.js';
 import { CHUNK_BYTES, KEY_BYTES } from '../constants.js';
 import type { CryptoSuite, HkdfInput, Keystream, SealInput } from '../suite.js';
-import { isAllZero, isCanonicalX25519, isStrictEd25519Key, isStrictSignature } from './strict.js';
 
 const HASH = 'sha256';
 const TAG_SIZE_BYTES = 16;
@@ -42,7 +42,7 @@ export const nodeSuite: CryptoSuite = {
   x25519(secretKey) {
     const key = privateKey('X25519', secretKey);
     return (peer) => {
-      if (!isCanonicalX25519(peer)) return undefined;
+      if (!isStrictX25519Key(peer)) return undefined;
       try {
         const secret = plain(diffieHellman({ privateKey: key, publicKey: publicKey('X25519', peer) }));
         return isAllZero(secret) ? undefined : secret;

@@ -117,6 +117,21 @@ describe('progress in colour and above the frame', () => {
     progress.close();
   });
 
+  it('keeps above the frame, and says in a log, that contributions were zeroed', () => {
+    const warning =
+      'WARNING  round 1/12  zeroed: 9 of 9 contributions; nothing was learned in round 1; numbers there were not finite; the logs of the sites say why\n';
+    const zeros = ended(1, { survivors: 9, zeroed: 9 });
+    for (const isTTY of [true, false]) {
+      const { progress, written } = make({ isTTY, color: false });
+      progress.event(started(1));
+      progress.event(zeros);
+      assert.ok(written.join('').includes(warning), written.join(''));
+      progress.event(ended(2, { survivors: 9, zeroed: 0 }));
+      assert.equal(written.join('').split('WARNING').length, 2, 'once');
+      progress.close();
+    }
+  });
+
   it('has no colour under NO_COLOR, and some without', () => {
     // Select Graphic Rendition (ECMA-48 8.3.117) ends in m; the cursor sequences do not.
     const colours = (written: readonly string[]) =>

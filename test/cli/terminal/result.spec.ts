@@ -38,6 +38,18 @@ describe('result of a simulation', () => {
     ]);
   });
 
+  it('warns of zeroed contributions before any figure', () => {
+    const report = sampleReport({ rounds: 3, clients: 9 });
+    const rounds = report.rounds.map((round) => ({ ...round, survivors: 9, zeroed: 3 * (round.round - 1) + 1 }));
+    // 1, 4 and 7 of 9 each
+    assert.equal(
+      resultLines({ ...report, rounds })[1],
+      'WARNING  zeroed: 12 of 27 contributions, in rounds 1, 2, 3; numbers there were not finite; the logs of the sites say why',
+    );
+    const none = rounds.map((round) => ({ ...round, zeroed: 0 }));
+    assert.deepEqual(resultLines({ ...report, rounds: none }), resultLines(report));
+  });
+
   it('says less when there is less', () => {
     const report = {
       ...sampleReport({ rounds: 0, clients: 0 }),

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { ParticipantOptions } from '../../../client/round/participant.js';
+import { FAILED } from '../../../client/round/work.js';
 import type { Task } from '../../../client/training/task.js';
 import { FlError } from '../../../shared/errors.js';
 import { signHead } from '../../../shared/ledger/against.js';
@@ -29,7 +30,7 @@ function ownTrainer(): ParticipantOptions['trainer'] {
 }
 
 /** Of the log, what came after the client was let in. */
-const since = ({ disk }: OneClient) => disk.log.filter((line) => line !== 'said hello');
+const since = ({ disk }: OneClient) => disk.log.filter((line) => !['said hello', 'said proof'].includes(line));
 
 /** What becomes of a private update, in order. */
 const WHOLE = ['disk own', 'disk release', 'disk charge', 'disk update', 'said small-update'];
@@ -51,19 +52,20 @@ describe('an update that is ready', () => {
       assert.deepEqual(since(one), WHOLE);
     });
 
-    it(`is not said when the disk does not take it, and why is (${write})`, async () => {
+    it(`is not said when the disk does not take it, and why is at the site alone (${write})`, async () => {
       const one = await enterOne({ trainer: ownTrainer() });
       one.disk.fail(write, full());
       one.coordinator.plan(privatePlan());
       await turns();
       assert.deepEqual(since(one), [...before, 'said decline']);
       const [decline] = one.coordinator.all('decline');
-      assert.deepEqual([decline.reason, decline.detail], ['failed', 'the disk is full']);
+      assert.deepEqual([decline.reason, decline.detail], ['failed', FAILED]);
       assert.equal(one.notices.at(-1)?.message, 'task failed');
+      assert.equal(one.notices.at(-1)?.fields.message, 'the disk is full');
       assert.deepEqual(await one.store.list(), []);
       one.coordinator.breakOff();
       one.clock.advance(60_000);
-      assert.deepEqual(one.coordinator.all('hello').at(-1)?.pending, [], 'nor is it announced later');
+      assert.deepEqual(one.coordinator.all('proof').at(-1)?.pending, [], 'nor is it announced later');
     });
   }
 
@@ -74,7 +76,7 @@ describe('an update that is ready', () => {
     await turns();
     one.coordinator.breakOff();
     one.clock.advance(60_000);
-    assert.deepEqual(one.coordinator.all('hello').at(-1)?.pending, []);
+    assert.deepEqual(one.coordinator.all('proof').at(-1)?.pending, []);
     one.coordinator.welcome(2);
     assert.equal(one.coordinator.all('small-update').length, 0);
     release();
@@ -129,7 +131,7 @@ describe('the last word on an update', () => {
     one.coordinator.receipt(receiptFor(header));
     one.coordinator.breakOff();
     one.clock.advance(60_000);
-    assert.deepEqual(one.coordinator.all('hello').at(-1)?.pending, []);
+    assert.deepEqual(one.coordinator.all('proof').at(-1)?.pending, []);
     release();
     await turns();
     assert.deepEqual(await one.store.list(), []);

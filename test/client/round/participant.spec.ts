@@ -1,9 +1,14 @@
 /** The shell around the session, against a coordinator that is played by hand. */
 import assert from 'node:assert/strict';
+import type { TaskRunner } from '../../../client/training/task.js';
 import type { Receipt } from '../../../shared/run/plan.js';
+import { type Answer, isAnswerOf, signAnswer } from '../../../shared/signing/answers.js';
 import { signedBytes, verifySignature } from '../../../shared/signing/identity.js';
+import { isProof } from '../../../shared/signing/login.js';
 import { signReceipts } from '../../../shared/signing/receipts.js';
 import { sha256Of } from '../../../shared/tensors/bytes.js';
+import { decodeClientFrame, encodeClientFrame } from '../../../shared/wire/client-frames.js';
+import { MAX_TEXT_CHARS } from '../../../shared/wire/limits.js';
 import { turns } from '../../support/hand-fed.js';
 import {
   clientKey,
@@ -12,6 +17,7 @@ import {
   heldTrainer,
   LARGE,
   MODEL,
+  NONCE,
   planOf,
   receiptFor,
   startKeeping,
@@ -22,14 +28,30 @@ import {
 
 const plan = planOf();
 const task = { run: 'r', kind: 'train', round: 1, attempt: 1 } as const;
+/** As the client of these tests says it; Ed25519 signs equal bytes equally. */
+const signed = (answer: Answer) => signAnswer(clientKey, 'c1', answer);
 
 describe('a participant', () => {
-  it('proves who it is over the nonce of this stream', async () => {
+  it('proves who it is over the challenge of this stream', async () => {
     const { coordinator } = await startOne();
-    const nonce = new Uint8Array(32).fill(9);
-    coordinator.send({ kind: 'challenge', nonce });
-    const [{ signature }] = coordinator.all('proof');
-    assert.ok(verifySignature(clientKey.publicKey, signedBytes('session', { client: 'c1', nonce }), signature));
+    const [{ address, nonce: clientNonce }] = coordinator.all('hello');
+    const challenge = coordinator.challenge();
+    coordinator.send(challenge);
+    const [{ signature, pending }] = coordinator.all('proof');
+    const login = { client: 'c1', address, coordinatorKey: coordinatorKey.publicKey, clientNonce, nonce: NONCE };
+    assert.ok(isProof(clientKey.publicKey, login, { challenge: challenge.signature, pending, signature }));
+    assert.deepEqual([address, clientNonce.length, pending], ['in-process', 32, []]);
+  });
+
+  it('cuts a detail that is too long before it signs it, so that what arrives is what was signed', async () => {
+    const detail = 'x'.repeat(MAX_TEXT_CHARS + 1);
+    const { coordinator } = await enterOne({ declineReason: () => ({ reason: 'refused', detail }) });
+    coordinator.plan(plan);
+    await turns();
+    const [decline] = coordinator.all('decline');
+    assert.equal(decline.detail.length, MAX_TEXT_CHARS);
+    const arrived = decodeClientFrame(encodeClientFrame(decline));
+    assert.ok(arrived.kind === 'decline' && isAnswerOf(clientKey.publicKey, 'c1', arrived));
   });
 
   it('trains, and sends the update signed and under a header that tells the truth', async () => {
@@ -48,9 +70,22 @@ describe('a participant', () => {
     await turns();
     const metrics = { loss: { sum: [6], count: 1 } };
     assert.deepEqual(coordinator.all('evaluation'), [
-      { kind: 'evaluation', task: { ...task, kind: 'evaluate' }, metrics },
+      signed({ kind: 'evaluation', task: { ...task, kind: 'evaluate' }, metrics }),
     ]);
     assert.deepEqual(await store.list(), []);
+  });
+
+  it('says that it failed when its metrics are not finite, for these cannot be signed', async () => {
+    const run: TaskRunner['run'] = async () =>
+      ({ kind: 'evaluate', metrics: { loss: { sum: [NaN], count: 1 } } }) as never;
+    const { coordinator } = await enterOne({ trainer: { run } });
+    coordinator.plan(planOf({ kind: 'evaluate' }));
+    await turns();
+    assert.deepEqual(
+      coordinator.all('decline').map(({ reason, task: of }) => [reason, of.kind]),
+      [['failed', 'evaluate']],
+    );
+    assert.deepEqual(coordinator.all('evaluation'), []);
   });
 
   it('says why it does not follow a plan, and does nothing for it', async () => {
@@ -64,7 +99,7 @@ describe('a participant', () => {
     const { coordinator } = await enterOne({ trainer, declineReason });
     coordinator.plan(plan);
     await turns();
-    assert.deepEqual(coordinator.all('decline'), [{ kind: 'decline', task, ...decline }]);
+    assert.deepEqual(coordinator.all('decline'), [signed({ kind: 'decline', task, ...decline })]);
     coordinator.plan(planOf({ round: 2 }));
     await turns();
     assert.deepEqual([seen, asked.map(({ round }) => round)], [[1, 2], [2]]);
@@ -107,7 +142,7 @@ describe('a participant', () => {
     await turns();
     assert.deepEqual(
       coordinator.frames.map(({ kind }) => kind),
-      ['hello'],
+      ['hello', 'proof'],
     );
     assert.deepEqual(await store.list(), []);
   });
@@ -120,7 +155,7 @@ describe('a participant', () => {
     participant.stop();
     participant.stop();
     assert.deepEqual(coordinator.all('decline'), [
-      { kind: 'decline', task, reason: 'dropout', detail: 'the client shuts down' },
+      signed({ kind: 'decline', task, reason: 'dropout', detail: 'the client shuts down' }),
     ]);
     assert.equal(asked[0].signal?.aborted, true);
     assert.equal(coordinator.closed, 'the client shuts down');
@@ -137,10 +172,11 @@ describe('a participant', () => {
     clock.advance(499); // between half and the whole of 500 ms
     clock.advance(1);
     assert.equal(coordinator.all('hello').length, 2);
+    coordinator.send(coordinator.challenge());
     coordinator.send({ kind: 'goodbye', reason: 'not enrolled', retry: false });
     assert.equal(coordinator.closed, 'sent away');
-    coordinator.send({ kind: 'challenge', nonce: new Uint8Array(32) });
-    assert.deepEqual(coordinator.all('proof'), [], 'it hears nothing more');
+    coordinator.send(coordinator.challenge());
+    assert.equal(coordinator.all('proof').length, 2, 'it hears nothing more');
     coordinator.breakOff();
     await assert.rejects(participant.done, { code: 'permission-denied', message: /refused this client: not enrolled/ });
     clock.advance(1e9);
@@ -168,7 +204,7 @@ describe('a plan that is not as the coordinator signed it', () => {
     assert.deepEqual(asked, []);
     assert.deepEqual(
       coordinator.frames.map(({ kind }) => kind),
-      ['hello'],
+      ['hello', 'proof'],
     );
     const reasons = notices.filter(({ message }) => message === 'plan ignored').map(({ fields }) => fields.reason);
     assert.deepEqual(reasons.slice(0, 4), [...Array(3).fill('plan: not signed by the coordinator'), 'plan: not JSON']);
@@ -204,11 +240,12 @@ describe('a receipt', () => {
       assert.deepEqual(await store.list(), []);
       coordinator.breakOff();
       clock.advance(500);
+      assert.equal(coordinator.all('hello').length, 2);
+      coordinator.welcome(2);
       assert.deepEqual(
-        coordinator.all('hello').map((hello) => hello.pending),
+        coordinator.all('proof').map((proof) => proof.pending),
         [[], []],
       );
-      coordinator.welcome(2);
       await turns();
       assert.equal(coordinator.all('small-update').length, 1);
     });
@@ -250,9 +287,10 @@ describe('a receipt', () => {
     assert.equal(ignored.length, 7);
     coordinator.breakOff();
     clock.advance(500);
+    coordinator.welcome();
     assert.deepEqual(
       coordinator
-        .all('hello')
+        .all('proof')
         .at(-1)
         ?.pending.map(({ sha256 }) => sha256),
       [made.sha256],

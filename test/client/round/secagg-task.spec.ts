@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Participant } from '../../../client/round/participant.js';
+import { FAILED } from '../../../client/round/work.js';
 import { memoryReleases } from '../../../client/store/releases.js';
 import { memorySecaggStore } from '../../../client/store/secagg.js';
 import { memoryStore } from '../../../client/store/updates.js';
@@ -70,7 +71,7 @@ async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = 
 }
 
 function overheard(hostile: HostileCoordinator, disk: OrderedDisk): ParticipantService {
-  const { enrol, download, uploadStatus, upload } = hostile;
+  const { identify, enrol, download, uploadStatus, upload } = hostile;
   const connect: ParticipantService['connect'] = (toClient) => {
     const end = hostile.connect(toClient);
     const send: typeof end.send = (frame) => {
@@ -80,7 +81,7 @@ function overheard(hostile: HostileCoordinator, disk: OrderedDisk): ParticipantS
     };
     return { send, close: end.close };
   };
-  return { connect, enrol, download, uploadStatus, upload };
+  return { connect, identify, enrol, download, uploadStatus, upload };
 }
 
 /** Several: each frame of the round may be answered in a later turn. */
@@ -123,13 +124,13 @@ describe('a client in a secure round', () => {
       group.stop();
     });
 
-    it(`says nothing that follows from ${what} when the disk does not take it, but why`, async () => {
+    it(`says nothing that follows from ${what} when the disk does not take it, but that it failed`, async () => {
       const { disk, notices, stop } = await openGroup((one) => {
         one.fail(write, new FlError('resource-exhausted', 'the disk is full'), from);
       });
       const said = disk.log.filter((line) => line.startsWith('said'));
       const before = WHOLE.slice(0, at).filter((line) => line.startsWith('said'));
-      assert.deepEqual(said, [...before, 'said decline: the disk is full']);
+      assert.deepEqual(said, [...before, `said decline: ${FAILED}`]);
       assert.match(notices.join('\n'), /refused .*the disk is full/);
       stop();
     });
@@ -171,13 +172,14 @@ describe('a client that is asked to leave a secure round while its disk is slow'
   it('gives no vector when another aggregation has taken its place meanwhile', async () => {
     let release = () => {};
     const store = memorySecaggStore();
-    const { plan, disk, stop } = await openGroup((one) => {
+    const { plan, disk, notices, stop } = await openGroup((one) => {
       release = one.hold('bind');
     }, store);
     assert.equal(await store.bind('another', taskOf(plan)), true);
     release();
     await settled();
-    assert.match(disk.log.at(-1)!, /^said decline: second-vector: train round 1 attempt 1: /);
+    assert.equal(disk.log.at(-1), `said decline: ${FAILED}`);
+    assert.match(notices.join('\n'), /second-vector: train round 1 attempt 1: /);
     stop();
   });
 

@@ -1,5 +1,6 @@
 /** One task after another: which of them a word of the coordinator, or an end that comes late, is about. */
 import assert from 'node:assert/strict';
+import { FAILED } from '../../../client/round/work.js';
 import { memorySecaggStore } from '../../../client/store/secagg.js';
 import { signHead } from '../../../shared/ledger/against.js';
 import { rngFromSeed } from '../../../shared/rng.js';
@@ -26,14 +27,15 @@ describe('a task that fails as it begins', () => {
   it('does not stand in the place of the one that begins because of it', async () => {
     const begun: { go(): void; signal?: AbortSignal }[] = [];
     const trainer = toyTrainer((_, { signal }) => new Promise((go) => begun.push({ go, signal })));
-    const { coordinator } = await enterOne({ trainer }); // without secure aggregation
+    const { coordinator, notices } = await enterOne({ trainer }); // without secure aggregation
     const [held, failing, next] = [planOf(), planOf({ run: 's', work: masked }), planOf({ run: 't', round: 2 })];
     for (const plan of [held, failing, next]) coordinator.plan(plan);
     await turns();
     begun[0].go();
     await turns();
     const [{ task, reason, detail }] = coordinator.all('decline');
-    assert.deepEqual([task.run, reason, detail], ['s', 'failed', 'this client has no secure aggregation']);
+    assert.deepEqual([task.run, reason, detail], ['s', 'failed', FAILED]);
+    assert.equal(notices.at(-1)?.fields.detail, 'this client has no secure aggregation');
     assert.equal(begun[1].signal?.aborted, false);
     coordinator.withdraw(next);
     assert.equal(begun[1].signal?.aborted, true);

@@ -19,6 +19,7 @@ import {
   updateChannel,
 } from '../../../shared/tensors/channels.js';
 import { firstNonFinite, layoutOf, packTensors, sizeOf } from '../../../shared/tensors/params.js';
+import { SECURE } from '../../secure/hostile-coordinator.js';
 
 const SEED = 11;
 
@@ -255,6 +256,47 @@ export const CLAIMS: readonly (readonly [string, (subject: Subject) => void | Pr
           assert.ok(Math.abs(together - sum) <= 1e-4 * Math.max(1, Math.abs(sum)), metric);
         }
       }
+    },
+  ],
+
+  [
+    'takes every step with a model that breaks it, in a run that protects its clients, and gives zeros of its weight',
+    async ({ workload, work, runner }) => {
+      const whole = packTensors(initialModel(workload, work).shared).values;
+      const broken = new Float32Array(whole.length).fill(Number.NaN);
+      const sealed: WorkSpec = { ...work, secure: SECURE };
+      const startOf = (phase: PhaseSpec) => work.phases.slice(0, work.phases.indexOf(phase));
+      for (const phase of work.phases) {
+        const round = 1 + startOf(phase).reduce((sum, { rounds = 0 }) => sum + rounds, 0);
+        const trainWith = async (model: Float32Array) => {
+          const steps: string[] = [];
+          const task = {
+            kind: 'train',
+            work: sealed,
+            client: 'a',
+            slice: { index: 0, count: 4 },
+            round,
+            model,
+          } as const;
+          const onProgress = (done: number, total: number) => void steps.push(`${done} of ${total}`);
+          return { steps, ...(await runner.run(task, { onProgress })) };
+        };
+        const [good, bad] = [await trainWith(whole), await trainWith(broken)];
+        assert.equal(good.zeroed, undefined);
+        assert.match(bad.zeroed ?? '', /not finite/);
+        assert.deepEqual(bad.steps, good.steps);
+        assert.deepEqual(bad.contribution.weights, good.contribution.weights);
+        assert.deepEqual(bad.contribution.metrics, {});
+        assert.ok(bad.contribution.values.every((value) => value === 0));
+        assert.equal(bad.contribution.values.length, good.contribution.values.length);
+        for (const { data } of Object.values(bad.privateTensors ?? {}))
+          assert.equal(firstNonFinite(data as Float32Array), -1);
+      }
+      const held = tensorsHeld();
+      const judged = await runner.run({ kind: 'evaluate', work: sealed, client: 'a', round: 1, model: broken });
+      assert.deepEqual(tensorsHeld(), held);
+      for (const { sum } of Object.values(judged.metrics)) assert.ok(sum.every(Number.isFinite));
+      if (judged.zeroed !== undefined) assert.deepEqual(judged.metrics, {});
     },
   ],
 

@@ -38,6 +38,14 @@ describe('report page', () => {
     assert.doesNotMatch(renderReport(open, []), said);
   });
 
+  it('warns of zeroed contributions at the top, and only then', () => {
+    const report = sampleReport({ rounds: 2, clients: 4 });
+    const rounds = report.rounds.map((round) => ({ ...round, survivors: 4, zeroed: 2 }));
+    const page = renderReport({ ...report, rounds }, []);
+    assert.match(page, /<strong>Warning:<\/strong> zeroed: 4 of 8 contributions, in rounds 1, 2; /);
+    assert.doesNotMatch(renderReport(report, []), /zeroed/);
+  });
+
   it('names the round as one, and the cohort where it is smaller than the population', () => {
     const { text } = scanHtml(renderReport(sampleReport({ rounds: 1, clients: 25 }), []));
     assert.match(text, /after 1 round with 25 clients \(up to 10 a round\);/);

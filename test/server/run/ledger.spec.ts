@@ -45,7 +45,7 @@ describe('the ledger of a run', () => {
     await run.idle();
     assert.equal((await linesIn(directory)).length, 1, 'it is opened with the run');
     const task = { run: 'r', kind: 'train', round: 1, attempt: 1 } as const;
-    peers[3].send({ kind: 'decline', task, reason: 'failed', detail: 'patient 4711 has a name' });
+    peers[3].say({ kind: 'decline', task, reason: 'failed', detail: 'patient 4711 has a name' });
     await answerRound(peers.slice(0, 3), run);
     const lines = await linesIn(directory);
     const [opened, first] = entriesOf(lines.join('\n')) as [unknown, RoundEntry];

@@ -43,11 +43,18 @@ describe('secagg quantization', () => {
     assert.throws(() => quantize(tools, parted, short), isInvalid);
   });
 
-  it('clamps the weight, accepts no values at all, and refuses what is not finite', () => {
+  it('clamps the weight, and values and metrics however far out, accepts no values at all, and refuses what is not finite', () => {
     assert.equal(quantize(tools, spec, { values: new Float32Array(0), weight: 900, metrics: [0] })[0], 4);
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
       assert.throws(() => quantize(tools, spec, { values: Float32Array.of(bad), weight: 1, metrics: [0] }), isInvalid);
       assert.throws(() => quantize(tools, spec, { values: Float32Array.of(0), weight: 1, metrics: [bad] }), isInvalid);
+    }
+    for (const [far, at] of [
+      [1e41, 127], // 1e39 bounds: beyond float32, and no error, which would be a word about somebody's examples
+      [-Number.MAX_VALUE, -127],
+    ]) {
+      const vector = quantize(tools, spec, { values: Float32Array.of(3e38), weight: 1, metrics: [far] });
+      assert.deepEqual([...vector], [127, 1, at]);
     }
     assert.throws(() => quantize(tools, spec, { values: Float32Array.of(0), weight: 0, metrics: [0] }), isInvalid);
     assert.throws(() => quantize(tools, spec, { values: Float32Array.of(0), weight: 1, metrics: [] }), isInvalid);

@@ -6,8 +6,15 @@ import { rngFromSeed } from '../../../shared/rng.js';
 import { startClient, stepClient } from '../../../shared/secagg/client/machine.js';
 import type { ClientOutput } from '../../../shared/secagg/client/state.js';
 import { LABEL } from '../../../shared/secagg/constants.js';
-import { memberTag } from '../../../shared/secagg/derive.js';
-import { encodeConsistency, encodeRefusal, type FrameType, HEADER_BYTES } from '../../../shared/secagg/frames.js';
+import { advertisementBody, memberTag } from '../../../shared/secagg/derive.js';
+import {
+  decodeAdvertise,
+  encodeAdvertise,
+  encodeConsistency,
+  encodeRefusal,
+  type FrameType,
+  HEADER_BYTES,
+} from '../../../shared/secagg/frames.js';
 import { derivedOrder } from '../../../shared/secagg/graph.js';
 import { assignGroups, trimmedMean } from '../../../shared/secagg/groups.js';
 import { encodeParams } from '../../../shared/secagg/params.js';
@@ -17,9 +24,12 @@ import { startServer, stepServer } from '../../../shared/secagg/server/machine.j
 import type { ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';
 import { nodeSuite } from '../../../shared/secagg/suites/node.js';
 import { unmaskSum } from '../../../shared/secagg/unmask.js';
+import { WEAK_X25519 } from '../../support/weak-keys.js';
 import { createParty, framesOf, type Party, wireClient } from './party.js';
 import { toySuite } from './toy-suite.js';
 
+/** For shares, and for masks. */
+type Keys = [Uint8Array, Uint8Array];
 type Tamper = (id: string, type: FrameType, frame: Uint8Array) => readonly Uint8Array[];
 
 interface Run {
@@ -68,6 +78,18 @@ function assertSum(party: Party, { outputs }: Run, survivors: readonly string[])
     unmaskSum({ suite, sum, ringBits: party.params.ring.bits }, unmask!.masks),
     party.plainSum(survivors),
   );
+}
+
+/** A client's own advertisement, validly signed, with the keys that `change` makes of its own. */
+function advertising(party: Party, id: string, change: (keys: Keys) => Keys): Tamper {
+  return only(id, 'advertise', (frame) => {
+    const { sharePublicKey, maskPublicKey } = decodeAdvertise(frame.slice(HEADER_BYTES));
+    const [share, mask] = change([sharePublicKey, maskPublicKey]);
+    const aggregationId = frame.slice(2, HEADER_BYTES);
+    const keys = { id, sharePublicKey: share, maskPublicKey: mask };
+    const signature = party.suite.signer(party.seeds.get(id)!)(advertisementBody(aggregationId, keys));
+    return [encodeAdvertise(aggregationId, { ...keys, signature })];
+  });
 }
 
 const everyone = createParty({ clients: 6 }).ids;
@@ -147,6 +169,21 @@ describe('secagg server against lying clients', () => {
       assertSum(party, result, survivors);
     });
   }
+
+  it('goes on without an enrolled client that advertises a key of small order', () => {
+    const forShares =
+      (weak: Uint8Array) =>
+      ([, mask]: Keys): Keys => [weak, mask];
+    const forMasks =
+      (weak: Uint8Array) =>
+      ([share]: Keys): Keys => [share, weak];
+    for (const change of WEAK_X25519.flatMap((weak) => [forShares(weak), forMasks(weak)])) {
+      const party = createParty({ clients: 6, params: { cohortMin: 4 } });
+      const result = run(party, advertising(party, 'client-2', change));
+      assert.deepEqual(dropsOf(result), [{ id: 'client-2', phase: 'advertise', reason: 'bad-key' }]);
+      assertSum(party, result, but('client-2'));
+    }
+  });
 });
 
 describe('secagg server', () => {

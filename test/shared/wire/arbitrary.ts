@@ -56,17 +56,23 @@ export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     kind: fc.constant('hello' as const),
     client: name,
     version: fc.string({ maxLength: 64 }),
+    address: fc.string({ maxLength: 256 }),
+    nonce: fc.oneof(bytes(32), bytes(0)),
+  }),
+  record({
+    kind: fc.constant('proof' as const),
+    signature: bytes(64),
     pending: fc.array(pending, { maxLength: 4 }),
   }),
-  record({ kind: fc.constant('proof' as const), signature: bytes(64) }),
   record({ kind: fc.constant('progress' as const), task, stepsDone: uint32, stepsTotal: uint32 }),
   record({
     kind: fc.constant('decline' as const),
     task,
     reason: fc.constantFrom('refused' as const, 'failed' as const, 'dropout' as const),
     detail: text,
+    signature: bytes(64),
   }),
-  record({ kind: fc.constant('evaluation' as const), task, metrics }),
+  record({ kind: fc.constant('evaluation' as const), task, metrics, signature: bytes(64) }),
   fc.tuple(header, bytes(64), fc.uint8Array({ maxLength: 400 })).map(([declared, signature, data]): ClientFrame => {
     const signed = { header: { ...declared, sizeBytes: data.length }, signature };
     return { kind: 'small-update', signed, data };
@@ -92,7 +98,7 @@ const inclusion: fc.Arbitrary<Inclusion> = fc
   );
 
 export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
-  record({ kind: fc.constant('challenge' as const), nonce: bytes(32) }),
+  record({ kind: fc.constant('challenge' as const), nonce: bytes(32), signature: fc.oneof(bytes(64), bytes(0)) }),
   record({ kind: fc.constant('welcome' as const), session: bytes(32) }),
   record({
     kind: fc.constant('plan' as const),

@@ -46,9 +46,11 @@ function refuses(run: () => unknown, message: string | RegExp): void {
 }
 
 const evaluation = (metrics: ClientFrame extends infer F ? (F extends { metrics: infer M } ? M : never) : never) =>
-  ({ kind: 'evaluation', task: TASK, metrics }) as const;
+  ({ kind: 'evaluation', task: TASK, metrics, signature: SIGNATURE }) as const;
 const hello = (fields: object): ClientFrame =>
-  ({ kind: 'hello', client: 'c', version: '', pending: [], ...fields }) as ClientFrame;
+  ({ kind: 'hello', client: 'c', version: '', address: '', nonce: SIGNATURE.subarray(32), ...fields }) as ClientFrame;
+const proof = (fields: object): ClientFrame =>
+  ({ kind: 'proof', signature: SIGNATURE, pending: [], ...fields }) as ClientFrame;
 const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, METRIC]));
 
 const CLIENT_FRAMES: readonly [string, ClientFrame, string | RegExp][] = [
@@ -63,21 +65,17 @@ const CLIENT_FRAMES: readonly [string, ClientFrame, string | RegExp][] = [
   ],
   [
     'an upper-case hash',
-    hello({ pending: [{ ...PENDING, sha256: 'AB'.repeat(32) }] }),
-    /^hello\.pending\.sha256: expected 64 lower-case hex digits/,
+    proof({ pending: [{ ...PENDING, sha256: 'AB'.repeat(32) }] }),
+    /^proof\.pending\.sha256: expected 64 lower-case hex digits/,
   ],
   [
     'too many pending updates',
-    hello({ pending: Array.from({ length: MAX_PENDING_UPDATES + 1 }, () => PENDING) }),
-    'hello.pending: expected at most 256 entries, got 257',
+    proof({ pending: Array.from({ length: MAX_PENDING_UPDATES + 1 }, () => PENDING) }),
+    'proof.pending: expected at most 256 entries, got 257',
   ],
-  ['a round below 0', hello({ pending: [{ ...PENDING, round: -1 }] }), /^hello\.pending\.round: .* got -1$/],
-  ['half a round', hello({ pending: [{ ...PENDING, round: 0.5 }] }), /^hello\.pending\.round: .* got 0\.5$/],
-  [
-    'a short signature',
-    { kind: 'proof', signature: new Uint8Array(63) },
-    'proof.signature: expected 64 bytes, got 63 bytes',
-  ],
+  ['a round below 0', proof({ pending: [{ ...PENDING, round: -1 }] }), /^proof\.pending\.round: .* got -1$/],
+  ['half a round', proof({ pending: [{ ...PENDING, round: 0.5 }] }), /^proof\.pending\.round: .* got 0\.5$/],
+  ['a short signature', proof({ signature: new Uint8Array(63) }), 'proof.signature: expected 64 bytes, got 63 bytes'],
   [
     'a metric of NaN',
     evaluation({ loss: { sum: [1, Number.NaN], count: 1 } }),
@@ -103,7 +101,7 @@ const ALONE = { index: 0, count: 1, path: new Uint8Array(0) };
 const COORDINATOR_FRAMES: readonly [string, CoordinatorFrame, string | RegExp][] = [
   [
     'a short nonce',
-    { kind: 'challenge', nonce: new Uint8Array(31) },
+    { kind: 'challenge', nonce: new Uint8Array(31), signature: SIGNATURE },
     'challenge.nonce: expected 32 bytes, got 31 bytes',
   ],
   [
@@ -153,7 +151,9 @@ describe('a sender', () => {
 
   it('cuts a text for a person rather than failing, and mends lone surrogates', () => {
     const detail = `\uD800${'x'.repeat(MAX_TEXT_CHARS)}`;
-    const sent = decodeClientFrame(encodeClientFrame({ kind: 'decline', task: TASK, reason: 'failed', detail }));
+    const sent = decodeClientFrame(
+      encodeClientFrame({ kind: 'decline', task: TASK, reason: 'failed', detail, signature: SIGNATURE }),
+    );
     assert.ok(sent.kind === 'decline');
     assert.equal(sent.detail, `\uFFFD${'x'.repeat(MAX_TEXT_CHARS - 4)}...`);
   });
@@ -191,14 +191,23 @@ describe('a receiver', () => {
     refuses(progress({ ...task, kind: 99 }), 'task.kind: expected one of train, evaluate, got 99');
     refuses(progress({ ...task, run: 'a/b' }), 'task.run: expected 1 to 63 characters of a-z 0-9 -, got "a/b"');
     refuses(
-      control({ $case: 'decline', value: { task, reason: 7 as number, detail: '' } }),
+      control({ $case: 'decline', value: { task, reason: 7 as number, detail: '', signature: SIGNATURE } }),
       /^decline\.reason: .* got 7$/,
     );
     const detail = 'x'.repeat(MAX_TEXT_CHARS + 1);
-    refuses(control({ $case: 'decline', value: { task, reason: 1, detail } }), /^decline\.detail: /);
-    refuses(control({ $case: 'evaluation', value: { task, metrics: metric('a', 'a') } }), /each name once, got "a"$/);
-    refuses(control({ $case: 'evaluation', value: { task, metrics: metric('__proto__') } }), /got "__proto__"$/);
-    refuses(control({ $case: 'proof', value: { signature: new Uint8Array(65) } }), /got 65 bytes$/);
+    refuses(
+      control({ $case: 'decline', value: { task, reason: 1, detail, signature: SIGNATURE } }),
+      /^decline\.detail: /,
+    );
+    refuses(
+      control({ $case: 'evaluation', value: { task, metrics: metric('a', 'a'), signature: SIGNATURE } }),
+      /each name once, got "a"$/,
+    );
+    refuses(
+      control({ $case: 'evaluation', value: { task, metrics: metric('__proto__'), signature: SIGNATURE } }),
+      /got "__proto__"$/,
+    );
+    refuses(control({ $case: 'proof', value: { signature: new Uint8Array(65), pending: [] } }), /got 65 bytes$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, outcome: 0 } }), /^receipt\.outcome: .* got 0$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, reason: 'bored' } }), /^receipt\.reason: .* got "bored"$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, count: 0 } }), 'receipt.index: expected below 0, got 0');

@@ -42,6 +42,18 @@ const CODECS: readonly Codec<unknown>[] = [
   codec('frames of a client', any.clientFrame, encodeClientFrame, decodeClientFrame),
   codec('frames of a coordinator', any.coordinatorFrame, encodeCoordinatorFrame, decodeCoordinatorFrame),
   codec(
+    'questions who is there',
+    any.record({ address: fc.string({ maxLength: 256 }), nonce: any.bytes(32) }),
+    transfer.encodeIdentifyRequest,
+    transfer.decodeIdentifyRequest,
+  ),
+  codec(
+    'answers who is there',
+    any.record({ coordinatorKey: any.bytes(32), signature: any.bytes(64) }),
+    transfer.encodeIdentifyReply,
+    transfer.decodeIdentifyReply,
+  ),
+  codec(
     'requests to enrol',
     any.record({ token: fc.string({ maxLength: 512 }), publicKey: any.bytes(32), signature: any.bytes(64) }),
     transfer.encodeEnrolRequest,

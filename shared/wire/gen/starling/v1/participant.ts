@@ -69,6 +69,19 @@ export enum UploadOutcome {
   UNRECOGNIZED = -1,
 }
 
+export interface IdentifyRequest {
+  /** As in Hello; an address that is not the coordinator's own is refused. */
+  address: string;
+  /** 32 random bytes. */
+  nonce: Uint8Array;
+}
+
+export interface IdentifyResponse {
+  coordinatorKey: Uint8Array;
+  /** The coordinator's, over address, nonce and key. */
+  signature: Uint8Array;
+}
+
 export interface EnrolRequest {
   /** The secret part of a one-time join token. */
   token: string;
@@ -112,14 +125,17 @@ export interface ControlResponse {
     | undefined;
 }
 
-/**
- * First frame of a stream. `pending` names the updates that the client still keeps: the coordinator answers each with a
- * receipt, or with the plan that it belongs to.
- */
+/** First frame of a stream, to whoever is there: it says nothing but who calls whom. */
 export interface Hello {
   client: string;
   version: string;
-  pending: PendingUpdate[];
+  /**
+   * What the client dialled, as HOST:PORT with a literal host, or `in-process`. The coordinator takes its own addresses
+   * only, so that a relay at another one cannot pass for it.
+   */
+  address: string;
+  /** 32 random bytes, new for each stream. */
+  nonce: Uint8Array;
 }
 
 export interface PendingUpdate {
@@ -130,13 +146,22 @@ export interface PendingUpdate {
   sha256: string;
 }
 
-/** 32 random bytes that the client signs. */
+/** The coordinator is who the client means. The client ends the stream when it is not, and says nothing more. */
 export interface Challenge {
+  /** 32 random bytes. */
   nonce: Uint8Array;
+  /** The coordinator's, over the client's name and address, both nonces and its own key (shared/signing/login.ts). */
+  signature: Uint8Array;
 }
 
+/**
+ * The client is who it says. `pending` names the updates that it still keeps: the coordinator answers each with a receipt,
+ * or with the plan that it belongs to.
+ */
 export interface Proof {
+  /** Over all that the challenge was signed over, the challenge's signature, and `pending`. */
   signature: Uint8Array;
+  pending: PendingUpdate[];
 }
 
 /** The client is who it says. `session` (32 bytes) authorises the other calls while the stream lives. */
@@ -176,6 +201,8 @@ export interface Decline {
   task: TaskId | undefined;
   reason: DeclineReason;
   detail: string;
+  /** The client's, over its name and all the above. */
+  signature: Uint8Array;
 }
 
 /** All numbers are finite. */
@@ -190,6 +217,8 @@ export interface MetricSum {
 export interface Evaluation {
   task: TaskId | undefined;
   metrics: MetricSum[];
+  /** The client's, over its name and all the above. */
+  signature: Uint8Array;
 }
 
 /** An update of at most 64 KiB, whole; offset is 0. The receipt answers it. */
@@ -299,6 +328,120 @@ export interface UploadUpdateResponse {
   outcome: UploadOutcome;
   detail: string;
 }
+
+function createBaseIdentifyRequest(): IdentifyRequest {
+  return { address: "", nonce: new Uint8Array(0) };
+}
+
+export const IdentifyRequest: MessageFns<IdentifyRequest> = {
+  encode(message: IdentifyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.nonce.length !== 0) {
+      writer.uint32(18).bytes(message.nonce);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IdentifyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIdentifyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nonce = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIdentifyResponse(): IdentifyResponse {
+  return { coordinatorKey: new Uint8Array(0), signature: new Uint8Array(0) };
+}
+
+export const IdentifyResponse: MessageFns<IdentifyResponse> = {
+  encode(message: IdentifyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.coordinatorKey.length !== 0) {
+      writer.uint32(10).bytes(message.coordinatorKey);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(18).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IdentifyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIdentifyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.coordinatorKey = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseEnrolRequest(): EnrolRequest {
   return { token: "", publicKey: new Uint8Array(0), signature: new Uint8Array(0) };
@@ -665,7 +808,7 @@ export const ControlResponse: MessageFns<ControlResponse> = {
 };
 
 function createBaseHello(): Hello {
-  return { client: "", version: "", pending: [] };
+  return { client: "", version: "", address: "", nonce: new Uint8Array(0) };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -676,8 +819,11 @@ export const Hello: MessageFns<Hello> = {
     if (message.version !== "") {
       writer.uint32(18).string(message.version);
     }
-    for (const v of message.pending) {
-      PendingUpdate.encode(v!, writer.uint32(26).fork()).join();
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
+    }
+    if (message.nonce.length !== 0) {
+      writer.uint32(42).bytes(message.nonce);
     }
     return writer;
   },
@@ -711,12 +857,20 @@ export const Hello: MessageFns<Hello> = {
             message.version = reader.string();
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
+          case 4: {
+            if (tag !== 34) {
               break;
             }
 
-            message.pending.push(PendingUpdate.decode(reader, reader.uint32()));
+            message.address = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nonce = reader.bytes();
             continue;
           }
         }
@@ -812,13 +966,16 @@ export const PendingUpdate: MessageFns<PendingUpdate> = {
 };
 
 function createBaseChallenge(): Challenge {
-  return { nonce: new Uint8Array(0) };
+  return { nonce: new Uint8Array(0), signature: new Uint8Array(0) };
 }
 
 export const Challenge: MessageFns<Challenge> = {
   encode(message: Challenge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.nonce.length !== 0) {
       writer.uint32(10).bytes(message.nonce);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(18).bytes(message.signature);
     }
     return writer;
   },
@@ -844,6 +1001,14 @@ export const Challenge: MessageFns<Challenge> = {
             message.nonce = reader.bytes();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -858,13 +1023,16 @@ export const Challenge: MessageFns<Challenge> = {
 };
 
 function createBaseProof(): Proof {
-  return { signature: new Uint8Array(0) };
+  return { signature: new Uint8Array(0), pending: [] };
 }
 
 export const Proof: MessageFns<Proof> = {
   encode(message: Proof, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.signature.length !== 0) {
       writer.uint32(10).bytes(message.signature);
+    }
+    for (const v of message.pending) {
+      PendingUpdate.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -888,6 +1056,14 @@ export const Proof: MessageFns<Proof> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pending.push(PendingUpdate.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -1222,7 +1398,7 @@ export const Progress: MessageFns<Progress> = {
 };
 
 function createBaseDecline(): Decline {
-  return { task: undefined, reason: 0, detail: "" };
+  return { task: undefined, reason: 0, detail: "", signature: new Uint8Array(0) };
 }
 
 export const Decline: MessageFns<Decline> = {
@@ -1235,6 +1411,9 @@ export const Decline: MessageFns<Decline> = {
     }
     if (message.detail !== "") {
       writer.uint32(26).string(message.detail);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(34).bytes(message.signature);
     }
     return writer;
   },
@@ -1274,6 +1453,14 @@ export const Decline: MessageFns<Decline> = {
             }
 
             message.detail = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }
@@ -1372,7 +1559,7 @@ export const MetricSum: MessageFns<MetricSum> = {
 };
 
 function createBaseEvaluation(): Evaluation {
-  return { task: undefined, metrics: [] };
+  return { task: undefined, metrics: [], signature: new Uint8Array(0) };
 }
 
 export const Evaluation: MessageFns<Evaluation> = {
@@ -1382,6 +1569,9 @@ export const Evaluation: MessageFns<Evaluation> = {
     }
     for (const v of message.metrics) {
       MetricSum.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
     }
     return writer;
   },
@@ -1413,6 +1603,14 @@ export const Evaluation: MessageFns<Evaluation> = {
             }
 
             message.metrics.push(MetricSum.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }
@@ -2386,6 +2584,16 @@ export const UploadUpdateResponse: MessageFns<UploadUpdateResponse> = {
 /** Client -> coordinator, before anything else: a new client shows its token and its public key. */
 export type EnrolmentServiceService = typeof EnrolmentServiceService;
 export const EnrolmentServiceService = {
+  /** Who is there? Asked first, so that a join token goes to nobody but the coordinator that made it. */
+  identify: {
+    path: "/starling.v1.EnrolmentService/Identify" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IdentifyRequest): Buffer => Buffer.from(IdentifyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IdentifyRequest => IdentifyRequest.decode(value),
+    responseSerialize: (value: IdentifyResponse): Buffer => Buffer.from(IdentifyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IdentifyResponse => IdentifyResponse.decode(value),
+  },
   enrol: {
     path: "/starling.v1.EnrolmentService/Enrol" as const,
     requestStream: false as const,
@@ -2398,10 +2606,28 @@ export const EnrolmentServiceService = {
 } as const;
 
 export interface EnrolmentServiceServer extends UntypedServiceImplementation {
+  /** Who is there? Asked first, so that a join token goes to nobody but the coordinator that made it. */
+  identify: handleUnaryCall<IdentifyRequest, IdentifyResponse>;
   enrol: handleUnaryCall<EnrolRequest, EnrolResponse>;
 }
 
 export interface EnrolmentServiceClient extends Client1 {
+  /** Who is there? Asked first, so that a join token goes to nobody but the coordinator that made it. */
+  identify(
+    request: IdentifyRequest,
+    callback: (error: ServiceError | null, response: IdentifyResponse) => void,
+  ): ClientUnaryCall;
+  identify(
+    request: IdentifyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IdentifyResponse) => void,
+  ): ClientUnaryCall;
+  identify(
+    request: IdentifyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IdentifyResponse) => void,
+  ): ClientUnaryCall;
   enrol(
     request: EnrolRequest,
     callback: (error: ServiceError | null, response: EnrolResponse) => void,

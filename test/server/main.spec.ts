@@ -1,0 +1,39 @@
+/** The coordinator's process: at which addresses it answers. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectGrpc } from '../../client/grpc/participant.js';
+import { startCoordinator } from '../../server/main.js';
+import { isIdentification } from '../../shared/signing/login.js';
+
+describe('a coordinator process', () => {
+  it('answers to where it listens and to the addresses that its operator has named, and to no other', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'starling-addresses-'));
+    const about = { dataDir, listen: 'localhost:0', logLevel: 'silent' };
+    const coordinator = await startCoordinator({ ...about, addresses: ['localhost:7', '[::1]:8'] });
+    const service = connectGrpc(coordinator.address);
+    try {
+      const nonce = new Uint8Array(32).fill(1);
+      for (const address of [coordinator.address, '127.0.0.1:7', '[::1]:8']) {
+        const { coordinatorKey, signature } = await service.identify({ address, nonce });
+        assert.ok(isIdentification({ address, coordinatorKey, clientNonce: nonce }, signature));
+        assert.equal(isIdentification({ address, coordinatorKey, clientNonce: nonce.map(() => 2) }, signature), false);
+      }
+      for (const address of ['', 'in-process', 'localhost:7', '127.0.0.1:8', '127.0.0.2:7'])
+        await assert.rejects(service.identify({ address, nonce }), {
+          code: 'permission-denied',
+          message: /^address: /,
+        });
+    } finally {
+      service.close();
+      await coordinator.stop();
+      await rm(dataDir, { recursive: true });
+    }
+  });
+
+  it('does not begin with an address that leaves the machine', async () => {
+    const about = { dataDir: '/nowhere', listen: '127.0.0.1:0', logLevel: 'silent' };
+    await assert.rejects(startCoordinator({ ...about, addresses: ['10.0.0.1:7'] }), { code: 'failed-precondition' });
+  });
+});
