@@ -23,10 +23,12 @@ import {
   parsePolicy,
   secaggPolicyOf,
 } from './round/policy.js';
+import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
+import { fileReleases } from './store/releases.js';
 import { fileSecaggStore } from './store/secagg.js';
 import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
@@ -86,10 +88,10 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     keepHead: await ledgerHeads(directory),
     siteLog,
     trainer,
-    privacy: {
-      noiseSecret: signingSeed,
-      account: toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`)),
-    },
+    privacy: await openPrivacySite(
+      directory,
+      toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`)),
+    ),
     slice,
     declineReason: async (plan) => {
       const detail = await site.declineReason(plan);
@@ -109,6 +111,14 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   return { done: participant.done.finally(close), stop: close };
 }
 
+/** Noise from fresh bytes of the system, which nothing keeps, and the folder of what was released. */
+export async function openPrivacySite(
+  directory: string,
+  account: NonNullable<PrivacySite['account']>,
+): Promise<PrivacySite> {
+  return { noiseOf: () => rngFromEntropy(), releases: await fileReleases(join(directory, 'releases')), account };
+}
+
 function coordinatorKeyOf({ coordinatorKey }: Membership): Uint8Array {
   return checkEd25519Key(`${MEMBERSHIP_FILE}: coordinatorKey`, fromHex(coordinatorKey));
 }
@@ -118,8 +128,9 @@ function toldBy(
   account: PrivacyAccount,
   siteLog: SiteLog,
   say: (line: string) => void,
-): Pick<PrivacyAccount, 'charge'> {
+): NonNullable<PrivacySite['account']> {
   return {
+    isCharged: account.isCharged,
     async charge(plan) {
       const before = account.epsilon;
       await account.charge(plan);

@@ -9,6 +9,7 @@ import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
 import { noOpenings } from '../client/store/openings.js';
+import { memoryReleases } from '../client/store/releases.js';
 import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
 import { openSite, type TaskRunner } from '../client/training/task.js';
@@ -37,6 +38,7 @@ import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
 import { figuresOf, finishRun, type SimulationResult } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
+import { seededNoise } from './seeded-noise.js';
 
 /** A federation to be simulated, and what it trains with. */
 export interface SimulationOptions {
@@ -174,6 +176,7 @@ async function enter(about: {
   const { options, client, index, rng, network, registry, readers, limit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
+  const noiseSecret = options.secretNoise ? rngFromEntropy().bytes(32) : signingSeed;
   await registry.enrolTrusted(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
   return Participant.start({
@@ -190,7 +193,11 @@ async function enter(about: {
     },
     store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
     trainer: options.trainer,
-    privacy: { noiseSecret: options.secretNoise ? rngFromEntropy().bytes(32) : signingSeed },
+    // what is asked for again follows from the seed again, so no virtual client keeps a release
+    privacy: {
+      noiseOf: (plan) => seededNoise(noiseSecret, plan),
+      releases: memoryReleases({ withValues: false }),
+    },
     slice: { index, count: options.clients },
     declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;

@@ -8,7 +8,7 @@ import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
+import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
@@ -20,6 +20,7 @@ import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
+import { drawRefusalOf, type PrivacySite } from './privatize.js';
 import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
   type Decline,
@@ -31,7 +32,7 @@ import {
   step,
   taskOf,
 } from './session.js';
-import { type PrivacySite, tasksOf } from './tasks.js';
+import { tasksOf } from './tasks.js';
 import { type SmallModel, Transfers } from './transfers.js';
 import { type ModelReader, modelReader, type PlanReader, planReader } from './verify-signed.js';
 import { startWork, type Work, type WorkDeps } from './work.js';
@@ -206,7 +207,7 @@ export class Participant {
         return this.#aggregationOf(frame.task)?.receive(frame.frame);
       case 'receipt':
         if (frame.receipt.client === this.#options.client && this.#checkReceipt(frame))
-          return this.#post({ kind: 'receipt', receipt: frame.receipt });
+          return this.#onReceipt(frame.receipt);
         return this.#notice('receipt ignored: not signed by the coordinator for this client', {});
       case 'ledger-head':
         return this.#onHead(frame);
@@ -231,8 +232,8 @@ export class Participant {
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
     const decline = this.#options.declineReason?.(plan);
-    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said));
-    this.#answer(plan, decline);
+    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said ?? this.#drawDecline(plan)));
+    this.#answer(plan, decline ?? this.#drawDecline(plan));
     return undefined;
   }
 
@@ -241,6 +242,27 @@ export class Participant {
     void this.#note(planEvent(plan, decline));
     if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
     this.#post({ kind: 'plan', plan, decline });
+  }
+
+  /** A run that goes backwards would have noise drawn again: both sides are told, the operator what to do about it. */
+  #drawDecline(plan: RoundPlan): Decline | undefined {
+    const detail = drawRefusalOf(plan, this.#options.privacy);
+    return detail === undefined ? undefined : { reason: 'refused', detail };
+  }
+
+  /** What is in a model, or in a run that nobody knows, is asked for no more. */
+  #onReceipt(receipt: Receipt): void {
+    const { run, round, outcome, reason } = receipt;
+    if (outcome === 'committed' || reason === 'unknown') this.#settle(run, round);
+    this.#post({ kind: 'receipt', receipt });
+  }
+
+  /** Erases what was released for rounds that are over, before the word on that is kept: after a crash it comes again. */
+  #settle(run: string, round: number): void {
+    const releases = this.#options.privacy?.releases;
+    if (releases === undefined) return;
+    this.#heads = this.#heads.then(() => releases.settle(run, round));
+    this.#heads.catch((error) => this.#fail(error));
   }
 
   /** The aggregation under way for this task, if that is the one. */
@@ -254,6 +276,7 @@ export class Participant {
     if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return this.#notice('ledger head ignored: not signed by the coordinator', {});
     }
+    this.#settle(head.run, head.round);
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
   }

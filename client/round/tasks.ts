@@ -1,24 +1,16 @@
 /** What a plan asks for, done: the model, this client's share and its private tensors go to the trainer, and come back. */
 
 import { FlError } from '../../shared/errors.js';
+import type { Rng } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { zeroedPart } from '../../shared/run/zeroed.js';
 import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { sizeOf } from '../../shared/tensors/params.js';
-import type { PrivacyAccount } from '../store/privacy-account.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions, TaskRunner } from '../training/task.js';
 import { checkModel } from './plausible.js';
-import { noiseKeyOf, privatize } from './privatize.js';
-
-/** What differential privacy needs of a site. */
-export interface PrivacySite {
-  /** At least 16 bytes, the same after a restart: what noise is drawn from. */
-  readonly noiseSecret: Uint8Array;
-  /** What this site's examples were charged; absent: nobody counts here. */
-  readonly account?: Pick<PrivacyAccount, 'charge'>;
-}
+import { type PrivacySite, privatize, releaseOnce } from './privatize.js';
 
 /**
  * Both reject with FlError when the model cannot be had or is none that training makes, the trainer fails or the signal
@@ -26,8 +18,8 @@ export interface PrivacySite {
  */
 export interface Tasks {
   /**
-   * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential
-   * privacy the site's account is charged, before anything that depends on them.
+   * Trains; what it gives may leave as it is. Private tensors are on disk when it resolves, and under differential privacy
+   * the release is, and its charge. A release that is kept is given again, and nothing is trained.
    */
   train(plan: RoundPlan, options: TaskOptions): Promise<Contribution>;
   evaluate(plan: RoundPlan, options: TaskOptions): Promise<SumMetrics>;
@@ -69,21 +61,21 @@ export function tasksOf(
     return zeroedPart(work, cause !== undefined);
   }
 
+  /** @param noise what example-level privacy draws from */
+  async function train(plan: RoundPlan, options: TaskOptions, noise?: Rng): Promise<Contribution> {
+    const noiseKey = plan.work.privacy?.mode === 'example' ? noise?.bytes(32) : undefined;
+    const task = { kind: 'train' as const, ...(await taskFor(plan, plan.round, options)), noiseKey };
+    const { contribution, privateTensors, zeroed } = await trainer.run(task, options);
+    checkSize(plan, contribution.values);
+    if (privateTensors !== undefined) await store.keepPrivateTensors(plan.run, plan.round, privateTensors);
+    return { ...contribution, metrics: { ...contribution.metrics, ...zeroedOf(plan, zeroed) } };
+  }
+
   return {
     async train(plan, options) {
-      const secret = plan.work.privacy && secretOf(privacy);
-      const task = {
-        kind: 'train' as const,
-        ...(await taskFor(plan, plan.round, options)),
-        noiseKey: secret && noiseKeyOf(plan, secret),
-      };
-      const { contribution: trained, privateTensors, zeroed } = await trainer.run(task, options);
-      checkSize(plan, trained.values);
-      const contribution = { ...trained, metrics: { ...trained.metrics, ...zeroedOf(plan, zeroed) } };
-      if (privateTensors !== undefined) await store.keepPrivateTensors(plan.run, plan.round, privateTensors);
-      if (secret === undefined) return contribution;
-      await privacy?.account?.charge(plan);
-      return privatize(plan, contribution, secret);
+      if (plan.work.privacy === undefined) return train(plan, options);
+      const draw = async (noise: Rng) => privatize(plan, await train(plan, options, noise), noise);
+      return releaseOnce(plan, siteOf(privacy), draw);
     },
     async evaluate(plan, options) {
       const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
@@ -93,9 +85,9 @@ export function tasksOf(
   };
 }
 
-function secretOf(privacy: PrivacySite | undefined): Uint8Array {
-  if (privacy !== undefined) return privacy.noiseSecret;
-  throw new FlError('failed-precondition', 'privacy: expected a secret for noise at this client, got none');
+function siteOf(privacy: PrivacySite | undefined): PrivacySite {
+  if (privacy !== undefined) return privacy;
+  throw new FlError('failed-precondition', 'privacy: expected a source of noise at this client, got none');
 }
 
 function checkSize(plan: RoundPlan, values: Float32Array): void {

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
+import { rngFromKey } from '../../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
@@ -127,7 +128,8 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
         policy: site.policy,
         enrolled: site.enrolled,
       },
-      rng: site.rng.split(`${plan.run}/${plan.kind}/${plan.round}/${plan.attempt}/${plan.secure?.nonce}`),
+      // the next bytes, and nothing that the plan names: keys of two aggregations must differ, whoever drew the nonces
+      rng: rngFromKey(site.rng.bytes(32), 'aggregation'),
       contribute: () => limit(() => contribution(plan, deps.tasks, options)),
       record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),

@@ -39,6 +39,8 @@ export interface PrivacyAccount {
   readonly delta: number;
   /** ε after what this plan asks for; a release that is charged already costs nothing more. */
   epsilonAfter(plan: RoundPlan): number;
+  /** Whether what this plan asks for was charged. */
+  isCharged(plan: RoundPlan): boolean;
   /** ε after the last round of the plan's run, if this client takes part as often as it can from this round on. */
   epsilonAfterRun(plan: RoundPlan): number;
   /** Durable when it resolves; charging a release again changes nothing. Nothing for a plan without privacy. */
@@ -99,6 +101,7 @@ export async function openAccount(
       return spent();
     },
     delta: terms.delta,
+    isCharged,
     epsilonAfter(plan) {
       const spend = exampleCostOf(plan);
       return spend === undefined ? Number.POSITIVE_INFINITY : epsilonOfMore(plan, spend, isCharged(plan) ? 0 : 1);

@@ -6,8 +6,10 @@
 import assert from 'node:assert/strict';
 import { selectBackend } from '../../client/backends/index.js';
 import { FAILED } from '../../client/round/work.js';
+import { memoryReleases } from '../../client/store/releases.js';
 import { createTaskRunner, type TaskRunner } from '../../client/training/task.js';
 import { FlError } from '../../shared/errors.js';
+import { rngFromSeed } from '../../shared/rng.js';
 import type { TaskKind } from '../../shared/run/plan.js';
 import type { PrivacySpec, WorkSpec } from '../../shared/run/spec.js';
 import { decodeRefusal, parseFrame } from '../../shared/secagg/frames.js';
@@ -70,7 +72,7 @@ async function attack({ mode, kind, match, model = CRAFTED, trainer = (own) => o
       const runner = createTaskRunner({ loadWorkload: async () => probed(name === 'c1' ? match : NOBODY) });
       let nowMs = 0; // a second for each step, so that each is told
       const clock = { ...atOnce, nowMs: () => (nowMs += 1000) };
-      const noise = { noiseSecret: new Uint8Array(32).fill(1) };
+      const noise = { noiseOf: () => rngFromSeed(1), releases: memoryReleases() };
       const site = { trainer: name === 'c1' ? trainer(runner) : runner, clock, privacy: noise };
       sites.push(await enter(hostile, name, site));
     }

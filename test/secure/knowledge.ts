@@ -5,6 +5,7 @@
  * advertised keys), and tries every set: the sum over S opens when each member's own mask is known, and for each pair of a
  * member and an outsider the secret key of one of the two. For cohorts small enough to try all sets.
  */
+import { toHex } from '../../shared/hex.js';
 import { bitmapHas, equalBytes } from '../../shared/secagg/codec.js';
 import { pairMaskKey, seedCommitment, selfMaskKey } from '../../shared/secagg/derive.js';
 import { decodeUnmask } from '../../shared/secagg/frames.js';
@@ -22,7 +23,30 @@ export interface KnownSum {
 }
 
 export function sumsKnown(hostile: HostileCoordinator): KnownSum[] {
-  return [...hostile.aggregations.values()].flatMap((aggregation) => knownOf(hostile, aggregation));
+  const each = [...hostile.aggregations.values()].flatMap((aggregation) => spoilsIfAny(hostile, aggregation));
+  const [seeds, keys] = [each.flatMap((one) => [...one.seeds.values()]), each.flatMap((one) => [...one.keys.values()])];
+  const keyOf = new Map(keys.map((key) => [toHex(suite.x25519PublicKey(key)), key]));
+  return each.flatMap((spoils) => knownOf(withSecretsOf(spoils, { seeds, keyOf })));
+}
+
+/** A secret that one aggregation gave away is tried in all: a client that used it twice is found out. */
+function withSecretsOf(
+  spoils: Spoils,
+  { seeds, keyOf }: { readonly seeds: readonly Uint8Array[]; readonly keyOf: ReadonlyMap<string, Uint8Array> },
+): Spoils {
+  const { aggregation, roster, commitments } = spoils;
+  const transcript = { aggregationId: idOf(aggregation), rosterRoot: roster.rosterRoot };
+  const [allSeeds, allKeys] = [new Map(spoils.seeds), new Map(spoils.keys)];
+  for (const [index, { maskPublicKey }] of roster.members.entries()) {
+    const key = keyOf.get(toHex(maskPublicKey));
+    if (key !== undefined) allKeys.set(index, key);
+    const commitment = commitments.get(index);
+    const fits = (seed: Uint8Array) =>
+      commitment && equalBytes(seedCommitment(suite, transcript, { selfMaskSeed: seed, index }), commitment);
+    const seed = allSeeds.has(index) ? undefined : seeds.find(fits);
+    if (seed !== undefined) allSeeds.set(index, seed);
+  }
+  return { ...spoils, seeds: allSeeds, keys: allKeys };
 }
 
 /** Names alone, for comparison. */
@@ -37,14 +61,16 @@ interface Spoils {
   /** With whom each client shares a mask: the neighbours among the sharers that it was shown. */
   readonly pairs: ReadonlyMap<number, readonly number[]>;
   readonly masked: ReadonlyMap<number, Uint8Array>;
+  readonly commitments: ReadonlyMap<number, Uint8Array>;
   readonly seeds: ReadonlyMap<number, Uint8Array>;
   readonly keys: ReadonlyMap<number, Uint8Array>;
 }
 
-function knownOf(hostile: HostileCoordinator, aggregation: Aggregation): KnownSum[] {
-  const { roster } = aggregation;
-  if (roster === undefined) return [];
-  const spoils = spoilsOf(hostile, aggregation, roster);
+function spoilsIfAny(hostile: HostileCoordinator, aggregation: Aggregation): Spoils[] {
+  return aggregation.roster === undefined ? [] : [spoilsOf(hostile, aggregation, aggregation.roster)];
+}
+
+function knownOf(spoils: Spoils): KnownSum[] {
   const uploaded = [...spoils.masked.keys()].sort((a, b) => a - b);
   const known: KnownSum[] = [];
   for (let bits = 1; bits < 2 ** uploaded.length; bits++) {
@@ -100,7 +126,7 @@ function spoilsOf(hostile: HostileCoordinator, aggregation: Aggregation, roster:
     return [index, neighbours[index].filter((other) => bitmapHas(included, other))] as const;
   };
   return {
-    ...{ aggregation, roster },
+    ...{ aggregation, roster, commitments },
     masked: new Map(masked),
     pairs: new Map(masked.map(sharersOf)),
     seeds: fitting(held.seeds, (seed, index) =>

@@ -2,9 +2,11 @@
  * A real coordinator and real clients with their files on disk, joined by memory, either of which a test kills at the
  * very frame that it names and starts again. The coordinator's time stands still; the clients come back at once.
  */
+import { cpSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Participant } from '../../client/round/participant.js';
+import { fileReleases } from '../../client/store/releases.js';
 import { fileSecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
 import type { TaskRunner } from '../../client/training/task.js';
@@ -59,6 +61,8 @@ export class Lab {
   readonly clock = new FakeClock();
   readonly passed: Passing[] = [];
   readonly fatal: FlError[] = [];
+  /** What the sites' own logs say. */
+  readonly notices: { readonly client: string; readonly message: string; readonly fields: object }[] = [];
   /** Sees each frame before it arrives; one that kills an end does not arrive there. */
   tap: (frame: Passing) => void = () => {};
   readonly #directory: string;
@@ -122,6 +126,21 @@ export class Lab {
     if (dying !== undefined) this.#closing = dying.close();
   }
 
+  /** A copy of what is on its disk at this moment. */
+  backUpCoordinator(): void {
+    cpSync(join(this.#directory, 'coordinator'), join(this.#directory, 'backup'), { recursive: true });
+  }
+
+  /** Its next process: from the backup. */
+  async restoreCoordinator(): Promise<void> {
+    this.killCoordinator();
+    await this.#closing;
+    const [data, backup] = ['coordinator', 'backup'].map((name) => join(this.#directory, name));
+    rmSync(data, { recursive: true });
+    cpSync(backup, data, { recursive: true });
+    await this.startCoordinator();
+  }
+
   /** Follows the run to its end. */
   async finish(): Promise<{
     readonly status: string;
@@ -135,6 +154,15 @@ export class Lab {
       if (event.kind === 'ended') return { status: event.status, reason: event.reason, rounds };
     }
     throw new Error('the feed ended before the run');
+  }
+
+  /** Follows the run until it says this. */
+  async hear<Kind extends RunEvent['kind']>(kind: Kind, pattern: RegExp): Promise<Extract<RunEvent, { kind: Kind }>> {
+    for await (const line of this.#coordinator!.admin.watchRun(RUN)) {
+      const event = JSON.parse(line) as RunEvent;
+      if (event.kind === kind && pattern.test(line)) return event as Extract<RunEvent, { kind: Kind }>;
+    }
+    throw new Error('the feed ended before that');
   }
 
   async report(): Promise<{
@@ -158,6 +186,8 @@ export class Lab {
     process.participant = await Participant.start({
       ...{ service: this.#service(name, process), client: name, identity: identityFromSeed(signingSeed) },
       ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer, clock: atOnce },
+      privacy: { noiseOf: () => rngFromEntropy(), releases: await fileReleases(join(directory, 'releases')) },
+      notice: (message, fields) => this.notices.push({ client: name, message, fields }),
       ...{ secure: { signingSeed, policy: ANY, store, rng: rngFromEntropy() }, rng: rngFromEntropy(), version: '0' },
     });
     process.participant.done.catch(() => undefined);

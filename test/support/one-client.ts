@@ -177,9 +177,9 @@ export async function startOne({
   const participant = await Participant.start({
     ...{ service: coordinator, client: 'c1', identity: clientKey, coordinatorKey: coordinatorKey.publicKey },
     ...{ trainer: toyTrainer(), clock, rng: rngFromSeed(1), version: '0', keepHead: disk.keepHead() },
-    privacy: { noiseSecret: new Uint8Array(32).fill(7), account: disk.account() },
     notice: (message, fields) => notices.push({ message, fields: fields as Record<string, unknown> }),
     ...overrides,
+    privacy: disk.privacy(overrides.privacy),
     store: disk.store(store),
   });
   participant.done.catch(() => undefined); // a test that is about the end looks at it itself

@@ -4,16 +4,18 @@
  * behind may be memory or files.
  */
 
-import type { PrivacySite } from '../../client/round/tasks.js';
+import type { PrivacySite } from '../../client/round/privatize.js';
 import type { Openings } from '../../client/store/openings.js';
+import { memoryReleases, type ReleaseStore } from '../../client/store/releases.js';
 import type { SecaggStore } from '../../client/store/secagg.js';
 import type { ClientStore } from '../../client/store/updates.js';
 import type { FlError } from '../../shared/errors.js';
 import type { SignedHead } from '../../shared/ledger/against.js';
+import { rngFromEntropy } from '../../shared/rng.js';
 
 /** What a participant asks of its disk; `secure` is the state of an aggregation, `bind` where its vector goes, `opening` whose sum
  * it helps to open. */
-export type Write = 'update' | 'own' | 'forget' | 'charge' | 'head' | 'secure' | 'bind' | 'opening';
+export type Write = 'update' | 'own' | 'forget' | 'charge' | 'release' | 'head' | 'secure' | 'bind' | 'opening';
 
 export class OrderedDisk {
   /** `disk WRITE` when it has become durable, `said FRAME` when it left. */
@@ -83,8 +85,23 @@ export class OrderedDisk {
     };
   }
 
-  account(): NonNullable<PrivacySite['account']> {
-    return { charge: () => this.#do('charge', async () => undefined) };
+  /** What a participant needs for privacy; unless a test brings another site, nothing is ever charged already. */
+  privacy(site: PrivacySite = { noiseOf: rngFromEntropy, releases: memoryReleases() }): PrivacySite {
+    const { isCharged = () => false, charge = async () => undefined } = site.account ?? {};
+    return {
+      noiseOf: site.noiseOf,
+      releases: this.releases(site.releases),
+      account: { isCharged, charge: (plan) => this.#do('charge', () => charge(plan)) },
+    };
+  }
+
+  releases(inner: ReleaseStore): ReleaseStore {
+    return {
+      find: (name) => inner.find(name),
+      refusalOf: (name) => inner.refusalOf(name),
+      keep: (name, released) => this.#do('release', () => inner.keep(name, released)),
+      settle: (run, round) => inner.settle(run, round),
+    };
   }
 
   keepHead(): (head: SignedHead) => Promise<void> {

@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { Participant } from '../../../client/round/participant.js';
 import { FAILED } from '../../../client/round/work.js';
 import { memoryOpenings } from '../../../client/store/openings.js';
+import { memoryReleases } from '../../../client/store/releases.js';
 import { memorySecaggStore } from '../../../client/store/secagg.js';
 import { memoryStore } from '../../../client/store/updates.js';
 import { FlError } from '../../../shared/errors.js';
-import { rngFromSeed } from '../../../shared/rng.js';
+import { rngFromEntropy, rngFromSeed } from '../../../shared/rng.js';
 import type { RoundPlan } from '../../../shared/run/plan.js';
 import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { parseFrame } from '../../../shared/secagg/frames.js';
@@ -27,7 +28,7 @@ const SELF = 'c1';
 const PRIVACY: PrivacySpec = { mode: 'distributed', clippingBound: 1, noiseMultiplier: 1, delta: 1e-5, cohortMax: 3 };
 const WHOLE = [
   ...['disk secure', 'said advertise', 'disk secure', 'said shares'],
-  ...['disk secure', 'disk charge', 'disk bind', 'disk secure', 'said masked'],
+  ...['disk secure', 'disk release', 'disk charge', 'disk bind', 'disk secure', 'said masked'],
   ...['disk opening', 'disk secure', 'said consistency', 'disk secure', 'said unmask'],
 ];
 
@@ -53,7 +54,7 @@ async function openGroup(prepare: (disk: OrderedDisk) => void = () => {}, own = 
       ...{ service: name === SELF ? overheard(hostile, disk) : hostile, client: name, version: '0' },
       ...{ identity: identityFromSeed(signingSeed), coordinatorKey: coordinator.publicKey, store: memoryStore() },
       ...{ trainer: toyTrainer(), clock: new FakeClock(), rng: rngFromSeed(1) },
-      privacy: { noiseSecret: signingSeed, ...(name === SELF && { account: disk.account() }) },
+      privacy: name === SELF ? disk.privacy() : { noiseOf: rngFromEntropy, releases: memoryReleases() },
       secure: {
         ...{ signingSeed, policy: ANY, store: secureStore, rng: rngFromSeed(2).split(name) },
         openings: name === SELF ? disk.openings(memoryOpenings()) : memoryOpenings(),
@@ -97,12 +98,13 @@ const promises: readonly { what: string; write: Write; from: number; at: number 
   { what: 'keys', write: 'secure', from: 1, at: 0 },
   { what: 'shares', write: 'secure', from: 2, at: 2 },
   { what: 'the shares of others', write: 'secure', from: 3, at: 4 },
-  { what: 'the charge', write: 'charge', from: 1, at: 5 },
-  { what: 'where the vector goes', write: 'bind', from: 1, at: 6 },
-  { what: 'which vector it is', write: 'secure', from: 4, at: 7 },
-  { what: 'whose sum it helps to open', write: 'opening', from: 1, at: 9 },
-  { what: 'which survivors were signed for', write: 'secure', from: 5, at: 10 },
-  { what: 'which shares were shown', write: 'secure', from: 6, at: 12 },
+  { what: 'what was drawn', write: 'release', from: 1, at: 5 },
+  { what: 'the charge', write: 'charge', from: 1, at: 6 },
+  { what: 'where the vector goes', write: 'bind', from: 1, at: 7 },
+  { what: 'which vector it is', write: 'secure', from: 4, at: 8 },
+  { what: 'whose sum it helps to open', write: 'opening', from: 1, at: 10 },
+  { what: 'which survivors were signed for', write: 'secure', from: 5, at: 11 },
+  { what: 'which shares were shown', write: 'secure', from: 6, at: 13 },
 ];
 
 describe('a client in a secure round', () => {

@@ -3,17 +3,16 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { budgetDeclineReasonOf, declineReasonOf, parsePolicy } from '../../../client/round/policy.js';
-import { exampleCostOf, noiseKeyOf, privatize, releaseIdOf } from '../../../client/round/privatize.js';
+import { exampleCostOf, privatize, releaseIdOf } from '../../../client/round/privatize.js';
 import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account.js';
 import { linesOf } from '../../../shared/chain/chain.js';
 import { composedEpsilon, treeSpend } from '../../../shared/privacy/index.js';
-import type { RoundPlan } from '../../../shared/run/plan.js';
+import { rngFromSeed } from '../../../shared/rng.js';
 import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../../support/private-plan.js';
 
 const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };
-const SECRET = new Uint8Array(32).fill(7);
 
 describe("a client's own account of privacy", () => {
   const identity = identityFromSeed(new Uint8Array(32).fill(1));
@@ -123,33 +122,31 @@ describe('what leaves a client under differential privacy', () => {
   const contribution = { values: Float32Array.of(3, 0, 4), weights: [17], metrics: { loss: { sum: [1], count: 17 } } };
 
   it('is whole numbers of weight 1, and no metric', () => {
-    const { values, weights, metrics } = privatize(plan(1, CENTRAL), contribution, SECRET);
+    const { values, weights, metrics } = privatize(plan(1, CENTRAL), contribution, rngFromSeed(7));
     assert.ok(values.every(Number.isInteger));
     assert.deepEqual([weights, metrics], [[1], {}]);
     assert.ok(Math.abs(values[0] / values[2] - 3 / 4) < 1e-3 && Math.abs(values[1]) <= 1); // clipped, and central noise is not ours
   });
 
-  it('is the same for the same release, and shares no noise with another', () => {
+  it('has a name that holds all that the numbers depend on but the data, and not the attempt', () => {
     const local = { ...CENTRAL, mode: 'local' as const };
-    const valuesOf = (of: RoundPlan, secret = SECRET) => [...privatize(of, contribution, secret).values];
-    const first = valuesOf(plan(1, local));
-    assert.deepEqual(valuesOf(plan(1, local, { attempt: 3, deadlineMs: 1 })), first);
-    assert.notDeepEqual(valuesOf(plan(1, local), new Uint8Array(32)), first);
+    assert.equal(releaseIdOf(plan(1, local, { attempt: 3, deadlineMs: 1 })), releaseIdOf(plan(1, local)));
     const others = [
       plan(2, local),
       plan(1, local, { run: 'another' }),
       plan(1, { ...local, clippingBound: 2 }),
       plan(1, local, { modelSha256: 'e'.repeat(64) }),
     ];
-    const keys = [plan(1, local), ...others].map((of) => Buffer.from(noiseKeyOf(of, SECRET)).toString('hex'));
-    assert.equal(new Set(keys).size, keys.length);
+    assert.equal(new Set([plan(1, local), ...others].map(releaseIdOf)).size, 5);
   });
 
-  it('has a share of distributed noise that is fresh for each aggregation', () => {
+  it('has a name of its own for each aggregation when it holds a share of distributed noise', () => {
     const distributed = { ...CENTRAL, mode: 'distributed' as const };
-    const of = (nonce: string) => releaseIdOf(plan(1, distributed, { secure: { nonce, enrolled: {} } }));
-    assert.notEqual(of('0'.repeat(32)), of('1'.repeat(32)));
-    const central = (nonce: string) => releaseIdOf(plan(1, CENTRAL, { secure: { nonce, enrolled: {} } }));
-    assert.equal(central('0'.repeat(32)), central('1'.repeat(32)));
+    const secure = { nonce: '0'.repeat(32), enrolled: {} };
+    const of = (more: object) => releaseIdOf(plan(1, distributed, { secure, ...more }));
+    const others = [{ attempt: 2 }, { cohort: 9 }, { secure: { ...secure, nonce: '1'.repeat(32) } }];
+    assert.equal(new Set([of({}), ...others.map(of)]).size, 4);
+    const central = (more: object) => releaseIdOf(plan(1, CENTRAL, { secure, ...more }));
+    assert.equal(new Set([central({}), ...others.map(central)]).size, 1);
   });
 });
