@@ -45,7 +45,7 @@ describe('a coordinator that was restored from a backup', () => {
 
         await lab.restoreCoordinator();
         const { reason } = await lab.hear('round-aborted', /attempt 2/);
-        assert.match(reason, /^0 of at least 2 updates \(c1 refused: run r: /);
+        assert.match(reason, /^0 of at least 2 updates \(c1, c2, c3, c4 refused: run r: /);
         assert.match(reason, WORDS);
         const { online, need } = await lab.hear('waiting', /"online":0/);
         assert.deepEqual([online, need], [0, 4], 'nobody is asked again');
