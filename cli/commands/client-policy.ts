@@ -1,7 +1,7 @@
 /** `starling client policy init` and `check`: a site's policy begun, and held against a run before it is one. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import { policyHelp, policyText } from '../../client/policy/file.js';
 import type { Answer } from '../../client/policy/site.js';
 import { systemClock } from '../../shared/clock.js';
@@ -11,7 +11,7 @@ import { checkPlan, type RoundPlan } from '../../shared/run/plan.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
-import { asWrongUse, command, print, printJson, repeated } from './options.js';
+import { asWrongUse, command, exampleText, print, printJson, repeated } from './options.js';
 
 interface CheckOptions {
   readonly policy?: string;
@@ -45,8 +45,10 @@ export function clientPolicyCommand(): Command {
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .option('--json', 'print JSON')
     .action(checkAction);
-  return command('policy', 'what this site allows', 'starling client policy check run.yaml --policy policy.yaml')
+  return new Command('policy')
+    .description('what this site allows')
     .addHelpText('after', `\nKeys of policy.yaml:\n${policyHelp()}`)
+    .addHelpText('after', exampleText('starling client policy check run.yaml --policy policy.yaml'))
     .addCommand(init)
     .addCommand(check);
 }
