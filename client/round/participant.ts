@@ -239,7 +239,7 @@ export class Participant {
 
   /** The site's own console hears what the coordinator is told. */
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
-    void this.#note(planEvent(plan, decline));
+    if (this.#options.siteLog !== undefined) void this.#note(planEvent(plan, decline));
     if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
     this.#post({ kind: 'plan', plan, decline });
   }
