@@ -8,6 +8,7 @@ import { systemClock } from '../shared/clock.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
@@ -68,7 +69,7 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
-    budget: (plan) => (plan.kind === 'train' ? budgetDeclineReasonOf(policy, plan, account) : undefined),
+    budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
   });
   const participant = await Participant.start({
     service,
@@ -109,6 +110,11 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     unlock();
   };
   return { done: participant.done.finally(close), stop: close };
+}
+
+/** Test figures without noise are in nobody's account. */
+function isSpending({ kind, work }: RoundPlan): boolean {
+  return kind === 'train' || work.privacy?.tests !== undefined;
 }
 
 /** Noise from fresh bytes of the system, which nothing keeps, and the folder of what was released. */

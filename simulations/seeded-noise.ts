@@ -9,9 +9,17 @@ import { sha256Hex } from '../shared/signing/identity.js';
 
 /** Equal for plans that are answered with equal numbers; shares of distributed noise are fresh for each aggregation. */
 export function seededNoise(secret: Uint8Array, plan: RoundPlan): Rng {
-  const { run, round, modelSha256, work, clippingBound, secure } = plan;
+  const { run, kind, round, modelSha256, work, clippingBound, secure } = plan;
   const bound = clippingBound === undefined ? {} : { clippingBound };
   const nonce = work.privacy?.mode === 'distributed' ? { nonce: secure?.nonce } : {};
-  const name = canonicalJson({ run, round, modelSha256, work, ...bound, ...nonce });
+  const name = canonicalJson({
+    ...(kind === 'evaluate' && { kind }),
+    run,
+    round,
+    modelSha256,
+    work,
+    ...bound,
+    ...nonce,
+  });
   return rngFromKey(secret, `noise/${sha256Hex(name)}`);
 }

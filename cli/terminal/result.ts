@@ -6,6 +6,7 @@
 import { formatDuration, plural } from '../../server/report/format.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
+import { testNoiseWords } from '../../server/report/test-noise.js';
 import { zeroedWarning } from '../../server/report/zeroed.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
@@ -29,7 +30,7 @@ export function resultLines(report: Report, options: ResultOptions = {}): string
     ...(warning === null ? [] : [`WARNING  ${warning}`]),
     '',
     ...(headline === null ? [] : [...table(report, headline), '']),
-    ...privacyLine(report),
+    ...privacyLine(report, headline?.metric),
     ...(report.modelSha256 === '' ? [] : [`model    ${report.modelSha256}`]),
     ...(options.reportPath === undefined ? [] : [`report   ${plain(options.reportPath)}`]),
   ];
@@ -63,12 +64,13 @@ const NOISE = {
   secret: 'simulated with secret noise: the seed does not give it, nor this model again',
 } as const;
 
-function privacyLine({ privacy }: Report): string[] {
+function privacyLine({ privacy }: Report, metric = ''): string[] {
   if (privacy === null) return [];
   const unit = privacy.mode === 'example' ? 'example of any client' : 'client';
   const budget = privacy.budget === null ? '' : ` of ${privacy.budget}`;
   return [
     `privacy  epsilon ${Number(privacy.epsilon.toPrecision(4))}${budget} at delta ${privacy.delta} for one ${unit}; ${plain(privacy.mode)} noise`,
+    ...(privacy.tests === undefined ? [] : [`         ${testNoiseWords(privacy.tests, metric)}`]),
     ...(privacy.noise === undefined ? [] : [`         ${NOISE[privacy.noise]}`]),
   ];
 }

@@ -58,6 +58,13 @@ export const POLICY_KEYS = {
     help: 'least noise of differential privacy, as a multiple of the clipping bound',
     ask: atLeast('noise-multiplier', ({ work }) => work.privacy?.noiseMultiplier ?? 0),
   }),
+  'require-test-noise': row({
+    schema: positive,
+    without: 'exact test figures are given',
+    example: 10,
+    help: 'least noise of test figures, as a multiple of what one test example changes; exact ones are declined',
+    ask: atLeast('test-noise-multiplier', ({ work }) => work.privacy?.tests?.noiseMultiplier ?? 0),
+  }),
   'require-secure-aggregation': row({
     schema: z.boolean(),
     default: true,

@@ -45,7 +45,7 @@ const LEAST_NOISE_MULTIPLIER = 0.5;
 
 /**
  * Whether what clients give for this plan has noise of their own, which their accounts are charged for. The coordinator's
- * noise (mode central) hides nothing from the coordinator, and figures of an evaluation have none.
+ * noise (mode central) hides nothing from the coordinator, and figures of an evaluation are taken for exact ones.
  */
 export function isNoisedByClients({ kind, work: { privacy } }: Pick<RoundPlan, 'kind' | 'work'>): boolean {
   if (kind !== 'train' || privacy === undefined || privacy.mode === 'central') return false;

@@ -14,6 +14,7 @@ import type { Rng } from '../../shared/rng.js';
 import { encodePrivately, isClientLevel } from '../../shared/run/client-level-privacy.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { costOf, roundSamplerError, roundSpend } from '../../shared/run/privacy-cost.js';
+import { testSpend } from '../../shared/run/test-noise.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import type { Contribution } from '../../shared/tensors/channels.js';
@@ -36,10 +37,11 @@ export interface PrivacySite {
 export function releaseIdOf(plan: RoundPlan): string {
   const known = ids.get(plan);
   if (known !== undefined) return known;
-  const { run, round, modelSha256, work, clippingBound, attempt, cohort, secure } = plan;
+  const { run, kind, round, modelSha256, work, clippingBound, attempt, cohort, secure } = plan;
+  const judged = kind === 'evaluate' ? { kind } : {};
   const bound = clippingBound === undefined ? {} : { clippingBound };
   const aggregation = isByAggregation(plan) ? { attempt, cohort, secure } : {};
-  const id = sha256Hex(canonicalJson({ names: 2, run, round, modelSha256, work, ...bound, ...aggregation }));
+  const id = sha256Hex(canonicalJson({ names: 2, ...judged, run, round, modelSha256, work, ...bound, ...aggregation }));
   ids.set(plan, id);
   return id;
 }
@@ -47,19 +49,22 @@ export function releaseIdOf(plan: RoundPlan): string {
 /** The virtual clients of a process share a plan, which may name a thousand keys. */
 const ids = new WeakMap<RoundPlan, string>();
 
-/** {@link releaseIdOf} and where it stands in its run. */
+/** {@link releaseIdOf} and where it stands in its run; test figures are followed beside what was trained. */
 export function releaseNameOf(plan: RoundPlan): ReleaseName {
-  const { run, round, attempt } = plan;
+  const { kind, round, attempt } = plan;
+  const run = kind === 'evaluate' ? `${plan.run}.tests` : plan.run;
   return { run, round, attempt, id: releaseIdOf(plan), isByAggregation: isByAggregation(plan) };
 }
 
-function isByAggregation({ work }: RoundPlan): boolean {
-  return work.privacy?.mode === 'distributed';
+function isByAggregation({ kind, work }: RoundPlan): boolean {
+  return kind === 'train' && work.privacy?.mode === 'distributed';
 }
 
 /** Why this site draws nothing for a plan, in words for the operator; undefined: it may, or nothing is to be drawn. */
 export function drawRefusalOf(plan: RoundPlan, site: PrivacySite | undefined): string | undefined {
-  if (site === undefined || plan.kind !== 'train' || plan.work.privacy === undefined) return undefined;
+  const { kind, work } = plan;
+  const drawn = kind === 'train' ? work.privacy : work.privacy?.tests;
+  if (site === undefined || drawn === undefined) return undefined;
   return site.releases.refusalOf(releaseNameOf(plan));
 }
 
@@ -105,11 +110,13 @@ export function privatize(plan: RoundPlan, contribution: Contribution, noise: Rn
 }
 
 /**
- * What a round costs one example of this client. Noise that hides whether a client takes part moves by at most the clipping
- * bound; changing an example can turn its update from one vector within the bound into another, twice as far, which costs
- * four times as much in ρ. Local noise is sized for that already.
+ * What a plan costs one example of this client; undefined: nothing that is counted. An evaluation costs what its noised
+ * figures do. Noise that hides whether a client takes part in a round moves by at most the clipping bound; changing an
+ * example can turn its update from one vector within the bound into another, twice as far, which costs four times as much in
+ * ρ. Local noise is sized for that already.
  */
-export function exampleCostOf({ work }: Pick<RoundPlan, 'work'>): Spend | undefined {
+export function exampleCostOf({ kind, work }: Pick<RoundPlan, 'kind' | 'work'>): Spend | undefined {
+  if (kind === 'evaluate') return work.privacy?.tests && testSpend(work.privacy.tests);
   const cost = costOf(work);
   if (cost === undefined) return undefined;
   const { release, count } = roundSpend(cost);
@@ -118,7 +125,8 @@ export function exampleCostOf({ work }: Pick<RoundPlan, 'work'>): Spend | undefi
 }
 
 /** How far the noise of a round is from the ideal. A changed example sees the same draws as a client that leaves. */
-export function exampleSamplerErrorOf({ work }: Pick<RoundPlan, 'work'>): number {
+export function exampleSamplerErrorOf({ kind, work }: Pick<RoundPlan, 'kind' | 'work'>): number {
+  if (kind === 'evaluate') return 0; // by the exact sampler
   const cost = costOf(work);
   return cost === undefined ? 0 : roundSamplerError(cost);
 }

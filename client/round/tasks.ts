@@ -22,8 +22,12 @@ export interface Tasks {
    * the release is, and its charge. A release that is kept is given again, and nothing is trained.
    */
   train(plan: RoundPlan, options: TaskOptions): Promise<Contribution>;
+  /** Where test figures are noised, they are a release like that of a round. */
   evaluate(plan: RoundPlan, options: TaskOptions): Promise<SumMetrics>;
 }
+
+/** Of a release that is figures alone. */
+const NOTHING = { values: new Float32Array(0), weights: [] };
 
 /** @param modelOf fetches a plan's model, verified */
 export function tasksOf(
@@ -71,6 +75,14 @@ export function tasksOf(
     return { ...contribution, metrics: { ...contribution.metrics, ...zeroedOf(plan, zeroed) } };
   }
 
+  /** @param noise what the noise of test figures is drawn from */
+  async function evaluate(plan: RoundPlan, options: TaskOptions, noise?: Rng): Promise<SumMetrics> {
+    const noiseKey = noise?.bytes(32);
+    const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)), noiseKey };
+    const { metrics, zeroed } = await trainer.run(task, options);
+    return { ...metrics, ...zeroedOf(plan, zeroed) };
+  }
+
   return {
     async train(plan, options) {
       if (plan.work.privacy === undefined) return train(plan, options);
@@ -78,9 +90,9 @@ export function tasksOf(
       return releaseOnce(plan, siteOf(privacy), draw);
     },
     async evaluate(plan, options) {
-      const task = { kind: 'evaluate' as const, ...(await taskFor(plan, plan.round + 1, options)) };
-      const { metrics, zeroed } = await trainer.run(task, options);
-      return { ...metrics, ...zeroedOf(plan, zeroed) };
+      if (plan.work.privacy?.tests === undefined) return evaluate(plan, options);
+      const draw = async (noise: Rng) => ({ ...NOTHING, metrics: await evaluate(plan, options, noise) });
+      return (await releaseOnce(plan, siteOf(privacy), draw)).metrics;
     },
   };
 }

@@ -67,12 +67,14 @@ export async function openAccount(
   let last: Promise<void> = Promise.resolve();
 
   async function add(plan: RoundPlan, spend: Spend): Promise<void> {
-    const { clippingBound: first, noiseMultiplier, mode } = plan.work.privacy!;
-    const { round, clippingBound = first } = plan;
+    const { clippingBound: first, noiseMultiplier: z, mode, tests } = plan.work.privacy!;
+    const isTest = plan.kind === 'evaluate';
+    const { round, clippingBound = isTest ? 1 : first } = plan;
+    const noiseMultiplier = isTest ? tests!.noiseMultiplier : z; // of test figures: by what one example changes
     const release = {
       ...{ runId: releaseIdOf(plan), round, spends: [spend], clippingBound },
       noiseStdDev: noiseMultiplier * clippingBound,
-      sampling: mode === 'example' ? ('poisson-secret' as const) : ('all' as const),
+      sampling: mode === 'example' && !isTest ? ('poisson-secret' as const) : ('all' as const),
       survivors: plan.work.secure?.survivorsMin ?? 1,
       samplerError: exampleSamplerErrorOf(plan),
     };
@@ -84,12 +86,20 @@ export async function openAccount(
 
   const spent = () => chargedEpsilon(charges, terms);
 
-  /** After `rounds` more like that of the plan. */
-  function epsilonOfMore(plan: RoundPlan, { release, count }: Spend, rounds: number): number {
-    if (rounds === 0) return spent();
-    const samplerError = samplerErrorOf(charges) + rounds * exampleSamplerErrorOf(plan);
-    const epsilon = epsilonOf([...spendsOf(charges), { release, count: count * rounds }], terms, samplerError);
-    return Math.max(spent(), epsilon);
+  /** After so many more rounds, and evaluations, like that of the plan's run. */
+  function epsilonOfMore({ work }: RoundPlan, more: { readonly train: number; readonly evaluate: number }): number {
+    const ahead = (['train', 'evaluate'] as const).flatMap((kind) => {
+      const spend = exampleCostOf({ kind, work });
+      if (spend === undefined || more[kind] === 0) return [];
+      const spends = { ...spend, count: spend.count * more[kind] };
+      return { spends, samplerError: more[kind] * exampleSamplerErrorOf({ kind, work }) };
+    });
+    if (ahead.length === 0) return spent();
+    const samplerError = ahead.reduce((sum, one) => sum + one.samplerError, samplerErrorOf(charges));
+    return Math.max(
+      spent(),
+      epsilonOf([...spendsOf(charges), ...ahead.map(({ spends }) => spends)], terms, samplerError),
+    );
   }
 
   const isCharged = (plan: RoundPlan) => {
@@ -103,13 +113,14 @@ export async function openAccount(
     delta: terms.delta,
     isCharged,
     epsilonAfter(plan) {
-      const spend = exampleCostOf(plan);
-      return spend === undefined ? Number.POSITIVE_INFINITY : epsilonOfMore(plan, spend, isCharged(plan) ? 0 : 1);
+      if (exampleCostOf(plan) === undefined) return Number.POSITIVE_INFINITY;
+      const once = isCharged(plan) ? 0 : 1;
+      return epsilonOfMore(plan, { train: 0, evaluate: 0, [plan.kind]: once });
     },
     epsilonAfterRun(plan) {
-      const spend = exampleCostOf(plan);
-      if (spend === undefined) return Number.POSITIVE_INFINITY;
-      return epsilonOfMore(plan, spend, roundsLeft(plan.work, plan.round) - (isCharged(plan) ? 1 : 0));
+      if (exampleCostOf(plan) === undefined) return Number.POSITIVE_INFINITY;
+      const more = releasesLeft(plan);
+      return epsilonOfMore(plan, { ...more, [plan.kind]: more[plan.kind] - (isCharged(plan) ? 1 : 0) });
     },
     charge(plan) {
       const spend = exampleCostOf(plan);
@@ -119,6 +130,13 @@ export async function openAccount(
       return charged;
     },
   };
+}
+
+/** What the plan's run asks for at most from this plan on; a round is judged after it was trained. */
+function releasesLeft({ kind, round, work }: RoundPlan): { readonly train: number; readonly evaluate: number } {
+  const toTrain = kind === 'train' || round < work.rounds;
+  const evaluate = Math.min(Math.max(1, work.rounds - round + 1), work.privacy?.tests?.evaluations ?? 0);
+  return { train: toTrain ? roundsLeft(work, kind === 'train' ? round : round + 1) : 0, evaluate };
 }
 
 function readCharges(content: Uint8Array, identity: Identity, path: string): Charges {

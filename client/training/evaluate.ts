@@ -8,6 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { FlError } from '../../shared/errors.js';
 import { addMetrics, type SumMetrics } from '../../shared/run/metrics.js';
 import type { Hyper } from '../../shared/run/spec.js';
+import { addExample, noTests, type TestNoise } from '../../shared/run/test-noise.js';
 import type { HostTensors } from '../../shared/tensors/params.js';
 import type { Shard, Split, Workload } from '../workload.js';
 import { type Progress, throwIfCancelled } from './local-sgd.js';
@@ -51,6 +52,30 @@ export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMet
       await setImmediate();
     }
     if (diverged !== undefined) throw new FlError('failed-precondition', diverged);
+    return total;
+  } finally {
+    tf.dispose(params);
+  }
+}
+
+/**
+ * The same for figures that are noised: the sums of {@link addExample}, one example at a time, which sees no other of the
+ * shard; zeros when there is none. What is not finite counts as 0, and every example is looked at. No progress is told: it
+ * would say how many examples there are.
+ * @throws FlError aborted: the signal fired
+ */
+export async function evaluateEach<Data>(input: EvaluateInput<Data>, tests: TestNoise): Promise<number[]> {
+  const indices = input.shard[input.split];
+  const params = uploadTensors({ ...input.shared, ...input.privateTensors });
+  const total = noTests(tests);
+  try {
+    for (let at = 0; at < indices.length; at++) {
+      throwIfCancelled(input.signal);
+      const one = indices.slice(at, at + 1);
+      const shard = { ...input.shard, train: new Int32Array(0), test: new Int32Array(0), [input.split]: one };
+      addExample(total, tests, await metricsOf({ ...input, shard }, params, one));
+      if (at % BATCH_SIZE === 0) await setImmediate();
+    }
     return total;
   } finally {
     tf.dispose(params);

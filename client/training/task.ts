@@ -8,16 +8,17 @@
  */
 
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import { rngFromSeed } from '../../shared/rng.js';
+import { rngFromKey, rngFromSeed } from '../../shared/rng.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import { isProtected, type WorkSpec } from '../../shared/run/spec.js';
+import { noised } from '../../shared/run/test-noise.js';
 import { type Contribution, contributionLayout, type PhaseSpec, phaseOfRound } from '../../shared/tensors/channels.js';
 import { type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
 import { type Partition, partition } from '../data/partition.js';
 import type { Shard, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
-import { evaluate } from './evaluate.js';
+import { evaluate, evaluateEach } from './evaluate.js';
 import { finiteOr, notFiniteIn, zerosFor } from './finite.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
 
@@ -45,6 +46,8 @@ export interface TrainTask extends ClientTask {
 
 interface EvaluateTask extends ClientTask {
   readonly kind: 'evaluate';
+  /** 32 secret bytes from which the noise of test figures is drawn; needed where the plan noises them. */
+  readonly noiseKey?: Uint8Array;
 }
 
 /** One task of one client. */
@@ -107,6 +110,11 @@ export function createTaskRunner(options: {
     if (task.kind === 'train') {
       const { privateTensors: kept, ...result } = await train({ ...own, task, toTheEnd });
       return { kind: 'train', ...result, privateTensors: Object.keys(kept).length > 0 ? kept : undefined };
+    }
+    const { tests } = task.work.privacy ?? {};
+    if (tests !== undefined) {
+      const total = await evaluateEach({ ...own, hyper, split: 'test' }, tests);
+      return { kind: 'evaluate', metrics: noised(total, tests, rngFromKey(noiseKeyOf(task), 'tests/v1')) };
     }
     const judged = () => evaluate({ ...own, hyper, split: 'test', toTheEnd });
     if (!toTheEnd) return { kind: 'evaluate', metrics: await judged() };
@@ -242,7 +250,7 @@ async function trained(input: TrainInput, phase: PhaseSpec): Promise<LocalResult
   return { contribution: result.contribution, privateTensors: result.private ?? privateTensors };
 }
 
-function noiseKeyOf({ noiseKey }: TrainTask): Uint8Array {
+function noiseKeyOf({ noiseKey }: Task): Uint8Array {
   if (noiseKey?.length === 32) return noiseKey;
   const got = noiseKey === undefined ? 'none' : `${noiseKey.length} bytes`;
   throw new FlError('failed-precondition', `noiseKey: expected 32 secret bytes for example-level privacy, got ${got}`);

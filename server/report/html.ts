@@ -40,7 +40,7 @@ ${outcomeSection(report, headline, facts)}
 ${curvesSection(report, headline)}
 ${artefactsSection(report.artefacts, artefacts)}
 ${clientsSection(report, headline)}
-${privacySection(report)}
+${privacySection(report, headline?.metric)}
 ${roundsSection(report)}
 ${droppedSection(report)}
 ${runSection(report)}

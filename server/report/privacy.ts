@@ -6,7 +6,8 @@
 import { lineChart } from '../../shared/charts/line-chart.js';
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
-import { formatNumber, formatPercent } from './format.js';
+import { capital, formatNumber, formatPercent } from './format.js';
+import { testNoiseWords } from './test-noise.js';
 
 const MODES: Readonly<Record<string, string>> = {
   central: 'The coordinator adds the noise to the sum of the updates of a round.',
@@ -24,8 +25,8 @@ const NOISE: Readonly<Record<string, string>> = {
     'This run was simulated with secret noise, drawn from the system and kept nowhere: the seed does not give it, nor this model again.',
 };
 
-/** Null when the run had no differential privacy. */
-export function privacySection(report: Report): Html | null {
+/** `metric`: the figure that the page shows first. Null when the run had no differential privacy. */
+export function privacySection(report: Report, metric?: string): Html | null {
   const { privacy } = report;
   if (privacy === null) return null;
   const { epsilon, budget } = privacy;
@@ -39,6 +40,7 @@ export function privacySection(report: Report): Html | null {
 <p>${used === null ? 'The run had no budget.' : `${formatPercent(used, 0)} of the budget of ε = ${formatNumber(budget ?? 0)}.`}</p>
 <p>With or without any one ${unit}'s data, the odds of anything that can be concluded from the model differ at most by the factor e<sup>ε</sup> = ${formatNumber(Math.exp(epsilon))}, except with a probability of about δ. Smaller is more private.</p>
 <p>${Object.hasOwn(MODES, privacy.mode) && MODES[privacy.mode]} Mode <code>${shorten(privacy.mode, 40)}</code>, accountant <code>${shorten(privacy.accountant, 40)}</code>.</p>
+${privacy.tests !== undefined && html`<p>${shorten(capital(testNoiseWords(privacy.tests, metric)), 300)}.</p>`}
 ${privacy.noise !== undefined && Object.hasOwn(NOISE, privacy.noise) && html`<p>${NOISE[privacy.noise]}</p>`}</div>
 ${
   points.length > 0 &&

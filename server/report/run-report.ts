@@ -2,6 +2,7 @@
 import { meansOf, type SumMetrics } from '../../shared/run/metrics.js';
 import { privacyReport } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
+import { deviationOf } from '../../shared/run/test-noise.js';
 import type { Run } from '../run/run.js';
 import { type BuildInput, buildReport } from './build.js';
 
@@ -31,8 +32,23 @@ export function reportOf(
     baselines: known.baselines ?? {},
     artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
-    privacy: privacy && { ...privacy, ...(noise && { noise }) },
+    privacy: privacy && { ...privacy, ...testsOf({ history, spec, state }), ...(noise && { noise }) },
     secureAggregation: spec.work.secure !== undefined,
     command: known.command,
   });
+}
+
+/** What the noise does to the figures; under secure aggregation as many are taken to have answered as were there. */
+function testsOf({ history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>) {
+  const { tests } = spec.work.privacy ?? {};
+  if (tests === undefined) return {};
+  const { pooled, perClient } = history;
+  const there = Math.max(state.online.length, history.summaries.at(-1)?.cohort ?? 0);
+  const clients = Object.keys(perClient).length || spec.engine.evaluateClients || there;
+  const deviations = tests.metrics.flatMap(({ name }) => {
+    const deviation = deviationOf(tests, name, { pooled, clients });
+    return deviation === undefined ? [] : [[`test.${name}`, deviation] as const];
+  });
+  const { noiseMultiplier, evaluations } = tests;
+  return { tests: { noiseMultiplier, evaluations, deviations: Object.fromEntries(deviations) } };
 }

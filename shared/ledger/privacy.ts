@@ -12,6 +12,18 @@ import { canonicalJson } from '../signing/canonical-json.js';
 const count = z.int().min(1);
 const name = z.string().min(1).max(256);
 
+const spendSchema = z.strictObject({
+  release: z.discriminatedUnion('mechanism', [
+    z.strictObject({
+      mechanism: z.literal('gaussian'),
+      noiseMultiplier: z.number().positive(),
+      samplingRate: z.number().gt(0).max(1).optional(),
+    }),
+    z.strictObject({ mechanism: z.literal('zcdp'), rho: z.number().positive() }),
+  ]),
+  count,
+}) as z.ZodType<Spend>;
+
 /** Of {@link RoundPrivacy}. */
 export const roundPrivacy = z.strictObject({
   /** Whose presence is hidden: a client, or one example of a client. */
@@ -19,17 +31,9 @@ export const roundPrivacy = z.strictObject({
   /** L2 norm that one unit was clipped to in this round. */
   clippingBound: z.number().positive(),
   /** What one round costs a client that is invited to it. */
-  spend: z.strictObject({
-    release: z.discriminatedUnion('mechanism', [
-      z.strictObject({
-        mechanism: z.literal('gaussian'),
-        noiseMultiplier: z.number().positive(),
-        samplingRate: z.number().gt(0).max(1).optional(),
-      }),
-      z.strictObject({ mechanism: z.literal('zcdp'), rho: z.number().positive() }),
-    ]),
-    count,
-  }) as z.ZodType<Spend>,
+  spend: spendSchema,
+  /** What all evaluations of the run cost, where test figures are noised. */
+  tests: spendSchema.optional(),
   tree: z.strictObject({ rounds: count, separation: count }).optional(),
   delta: z.number().gt(0).lt(1),
   /** Distance of one round's noise from the ideal, which is charged to delta; absent in what older versions wrote. */
@@ -65,8 +69,8 @@ export function checkPrivacy(
     throw corrupt('privacy', cost === undefined ? 'none' : 'an account', stated === null ? 'none' : 'an account');
   }
   if (stated === null) return;
-  const { unit, spend, tree, delta, samplerError, accountant } = stated;
-  const said = { unit, spend, tree, delta, samplerError, accountant };
+  const { unit, spend, tree, tests, delta, samplerError, accountant } = stated;
+  const said = { unit, spend, tree, tests, delta, samplerError, accountant };
   if (cost !== undefined) {
     const { epsilonBudget: _, samplerError: least = 0, ...terms } = cost;
     // what sums of logarithms leave in the last place may differ on another machine; older versions state none

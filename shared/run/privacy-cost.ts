@@ -31,6 +31,7 @@ import { dpSteps } from './privacy-steps.js';
 import type { Report } from './report.js';
 import type { PrivacySpec, RunSpec, WorkSpec } from './spec.js';
 import type { RoundSummary } from './summary.js';
+import { testSpend } from './test-noise.js';
 
 /** What one round costs a client that is invited to it, and how such costs are added. */
 export interface PrivacyCost {
@@ -38,6 +39,8 @@ export interface PrivacyCost {
   readonly spend: Spend;
   /** Rounds are no releases by themselves, but nodes of a tree over this many; `spend` is what one node costs. */
   readonly tree?: { readonly rounds: number; readonly separation: number };
+  /** What all evaluations of the run cost, where test figures are noised; counted from the first round on. */
+  readonly tests?: Spend;
   readonly delta: number;
   /** Total variation distance of one round's noise from the ideal; absent in what older versions wrote: not charged. */
   readonly samplerError?: number;
@@ -59,6 +62,7 @@ export function costOf(work: WorkSpec): PrivacyCost | undefined {
     throw invalidArgument('phases', `at most ${MOST_PHASES} with privacy`, work.phases.length);
   }
   checkNoise(privacy.noiseMultiplier);
+  checkTests(privacy);
   const { delta, epsilonBudget } = privacy;
   const terms = { delta, ...(epsilonBudget !== undefined && { epsilonBudget }) };
   if (privacy.mode === 'example') {
@@ -73,7 +77,9 @@ export function costOf(work: WorkSpec): PrivacyCost | undefined {
       release: { mechanism: 'gaussian', noiseMultiplier, ...(samplingRate < 1 && { samplingRate }) },
       count: steps,
     };
-    return { unit: 'example', spend, accountant: 'pld', samplerError: steps * stepError(work), ...terms };
+    const tests = privacy.tests && { ...testSpend(privacy.tests), count: privacy.tests.evaluations };
+    const samplerError = steps * stepError(work);
+    return { unit: 'example', spend, ...(tests && { tests }), accountant: 'pld', samplerError, ...terms };
   }
   const lattices = work.phases.map((_, at) => latticeFor(work, firstRoundOf(work, at)));
   const releases = lattices.map(({ release }) => release);
@@ -115,7 +121,7 @@ const MAX_KNOWN = 10_000;
 export function epsilonAfter(cost: PrivacyCost, rounds: number): number {
   const { delta, accountant } = cost;
   if (rounds === 0) return 0;
-  const spends = spendsOf(cost, rounds);
+  const spends = [...spendsOf(cost, rounds), ...(cost.tests ? [cost.tests] : [])];
   const samplerError = samplerErrorOf(cost, rounds);
   const key = canonicalJson({ spends, samplerError, delta, accountant });
   let epsilon = known.get(key);
@@ -192,6 +198,10 @@ export function checkPrivacySpec({ work, engine }: RunSpec): void {
   const cost = costOf(work);
   if (cost === undefined) return;
   const { privacy } = work;
+  const evaluations = evaluationsOf(work.rounds, engine.evaluateEvery);
+  if (privacy?.tests !== undefined && privacy.tests.evaluations < evaluations) {
+    throw invalidArgument('privacy.tests.evaluations', `at least ${evaluations}`, privacy.tests.evaluations);
+  }
   if (isClientLevel(privacy)) {
     const cohortMax = Math.ceil(engine.cohort * (1 + engine.overSelection));
     if (privacy.cohortMax! < cohortMax)
@@ -213,6 +223,18 @@ export function checkPrivacySpec({ work, engine }: RunSpec): void {
     `at least ${epsilon}, which one round costs at this noise`,
     cost.epsilonBudget,
   );
+}
+
+/** Figures of examples hide an example, and no client. */
+function checkTests({ mode, tests }: PrivacySpec): void {
+  if (tests === undefined) return;
+  if (mode !== 'example') throw invalidArgument('test-noise-multiplier', 'privacy example', mode);
+  checkNoise(tests.noiseMultiplier);
+}
+
+/** How often a run judges its model. */
+export function evaluationsOf(rounds: number, evaluateEvery: number): number {
+  return evaluateEvery === 0 ? 1 : Math.ceil(rounds / evaluateEvery);
 }
 
 /** The nodes of a tree are sums of equal units over all rounds. */

@@ -91,6 +91,12 @@ export interface Report {
     readonly delta: number;
     readonly accountant: string;
     readonly budget: number | null;
+    /** Where test figures are noised: how, and the standard deviation that this gives each mean of the last evaluation. */
+    readonly tests?: {
+      readonly noiseMultiplier: number;
+      readonly evaluations: number;
+      readonly deviations: Readonly<Record<string, number>>;
+    };
     /** Simulated runs only: whether the noise follows from `seed`, or came from the system and is known to nobody. */
     readonly noise?: 'from-seed' | 'secret';
   };

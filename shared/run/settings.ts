@@ -22,7 +22,8 @@ type Settings = Readonly<Record<string, Setting>>;
 export const count = z.int().min(1).max(1_000_000);
 /** A workload's own settings, by name. */
 export const hyper = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
-const rate = z.number().positive();
+/** Of learning, or of noise: above 0. */
+export const rate = z.number().positive();
 const countFromZero = z.int().min(0);
 const fraction = z.number().min(0).lt(1);
 const duration = z.int().min(1);
@@ -175,6 +176,11 @@ export const SETTINGS = {
     schema: z.number().min(0).max(1).default(0),
     value: 'P',
     help: 'probability that a client drops out of a round',
+  },
+  'test-noise-multiplier': {
+    schema: rate.optional(),
+    value: 'Z',
+    help: 'with example: test figures are noised and charged, too: deviation / what one test example changes',
   },
   'secret-noise': {
     schema: z.boolean().optional(),

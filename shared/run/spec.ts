@@ -19,6 +19,7 @@ import {
   fieldsOf,
   hyper,
   PRIVACY_SETTINGS,
+  rate,
   SECURE_SETTINGS,
   TRAINING_SETTINGS,
 } from './settings.js';
@@ -67,6 +68,13 @@ const privacySpec = z.strictObject({
    * seldom. Two rounds of one client are at least `separation` apart.
    */
   tree: z.strictObject({ separation: count }).optional(),
+  /**
+   * `example` only: test figures are noised and charged, each client's by itself. Absent: they are exact, and no ε counts
+   * them. `evaluations` are the most that the run makes.
+   */
+  tests: z
+    .strictObject({ noiseMultiplier: rate, evaluations: count, metrics: z.array(maskedMetric).min(1).max(64) })
+    .optional(),
 });
 
 /** Of {@link WorkSpec}. */

@@ -91,9 +91,18 @@ export function afterRound(
   const { cost, clippingBound, lastRound } = spending;
   const here = new Set(cohort);
   const elsewhere = Object.keys(lastRound).filter((client) => lastRound[client] === round && !here.has(client));
-  const { unit, spend, tree, delta, samplerError, accountant } = cost;
+  const { unit, spend, tree, tests, delta, samplerError, accountant } = cost;
   const measured = samplerError === undefined ? {} : { samplerError };
-  const terms = { unit, clippingBound, spend, ...(tree && { tree }), delta, ...measured, accountant };
+  const terms = {
+    unit,
+    clippingBound,
+    spend,
+    ...(tree && { tree }),
+    ...(tests && { tests }),
+    delta,
+    ...measured,
+    accountant,
+  };
   const most = { mostRounds: mostCharged(spending), epsilon: epsilonOf(spending) };
   const privacy: RoundPrivacy = { ...terms, chargedElsewhere: elsewhere.sort(), ...most };
   if (!spending.isAdaptive || withinBound === undefined) return { spending, recorded: { privacy } };

@@ -1,6 +1,7 @@
 /** One trained model on the test data of every client. */
 import { type SumMetrics, sumMetrics } from '../../shared/run/metrics.js';
 import type { MetricsReport } from '../../shared/run/report.js';
+import type { WorkSpec } from '../../shared/run/spec.js';
 import type { BaselineInput } from './input.js';
 import type { Trained } from './train-alone.js';
 
@@ -14,7 +15,8 @@ export async function evaluateAll(
   { spec, clients, trainer, limit, signal }: BaselineInput,
   { values: model, privateTensors }: Trained,
 ): Promise<Judged> {
-  const { work } = spec;
+  const { tests: _, ...privacy } = spec.work.privacy ?? {}; // what stays here is judged exactly
+  const work = spec.work.privacy === undefined ? spec.work : ({ ...spec.work, privacy } as WorkSpec);
   const entries = clients.map(async (client, index) => {
     const slice = { index, count: clients.length };
     const task = { kind: 'evaluate', work, client, slice, round: work.rounds, model, privateTensors } as const;

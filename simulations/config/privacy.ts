@@ -2,8 +2,9 @@
 import type { Workload } from '../../client/workload.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { ADAPTIVE_CLIP_DEFAULT } from '../../shared/privacy/index.js';
+import { evaluationsOf } from '../../shared/run/privacy-cost.js';
 import { type Config, givenOf, PRIVACY_SETTINGS } from '../../shared/run/settings.js';
-import type { PrivacySpec } from '../../shared/run/spec.js';
+import type { Hyper, PrivacySpec } from '../../shared/run/spec.js';
 
 /** Keys that say nothing in a run without privacy. */
 const KEYS = [
@@ -11,6 +12,7 @@ const KEYS = [
   'clipping-bound',
   'noise',
   'separation',
+  'test-noise-multiplier',
   'secret-noise',
 ] as const;
 const DEFAULTS = { noiseMultiplier: 1, delta: 1e-5 };
@@ -20,13 +22,16 @@ const DEFAULT_SAMPLING_RATE = 0.05;
 /**
  * Undefined for a run without privacy.
  * @param sizes clients there are, in a round, and most in one sum
+ * @param run what else its price depends on
  * @throws FlError invalid-argument: keys that contradict each other, or a unit that the workload cannot protect
  */
 export function privacyOf(
   config: Config,
-  { manifest }: Workload,
+  workload: Workload,
   sizes: { readonly clients: number; readonly cohort: number; readonly cohortMax: number },
+  run: { readonly rounds: number; readonly evaluateEvery: number; readonly hyper: Hyper },
 ): PrivacySpec | undefined {
+  const { manifest } = workload;
   const { privacy: mode } = config;
   if (mode === 'none') {
     const given = KEYS.find((key) => config[key] !== undefined);
@@ -43,7 +48,10 @@ export function privacyOf(
     if (isAdaptive) throw invalidArgument('clipping-bound', 'a number with privacy example', bound);
     const ofTree = (['noise', 'separation'] as const).find((key) => config[key] !== undefined);
     if (ofTree !== undefined) throw invalidArgument(ofTree, 'privacy central', mode);
-    return { samplingRate: DEFAULT_SAMPLING_RATE, ...common };
+    return { samplingRate: DEFAULT_SAMPLING_RATE, ...common, ...testsOf(config, workload, run) };
+  }
+  if (config['test-noise-multiplier'] !== undefined) {
+    throw invalidArgument('test-noise-multiplier', 'privacy example: test figures are of single examples', mode);
   }
   if (config['sampling-rate'] !== undefined) {
     throw invalidArgument('sampling-rate', 'privacy example, whose clients draw examples in secret', mode);
@@ -56,6 +64,20 @@ export function privacyOf(
   }
   const { cohortMax } = sizes;
   return { ...common, cohortMax, ...(isAdaptive && { adaptive: true }), ...treeOf(config, sizes) };
+}
+
+function testsOf(
+  { 'test-noise-multiplier': noiseMultiplier }: Config,
+  { manifest }: Workload,
+  { rounds, evaluateEvery, hyper }: { rounds: number; evaluateEvery: number; hyper: Hyper },
+): Pick<PrivacySpec, 'tests'> {
+  if (noiseMultiplier === undefined) return {};
+  const metrics = manifest.maskedMetrics?.(hyper) ?? [];
+  if (metrics.length === 0) {
+    const expected = 'a workload whose maskedMetrics say what one example adds';
+    throw invalidArgument('test-noise-multiplier', expected, manifest.name);
+  }
+  return { tests: { noiseMultiplier, evaluations: evaluationsOf(rounds, evaluateEvery), metrics: [...metrics] } };
 }
 
 function treeOf(config: Config, { clients, cohort }: { clients: number; cohort: number }): Pick<PrivacySpec, 'tree'> {

@@ -88,7 +88,12 @@ export function resolve(
   const least = Math.max(secure ? 2 : 1, Math.min(about.leastSurvivors ?? 1, cohort));
   const minSurvivors = config['min-survivors'] ?? Math.max(least, Math.ceil(cohort / 2));
   const cohortMax = Math.ceil(cohort * (1 + (config['over-selection'] ?? 0)));
-  const privacy = privacyOf(config, workload, { clients, cohort, cohortMax });
+  const privacy = privacyOf(
+    config,
+    workload,
+    { clients, cohort, cohortMax },
+    { rounds, hyper, evaluateEvery: config['evaluate-every'] ?? ENGINE_DEFAULTS.evaluateEvery },
+  );
   const { compression = 'none' } = config;
   const isCompressed = compression !== 'none'; // without it a specification is what it was
   const spec: RunSpec = {

@@ -8,6 +8,7 @@ import { ACCOUNT_FILE, openAccount } from '../../../client/store/privacy-account
 import { linesOf } from '../../../shared/chain/chain.js';
 import { composedEpsilon, treeSpend } from '../../../shared/privacy/index.js';
 import { rngFromSeed } from '../../../shared/rng.js';
+import type { RoundPlan } from '../../../shared/run/plan.js';
 import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../../support/private-plan.js';
@@ -46,6 +47,47 @@ describe("a client's own account of privacy", () => {
     await account.charge(plan(1, EXAMPLE, { modelSha256: 'f'.repeat(64) }));
     assert.ok(account.epsilon > once);
     assert.equal(linesOf(await readFile(path())).length, 2);
+  });
+
+  it('prices the evaluations of a run with its rounds, where test figures are noised', async () => {
+    const metrics = [{ name: 'accuracy', size: 1, max: 1 }];
+    const tests = { noiseMultiplier: 3, evaluations: 4, metrics };
+    const noised = { ...EXAMPLE, tests };
+    const judged = (round: number, more: Partial<RoundPlan> = {}) => plan(round, noised, { kind: 'evaluate', ...more });
+    const priced = (rounds: number, evaluations: number) => {
+      const train = {
+        release: { mechanism: 'gaussian', noiseMultiplier: 2, samplingRate: 0.1 },
+        count: 5 * rounds,
+      } as const;
+      const test = { release: { mechanism: 'zcdp', rho: 1 / 18 }, count: evaluations } as const;
+      return composedEpsilon(
+        [train, test].filter(({ count }) => count > 0),
+        1e-5,
+      );
+    };
+    const near = (epsilon: number, expected: number) =>
+      assert.ok(epsilon >= expected * 0.999 && epsilon <= expected * 1.005, `${epsilon} for ${expected}`);
+    const account = await open();
+    near(account.epsilonAfterRun(plan(1, noised)), priced(9, 4));
+    assert.ok(account.epsilonAfterRun(plan(1)) < account.epsilonAfterRun(plan(1, noised)));
+    const limit = account.epsilonAfterRun(plan(1, noised)) * 0.99;
+    assert.match(
+      budgetDeclineReasonOf({ 'max-epsilon': limit }, plan(1, noised), account) ?? '',
+      /^policy: max-epsilon/,
+    );
+    await account.charge(plan(1, noised));
+    near(account.epsilonAfter(judged(1)), priced(1, 1));
+    await account.charge(judged(1));
+    near(account.epsilon, priced(1, 1));
+    await account.charge(judged(1, { attempt: 2 }));
+    near(account.epsilon, priced(1, 1));
+    near(account.epsilonAfterRun(judged(9)), priced(1, 2));
+    near(account.epsilonAfterRun(judged(1)), priced(9, 4));
+    await account.charge(judged(1, { modelSha256: 'f'.repeat(64) }));
+    near((await open()).epsilon, priced(1, 2));
+    // figures without noise are in nobody's account
+    await account.charge(plan(1, EXAMPLE, { kind: 'evaluate' }));
+    near(account.epsilon, priced(1, 2));
   });
 
   it('cuts off a record that a crash left half written, and writes on', async () => {

@@ -47,6 +47,25 @@ describe('the privacy of a configuration', () => {
     assert.deepEqual(privacyOf(tree)?.tree, { separation: 2 });
   });
 
+  it('noises test figures of single examples, as often as the run is judged', () => {
+    const keys = { privacy: 'example', 'test-noise-multiplier': 5, rounds: 7 };
+    const { tests } = privacyOf({ ...keys, 'evaluate-every': 3 })!;
+    assert.deepEqual([tests!.noiseMultiplier, tests!.evaluations], [5, 3]);
+    assert.deepEqual(
+      tests!.metrics.map(({ name, max }) => [name, max]),
+      [
+        ['accuracy', 1],
+        ['loss', 16],
+        ['confusion', 1],
+      ],
+    );
+    assert.equal(privacyOf(keys)!.tests!.evaluations, 7);
+    assert.equal(privacyOf({ ...keys, 'evaluate-every': 0 })!.tests!.evaluations, 1);
+    const budget = { ...keys, 'noise-multiplier': 4, 'epsilon-budget': 3 };
+    assert.ok(specOf({ ...budget, 'test-noise-multiplier': 20 }));
+    assert.throws(() => specOf({ ...budget, 'test-noise-multiplier': 1 }), /^.*epsilon-budget: expected at least/);
+  });
+
   it('lets a client weigh 1 and tell no training metric', () => {
     const secure = specOf({ privacy: 'distributed', 'secure-aggregation': true }).work.secure!;
     assert.deepEqual([secure.weightCap, secure.trainMetrics], [1, []]);
@@ -56,6 +75,14 @@ describe('the privacy of a configuration', () => {
   const contradictions: Record<string, [keys: object, answer: RegExp]> = {
     'noise without privacy': [{ 'noise-multiplier': 2 }, /^noise-multiplier: expected privacy to be central/],
     'secret noise without privacy': [{ 'secret-noise': true }, /^secret-noise: expected privacy to be central/],
+    'noise of test figures without privacy': [
+      { 'test-noise-multiplier': 2 },
+      /^test-noise-multiplier: expected privacy/,
+    ],
+    'noise of test figures of whole clients': [
+      { privacy: 'central', 'test-noise-multiplier': 2 },
+      /^test-noise-multiplier: expected privacy example/,
+    ],
     'distributed noise in the clear': [{ privacy: 'distributed' }, /^privacy distributed: expected secure-aggregation/],
     'examples drawn at random by a coordinator': [
       { privacy: 'central', 'sampling-rate': 0.1 },
