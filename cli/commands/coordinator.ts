@@ -43,8 +43,9 @@ export function coordinatorCommand(): Command {
       }).catch((thrown) => {
         throw endOf(name, thrown);
       });
+      const serving = serve(coordinator, name); // before it is said to be there: who hears that may stop it at once
       print(`coordinator listens on ${coordinator.address} (loopback only: this version has no mutual TLS)`);
-      await serve(coordinator, name);
+      await serving;
     });
 }
 
