@@ -13,7 +13,7 @@ import { allGone, type Ended, outcome, spawnStarling, starling, succeed, withFol
 const RUN = {
   workload: 'cnn',
   scale: 'smoke',
-  rounds: 12,
+  rounds: 20,
   seed: 1,
   clients: 1,
   cohort: 1,
