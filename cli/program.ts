@@ -7,6 +7,7 @@ import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
+import { healthCommand } from './commands/health.js';
 import { exampleText } from './commands/options.js';
 import { privacyCommand } from './commands/privacy.js';
 import { reportCommand } from './commands/report.js';
@@ -33,6 +34,7 @@ export function createProgram(): Command {
     verifyCommand(),
     reportCommand(),
     doctorCommand(),
+    healthCommand(),
     benchCommand(),
   ];
   for (const command of commands) program.addCommand(command);

@@ -5,7 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
+import { systemFiles } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
+import { corrupt } from '../shared/errors.js';
 import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import type { RoundPlan } from '../shared/run/plan.js';
@@ -50,11 +52,21 @@ export interface RunClientOptions {
   readonly say: (line: string) => void;
 }
 
-/** Runs until `stop`; `done` rejects when the coordinator refuses this client for good or this machine's disk fails. */
-export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
+/** A client at work, in its directory. */
+export interface RunningClient {
+  readonly directory: string;
+  /** Rejects when the coordinator refuses this client for good or its machine's disk fails: nothing is left but `stop`. */
+  readonly done: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Runs until `stop`. @throws FlError corrupt, naming a file of its directory that is not what this client wrote */
+export async function runClient(options: RunClientOptions): Promise<RunningClient> {
   const directory = await membershipDirectory(options);
   const unlock = lockDirectory(directory);
-  const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
+  const membership = await membershipIn(directory);
+  const signingSeed = await seedIn(directory);
+  const identity = identityFromSeed(signingSeed);
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy =
     policyFile === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
@@ -63,8 +75,6 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const service = connectGrpc(membership.address);
-  const signingSeed = await readFile(join(directory, IDENTITY_FILE));
-  const identity = identityFromSeed(signingSeed);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
@@ -109,7 +119,27 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     service.close();
     unlock();
   };
-  return { done: participant.done.finally(close), stop: close };
+  return { directory, done: participant.done, stop: close };
+}
+
+/** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */
+const REJOIN = 'restore it from a backup, or move the directory away and join again with a new token';
+
+async function seedIn(directory: string): Promise<Uint8Array> {
+  const path = join(directory, IDENTITY_FILE);
+  const seed = await systemFiles.read(path);
+  if (seed?.length === 32) return seed;
+  throw corrupt(path, "this client's key, 32 bytes", `${seed === undefined ? 'none' : seed.length}; ${REJOIN}`);
+}
+
+async function membershipIn(directory: string): Promise<Membership> {
+  const path = join(directory, MEMBERSHIP_FILE);
+  const file = await systemFiles.read(path);
+  try {
+    return JSON.parse(new TextDecoder().decode(file)) as Membership;
+  } catch {
+    throw corrupt(path, 'what joining has written', `${file === undefined ? 'none' : 'no JSON'}; ${REJOIN}`);
+  }
 }
 
 /** Test figures without noise are in nobody's account. */

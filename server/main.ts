@@ -6,9 +6,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from '../shared/clock.js';
+import { faultOf } from '../shared/disk/faults.js';
 import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { FlError } from '../shared/errors.js';
+import { corrupt, FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
@@ -23,7 +24,7 @@ import { reportOf } from './report/run-report.js';
 
 export interface CoordinatorProcess {
   readonly address: string;
-  /** Settles when the coordinator has ended; rejects when its disk failed. */
+  /** Resolves when it was stopped; rejects when its disk failed or a bug struck: then nothing is left but `stop`. */
   readonly done: Promise<void>;
   stop(): Promise<void>;
 }
@@ -45,11 +46,18 @@ export async function startCoordinator(options: {
   const done = new Promise<void>((resolve, reject) => {
     end = (error) => (error === undefined ? resolve() : reject(error));
   });
+  done.catch(() => undefined); // it may fail before anybody listens
+  const append = (record: unknown) =>
+    journal.append(record).catch((error) => {
+      const fault = faultOf(join(dataDir, 'clients.log'), error);
+      end(fault);
+      throw fault;
+    });
   let server: GrpcServer | undefined;
   const coordinator = await Coordinator.open({
     dataDir,
-    identity: await identityIn(join(dataDir, 'identity.key')),
-    registry: new Registry(journal, records),
+    identity: await identityIn(dataDir, records.length > 0),
+    registry: new Registry({ append }, records),
     clock: systemClock,
     rng: rngFromEntropy(),
     log,
@@ -81,12 +89,30 @@ export async function startCoordinator(options: {
   return { address: server.address, done, stop };
 }
 
-async function identityIn(path: string): Promise<Identity> {
+/** Every client knows this coordinator by its key: one that has been shown to anybody is never replaced by a new one. */
+async function identityIn(dataDir: string, isKnown: boolean): Promise<Identity> {
+  const path = join(dataDir, 'identity.key');
+  const publicPath = join(dataDir, 'identity.pub');
   const stored = await systemFiles.read(path);
-  if (stored !== undefined) return identityFromSeed(stored);
-  const seed = newIdentitySeed();
-  await writeFileDurably(path, seed);
-  return identityFromSeed(seed);
+  const shown = await systemFiles.read(publicPath);
+  const restore = `restore ${path} from a backup; to begin anew, with clients that join again, take another data directory`;
+  if (stored === undefined && (isKnown || shown !== undefined)) {
+    throw new FlError(
+      'not-found',
+      `${path}: expected the key that clients know this coordinator by, got none; ${restore}`,
+    );
+  }
+  const seed = stored ?? newIdentitySeed();
+  if (seed.length !== 32) throw corrupt(path, '32 bytes', `${seed.length}; ${restore}`);
+  const identity = identityFromSeed(seed);
+  const publicKey = toHex(identity.publicKey);
+  const shownKey = shown && new TextDecoder().decode(shown);
+  if (shownKey !== undefined && shownKey !== publicKey) {
+    throw corrupt(path, `the key of ${publicPath}`, `another; ${restore}`);
+  }
+  if (stored === undefined) await writeFileDurably(path, seed);
+  if (shown === undefined) await writeFileDurably(publicPath, new TextEncoder().encode(publicKey));
+  return identity;
 }
 
 async function secretIn(path: string): Promise<string> {

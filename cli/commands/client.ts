@@ -4,7 +4,8 @@ import { clientsDir } from '../../shared/disk/home.js';
 import { VERSION } from '../../shared/version.js';
 import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
-import { asWrongUse, command, onInterrupt, print, printJson, repeated, slice } from './options.js';
+import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
+import { endOf, serve } from './service.js';
 
 interface RunOptions {
   readonly name?: string;
@@ -62,7 +63,8 @@ async function runAction(given: RunOptions): Promise<void> {
     workloadModules: modules,
     version: VERSION,
     say: print,
+  }).catch((thrown) => {
+    throw endOf(`the client in ${clientsDir()}`, thrown);
   });
-  const release = onInterrupt(() => void client.stop());
-  await client.done.finally(release);
+  await serve(client, `the client in ${client.directory}`);
 }

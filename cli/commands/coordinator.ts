@@ -4,7 +4,8 @@ import { coordinatorDir } from '../../shared/disk/home.js';
 import { toHex } from '../../shared/hex.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
-import { command, durationMs, integer, onInterrupt, print, printJson, repeated } from './options.js';
+import { command, durationMs, integer, print, printJson, repeated } from './options.js';
+import { endOf, serve } from './service.js';
 
 const DEFAULT_LISTEN = '127.0.0.1:7437';
 
@@ -32,15 +33,19 @@ export function coordinatorCommand(): Command {
     .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
       const { startCoordinator } = await import('../../server/main.js');
+      const dataDir = coordinatorDir(given.dataDir ?? file['data-dir']);
+      const name = `the coordinator of ${dataDir}`;
       const coordinator = await startCoordinator({
-        dataDir: coordinatorDir(given.dataDir ?? file['data-dir']),
+        dataDir,
         listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
         addresses: [...(file.addresses ?? []), ...given.address],
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
+      }).catch((thrown) => {
+        throw endOf(name, thrown);
       });
+      const serving = serve(coordinator, name); // before it is said to be there: who hears that may stop it at once
       print(`coordinator listens on ${coordinator.address} (loopback only: this version has no mutual TLS)`);
-      const release = onInterrupt(() => void coordinator.stop());
-      await coordinator.done.finally(release);
+      await serving;
     });
 }
 

@@ -3,6 +3,7 @@
  * works, keeps, uploads, forgets. The stream (connection.ts), a task under way (work.ts) and transfers have files of their own.
  */
 import type { Clock } from '../../shared/clock.js';
+import { adviceOn } from '../../shared/disk/faults.js';
 import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
@@ -137,6 +138,7 @@ export class Participant {
       secure: options.secure && { ...options.secure, openings: options.secure.openings ?? memoryOpenings() },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
       post: (event) => this.#post(event),
+      broke: (error) => this.#fail(error),
       send: (frame) => this.#connection.send(frame),
       upload: (header, bytes) => void this.#transfers.send(header, bytes),
       record: options.siteLog && ((task, what, bytes) => this.#recordSent(task, what, bytes)),
@@ -351,6 +353,7 @@ export class Participant {
       await this.#recordSent({ run, kind: 'train', round, attempt }, 'update', bytes);
       await this.#transfers.send(header, bytes);
     } catch (error) {
+      if (adviceOn(error) !== undefined) return this.#fail(error);
       this.#notice('upload failed', { ...update, reason: FlError.from(error).message });
     } finally {
       this.#uploading.delete(key);

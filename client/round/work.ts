@@ -3,6 +3,7 @@
  * under secure aggregation keys and shares first, training when the cohort is frozen, and then only what is masked goes out.
  */
 import type { Clock } from '../../shared/clock.js';
+import { adviceOn } from '../../shared/disk/faults.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
@@ -35,6 +36,8 @@ export interface WorkDeps {
   limit<T>(task: () => Promise<T>): Promise<T>;
   /** Takes the event that ends the task; never called before {@link startWork} has returned. */
   post(event: SessionEvent): void;
+  /** Takes what this machine failed with, its disk mostly: the next task would fail as well. Ends the client. */
+  broke(error: unknown): void;
   send(frame: ClientFrame): void;
   /** Carries what is too large for a frame. */
   upload(header: UpdateHeader, bytes: Uint8Array): void;
@@ -70,6 +73,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
       else await evaluate(plan, deps, options);
     } catch (error) {
       if (abort.signal.aborted) return;
+      if (adviceOn(error) !== undefined) return deps.broke(error);
       const { message } = FlError.from(error);
       deps.notice('task failed', { ...task, message });
       deps.post({ kind: 'failed', task, detail: outwardly(plan, message) });
@@ -110,7 +114,9 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
     post(event);
   };
   /** What this site's rules forbid it declines, in words; the rest is a failure. */
-  const failed = ({ code, message }: FlError) => {
+  const failed = (error: FlError) => {
+    if (adviceOn(error) !== undefined) return deps.broke(error);
+    const { code, message } = error;
     if (code === 'permission-denied') return end({ kind: 'declined', task, detail: message }, message);
     return end({ kind: 'failed', task, detail: outwardly(plan, message) }, message);
   };

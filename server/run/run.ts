@@ -3,6 +3,7 @@
  * another. It decides nothing.
  */
 import type { Clock } from '../../shared/clock.js';
+import { faultOf } from '../../shared/disk/faults.js';
 import { FlError } from '../../shared/errors.js';
 import { signHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
@@ -104,7 +105,7 @@ export class Run {
   ) {
     this.#deps = deps;
     this.directory = deps.directory;
-    this.#queue = new JobQueue(deps.fatal);
+    this.#queue = new JobQueue((error) => deps.fatal(faultOf(`run ${init.state.run}`, error)));
     this.spec = init.spec;
     this.id = init.state.run;
     this.createdAtMs = init.createdAtMs;
