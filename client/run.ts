@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
+import { removeTemporaries } from '../shared/disk/aside.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
@@ -53,6 +54,7 @@ export interface RunClientOptions {
 export async function runClient(options: RunClientOptions): Promise<{ done: Promise<void>; stop(): Promise<void> }> {
   const directory = await membershipDirectory(options);
   const unlock = lockDirectory(directory);
+  await removeHalfWritten(directory, options.say);
   const membership = JSON.parse(await readFile(join(directory, MEMBERSHIP_FILE), 'utf8')) as Membership;
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
   const policy =
@@ -109,6 +111,15 @@ export async function runClient(options: RunClientOptions): Promise<{ done: Prom
     unlock();
   };
   return { done: participant.done.finally(close), stop: close };
+}
+
+/** What a kill left of files that were being written may be keys or updates. */
+async function removeHalfWritten(directory: string, say: (line: string) => void): Promise<void> {
+  for (const folder of ['.', 'secure', 'updates', 'own']) {
+    for (const name of await removeTemporaries(join(directory, folder))) {
+      say(`removed ${join(directory, folder, name)}: half written`);
+    }
+  }
 }
 
 /** Noise from fresh bytes of the system, which nothing keeps, and the folder of what was released. */
