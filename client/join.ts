@@ -51,7 +51,8 @@ export async function joinClient(options: {
     const { client } = reply;
     const directory = join(options.clientsDir, client);
     if ((await entriesOf(directory)).some(({ name }) => name === IDENTITY_FILE)) {
-      throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
+      const next = 'move it away, and join again with the same token';
+      throw new FlError('already-exists', `${directory} holds the key of another client of that name; next: ${next}`);
     }
     const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
     const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);

@@ -69,6 +69,19 @@ describe('starling client join', () => {
     });
   }
 
+  it('takes the place of no other client of that name, and goes on with its token when that has been moved away', async () => {
+    const token = await tokenFor('twin');
+    const clientsDir = join(folder, 'twins');
+    await mkdir(join(clientsDir, 'twin'), { recursive: true });
+    await writeFile(join(clientsDir, 'twin', 'identity.key'), 'of another');
+    const words = /twin holds the key of another client of that name; next: move it away/;
+    await assert.rejects(joinClient({ token, clientsDir }), { code: 'already-exists', message: words });
+    assert.equal(await readFile(join(clientsDir, 'twin', 'identity.key'), 'utf8'), 'of another');
+    await rm(join(clientsDir, 'twin'), { recursive: true });
+    await joinClient({ token, clientsDir });
+    await assertWhole(clientsDir, 'twin');
+  });
+
   it('keeps no key that the coordinator did not take', async () => {
     const token = await tokenFor('once');
     await joinClient({ token, clientsDir: join(folder, 'first') });

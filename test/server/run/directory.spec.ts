@@ -8,8 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../../server/journal/journal.js';
 import { silent } from '../../../server/log.js';
+import { isOfMachine } from '../../../server/run/damaged.js';
 import { createRun } from '../../../server/run/directory.js';
+
 import { storedRuns } from '../../../server/run/stored.js';
+import { diskError } from '../../../shared/disk/files.js';
 import type { FlError } from '../../../shared/errors.js';
 import { rngFromSeed } from '../../../shared/rng.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
@@ -207,6 +210,12 @@ describe('a coordinator with a damaged run', () => {
       await rm(dataDir, { recursive: true });
     });
   }
+
+  it('is told apart from one whose whole disk is full or read-only: then no run is damaged', () => {
+    const failed = (code: string) => diskError('journal.log', Object.assign(new Error(code), { code }));
+    for (const code of ['ENOSPC', 'EROFS', 'EMFILE']) assert.ok(isOfMachine(failed(code)), code);
+    for (const error of [failed('EIO'), new TypeError('x'), 'x']) assert.ok(!isOfMachine(error), String(error));
+  });
 
   it('and stray folders goes on, names each, and tells no client that such a run is unknown', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'starling-stray-'));
