@@ -3,6 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asideOf, entriesOf, putInPlace } from '../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { LOCK_FILE, lockDirectory } from '../shared/disk/lock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { decodeJoinToken } from '../shared/join-token.js';
@@ -39,10 +40,13 @@ export async function joinClient(options: {
 }): Promise<Membership> {
   const { files = systemFiles } = options;
   const { address, fingerprint, secret } = decodeJoinToken(options.token);
-  const aside = await asideOf(join(options.clientsDir, sha256Hex(secret).slice(0, 16)));
+  let unlock = () => {};
   const service = connectGrpc(address);
   try {
     await checkCoordinator(service, options.token);
+    const taken = await takeAside(join(options.clientsDir, sha256Hex(secret).slice(0, 16)), files);
+    const { aside } = taken;
+    unlock = taken.unlock;
     const identity = identityFromSeed(await seedIn(aside, files));
     const signature = identity.sign(signedBytes('enrolment', secret));
     const request = { token: secret, publicKey: identity.publicKey, signature };
@@ -58,8 +62,10 @@ export async function joinClient(options: {
     const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
     await writeFileDurably(join(aside, MEMBERSHIP_FILE), text, files);
     await putInPlace(files, aside, directory, IDENTITY_FILE);
+    await rm(join(directory, LOCK_FILE), { force: true }); // it came along
     return membership;
   } finally {
+    unlock();
     service.close();
   }
 }
@@ -71,13 +77,26 @@ async function forgetRefused(aside: string, thrown: unknown): Promise<never> {
   throw thrown;
 }
 
+/** A place for one membership that no living process is at: several may join with one token at a time. */
+async function takeAside(path: string, files: Files): Promise<{ aside: string; unlock: () => void }> {
+  for (let i = 0; ; i++) {
+    const aside = await asideOf(`${path}-${i}`);
+    await files.makeDirectory(aside);
+    try {
+      return { aside, unlock: lockDirectory(aside) };
+    } catch (thrown) {
+      const { code } = thrown as { code?: string };
+      if (code !== 'already-exists' && code !== 'ENOENT') throw thrown; // ENOENT: it has just been put in its place
+    }
+  }
+}
+
 /** The seed that an earlier `join` with this token made and was killed after; otherwise a new one, durable. */
 async function seedIn(aside: string, files: Files): Promise<Uint8Array> {
   const path = join(aside, IDENTITY_FILE);
   const stored = await files.read(path);
   if (stored !== undefined) return stored;
   const seed = newIdentitySeed();
-  await files.makeDirectory(aside);
   await writeFileDurably(path, seed, files);
   await files.syncDirectory(dirname(aside));
   return seed;

@@ -56,6 +56,9 @@ describe('starling client join', () => {
         const files = new DyingFiles(kills);
         const joined = joinClient({ token, clientsDir, files }).then(() => false);
         isKilled = await Promise.race([joined, files.died.then(() => true)]);
+        // the process that held it is dead, though it is this one
+        for (const entry of await readdir(clientsDir).catch((): string[] => []))
+          await rm(join(clientsDir, entry, 'lock'), { force: true });
         const isWhole = (await readdir(join(clientsDir, name)).catch((): string[] => [])).includes('identity.key');
         if (isWhole) await assertWhole(clientsDir, name);
         else {
@@ -80,6 +83,18 @@ describe('starling client join', () => {
     await rm(join(clientsDir, 'twin'), { recursive: true });
     await joinClient({ token, clientsDir });
     await assertWhole(clientsDir, 'twin');
+  });
+
+  it('makes as many clients as join at a time with one token, in one folder', async () => {
+    const token = await admin.createToken({ name: 'many', uses: 3, expiresMs: 60_000 });
+    const clientsDir = join(folder, 'many');
+    const joined = await Promise.all([1, 2, 3].map(() => joinClient({ token, clientsDir })));
+    const names = ['many-1', 'many-2', 'many-3'];
+    assert.deepEqual(joined.map(({ client }) => client).sort(), names);
+    assert.deepEqual((await readdir(clientsDir)).sort(), names);
+    for (const name of names) {
+      assert.deepEqual((await readdir(join(clientsDir, name))).sort(), ['client.json', 'identity.key']);
+    }
   });
 
   it('keeps no key that the coordinator did not take', async () => {
