@@ -1,7 +1,9 @@
 /** `starling client join`: a lab's machine gets its key, which is made here and stays here, and its name at a coordinator. */
-import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFileDurably } from '../shared/disk/files.js';
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { asideOf, entriesOf, putInPlace } from '../shared/disk/aside.js';
+import { type Files, systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { LOCK_FILE, lockDirectory } from '../shared/disk/lock.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { decodeJoinToken } from '../shared/join-token.js';
@@ -25,33 +27,79 @@ export const IDENTITY_FILE = 'identity.key';
 export const MEMBERSHIP_FILE = 'client.json';
 
 /**
- * Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator.
+ * Enrols this machine and remembers it below `clientsDir`. The token's fingerprint pins the coordinator. The key is on the
+ * disk before the coordinator hears of it: whoever was killed in between joins again with the same token and is the same.
  * @throws FlError invalid-argument: no token · permission-denied: another coordinator, or one that does not take the token ·
  *   already-exists: a client of the name that it was given is here
  */
-export async function joinClient(options: { token: string; clientsDir: string }): Promise<Membership> {
+export async function joinClient(options: {
+  readonly token: string;
+  readonly clientsDir: string;
+  /** By which the directory is made; default: the real ones. */
+  readonly files?: Files;
+}): Promise<Membership> {
+  const { files = systemFiles } = options;
   const { address, fingerprint, secret } = decodeJoinToken(options.token);
-  const identitySeed = newIdentitySeed();
-  const identity = identityFromSeed(identitySeed);
+  let unlock = () => {};
   const service = connectGrpc(address);
   try {
     await checkCoordinator(service, options.token);
+    const taken = await takeAside(join(options.clientsDir, sha256Hex(secret).slice(0, 16)), files);
+    const { aside } = taken;
+    unlock = taken.unlock;
+    const identity = identityFromSeed(await seedIn(aside, files));
     const signature = identity.sign(signedBytes('enrolment', secret));
-    const reply = await service.enrol({ token: secret, publicKey: identity.publicKey, signature });
+    const request = { token: secret, publicKey: identity.publicKey, signature };
+    const reply = await service.enrol(request).catch((thrown) => forgetRefused(aside, thrown));
     if (sha256Hex(reply.coordinatorKey) !== fingerprint) throw anotherCoordinator(address);
     const { client } = reply;
     const directory = join(options.clientsDir, client);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    if ((await readdir(directory)).includes(IDENTITY_FILE)) {
-      throw new FlError('already-exists', `${directory} holds the key of another client of that name`);
+    if ((await entriesOf(directory)).some(({ name }) => name === IDENTITY_FILE)) {
+      const next = 'move it away, and join again with the same token';
+      throw new FlError('already-exists', `${directory} holds the key of another client of that name; next: ${next}`);
     }
     const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
-    await writeFileDurably(join(directory, IDENTITY_FILE), identitySeed);
-    await writeFileDurably(join(directory, MEMBERSHIP_FILE), Buffer.from(`${JSON.stringify(membership, null, 2)}\n`));
+    const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
+    await writeFileDurably(join(aside, MEMBERSHIP_FILE), text, files);
+    await putInPlace(files, aside, directory, IDENTITY_FILE);
+    await rm(join(directory, LOCK_FILE), { force: true }); // it came along
     return membership;
   } finally {
+    unlock();
     service.close();
   }
+}
+
+/** A key that the coordinator did not take is nobody's; one that it may have taken, its answer lost, is kept. */
+async function forgetRefused(aside: string, thrown: unknown): Promise<never> {
+  const { code } = FlError.from(thrown);
+  if (code === 'permission-denied' || code === 'already-exists') await rm(aside, { recursive: true, force: true });
+  throw thrown;
+}
+
+/** A place for one membership that no living process is at: several may join with one token at a time. */
+async function takeAside(path: string, files: Files): Promise<{ aside: string; unlock: () => void }> {
+  for (let i = 0; ; i++) {
+    const aside = await asideOf(`${path}-${i}`);
+    await files.makeDirectory(aside);
+    try {
+      return { aside, unlock: lockDirectory(aside) };
+    } catch (thrown) {
+      const { code } = thrown as { code?: string };
+      if (code !== 'already-exists' && code !== 'ENOENT') throw thrown; // ENOENT: it has just been put in its place
+    }
+  }
+}
+
+/** The seed that an earlier `join` with this token made and was killed after; otherwise a new one, durable. */
+async function seedIn(aside: string, files: Files): Promise<Uint8Array> {
+  const path = join(aside, IDENTITY_FILE);
+  const stored = await files.read(path);
+  if (stored !== undefined) return stored;
+  const seed = newIdentitySeed();
+  await writeFileDurably(path, seed, files);
+  await files.syncDirectory(dirname(aside));
+  return seed;
 }
 
 /** Before the token's secret goes out: who holds an address that a coordinator has left could join with it. */

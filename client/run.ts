@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
+import { removeTemporaries } from '../shared/disk/aside.js';
 import { systemFiles } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { corrupt } from '../shared/errors.js';
@@ -64,6 +65,7 @@ export interface RunningClient {
 export async function runClient(options: RunClientOptions): Promise<RunningClient> {
   const directory = await membershipDirectory(options);
   const unlock = lockDirectory(directory);
+  await removeHalfWritten(directory, options.say);
   const membership = await membershipIn(directory);
   const signingSeed = await seedIn(directory);
   const identity = identityFromSeed(signingSeed);
@@ -145,6 +147,15 @@ async function membershipIn(directory: string): Promise<Membership> {
 /** Test figures without noise are in nobody's account. */
 function isSpending({ kind, work }: RoundPlan): boolean {
   return kind === 'train' || work.privacy?.tests !== undefined;
+}
+
+/** What a kill left of files that were being written may be keys or updates. */
+async function removeHalfWritten(directory: string, say: (line: string) => void): Promise<void> {
+  for (const folder of ['.', 'secure', 'updates', 'own', 'releases']) {
+    for (const name of await removeTemporaries(join(directory, folder))) {
+      say(`removed ${join(directory, folder, name)}: half written`);
+    }
+  }
 }
 
 /** Noise from fresh bytes of the system, which nothing keeps, and the folder of what was released. */

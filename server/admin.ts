@@ -10,6 +10,7 @@ import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
 import { infoOf } from './run/activity.js';
+import { type DamagedRun, infoOfDamaged } from './run/damaged.js';
 import { runIdFor } from './run/directory.js';
 import type { Run } from './run/run.js';
 
@@ -24,7 +25,8 @@ interface AdminDeps {
   /** What a join token says about where to go. */
   address(): string;
   runs(): readonly Run[];
-  /** @throws FlError not-found */
+  damaged(): readonly DamagedRun[];
+  /** @throws FlError not-found · failed-precondition: it is damaged */
   runOf(id: string): Run;
   isHere(client: string): boolean;
   createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
@@ -62,11 +64,13 @@ export function adminOf(deps: AdminDeps): AdminService {
       await run.idle();
     },
     async listRuns() {
-      return runs()
-        .map(infoOf)
-        .sort((a, b) => a.createdAtMs - b.createdAtMs);
+      return [...runs().map(infoOf), ...deps.damaged().map(infoOfDamaged)].sort(
+        (a, b) => a.createdAtMs - b.createdAtMs,
+      );
     },
     async getRun(id) {
+      const damaged = deps.damaged().find(({ run }) => run === id);
+      if (damaged !== undefined) return { info: infoOfDamaged(damaged), report: 'null' };
       const run = runOf(id);
       return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
     },

@@ -2,7 +2,7 @@
  * The coordinator: who is enrolled, who is here, which runs there are. It carries frames between clients and runs and
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
@@ -32,9 +32,11 @@ import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
-import { createRun, openRun, storedRuns } from './run/directory.js';
+import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
+import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
+import { storedRuns } from './run/stored.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 
@@ -64,6 +66,8 @@ export class Coordinator implements ParticipantService {
   readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
   readonly #runs = new Map<string, Run>();
+  /** What was found below runs/ and could not be opened. */
+  readonly #damaged = new Map<string, DamagedRun>();
   /** By client. */
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
@@ -81,19 +85,30 @@ export class Coordinator implements ParticipantService {
       ...options,
       address: () => this.#addresses()[0],
       runs: () => [...this.#runs.values()],
+      damaged: () => [...this.#damaged.values()],
       runOf,
       isHere: (client) => this.#connections.has(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
     });
   }
 
-  /** Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. */
+  /**
+   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. A run that
+   * is damaged is set aside and named; the others go on. @throws FlError: the disk as a whole is full, read-only ...
+   */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    for (const directory of await storedRuns(join(options.dataDir, 'runs'))) {
-      await coordinator.openRun(directory);
+    for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
+      await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
     }
     return coordinator;
+  }
+
+  #setAside(directory: string, thrown: unknown): void {
+    if (isOfMachine(thrown)) throw thrown;
+    const damaged = damagedRun(directory, thrown);
+    this.#damaged.set(damaged.run, damaged);
+    this.#options.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
   }
 
   async close(): Promise<void> {
@@ -151,7 +166,7 @@ export class Coordinator implements ParticipantService {
 
   /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
   #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
-    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run));
+    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && !this.#damaged.has(run)); // that may be mended
     const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
@@ -245,7 +260,7 @@ export class Coordinator implements ParticipantService {
 
   /** A run that an earlier process left in `directory`. */
   async openRun(directory: string): Promise<Run> {
-    const run = await openRun(directory, this.#deps());
+    const run = await openRun(directory, basename(directory), this.#deps());
     this.#adopt(run);
     for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
     return run;
@@ -280,8 +295,10 @@ export class Coordinator implements ParticipantService {
 
   #run(id: string): Run {
     const run = this.#runs.get(id);
-    if (run === undefined) throw new FlError('not-found', `run "${id}" is not known here`);
-    return run;
+    if (run !== undefined) return run;
+    const damaged = this.#damaged.get(id);
+    if (damaged !== undefined) throw new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
+    throw new FlError('not-found', `run "${id}" is not known here`);
   }
 
   #clientOf(session: Uint8Array): string {

@@ -2,10 +2,11 @@
  * `starling coordinator`: opens the data directory, listens, serves until it is told to stop. What a kill -9 leaves
  * behind is what the next start goes on from.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from '../shared/clock.js';
+import { entriesOf, removeTemporaries } from '../shared/disk/aside.js';
 import { faultOf } from '../shared/disk/faults.js';
 import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
@@ -41,7 +42,9 @@ export async function startCoordinator(options: {
   const log = pino({ level: options.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const unlock = lockDirectory(dataDir);
+  for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
   const { records, journal } = await openJournal(join(dataDir, 'clients.log'));
+  const isFirstStart = records.length === 0 && (await entriesOf(join(dataDir, 'runs'))).length === 0;
   let end: (error?: FlError) => void = () => {};
   const done = new Promise<void>((resolve, reject) => {
     end = (error) => (error === undefined ? resolve() : reject(error));
@@ -56,7 +59,7 @@ export async function startCoordinator(options: {
   let server: GrpcServer | undefined;
   const coordinator = await Coordinator.open({
     dataDir,
-    identity: await identityIn(dataDir, records.length > 0),
+    identity: await identityIn(dataDir, !isFirstStart),
     registry: new Registry({ append }, records),
     clock: systemClock,
     rng: rngFromEntropy(),
@@ -78,7 +81,7 @@ export async function startCoordinator(options: {
     listen: options.listen,
     onFault: (fault) => log.warn({ reason: FlError.from(fault).message }, 'a call failed inside'),
   });
-  await writeFile(join(dataDir, ADDRESS_FILE), server.address);
+  await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
   const stop = async () => {
     await coordinator.close();
     await server.close();

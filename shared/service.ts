@@ -140,7 +140,8 @@ export interface ClientInfo {
 export interface RunInfo {
   readonly run: string;
   readonly workload: string;
-  readonly status: RunStatus;
+  /** `damaged`: it could not be opened, `reason` says why and what to do; the numbers are 0. */
+  readonly status: RunStatus | 'damaged';
   readonly reason: string;
   readonly round: number;
   readonly rounds: number;
@@ -159,7 +160,7 @@ export interface AdminService {
   stopRun(run: string, reason: string): Promise<void>;
   resumeRun(run: string): Promise<void>;
   listRuns(): Promise<readonly RunInfo[]>;
-  /** The run and its report.json as it stands now. */
+  /** The run and its report.json as it stands now; `null` of one that is damaged. */
   getRun(run: string): Promise<{ readonly info: RunInfo; readonly report: string }>;
   /** Every event of the run from the first on (JSON of a RunEvent); ends when the run has ended. */
   watchRun(run: string, signal?: AbortSignal): AsyncIterable<string>;

@@ -37,7 +37,8 @@ export function runCommand(): Command {
       withAdmin(given, async (admin) => {
         const { info, report } = await admin.getRun(run);
         if (given.json) printJson({ ...info, report: JSON.parse(report) });
-        else for (const line of [...table([info]), `directory  ${info.directory}`, report]) print(line);
+        else for (const line of [...table([info]), `directory  ${info.directory}`]) print(line);
+        if (!given.json && info.status !== 'damaged') print(report);
       }),
   );
   const stop = sub('stop RUN', 'stop a run; it can be resumed', 'starling run stop RUN').action(

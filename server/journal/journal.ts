@@ -29,11 +29,12 @@ type Waiting = { readonly json: string; readonly sizeBytes: number; resolve(): v
 /**
  * Opens or creates the journal at `path` (its folder must exist and be locked by the caller, see lock.ts).
  * `tornBytes` says how much of a torn last frame was cut off: records that no append had acknowledged.
+ * `check` may refuse what it finds before a byte is changed.
  * @throws FlError corrupt: a bad frame before the end, with its byte offset, or not a journal at all.
  */
 export async function openJournal(
   path: string,
-  options: { files?: Files } = {},
+  options: { files?: Files; check?: (records: readonly unknown[]) => void } = {},
 ): Promise<{ records: unknown[]; journal: Journal; tornBytes: number }> {
   const files = options.files ?? systemFiles;
   let content = await files.read(path);
@@ -44,6 +45,7 @@ export async function openJournal(
     content = MAGIC;
   }
   const { records, endBytes } = parseJournal(content);
+  options.check?.(records);
   const file = await files.open(path, 'existing');
   const tornBytes = content.length - endBytes;
   try {

@@ -1,39 +1,44 @@
 /**
  * A run on disk: run.json (for people), journal.log (the truth), ledger.jsonl (for everyone), models/. The same for a simulation and a deployed run.
  */
-import { readdir } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { asideOf, putInPlace, removeTemporaries } from '../../shared/disk/aside.js';
+import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import { checkRunSpec, type RunSpec, specOf, storedSpec } from '../../shared/run/spec.js';
-import { spendingOf } from '../../shared/run/spending.js';
 import { slugOf, stampOf } from '../../shared/run-id.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
-import { layoutOf } from '../../shared/tensors/params.js';
+import { layoutOf, type Params } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { VERSION } from '../../shared/version.js';
-import { openJournal, parseJournal } from '../journal/journal.js';
+import { type Journal, openJournal, parseJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
 import { createdIn, type RunRecord } from '../journal/records.js';
 import { restore } from '../round/restore.js';
-import { initialState, type RunState } from '../round/state.js';
+import type { RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/check-aggregator.js';
 import { History } from './history.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
-import { createNoise, openNoise, seededNoise } from './noise.js';
+import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
 
 /** What a coordinator lends to all its runs. */
 interface SharedDeps extends Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy' | 'noise'> {
   /** Central privacy has noise that follows from `identity`: a simulation's. */
   readonly isNoiseSeeded?: boolean;
+  /** By which a new run is made; default: the real ones. */
+  readonly files?: Files;
 }
+
+/** The file without which a directory is no run: it comes last. */
+export const JOURNAL_FILE = 'journal.log';
 
 /** Readable, sortable, unique: workload-20261124-203000-1f2e. */
 export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
@@ -41,22 +46,7 @@ export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
 }
 
 /**
- * The run directories below `runs`, sorted; none when there is no such folder. One that {@link createRun} was killed in
- * has no first record: nobody has been told of that run, and it is passed over.
- */
-export async function storedRuns(runs: string): Promise<string[]> {
-  const entries = await readdir(runs, { withFileTypes: true }).catch(() => []);
-  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  const made: string[] = [];
-  for (const name of names.sort()) {
-    const content = await systemFiles.read(join(runs, name, 'journal.log'));
-    if (content !== undefined && parseJournal(content).records.length > 0) made.push(join(runs, name));
-  }
-  return made;
-}
-
-/**
- * Makes a new run durable.
+ * Makes a new run durable, whole or not at all: it is built aside, and its last step is a rename.
  * @throws FlError invalid-argument (a spec that cannot work), already-exists, corrupt (the model is not the spec's).
  */
 export async function createRun(
@@ -70,52 +60,88 @@ export async function createRun(
   checkSecureSpec(spec);
   checkAggregator(spec);
   checkPrivacySpec(spec);
-  const layout = layoutOf(spec.work.model);
-  const { params } = decode(modelFile, { expect: layout });
-  const modelSha256 = sha256Of(params);
-  await systemFiles.makeDirectory(directory);
-  if ((await systemFiles.list(directory)).includes('journal.log')) {
+  const { params } = decode(modelFile, { expect: layoutOf(spec.work.model) });
+  const { files = systemFiles } = deps;
+  if ((await files.read(join(directory, JOURNAL_FILE))) !== undefined) {
     throw new FlError('already-exists', `${directory} holds a run already; resume it or choose another directory`);
   }
-  const models = await openModels(join(directory, 'models'));
+  const aside = await asideOf(directory);
+  await rm(aside, { recursive: true, force: true }); // of a creation that was killed
+  try {
+    await build(aside, { id, spec, params }, { ...deps, files });
+    await putInPlace(files, aside, directory, JOURNAL_FILE);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to tell
+    throw error;
+  }
+  return openRun(directory, id, deps);
+}
+
+async function build(
+  directory: string,
+  { id, spec, params }: { id: string; spec: RunSpec; params: Params },
+  { files, clock, isNoiseSeeded }: SharedDeps & { readonly files: Files },
+): Promise<void> {
+  await files.makeDirectory(directory);
+  const modelSha256 = sha256Of(params);
+  const models = await openModels(join(directory, 'models'), { files });
   await models.put(encode(params), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
   const stored = storedSpec(spec);
-  const createdAtMs = deps.clock.nowMs();
-  const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs, spec: stored };
+  const atMs = clock.nowMs();
+  const about = { run: id, version: VERSION, node: process.version, machine, createdAtMs: atMs, spec: stored };
   const text = new TextEncoder().encode(`${JSON.stringify(about, null, 2)}\n`);
-  await writeFileDurably(join(directory, 'run.json'), text);
-  const noise = deps.isNoiseSeeded ? seededNoise(deps.identity) : await createNoise(directory, spec.work);
-  const { journal } = await openJournal(join(directory, 'journal.log'));
-  const atMs = deps.clock.nowMs();
-  const created: RunRecord = { kind: 'created', atMs, run: id, spec: stored, modelSha256 };
-  await journal.append(created);
-  const ledger = await openLedger(directory, { records: [created], identity: deps.identity });
-  const strategy = parseStrategy(spec.engine.strategy);
-  const model = await openModel(models, { directory, sha256: modelSha256, layout, strategy });
-  const state = initialState(id, stored.engine, modelSha256, spendingOf(spec.work));
-  const history = new History([created]);
-  return new Run(
-    { ...deps, journal, ledger, models, directory, strategy, noise },
-    { spec, createdAtMs: atMs, state, history, model },
-  );
+  await writeFileDurably(join(directory, 'run.json'), text, files);
+  if (!isNoiseSeeded) await createNoise(directory, spec.work, files);
+  const { journal } = await openJournal(join(directory, JOURNAL_FILE), { files });
+  try {
+    const created: RunRecord = { kind: 'created', atMs, run: id, spec: stored, modelSha256 };
+    await journal.append(created);
+  } finally {
+    await journal.close();
+  }
 }
 
 /** What the journal of a run says, without opening the run: nothing is written. */
 export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
-  const content = await systemFiles.read(join(directory, 'journal.log'));
+  const content = await systemFiles.read(join(directory, JOURNAL_FILE));
   if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
   const records = parseJournal(content).records as RunRecord[];
   const [state] = restore(records, 0);
   return { spec: specOf(createdIn(records).spec), state, history: new History(records) };
 }
 
-/** Opens a run that an earlier process left; it goes on where the journal ends. */
-export async function openRun(directory: string, deps: SharedDeps): Promise<Run> {
-  const { records: raw, journal } = await openJournal(join(directory, 'journal.log'));
-  const records = raw as RunRecord[];
-  const [state, effects] = restore(records, deps.clock.nowMs());
+/**
+ * Opens the run `id` that an earlier process left; it goes on where the journal ends.
+ * @throws FlError whose message begins with the file that is wrong: corrupt, not-found, failed-precondition · disk faults
+ */
+export async function openRun(directory: string, id: string, deps: SharedDeps): Promise<Run> {
+  const journalPath = join(directory, JOURNAL_FILE);
+  if (!(await systemFiles.list(directory)).includes(JOURNAL_FILE)) {
+    throw new FlError('not-found', `${JOURNAL_FILE}: expected the journal of a run, there is none`);
+  }
+  for (const folder of [directory, join(directory, 'strategy')]) await removeTemporaries(folder);
+  const check = (records: readonly unknown[]) => {
+    const { run } = createdIn(records as RunRecord[]);
+    if (run !== id) throw new FlError('corrupt', `expected run ${id}, got ${run}: is this folder a copy?`);
+  };
+  const { records: raw, journal } = await about(JOURNAL_FILE, () => openJournal(journalPath, { check }));
+  try {
+    return await openWith(directory, raw as RunRecord[], journal, deps);
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+}
+
+async function openWith(
+  directory: string,
+  records: readonly RunRecord[],
+  journal: Journal,
+  deps: SharedDeps,
+): Promise<Run> {
   const { spec: stored, atMs: createdAtMs } = createdIn(records);
+  const [state, effects] = await about(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
   const spec = specOf(stored);
   const history = new History(records);
   const ledger = await openLedger(directory, { records, identity: deps.identity });
@@ -123,11 +149,24 @@ export async function openRun(directory: string, deps: SharedDeps): Promise<Run>
   const models = await openModels(join(directory, 'models'));
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
-  const model = await openModel(models, { directory, sha256: state.modelSha256, layout, strategy });
+  const { modelSha256: sha256 } = state;
+  const model = await about(`models/${sha256}.safetensors, or its file in strategy/`, () =>
+    openModel(models, { directory, sha256, layout, strategy }),
+  );
   const run = new Run(
     { ...deps, journal, ledger, models, directory, strategy, noise },
     { spec, createdAtMs, state, history, model },
   );
   run.start(effects);
   return run;
+}
+
+/** Names the file in what goes wrong with it, once. */
+async function about<T>(file: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (thrown) {
+    const { code, message, cause } = FlError.from(thrown);
+    throw new FlError(code, `${file}: ${message}`, { cause: thrown instanceof FlError ? cause : thrown });
+  }
 }

@@ -4,7 +4,7 @@
  * the noise off its models. A run that failed or was stopped may be resumed, and keeps it.
  */
 import { join } from 'node:path';
-import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { type Rng, rngFromEntropy, rngFromKey } from '../../shared/rng.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
@@ -24,11 +24,9 @@ export interface RunNoise {
 }
 
 /** Makes the secret of a new run, durably; none where no noise is the coordinator's. */
-export async function createNoise(directory: string, work: WorkSpec): Promise<RunNoise> {
-  if (work.privacy?.mode !== 'central') return seededNoise(undefined);
-  const secret = rngFromEntropy().bytes(32);
-  await writeFileDurably(join(directory, NOISE_FILE), secret);
-  return secretNoise(directory, secret);
+export async function createNoise(directory: string, work: WorkSpec, files: Files): Promise<void> {
+  if (work.privacy?.mode !== 'central') return;
+  await writeFileDurably(join(directory, NOISE_FILE), rngFromEntropy().bytes(32), files);
 }
 
 /** Of a run that an earlier process left; `isOver`: completed, so that a crash may have come before the erasure. */

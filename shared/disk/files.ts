@@ -5,6 +5,7 @@
  * What a crash may do, and the code must survive: bytes not yet `datasync`ed are there in part or not at all; a file
  * created, renamed or removed is so for certain only after `syncDirectory` on its folder (fsync(2), rename(2)).
  */
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -111,9 +112,10 @@ export function diskError(what: string, cause: unknown): FlError {
   return new FlError(full ? 'resource-exhausted' : 'internal', `${what}: ${message}`, { cause });
 }
 
-/** {@link writeDurably} on the real disk, with a temporary file of this process. */
-export function writeFileDurably(path: string, bytes: Uint8Array): Promise<void> {
-  return writeDurably(systemFiles, path, `${path}.${process.pid}.${temporaries++}.tmp`, bytes);
+/**
+ * {@link writeDurably} on the real disk, with a temporary file that is nobody else's: in a container every process is
+ * number 1, and what a killed one left must not be in the way of the next.
+ */
+export function writeFileDurably(path: string, bytes: Uint8Array, files: Files = systemFiles): Promise<void> {
+  return writeDurably(files, path, `${path}.${randomUUID()}.tmp`, bytes);
 }
-
-let temporaries = 0;

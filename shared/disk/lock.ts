@@ -16,7 +16,8 @@ import { FlError } from '../errors.js';
 /** `startTicks` (clock ticks since boot, /proc/pid/stat) and `bootId` are '' where the system does not tell. */
 export type LockOwner = { host: string; bootId: string; pid: number; startTicks: string; nonce: string };
 
-const FILE = 'lock';
+/** In a directory that is held. */
+export const LOCK_FILE = 'lock';
 
 /**
  * Takes the folder (it must exist) for this process.
@@ -25,7 +26,7 @@ const FILE = 'lock';
  */
 export function lockDirectory(directory: string): () => void {
   const owner: LockOwner = { ...thisProcess(), nonce: randomUUID() };
-  const path = join(directory, FILE);
+  const path = join(directory, LOCK_FILE);
   const own = `${path}.${owner.nonce}`;
   writeFileSync(own, JSON.stringify(owner), { flag: 'wx', mode: 0o600 });
   try {

@@ -194,11 +194,14 @@ export function decodeRunEvent(bytes: Uint8Array): string {
   return parse('WatchRunResponse', gen.WatchRunResponse, bytes).event;
 }
 
+/** A row of the list may be a folder that could not be opened. */
+const SHOWN_STATUSES = [...RUN_STATUSES, 'damaged'] as const;
+
 function infoToWire(info: RunInfo): gen.Run {
   return {
     run: checkName('run', info.run),
     workload: checkText('workload', info.workload, MAX_WORKLOAD_CHARS),
-    status: oneOf('status', RUN_STATUSES, info.status),
+    status: oneOf('status', SHOWN_STATUSES, info.status),
     reason: clipText(info.reason),
     round: checkUint32('round', info.round),
     rounds: checkUint32('rounds', info.rounds),
@@ -212,7 +215,7 @@ function infoFromWire(message: gen.Run): RunInfo {
   return {
     run: checkName('run', message.run),
     workload: checkText('workload', message.workload, MAX_WORKLOAD_CHARS),
-    status: oneOf('status', RUN_STATUSES, message.status),
+    status: oneOf('status', SHOWN_STATUSES, message.status),
     reason: checkText('reason', message.reason, MAX_TEXT_CHARS),
     round: message.round,
     rounds: message.rounds,

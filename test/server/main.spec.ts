@@ -1,6 +1,6 @@
 /** The coordinator's process: at which addresses it answers. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectGrpc } from '../../client/grpc/participant.js';
@@ -35,5 +35,33 @@ describe('a coordinator process', () => {
   it('does not begin with an address that leaves the machine', async () => {
     const about = { dataDir: '/nowhere', listen: '127.0.0.1:0', logLevel: 'silent' };
     await assert.rejects(startCoordinator({ ...about, addresses: ['10.0.0.1:7'] }), { code: 'failed-precondition' });
+  });
+
+  it('starts where an earlier one was killed at any file of its first start, and clears what that one half wrote', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'starling-first-'));
+    const about = { dataDir, listen: '127.0.0.1:0', logLevel: 'silent' };
+    const made = ['clients.log', 'identity.key', 'identity.pub', 'admin.token', 'address'];
+    for (let count = 0; count <= made.length; count++) {
+      for (const name of made.slice(count)) {
+        await rm(join(dataDir, name), { force: true });
+        await writeFile(join(dataDir, `${name}.${process.pid}.0.tmp`), 'ab'); // by the same process number, as in a container
+      }
+      await (await startCoordinator(about)).stop();
+      assert.deepEqual((await readdir(dataDir)).sort(), [...made].sort());
+    }
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('makes no new key where clients know the old one', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'starling-key-'));
+    const about = { dataDir, listen: '127.0.0.1:0', logLevel: 'silent' };
+    await (await startCoordinator(about)).stop();
+    await mkdir(join(dataDir, 'runs', 'some-run'), { recursive: true });
+    for (const name of ['identity.key', 'identity.pub']) await rm(join(dataDir, name)); // a run is enough to know it by
+    const words =
+      /identity\.key: expected the key that clients know this coordinator by, got none; restore .* from a backup/;
+    await assert.rejects(startCoordinator(about), { code: 'not-found', message: words });
+    assert.ok(!(await readdir(dataDir)).includes('identity.key'), 'or the next start would have another');
+    await rm(dataDir, { recursive: true });
   });
 });

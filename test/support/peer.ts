@@ -6,7 +6,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Coordinator } from '../../server/coordinator.js';
-import { silent } from '../../server/log.js';
+import { type Logger, silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
 import type { FlError } from '../../shared/errors.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
@@ -32,7 +32,10 @@ export interface World {
 }
 
 /** A coordinator that knows the clients c1 to c6; `dataDir` of an earlier one: its next process. */
-export async function openWorld(dataDir?: string, overrides: { inFlightBytes?: number } = {}): Promise<World> {
+export async function openWorld(
+  dataDir?: string,
+  overrides: { inFlightBytes?: number; log?: Logger } = {},
+): Promise<World> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));
   const clock = new FakeClock();
   const registry = new Registry({ append: async () => undefined }, []);

@@ -120,7 +120,7 @@ export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
 export const runInfo: fc.Arbitrary<RunInfo> = record({
   run: name,
   workload: fc.string({ maxLength: 64 }),
-  status: fc.constantFrom('running', 'completed', 'stopped', 'budget-exhausted', 'failed'),
+  status: fc.constantFrom('running', 'completed', 'stopped', 'budget-exhausted', 'failed', 'damaged'),
   reason: text,
   round: uint32,
   rounds: uint32,

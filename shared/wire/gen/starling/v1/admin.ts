@@ -101,7 +101,7 @@ export interface Run {
   /** [a-z0-9-]{1,63}. */
   run: string;
   workload: string;
-  /** RunStatus (shared/run/summary.ts): running, completed, stopped, budget-exhausted or failed. */
+  /** RunStatus (shared/run/summary.ts): running, completed, stopped, budget-exhausted or failed; or damaged. */
   status: string;
   /** Why it ended; empty while it runs. */
   reason: string;
