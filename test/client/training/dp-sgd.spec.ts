@@ -158,6 +158,29 @@ describe('the arithmetic of DP-SGD', () => {
     assert.deepEqual(contribution, { values: Float32Array.of(0), weights: [0], metrics: {} });
   });
 
+  it('does not repeat a sum when a lot in the middle is empty', async () => {
+    const data = [1, 10, 100];
+    const asked: number[][] = [];
+    const lots: number[][] = [];
+    // lots of 3 examples at q = 0.3, a third of them empty; the examples are asked for to choose a method, too
+    const chosen = { samplingRate: 0.3, clippingBound: 1000 };
+    const onProgress = () => void lots.push(asked.splice(0).at(-1) ?? []);
+    const probed = await update({ localSteps: 12 }, chosen, { data, workload: ramp(1, { asked }), onProgress });
+    const middle = lots.slice(1, -1).findIndex((lot, i) => lot.length === 0 && lots[i].length > 0);
+    assert.ok(lots.length === 12 && middle >= 0, JSON.stringify(lots));
+    const total = lots
+      .slice(1)
+      .flat()
+      .reduce((sum, i) => sum + data[i], 0);
+    // all lots but the first, of which the probes are not told apart; it adds 0..111. Expected lot: 0.9
+    const first = -probed[0] * 0.9 - total;
+    const sums = Array.from({ length: 8 }, (_, bits) => data.reduce((sum, x, i) => sum + (bits & (1 << i) ? x : 0), 0));
+    assert.ok(
+      sums.some((sum) => Math.abs(sum - first) < 0.1),
+      `${first} ${JSON.stringify(lots)}`,
+    );
+  });
+
   it('counts an example whose gradient is no number as zero', async () => {
     assertNear((await update({}, {}, { data: [3, Number.NaN, 1] }))[0], -4 / 3);
   });
