@@ -4,7 +4,12 @@ import { mutantsOf } from './mutant.js';
 
 const SAID = ['client/round/durable-before-said', 'client/round/participant'];
 const SECURE = ['client/round/secagg-task'];
-const ACCOUNT = ['client/round/durable-before-said', 'client/store/privacy-account', 'client/store/releases'];
+const ACCOUNT = [
+  'client/round/privatize',
+  'client/round/durable-before-said',
+  'client/store/privacy-account',
+  'client/store/releases',
+];
 const DP_SGD = ['client/training/dp-sgd'];
 
 export const CLIENT = [
@@ -51,7 +56,12 @@ export const CLIENT = [
         "await record(taskOf(plan), 'evaluation'",
         "void record(taskOf(plan), 'evaluation'",
       ],
-      ['what a site’s rules forbid is declined', "if (code === 'permission-denied')", 'if (false as boolean)'],
+      [
+        'what a site’s rules forbid is declined',
+        "if (code === 'permission-denied')",
+        'if (false as boolean)',
+        ['secure/differencing', 'secure/lying-over-time'],
+      ],
     ],
   ),
   ...mutantsOf('client/round/secagg-task', SECURE, [
@@ -69,6 +79,7 @@ export const CLIENT = [
       'a second vector is refused at the start',
       'if (!options.store.mayMask(task.#id, task.task)) throw',
       'if (false as boolean) throw',
+      ['secure/lying-over-time'],
     ],
     [
       'whoever has left gives no vector',
@@ -80,11 +91,17 @@ export const CLIENT = [
       '&& record !== undefined) await record(',
       '&& record !== undefined) void record(',
     ],
-    ['sums that differ by too few are not signed', 'if (conflict !== undefined) throw', 'if (false as boolean) throw'],
+    [
+      'sums that differ by too few are not signed',
+      'if (conflict !== undefined) throw',
+      'if (false as boolean) throw',
+      ['secure/differencing', 'secure/lying-over-time'],
+    ],
     [
       'a list of one’s own is what counts',
       'if (own === plan) return createEnrolment(nodeSuite, enrolled);',
       'if (own === plan) return createEnrolment(nodeSuite, listed(own));',
+      ['secure/differencing', 'secure/lying-over-time'],
     ],
   ]),
   ...mutantsOf('client/round/privatize', ACCOUNT, [

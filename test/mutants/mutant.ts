@@ -13,10 +13,10 @@ export interface Mutant {
   readonly claim: string;
 }
 
-/** The promise, the text, what stands there instead. */
-type Row = readonly [claim: string, find: string, replace: string];
+/** The promise, the text, what stands there instead, and other specs where those of the file are not the ones. */
+type Row = readonly [claim: string, find: string, replace: string, own?: readonly string[]];
 
 /** Mutants of one file, which the same specs look after. */
 export function mutantsOf(file: string, specs: readonly string[], rows: readonly Row[]): Mutant[] {
-  return rows.map(([claim, find, replace]) => ({ file, find, replace, specs, claim }));
+  return rows.map(([claim, find, replace, own = specs]) => ({ file, find, replace, specs: own, claim }));
 }

@@ -211,6 +211,17 @@ describe('the noise of DP-SGD', () => {
     }
   });
 
+  it('is another in each step, and in each round of one model', async () => {
+    const size = 20_000;
+    const noised = (localSteps: number, round: number) =>
+      update({ localSteps }, { clippingBound: 1, noiseMultiplier: 1 }, { data: [0], size, round, rounds: 2 });
+    const variance = (values: Float32Array) => values.reduce((sum, x) => sum + x * x, 0) / size;
+    // independent draws of variance 1 add up: 2 after two steps, 4 if they were the same; 5 sqrt(2 / 20,000) = 0.05
+    assert.ok(Math.abs(variance(await noised(2, 1)) / 2 - 1) < 0.05);
+    const [one, two] = [await noised(1, 1), await noised(1, 2)];
+    assert.ok(Math.abs(variance(one.map((x, i) => x - two[i])) / 2 - 1) < 0.05);
+  });
+
   it('is of the key, the round and all that a step depends on, never of the run’s seed', async () => {
     const noise = (training: Partial<TrainingSpec>, options: Options) =>
       update(training, { noiseMultiplier: 1 }, { data: [0, 0], size: 8, ...options });
