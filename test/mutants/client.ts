@@ -223,7 +223,7 @@ export const CLIENT = [
   ),
   ...mutantsOf(
     'client/training/finite',
-    ['client/training/evaluate'],
+    ['client/training/finite'],
     [
       ['negative weights are refused', 'if (wrong !== undefined)', 'if (false as boolean)'],
       ['a weight that is no number is found', 'if (!weights.every(Number.isFinite))', 'if (false as boolean)'],

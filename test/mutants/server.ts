@@ -107,7 +107,7 @@ export const SERVER = [
       'the coordinator noises a central sum',
       'if (!isClientLevel(plan.work.privacy)) return',
       'if (true as boolean) return',
-      ['secure/central-noise'],
+      ['secure/private-run'],
     ],
   ]),
   ...mutantsOf('server/updates/exact-sum', SUM, [

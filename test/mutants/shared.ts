@@ -95,7 +95,7 @@ const RUN = [
   ]),
   ...mutantsOf(
     'shared/run/spending',
-    ['server/round/privacy', 'server/round/restore'],
+    ['server/round/adaptive', 'server/round/privacy', 'server/round/restore'],
     [
       ['a repeated round is charged once', 'if (of(lastRound, client) === round) continue;', ''],
       [
