@@ -96,10 +96,12 @@ describe('a participant', () => {
       seen.push(round);
       return round === 1 ? decline : undefined;
     };
-    const { coordinator } = await enterOne({ trainer, declineReason });
+    const { coordinator, notices } = await enterOne({ trainer, declineReason });
     coordinator.plan(plan);
     await turns();
     assert.deepEqual(coordinator.all('decline'), [signed({ kind: 'decline', task, ...decline })]);
+    const [told] = notices.filter(({ message }) => message === 'plan declined');
+    assert.deepEqual(told?.fields, { ...task, ...decline }, 'at the site, too');
     coordinator.plan(planOf({ round: 2 }));
     await turns();
     assert.deepEqual([seen, asked.map(({ round }) => round)], [[1, 2], [2]]);
@@ -127,6 +129,18 @@ describe('a participant', () => {
         [task, 5, 10],
       ],
     );
+  });
+
+  it('says of a protected run how far it is and not of how many steps, which tell its examples', async () => {
+    const { trainer, asked } = heldTrainer();
+    const { coordinator, clock } = await enterOne({ trainer });
+    const privacy = { mode: 'local', clippingBound: 1, noiseMultiplier: 1, delta: 1e-5, cohortMax: 4 } as const;
+    coordinator.plan(planOf({ work: { ...plan.work, privacy } }));
+    await turns();
+    clock.advance(1000);
+    asked[0].onProgress!(3, 7);
+    const [{ stepsDone, stepsTotal }] = coordinator.all('progress');
+    assert.deepEqual([stepsDone, stepsTotal], [42, 100]); // 300 / 7 = 42.9
   });
 
   it('stops a task that is withdrawn, and says nothing of it', async () => {

@@ -133,6 +133,7 @@ describe("a client's own account of privacy", () => {
     await (await open()).charge(plan(1));
     const other = openAccount(directory, { identity, delta: 1e-6 });
     await assert.rejects(other, /delta: expected 0\.00001, which .*privacy\.jsonl was begun with, got 0\.000001/);
+    await assert.rejects(openAccount(directory, { identity, delta: 1e-4 }), /was begun with, got 0\.0001/);
     assert.equal((await openAccount(directory, { identity })).delta, 1e-5);
   });
 

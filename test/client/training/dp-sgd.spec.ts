@@ -158,6 +158,29 @@ describe('the arithmetic of DP-SGD', () => {
     assert.deepEqual(contribution, { values: Float32Array.of(0), weights: [0], metrics: {} });
   });
 
+  it('does not repeat a sum when a lot in the middle is empty', async () => {
+    const data = [1, 10, 100];
+    const asked: number[][] = [];
+    const lots: number[][] = [];
+    // lots of 3 examples at q = 0.3, a third of them empty; the examples are asked for to choose a method, too
+    const chosen = { samplingRate: 0.3, clippingBound: 1000 };
+    const onProgress = () => void lots.push(asked.splice(0).at(-1) ?? []);
+    const probed = await update({ localSteps: 12 }, chosen, { data, workload: ramp(1, { asked }), onProgress });
+    const middle = lots.slice(1, -1).findIndex((lot, i) => lot.length === 0 && lots[i].length > 0);
+    assert.ok(lots.length === 12 && middle >= 0, JSON.stringify(lots));
+    const total = lots
+      .slice(1)
+      .flat()
+      .reduce((sum, i) => sum + data[i], 0);
+    // all lots but the first, of which the probes are not told apart; it adds 0..111. Expected lot: 0.9
+    const first = -probed[0] * 0.9 - total;
+    const sums = Array.from({ length: 8 }, (_, bits) => data.reduce((sum, x, i) => sum + (bits & (1 << i) ? x : 0), 0));
+    assert.ok(
+      sums.some((sum) => Math.abs(sum - first) < 0.1),
+      `${first} ${JSON.stringify(lots)}`,
+    );
+  });
+
   it('counts an example whose gradient is no number as zero', async () => {
     assertNear((await update({}, {}, { data: [3, Number.NaN, 1] }))[0], -4 / 3);
   });
@@ -186,6 +209,17 @@ describe('the noise of DP-SGD', () => {
       assert.ok(Math.abs(mean) < (5 * expected) / Math.sqrt(values.length), `mean ${mean}`);
       assert.ok(ratio > 1 - error && ratio < 1.0025 + error, `deviation ${ratio} of ${expected}`);
     }
+  });
+
+  it('is another in each step, and in each round of one model', async () => {
+    const size = 20_000;
+    const noised = (localSteps: number, round: number) =>
+      update({ localSteps }, { clippingBound: 1, noiseMultiplier: 1 }, { data: [0], size, round, rounds: 2 });
+    const variance = (values: Float32Array) => values.reduce((sum, x) => sum + x * x, 0) / size;
+    // independent draws of variance 1 add up: 2 after two steps, 4 if they were the same; 5 sqrt(2 / 20,000) = 0.05
+    assert.ok(Math.abs(variance(await noised(2, 1)) / 2 - 1) < 0.05);
+    const [one, two] = [await noised(1, 1), await noised(1, 2)];
+    assert.ok(Math.abs(variance(one.map((x, i) => x - two[i])) / 2 - 1) < 0.05);
   });
 
   it('is of the key, the round and all that a step depends on, never of the run’s seed', async () => {

@@ -26,7 +26,13 @@ describe('metrics that cannot be pooled', () => {
   const loss = (...sum: number[]) => ({ loss: { sum, count: 1 } });
 
   it('make the update invalid, and do not end the run', () => {
-    const bad = [loss(Number.NaN), { loss: { sum: [1], count: -1 } }, { constructor: { sum: [1], count: 1 } }];
+    const bad = [
+      loss(Number.NaN),
+      loss(1, Number.POSITIVE_INFINITY),
+      { loss: { sum: [1], count: Number.NaN } },
+      { loss: { sum: [1], count: -1 } },
+      { constructor: { sum: [1], count: 1 } },
+    ];
     for (const metrics of bad as SumMetrics[]) {
       const [, effects] = play(training(), arrived('a', { metrics }));
       assert.deepEqual(dropped(effects), ['a invalid-update']);
@@ -48,6 +54,11 @@ describe('metrics that cannot be pooled', () => {
     assert.equal(state.round, 2);
   });
 
+  it('are those of fewer numbers than the others sent', () => {
+    const events = [arrived('a', { metrics: loss(1, 2) }), arrived('b', { metrics: loss(1) })];
+    assert.deepEqual(dropped(play(training(), ...events)[1]), ['b invalid-update']);
+  });
+
   it('drop a client from an evaluation too', () => {
     const of1 = task('evaluate');
     const [state, effects] = play(
@@ -63,6 +74,15 @@ describe('metrics that cannot be pooled', () => {
 });
 
 describe('an evaluation', () => {
+  it('is every n-th round, and the last in any case', () => {
+    const kinds = (evaluateEvery: number, rounds: number) =>
+      stateAfter(committing({ evaluateEvery, rounds }), stored()).stage.kind;
+    assert.equal(kinds(0, 1), 'evaluating', 'the last');
+    assert.equal(kinds(2, 1), 'evaluating', 'the last');
+    assert.equal(kinds(1, 9), 'evaluating');
+    for (const every of [0, 2, 3]) assert.notEqual(kinds(every, 9), 'evaluating', `every ${every}`);
+  });
+
   it('asks all that are here, or as many as it is told', () => {
     const [, all] = play(committing({ evaluateEvery: 1 }), stored());
     assert.deepEqual(plansTo(all), ['a evaluate', 'b evaluate', 'c evaluate']);

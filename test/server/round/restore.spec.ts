@@ -83,7 +83,7 @@ function answersTo(effects: readonly Effect[]): Untimed<RoundEvent>[] {
 }
 
 describe('the state of a run', () => {
-  const created: RunRecord = {
+  const created: Extract<RunRecord, { kind: 'created' }> = {
     kind: 'created',
     atMs: 0,
     run: 'r',
@@ -161,6 +161,23 @@ describe('the state of a run', () => {
     const [state] = restore([created, ...recordsOf(effects)], 5000);
     assert.deepEqual([state.round, state.modelSha256, state.stage.kind], [1, 'm1', 'committed']);
     assert.deepEqual(plansTo(play(state, ...online('a', 'b', 'c'))[1]), ['a evaluate', 'b evaluate', 'c evaluate']);
+  });
+
+  it('does not try an aborted attempt again, for its updates were given up', () => {
+    const [, effects] = play(start(), ...online('a', 'b', 'c'), arrived('a'), timer('training/1/1'));
+    const records = [created, ...recordsOf(effects)];
+    const end = records.findIndex(({ kind }) => kind === 'round-aborted') + 1;
+    assert.ok(end > 1);
+    const [state] = restore(records.slice(0, end), 0);
+    assert.deepEqual([state.round, state.attempt, state.stage.kind], [1, 2, 'waiting']);
+  });
+
+  it('starts a secure round over, with new keys, which the journal says', () => {
+    const spec = { ...created.spec, engine: { ...created.spec.engine, secure: true } } as StoredRunSpec;
+    const started: RunRecord = { kind: 'round-started', atMs: 0, round: 1, attempt: 1, cohort: ['a', 'b', 'c'] };
+    const [state, effects] = restore([{ ...created, spec } as RunRecord, started], 5);
+    assert.deepEqual(recordsOf(effects), [{ kind: 'resumed', atMs: 5 }]);
+    assert.deepEqual([state.round, state.attempt, state.stage.kind], [1, 2, 'waiting']);
   });
 
   it('stays ended, and says nothing', () => {

@@ -30,6 +30,18 @@ import {
   training,
 } from '../../support/rounds.js';
 
+describe('a secure sum over fewer than a round needs', () => {
+  it('is no round, and of as many is one', () => {
+    const closed = (survivors: string[]) =>
+      play(training({ secure: true }), { kind: 'secured', task: task('train'), survivors, pooled: {} });
+    const [few, effects] = closed(['a']);
+    assert.notEqual(few.stage.kind, 'committing');
+    const [aborted] = recordsOf(effects);
+    assert.ok(aborted.kind === 'round-aborted' && /a sum over 1 clients/.test(aborted.reason), JSON.stringify(aborted));
+    assert.equal(closed(['a', 'b'])[0].stage.kind, 'committing');
+  });
+});
+
 describe('a run that waits', () => {
   it('draws from all who are there when it comes, not from the first of them', () => {
     const few = start({ minClients: 1, cohort: 2 });

@@ -31,6 +31,18 @@ const PARTS = [
 ];
 
 describe('several vectors', () => {
+  it('are kept as they were added, whatever becomes of the buffers that they came in', () => {
+    const gathering = createGathering(LAYOUT, parseAggregator('median'));
+    for (const { mean } of PARTS) {
+      const buffer = mean.slice();
+      const prepared = gathering.prepare(buffer, { weight: 1 });
+      assert.ok(!('reason' in prepared));
+      gathering.addPrepared(prepared);
+      buffer.fill(7);
+    }
+    assert.deepEqual([...gathering.mean().values], [2, 4]);
+  });
+
   // by example: (1 + 2*2 + 90) / 4, (-8 + 2*4 + 5) / 4; a third at each end cut off leaves the middle one
   const expected: Record<string, number[]> = {
     mean: [23.75, 1.25],

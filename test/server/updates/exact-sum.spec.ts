@@ -169,6 +169,20 @@ describe('exact sum refusals', () => {
     refused([1], { weight: [1, 1] }, /weight: expected one per tensor \(1\), got 2/);
   });
 
+  it('finds what is wrong at every place of a vector of any length', () => {
+    for (const length of [1, 3, 4, 7, 8, 9, 15, 16, 17, 31]) {
+      for (let at = 0; at < length; at++) {
+        for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1.5, 1.5]) {
+          const sum = createSum(length);
+          const values = new Float32Array(length).fill(0.25).with(at, bad);
+          const said = sum.offer(values, { weight: 1, maxAbs: 1.25 })?.detail;
+          assert.ok(said?.includes(`[${at}]`), `${bad} at ${at} of ${length}: ${said}`);
+          assert.equal(sum.count, 0);
+        }
+      }
+    }
+  });
+
   it('takes what lies exactly on the bounds', () => {
     const sum = createSum(1);
     assert.equal(sum.offer(Float32Array.of(-1.25), { weight: 2 ** 20, maxAbs: 1.25 }), undefined);

@@ -62,6 +62,13 @@ describe('noise on the lattice', () => {
     }
   }
 
+  it('costs no more than its multiplier promises, however much rounding lengthens a long vector', () => {
+    for (const length of [1, 9, 1001, 100_001]) {
+      const { release } = latticeOf({ ...BASE, place: 'central', length });
+      assert.ok(release.mechanism === 'zcdp' && release.rho <= (1 / (2 * 0.8 ** 2)) * (1 + 1e-9), `${length}`);
+    }
+  });
+
   it('more survivors bring more noise, collusion is paid for, and one place alone carries all of it', () => {
     const spread = (options: LatticeOptions, survivors: number) => {
       const values = noiseOf({ ...options, length: 20_000 }, survivors);
@@ -160,6 +167,16 @@ describe('noise correlated over rounds', () => {
     // 13 = 8 + 4 + 1 and 12 = 8 + 4 differ by one node
     const twelve = at(12);
     assertRelative(variance(at(13).map((x, i) => x - twelve[i])), 100, 0.023);
+  });
+
+  it('nodes of one level have noise of their own', () => {
+    const node = discreteGaussianTable(10);
+    const [one, two, three] = [1, 2, 3].map((step) =>
+      treePrefixNoise({ step, length: 100_000, node, rng: rngFromSeed(4) }),
+    );
+    // 3 = 2 + 1: the node that 3 has more than 2 is another than that of 1, so their difference has twice the variance
+    const apart = three.map((x, i) => x - two[i] - one[i]);
+    assertRelative(apart.reduce((sum, x) => sum + x * x, 0) / apart.length, 200, 0.023);
   });
 
   it('a tree costs its depth for one participation, and more for more', () => {

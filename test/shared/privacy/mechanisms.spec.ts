@@ -35,6 +35,14 @@ describe('clip', () => {
     assert.deepEqual(clip(new Float32Array(0), { bound: 1 }).vector, new Float32Array(0));
   });
 
+  it('says that it clipped when it clipped any part, in whichever place', () => {
+    // bound √2: 1 for each of two tensors
+    const options = { bound: Math.SQRT2, scope: 'tensor', groups: [{ length: 2 }, { length: 1 }] } as const;
+    assert.equal(clip(Float32Array.of(3, 4, 0.5), options).wasClipped, true);
+    assert.equal(clip(Float32Array.of(0.3, 0.4, 5), options).wasClipped, true);
+    assert.equal(clip(Float32Array.of(0.3, 0.4, 0.5), options).wasClipped, false);
+  });
+
   it('never leaves more than the bound, and keeps the direction', () =>
     fc.assert(
       fc.property(vector, bound, (v, c) => {

@@ -48,6 +48,7 @@ describe('the specification of a run', () => {
     assert.throws(() => readSpec(changed(storedSpec(ledgerSpec(true)), 'engine.secure', undefined)), /engine\.secure/);
   });
 
+  const PRIVATE = { mode: 'example', clippingBound: 1, noiseMultiplier: 1, delta: 1e-5 } as const;
   const refusals: readonly [path: string, value: unknown, says: RegExp][] = [
     ['engine.rounds', 4, /^engine\.rounds: expected 3, as in work, got 4$/],
     ['engine.seed', 2, /^engine\.seed: expected 1, as in work, got 2$/],
@@ -64,6 +65,15 @@ describe('the specification of a run', () => {
     ['work.model.0.shape', [-1], /^run spec: work\.model\.0\.shape\.0: /],
     ['work.compression', 'zip', /^compression: expected none, f16, bf16, int8 or top-k:FRACTION, got "zip"$/],
     ['work.compression', 'top-k:2', /^compression top-k: expected a fraction in \(0, 1\], got 2$/],
+    ['work.privacy', { ...PRIVATE, noiseMultiplier: 0 }, /^run spec: work\.privacy\.noiseMultiplier: /],
+    ['work.privacy', { ...PRIVATE, delta: 0 }, /^run spec: work\.privacy\.delta: /],
+    ['work.privacy', { ...PRIVATE, delta: 1 }, /^run spec: work\.privacy\.delta: /],
+    ['work.privacy', { ...PRIVATE, samplingRate: 0 }, /^run spec: work\.privacy\.samplingRate: /],
+    ['work.privacy', { ...PRIVATE, samplingRate: 1.5 }, /^run spec: work\.privacy\.samplingRate: /],
+    ['work.privacy', { ...PRIVATE, clippingBound: 0 }, /^run spec: work\.privacy\.clippingBound: /],
+    ['work.privacy', { ...PRIVATE, epsilonBudget: 0 }, /^run spec: work\.privacy\.epsilonBudget: /],
+    ['work.privacy', { ...PRIVATE, cohortMax: 0 }, /^run spec: work\.privacy\.cohortMax: /],
+    ['work.privacy', { ...PRIVATE, tree: { separation: 0 } }, /^run spec: work\.privacy\.tree\.separation: /],
     ['work.model.0.name', 'b', /^name: expected each tensor name once, got "b"$/],
   ];
   for (const [path, value, says] of refusals) {

@@ -45,8 +45,8 @@ const BEFORE: Partial<Record<ClientCheck, Attack>> = {
     lie: 'wrap-around',
     victim: proposed({ ring: { bits: 12, valueMax: 1000, noiseTailMax: 0 } }), // 5 * 1000 > 2^11
   },
-  'cohort-below-policy': { lie: 'a cohort below the policy', victim: policy({ cohortMin: 10 }) },
-  'survivors-below-policy': { lie: 'a sum over two', victim: policy({ survivorsMin: 4 }) },
+  'cohort-below-policy': { lie: 'a cohort below the policy', victim: policy({ cohortMin: 4 }) },
+  'survivors-below-policy': { lie: 'a sum over two', victim: policy({ survivorsMin: 3 }) },
   'adversary-below-policy': { lie: 'threshold downgrade by parameters', victim: policy({ adversaryFraction: 0.1 }) },
   'replayed-aggregation': { lie: 'replayed aggregation id', victim: () => ({ isUsed: () => true }) },
 };
@@ -291,4 +291,16 @@ describe('secagg against a lying coordinator', () => {
       assert.notEqual(refusalOf(perform(name, name)), name);
     });
   }
+
+  it('reveals no share for fewer signatures than the threshold, and does for as many', () => {
+    const withSignatures = (count: number) => {
+      const party = createParty({ clients: 5, rngSeed: 21 });
+      return mount(party, {}, (type, frame, { others }) => {
+        if (type !== 'signatures') return [frame];
+        return [setMembers(frame.slice(0, HEADER_BYTES + 1 + 64 * count), others.slice(0, count))];
+      });
+    };
+    assert.equal(refusalOf(withSignatures(2)), 'survivors-disputed');
+    assert.equal(withSignatures(3).state.phase, 'done');
+  });
 });

@@ -57,6 +57,7 @@ describe('secagg quantization', () => {
       assert.deepEqual([...vector], [127, 1, at]);
     }
     assert.throws(() => quantize(tools, spec, { values: Float32Array.of(0), weight: 0, metrics: [0] }), isInvalid);
+    assert.throws(() => quantize(tools, spec, { values: Float32Array.of(0), weight: 1.5, metrics: [0] }), isInvalid);
     assert.throws(() => quantize(tools, spec, { values: Float32Array.of(0), weight: 1, metrics: [] }), isInvalid);
   });
 

@@ -218,6 +218,8 @@ describe('secagg server', () => {
     assert.equal(reasonOf(silent(2, 'shares')), 'too-few-survivors');
     assert.equal(reasonOf(silent(2, 'masked')), 'too-few-survivors');
     assert.equal(reasonOf(silent(3, 'consistency')), 'too-few-signatures');
+    // three of five answer: of each one's own secret two hold a share, one fewer than the threshold
+    assert.equal(reasonOf(silent(2, 'unmask')), 'too-few-shares');
     assert.equal(reasonOf(silent(3, 'unmask')), 'too-few-shares');
     const junk: Tamper = (_, type, frame) => [type === 'unmask' ? flip(frame, -1) : frame];
     assert.equal(reasonOf(junk), 'secret-unrecoverable');
