@@ -76,8 +76,7 @@ describe('the files of a client of the first version', () => {
     assert.ok(checked.ok && checked.epsilon === 1.0908438478872753); // by Rényi accounting, as that version said it
     await cp(new URL('client/privacy.jsonl', FIXTURES), join(directory, 'privacy.jsonl'));
     const account = await openAccount(directory, { identity });
-    const charged = [privatePlan(1), privatePlan(1, exampleSpec, { run: 'another é' }), privatePlan(2)];
-    for (const plan of charged) await account.charge(plan); // was charged, by that version
+    const charged = [privatePlan(1), privatePlan(1, exampleSpec, { run: 'another é' }), privatePlan(2)]; // by that version
     const written = async () => (await readFile(join(directory, 'privacy.jsonl'))).toString();
     assert.equal(await written(), content.toString());
 
@@ -90,6 +89,9 @@ describe('the files of a client of the first version', () => {
     assert.equal(account.epsilon, fresh.epsilon);
     assert.ok((await written()).startsWith(content.toString()));
     assert.equal((await openAccount(directory, { identity })).epsilon, fresh.epsilon);
+    // asked for again, what it had charged would be drawn anew: its charge does not pay for that
+    await account.charge(charged[0]);
+    assert.ok(account.epsilon > fresh.epsilon, `${account.epsilon} after ${fresh.epsilon}`);
   });
 
   it('hold the heads that its coordinator has signed', async () => {
