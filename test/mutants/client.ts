@@ -152,7 +152,7 @@ export const CLIENT = [
     ],
     ['a charge is durable when it resolves', 'await lines.append(', 'void lines.append('],
     ['an account goes on at its delta', 'delta !== begun)', 'delta < begun)'],
-    ['what is charged costs nothing more', 'isCharged(plan) ? 0 : 1);', '1);'],
+    ['what is charged costs nothing more', 'const once = isCharged(plan) ? 0 : 1;', 'const once = 1;'],
   ]),
   ...mutantsOf(
     'client/store/updates',
