@@ -1,6 +1,7 @@
 /** The command tree of `starling`. Everything heavy is imported by the command that needs it, when it needs it. */
 import { Command } from 'commander';
 import { VERSION } from '../shared/version.js';
+import { backupCommand, restoreCommand } from './commands/backup.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
@@ -35,6 +36,8 @@ export function createProgram(): Command {
     reportCommand(),
     doctorCommand(),
     healthCommand(),
+    backupCommand(),
+    restoreCommand(),
     benchCommand(),
   ];
   for (const command of commands) program.addCommand(command);
