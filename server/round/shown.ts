@@ -34,7 +34,7 @@ export function forgottenWords(state: RunState, { client, round }: Forgotten): s
     `round ${round} is in a model, by this coordinator's own signature, which ${client} has shown; ` +
     `these data know of ${known}: they were restored from an older backup, and no round is made twice ` +
     '(its ledger line is signed, and what the labs were charged stands); next: restore a newer backup, ' +
-    `or start a new run with initial-model: models/${state.modelSha256}.safetensors of this run's folder, ${from}`
+    `or start a new run with the same labs and initial-model: models/${state.modelSha256}.safetensors of this run's folder, ${from}`
   );
 }
 
