@@ -15,6 +15,7 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
+import { certificateIn } from './certificate.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
@@ -76,7 +77,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const service = connectGrpc(membership.address);
+  const tls = await certificateIn(directory, signingSeed);
+  const service = connectGrpc(membership.address, tls && { tls: () => tls });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {

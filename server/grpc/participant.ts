@@ -14,6 +14,7 @@ import { DOWNLOAD_DATA_FIELD, encodeChunk, piecesOf } from '../../shared/wire/ch
 import * as wire from '../../shared/wire/transfer.js';
 import { type FaultListener, sessionOf, statusOf, unary, writeOrWait } from './call.js';
 import type { ControlStreams } from './control.js';
+import type { Peers } from './peers.js';
 
 /** What an upload may take. */
 export interface UploadLimits {
@@ -40,28 +41,27 @@ export function enrolmentHandlers(
 
 /** ParticipantService. All calls but `control` need the session that its welcome gave. */
 export function participantHandlers(
-  participant: ParticipantService,
+  peers: Peers,
   options: { control: ControlStreams; limits: UploadLimits; onFault: FaultListener },
 ): UntypedServiceImplementation {
   const { control, limits, onFault } = options;
   return {
     control: control.handle,
-    downloadModel: download(participant, onFault),
-    uploadStatus: unary('UploadStatus', onFault, async (request, metadata) => {
-      const session = sessionOf(metadata);
+    downloadModel: download(peers, onFault),
+    uploadStatus: unary('UploadStatus', onFault, async (request, call) => {
+      const participant = peers.participantOf(call);
+      const session = sessionOf(call.metadata);
       const update = wire.decodeUploadStatusRequest(request);
       return wire.encodeUploadStatusReply(await participant.uploadStatus(session, update));
     }),
-    uploadUpdate: upload(participant, limits, onFault),
+    uploadUpdate: upload(peers, limits, onFault),
   };
 }
 
-function download(
-  participant: ParticipantService,
-  onFault: FaultListener,
-): handleServerStreamingCall<Uint8Array, Uint8Array> {
+function download(peers: Peers, onFault: FaultListener): handleServerStreamingCall<Uint8Array, Uint8Array> {
   return async (call) => {
     try {
+      const participant = peers.participantOf(call);
       const session = sessionOf(call.metadata);
       const request = wire.decodeDownloadRequest(call.request);
       for await (const chunk of participant.download(session, request)) {
@@ -77,20 +77,21 @@ function download(
 }
 
 function upload(
-  participant: ParticipantService,
+  peers: Peers,
   limits: UploadLimits,
   onFault: FaultListener,
 ): handleClientStreamingCall<Uint8Array, Uint8Array> {
   return (call, callback) => {
     call.on('error', () => {});
-    receive(participant, call, limits).then(
+    receive(peers, call, limits).then(
       (reply) => callback(null, wire.encodeUploadReply(reply)),
       (thrown) => callback(statusOf(thrown, 'UploadUpdate', onFault)),
     );
   };
 }
 
-async function receive(participant: ParticipantService, call: UploadCall, limits: UploadLimits): Promise<UploadReply> {
+async function receive(peers: Peers, call: UploadCall, limits: UploadLimits): Promise<UploadReply> {
+  const participant = peers.participantOf(call);
   const session = sessionOf(call.metadata as Metadata);
   const parts = partsOf(call, limits.uploadIdleMs);
   const first = await parts.next();

@@ -55,6 +55,12 @@ export function identityFromSeed(seed: Uint8Array): Identity {
   return { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) };
 }
 
+/** The private key of {@link identityFromSeed}, PKCS #8 PEM, for TLS. */
+export function keyPemOf(seed: Uint8Array): string {
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
+  return key.export({ format: 'pem', type: 'pkcs8' }).toString();
+}
+
 /** 32 fresh bytes for {@link identityFromSeed}. */
 export function newIdentitySeed(): Uint8Array {
   const { privateKey } = generateKeyPairSync('ed25519');

@@ -17,6 +17,8 @@ export interface Login {
   readonly clientNonce: Uint8Array;
   /** 32 random bytes of the coordinator's. */
   readonly nonce: Uint8Array;
+  /** SHA-256 of the client's certificate on this connection, hex: to pass it on, a relay needs the key. Absent: plaintext. */
+  readonly channel?: string;
 }
 
 /** What a coordinator shows whoever is about to join it: it has the key, and means this address. */

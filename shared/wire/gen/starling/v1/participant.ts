@@ -96,6 +96,10 @@ export interface EnrolResponse {
   client: string;
   /** The coordinator's Ed25519 key, 32 bytes: plans and receipts are signed with it. */
   coordinatorKey: Uint8Array;
+  /** X.509, DER, for the client's public key; empty where connections are in plaintext. */
+  certificate: Uint8Array;
+  /** X.509, DER: whoever one of them vouches for is the coordinator. */
+  authorities: Uint8Array[];
 }
 
 /** Client -> coordinator. */
@@ -512,7 +516,7 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
 };
 
 function createBaseEnrolResponse(): EnrolResponse {
-  return { client: "", coordinatorKey: new Uint8Array(0) };
+  return { client: "", coordinatorKey: new Uint8Array(0), certificate: new Uint8Array(0), authorities: [] };
 }
 
 export const EnrolResponse: MessageFns<EnrolResponse> = {
@@ -522,6 +526,12 @@ export const EnrolResponse: MessageFns<EnrolResponse> = {
     }
     if (message.coordinatorKey.length !== 0) {
       writer.uint32(18).bytes(message.coordinatorKey);
+    }
+    if (message.certificate.length !== 0) {
+      writer.uint32(26).bytes(message.certificate);
+    }
+    for (const v of message.authorities) {
+      writer.uint32(34).bytes(v!);
     }
     return writer;
   },
@@ -553,6 +563,22 @@ export const EnrolResponse: MessageFns<EnrolResponse> = {
             }
 
             message.coordinatorKey = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.certificate = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.authorities.push(reader.bytes());
             continue;
           }
         }
