@@ -21,12 +21,13 @@ import type {
   ParticipantService,
   Peer,
   PendingUpdate,
+  RenewRequest,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
 import type { Identity } from '../shared/signing/identity.js';
-import { IN_PROCESS, signIdentification } from '../shared/signing/login.js';
+import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
@@ -150,11 +151,24 @@ export class Coordinator implements ParticipantService {
     return { client, coordinatorKey: identity.publicKey, ...(issued && { issued }) };
   }
 
+  /** For the key that is enrolled and no other, so that who asks in a client's name has nothing of it. */
+  async renew({ client, signature }: RenewRequest): Promise<Issued> {
+    const { registry, identity, issuer, log } = this.#options;
+    if (issuer === undefined) throw new FlError('failed-precondition', 'renew: connections are in plaintext here');
+    const { publicKey } = registry.get(client);
+    if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
+      throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
+    }
+    log.info({ client }, 'certificate renewed');
+    return issuer.issueFor(client, publicKey);
+  }
+
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
   forPeer(peer: Peer): ParticipantService {
     return {
       identify: (request) => this.identify(request),
       enrol: (request) => this.enrol(request),
+      renew: (request) => this.renew(request),
       connect: (toClient) => this.connect(toClient, peer),
       download: (session, request) => this.download(session, request, peer),
       uploadStatus: (session, update) => this.uploadStatus(session, update, peer),

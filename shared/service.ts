@@ -39,6 +39,13 @@ export interface EnrolReply {
   readonly issued?: Issued;
 }
 
+/** An enrolled client asks for another certificate. */
+export interface RenewRequest {
+  readonly client: string;
+  /** Over the client's name and the coordinator's key, by the key that is enrolled. */
+  readonly signature: Uint8Array;
+}
+
 /** What a client shows on its connections, and by whom it knows the coordinator's; all PEM. */
 export interface Issued {
   /** For the client's own key. */
@@ -131,6 +138,8 @@ export interface ParticipantService {
   /** FlError permission-denied: the address is not the coordinator's. */
   identify(request: IdentifyRequest): Promise<IdentifyReply>;
   enrol(request: EnrolRequest): Promise<EnrolReply>;
+  /** Absent, or FlError failed-precondition, where connections are in plaintext. */
+  renew?(request: RenewRequest): Promise<Issued>;
   /** Opens the control stream: the caller gives the end that it reads by, and gets the end that it writes to. */
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame>;
   /** The model's safetensors file from byte `offset`, in chunks of at most {@link CHUNK_BYTES}. */

@@ -12,6 +12,7 @@ import type {
   SignedUpdateHeader,
   UploadReply,
 } from '../../shared/service.js';
+import { decodeRenewReply, encodeRenewRequest } from '../../shared/wire/certificates.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
 import { encodeClientFrame } from '../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame } from '../../shared/wire/coordinator-frames.js';
@@ -49,6 +50,10 @@ export function connectGrpc(address: string, options: Partial<ChannelOptions> = 
     async enrol(request) {
       const path = EnrolmentServiceService.enrol.path;
       return wire.decodeEnrolReply(await channel.unary(path, wire.encodeEnrolRequest(request)));
+    },
+    async renew(request) {
+      const path = EnrolmentServiceService.renew.path;
+      return decodeRenewReply(await channel.unary(path, encodeRenewRequest(request)));
     },
     connect: (toClient) => openControl(channel, toClient),
     async *download(session, request) {

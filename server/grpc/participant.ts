@@ -10,6 +10,7 @@ import type {
 } from '@grpc/grpc-js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { ParticipantService, UploadReply } from '../../shared/service.js';
+import { decodeRenewRequest, encodeRenewReply } from '../../shared/wire/certificates.js';
 import { DOWNLOAD_DATA_FIELD, encodeChunk, piecesOf } from '../../shared/wire/chunk.js';
 import * as wire from '../../shared/wire/transfer.js';
 import { type FaultListener, sessionOf, statusOf, unary, writeOrWait } from './call.js';
@@ -36,6 +37,11 @@ export function enrolmentHandlers(
     enrol: unary('Enrol', onFault, async (request) =>
       wire.encodeEnrolReply(await participant.enrol(wire.decodeEnrolRequest(request))),
     ),
+    renew: unary('Renew', onFault, async (request) => {
+      const issued = await participant.renew?.(decodeRenewRequest(request));
+      if (issued === undefined) throw new FlError('failed-precondition', 'renew: there are no certificates here');
+      return encodeRenewReply(issued);
+    }),
   };
 }
 

@@ -33,6 +33,7 @@ export type SignedKind =
   | 'evaluation'
   | 'identification'
   | 'enrolment'
+  | 'renewal'
   | 'ledger'
   | 'ledger-head'
   | 'privacy-charge'

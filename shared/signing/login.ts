@@ -65,3 +65,17 @@ export function signIdentification(coordinator: Identity, about: Identification)
 export function isIdentification(about: Identification, signature: Uint8Array): boolean {
   return verifySignature(about.coordinatorKey, signedBytes('identification', about), signature);
 }
+
+/** Asks for another certificate for the client's key. */
+export function signRenewal(client: Identity, about: Pick<Login, 'client' | 'coordinatorKey'>): Uint8Array {
+  return client.sign(signedBytes('renewal', about));
+}
+
+/** Whether `clientKey` has asked this coordinator for it. */
+export function isRenewal(
+  clientKey: Uint8Array,
+  about: Pick<Login, 'client' | 'coordinatorKey'>,
+  signature: Uint8Array,
+): boolean {
+  return verifySignature(clientKey, signedBytes('renewal', about), signature);
+}

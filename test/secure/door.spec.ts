@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, stat } from 'node:fs/promises';
+import { connect as connectHttp2, type Settings } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
@@ -22,6 +23,7 @@ import { rngFromEntropy } from '../../shared/rng.js';
 import type { CoordinatorFrame } from '../../shared/service.js';
 import { identityFromSeed, keyPemOf, newIdentitySeed } from '../../shared/signing/identity.js';
 import { issue, issueFor, type KeyPair, newAuthority } from '../../shared/tls/certificate.js';
+import { MAX_METADATA_BYTES, WINDOW_BYTES } from '../../shared/wire/tuning.js';
 import { memoryTransport } from '../../simulations/memory-transport.js';
 import { toyTrainer } from '../support/toy.js';
 import { ADMIN_TOKEN, UPDATE } from '../transport/fake-coordinator.js';
@@ -229,6 +231,16 @@ describe('the door of a coordinator', () => {
       assert.match(await knock(undefined), /^unavailable: /);
       assert.deepEqual([...new Set(door.refusals)], ['TLS: expected a handshake, got plaintext or something else']);
     }));
+
+  it('has the raised windows over TLS, of the stream and of the connection, and the limit of headers', async () => {
+    const { certificate: cert, key } = door.homes.get('c-1')!.tls;
+    const session = connectHttp2(`https://${door.server.address}`, { ca: door.authority.certificate, cert, key });
+    const [settings] = (await once(session, 'remoteSettings')) as [Settings];
+    assert.equal(settings.initialWindowSize, WINDOW_BYTES);
+    assert.equal(settings.maxHeaderListSize, MAX_METADATA_BYTES);
+    while (session.state.remoteWindowSize !== WINDOW_BYTES) await turn(); // its update is a frame of its own
+    session.close();
+  });
 
   it('is no door to a client when somebody else stands there: another authority, another name, plaintext', async () => {
     const subject = { kind: 'server', hosts: ['127.0.0.1'] } as const;

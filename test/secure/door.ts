@@ -51,6 +51,7 @@ export class Door {
   /** Runs in each task of a client, before it trains. */
   duringRound: () => Promise<void> | void = () => {};
   readonly #participants: Participant[] = [];
+  readonly #streams: (() => void)[] = [];
   readonly #connections: { close(): void }[] = [];
 
   private constructor(directory: string) {
@@ -71,17 +72,28 @@ export class Door {
       ...{ rng: rngFromEntropy(), log: silent, issuer: door.certificates, fatal: onFault },
       addresses: () => [door.server.address, ...door.addresses],
     });
-    door.server = await serveGrpc({
-      ...{ participant: door.coordinator, admin: door.coordinator.admin, adminToken: ADMIN_TOKEN },
-      ...{ listen: '127.0.0.1:0', tls: door.certificates },
-      onRefusal: (_, reason) => void door.refusals.push(reason),
-    });
+    await door.serve(door.certificates);
     const token = await door.token('c', 4);
     for (let i = 1; i <= 4; i++) {
       const { client } = await joinClient({ token, clientsDir: join(door.directory, 'clients') });
       door.homes.set(client, await door.homeOf(client));
     }
     return door;
+  }
+
+  /** From now on by these certificates; closes the server that was there. */
+  async serve(tls: Certificates): Promise<void> {
+    await this.server?.close();
+    this.server = await serveGrpc({
+      ...{ participant: this.coordinator, admin: this.coordinator.admin, adminToken: ADMIN_TOKEN },
+      ...{ listen: '127.0.0.1:0', tls },
+      onRefusal: (_, reason) => void this.refusals.push(reason),
+    });
+  }
+
+  /** Breaks every client's stream; they come back. */
+  cut(): void {
+    for (const cut of this.#streams.splice(0)) cut();
   }
 
   token(name: string, uses = 1): Promise<string> {
@@ -96,8 +108,8 @@ export class Door {
   }
 
   /** A connection that `close` closes. */
-  dial(tls: ClientTls | undefined, address = this.server.address): GrpcParticipant {
-    const service = connectGrpc(address, tls && { tls: () => tls });
+  dial(tls: ClientTls | (() => ClientTls) | undefined, address = this.server.address): GrpcParticipant {
+    const service = connectGrpc(address, tls && { tls: typeof tls === 'function' ? tls : () => tls });
     this.#connections.push(service);
     return service;
   }
@@ -124,14 +136,20 @@ export class Door {
   }
 
   #overheard(client: string, service: ParticipantService): ParticipantService {
-    const connect: ParticipantService['connect'] = (toClient) =>
-      service.connect({
+    const connect: ParticipantService['connect'] = (toClient) => {
+      const stream = service.connect({
         send: (frame) => {
           if (frame.kind === 'welcome') this.sessions.set(client, { session: frame.session, service });
           toClient.send(frame);
         },
         close: (reason) => toClient.close(reason),
       });
+      this.#streams.push(() => {
+        stream.close('cut');
+        toClient.close('cut');
+      });
+      return stream;
+    };
     return new Proxy(service, { get: (of, key) => (key === 'connect' ? connect : Reflect.get(of, key)) });
   }
 
