@@ -1,55 +1,92 @@
 /**
- * The coordinator's own authority, in the folder `tls` of its data directory: made at the first start that needs one, whole
- * or not at all. Its key signs the certificates of this coordinator, of its clients and of its operators, and nothing else.
+ * The coordinator's own authority, one file of its data directory: made at the first start that needs one, whole or not at
+ * all. Its key signs the certificates of this coordinator, of its clients and of its operators, and nothing else. When it is
+ * replaced, the one before vouches for it, so that clients who know that one alone still believe the coordinator.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { asideOf, putInPlace } from '../../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { corrupt, FlError } from '../../shared/errors.js';
-import { type KeyPair, newAuthority } from '../../shared/tls/certificate.js';
+import { crossSign, type KeyPair, newAuthority } from '../../shared/tls/certificate.js';
 import { certificatesIn } from '../../shared/tls/subject.js';
 
-/** Who vouches for whom. */
+/** Who vouches for whom; certificates are PEM. */
 export interface Authority {
   /** What is issued now is signed by it. */
   readonly current: KeyPair;
-  /** PEM: all that are trusted, the current one first. */
+  /** All that are trusted, the current one first; at most one before it. */
   readonly trusted: readonly string[];
+  /** The current one's, by the one before it; absent when there is none. */
+  readonly cross?: string;
 }
 
-const FOLDER = 'tls';
-const KEY_FILE = 'authority.key';
-const CERTIFICATE_FILE = 'authority.pem';
+/** The file: the key, the trusted authorities, and the word of the old on the new; mode 0600. */
+export const AUTHORITY_FILE = 'authority.pem';
 
-/** What is there, or a new one. @throws FlError corrupt · not-found: half of it is gone, which no new one can replace */
+/** What is there, or a new one. @throws FlError corrupt */
 export async function openAuthority(dataDir: string, nowMs: number, files: Files = systemFiles): Promise<Authority> {
-  const directory = join(dataDir, FOLDER);
-  const stored = await readAuthority(directory, files);
+  const stored = await readAuthority(dataDir, files);
   if (stored !== undefined) return stored;
-  const made = await newAuthority(nowMs);
-  const aside = await asideOf(directory);
-  await files.makeDirectory(aside);
-  await writeFileDurably(join(aside, CERTIFICATE_FILE), Buffer.from(made.certificate), files);
-  await writeFileDurably(join(aside, KEY_FILE), Buffer.from(made.key), files);
-  await putInPlace(files, aside, directory, KEY_FILE);
-  return { current: made, trusted: [made.certificate] };
+  const current = await newAuthority(nowMs);
+  return keep(dataDir, { current, trusted: [current.certificate] }, files);
 }
 
-async function readAuthority(directory: string, files: Files): Promise<Authority | undefined> {
-  const [certificatePath, keyPath] = [join(directory, CERTIFICATE_FILE), join(directory, KEY_FILE)];
-  const [text, key] = await Promise.all([textOf(certificatePath, files), textOf(keyPath, files)]);
-  if (text === undefined && key === undefined) return undefined;
-  const restore = `restore ${directory} from a backup; without it every client has to join again`;
-  if (text === undefined || key === undefined) {
-    const path = text === undefined ? certificatePath : keyPath;
-    throw new FlError('not-found', `${path}: expected the authority that clients know, got none; ${restore}`);
+/**
+ * A new authority, for which the current one vouches, and which is trusted beside it. A third one, if there is, goes.
+ * @throws FlError not-found: there is none to follow
+ */
+export async function rollAuthority(dataDir: string, nowMs: number, files: Files = systemFiles): Promise<Authority> {
+  const { current: old } = await existing(dataDir, files);
+  const current = await newAuthority(nowMs);
+  const cross = await crossSign(old, current, nowMs);
+  return keep(dataDir, { current, trusted: [current.certificate, old.certificate], cross }, files);
+}
+
+/** The one before the current is trusted no more: its clients who have not renewed since have to join again. */
+export async function retireAuthority(dataDir: string, files: Files = systemFiles): Promise<Authority> {
+  const { current } = await existing(dataDir, files);
+  return keep(dataDir, { current, trusted: [current.certificate] }, files);
+}
+
+/** @throws FlError not-found · corrupt */
+export async function existing(dataDir: string, files: Files = systemFiles): Promise<Authority> {
+  const stored = await readAuthority(dataDir, files);
+  if (stored !== undefined) return stored;
+  const next = 'it is made at the first start with --public-address';
+  throw new FlError('not-found', `${join(dataDir, AUTHORITY_FILE)}: expected an authority, got none; ${next}`);
+}
+
+async function keep(dataDir: string, authority: Authority, files: Files): Promise<Authority> {
+  const { current, trusted, cross = '' } = authority;
+  const text = [current.key, ...trusted, cross].join('');
+  await writeFileDurably(join(dataDir, AUTHORITY_FILE), Buffer.from(text), files);
+  return authority;
+}
+
+async function readAuthority(dataDir: string, files: Files): Promise<Authority | undefined> {
+  const path = join(dataDir, AUTHORITY_FILE);
+  const bytes = await files.read(path);
+  if (bytes === undefined) return undefined;
+  const text = new TextDecoder().decode(bytes);
+  const restore = 'restore it from a backup; without it every client has to join again';
+  const certificates = certificatesIn(text);
+  const trusted = certificates.filter(isRoot);
+  const [certificate = ''] = trusted;
+  const key = keyIn(text);
+  if (key === undefined || !isPair(certificate, key)) {
+    throw corrupt(path, 'the key of an authority and its certificate, PEM', `something else; ${restore}`);
   }
-  const trusted = certificatesIn(text);
-  if (trusted.length === 0) throw corrupt(certificatePath, 'certificates, PEM', `none; ${restore}`);
-  const [certificate] = trusted;
-  if (!isPair(certificate, key)) throw corrupt(keyPath, `the key of ${certificatePath}`, `another; ${restore}`);
-  return { current: { certificate, key }, trusted };
+  const [cross] = certificates.filter((one) => !isRoot(one));
+  return { current: { certificate, key }, trusted, ...(cross !== undefined && { cross }) };
+}
+
+function isRoot(pem: string): boolean {
+  const { subject, issuer } = new X509Certificate(pem);
+  return subject === issuer;
+}
+
+function keyIn(text: string): string | undefined {
+  return /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----\n/.exec(text)?.[0];
 }
 
 function isPair(certificate: string, key: string): boolean {
@@ -58,9 +95,4 @@ function isPair(certificate: string, key: string): boolean {
   } catch {
     return false;
   }
-}
-
-async function textOf(path: string, files: Files): Promise<string | undefined> {
-  const bytes = await files.read(path);
-  return bytes && new TextDecoder().decode(bytes);
 }

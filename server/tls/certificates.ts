@@ -50,15 +50,16 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
   const listeners: (() => void)[] = [];
   let shown = await show(options, authority);
   let cancel = () => {};
-  const check = () => {
-    cancel = clock.after(CHECK_MS, check);
-    if (clock.nowMs() < renewAtMs(shown.certificate)) return;
-    show(options, authority).then((renewed) => {
-      shown = renewed;
-      for (const listener of listeners) listener();
-    }, onFault);
+  let isClosed = false;
+  const renew = async () => {
+    shown = await show(options, authority);
+    for (const listener of listeners) listener();
   };
-  cancel = clock.after(CHECK_MS, check);
+  const check = async () => {
+    if (clock.nowMs() >= renewAtMs(shown.certificate)) await renew().catch(onFault);
+    if (!isClosed) cancel = clock.after(CHECK_MS, () => void check());
+  };
+  await check();
   return {
     current: () => shown,
     onChange: (listener) => void listeners.push(listener),
@@ -67,19 +68,23 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
       const certificate = await issueFor(authority.current, { subject, publicKey, nowMs: clock.nowMs() });
       return { certificate, authorities: authority.trusted };
     },
-    authorityFingerprint: fingerprintOf(authority.current.certificate),
-    close: () => cancel(),
+    authorityFingerprint: fingerprintOf(authority.trusted.at(-1)!), // it is what every client finds in the chain
+    close() {
+      isClosed = true;
+      cancel();
+    },
   };
 }
 
 /** New keys and certificates for this coordinator and, in a file of its data directory, for the operator's commands. */
 async function show({ dataDir, hosts, clock }: CertificateOptions, authority: Authority): Promise<Shown> {
-  const { current, trusted } = authority;
+  const { current, trusted, cross } = authority;
   const nowMs = clock.nowMs();
   const server = await issue(current, { subject: { kind: 'server', hosts }, nowMs });
   const operator = await issue(current, { subject: { kind: 'operator', name: 'admin' }, nowMs });
   const text = [operator.key, operator.certificate, ...trusted].join('');
   await writeFileDurably(join(dataDir, OPERATOR_FILE), Buffer.from(text));
-  // the authority goes along: a client that joins knows no more of it than its hash
-  return { ...server, certificate: [server.certificate, ...trusted].join(''), trusted, own: trusted };
+  // the oldest that is trusted ends the chain: a client that joins knows its hash, one that was away knows it alone
+  const chain = [server.certificate, ...(cross === undefined ? [] : [cross]), trusted.at(-1)].join('');
+  return { ...server, certificate: chain, trusted, own: trusted };
 }

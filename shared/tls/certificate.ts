@@ -45,6 +45,29 @@ export async function newAuthority(nowMs: number): Promise<KeyPair> {
   return { certificate: pem(certificate), key: await keyPem(keys.privateKey) };
 }
 
+/**
+ * The word of an authority on the one that follows it: who trusts `authority` alone then trusts what `next` issues. PEM.
+ */
+export async function crossSign(authority: KeyPair, next: KeyPair, nowMs: number): Promise<string> {
+  const [issuer, subject] = [authority, next].map(({ certificate }) => new x509.X509Certificate(certificate));
+  const { notAfter } = issuer;
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      ...{ subject: subject.subject, issuer: issuer.subject, publicKey: subject.publicKey },
+      ...{ signingKey: await signingKeyOf(authority.key), signingAlgorithm: ALGORITHM },
+      ...{ serialNumber: serialNumber(), ...validity(nowMs, 0), notAfter },
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(subject.publicKey, false, webcrypto as never),
+        await x509.AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto as never),
+      ],
+    },
+    webcrypto as never,
+  );
+  return pem(certificate);
+}
+
 /** A certificate for `publicKey`, Ed25519, 32 bytes, whose private half stays where it is. PEM. */
 export async function issueFor(
   authority: KeyPair,

@@ -125,14 +125,8 @@ describe('the door of a coordinator', () => {
       const path = join(entry.parentPath, entry.name);
       if (entry.isFile()) modes[path.slice(door.directory.length + 1)] = (await stat(path)).mode & 0o777;
     }
-    for (const secret of ['tls/authority.key', 'operator.pem', 'clients/c-1/identity.key'])
+    for (const secret of ['authority.pem', 'operator.pem', 'clients/c-1/identity.key'])
       assert.equal(modes[secret], 0o600);
-    assert.deepEqual(
-      Object.keys(modes)
-        .filter((path) => path.startsWith('tls'))
-        .sort(),
-      ['tls/authority.key', 'tls/authority.pem'],
-    );
   });
 
   it('is shut for who shows no certificate: every call but those of joining', () =>

@@ -17,7 +17,7 @@ import { type Certificates, openCertificates } from '../../server/tls/certificat
 import { systemClock } from '../../shared/clock.js';
 import { fromHex } from '../../shared/hex.js';
 import { rngFromEntropy } from '../../shared/rng.js';
-import type { ParticipantService } from '../../shared/service.js';
+import type { Issued, ParticipantService } from '../../shared/service.js';
 import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import type { KeyPair } from '../../shared/tls/certificate.js';
@@ -69,7 +69,7 @@ export class Door {
     const registry = new Registry({ append: async () => undefined }, []);
     door.coordinator = await Coordinator.open({
       ...{ dataDir, identity: identityFromSeed(seedOf('coordinator')), registry, clock: systemClock },
-      ...{ rng: rngFromEntropy(), log: silent, issuer: door.certificates, fatal: onFault },
+      ...{ rng: rngFromEntropy(), log: silent, issuer: door, fatal: onFault },
       addresses: () => [door.server.address, ...door.addresses],
     });
     await door.serve(door.certificates);
@@ -89,6 +89,20 @@ export class Door {
       ...{ listen: '127.0.0.1:0', tls },
       onRefusal: (_, reason) => void this.refusals.push(reason),
     });
+  }
+
+  get authorityFingerprint(): string {
+    return this.certificates.authorityFingerprint;
+  }
+
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued> {
+    return this.certificates.issueFor(client, publicKey);
+  }
+
+  /** From now on. */
+  issueBy(certificates: Certificates): void {
+    this.certificates.close();
+    this.certificates = certificates;
   }
 
   /** Breaks every client's stream; they come back. */

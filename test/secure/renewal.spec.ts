@@ -6,12 +6,17 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { CERTIFICATE_FILE, type Renewal, renewalIn } from '../../client/certificate.js';
+import type { ClientTls } from '../../client/grpc/tls.js';
+import { joinClient } from '../../client/join.js';
+import { retireAuthority, rollAuthority } from '../../server/tls/authority.js';
 import { openCertificates } from '../../server/tls/certificates.js';
 import { systemClock } from '../../shared/clock.js';
+import { decodeJoinToken, encodeJoinToken } from '../../shared/join-token.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
 import { issueFor } from '../../shared/tls/certificate.js';
 import { certificatesIn, fingerprintOf, validityOf } from '../../shared/tls/subject.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { UPDATE } from '../transport/fake-coordinator.js';
 import { Door, NAMES } from './door.js';
 import { seedOf } from './hostile-coordinator.js';
 
@@ -171,5 +176,51 @@ describe('a certificate', () => {
       [],
     );
     certificates.close();
+  });
+
+  it('of the authority follows an older one: both are believed until the old one is retired', async () => {
+    const dataDir = door.directory;
+    const serveAgain = async () => {
+      const onFault = (thrown: unknown) => assert.fail(String(thrown));
+      const certificates = await openCertificates({ dataDir, hosts: ['127.0.0.1'], clock: systemClock, onFault });
+      await door.serve(certificates);
+      certificates.close(); // it renews nothing in this test
+      door.issueBy(certificates);
+    };
+    const ask = (tls: ClientTls) => door.dial(tls).uploadStatus(new Uint8Array(32), UPDATE);
+    const letIn = /^FlError: session: not known/; // by its certificate
+    const { tls: away } = door.homes.get('c-1')!;
+    const early = await door.token('early'); // pins the old one
+
+    const { current, trusted } = await rollAuthority(dataDir, systemClock.nowMs());
+    await serveAgain();
+    assert.deepEqual(trusted.slice(1), [door.authority.certificate]);
+    await assert.rejects(ask(away), letIn, 'who knows the old one alone');
+    const tokens = [early, await door.token('late')].map((token) => ({
+      ...decodeJoinToken(token),
+      address: door.server.address,
+    }));
+    for (const [i, token] of tokens.entries()) {
+      const { client } = await joinClient({ token: encodeJoinToken(token), clientsDir: join(dataDir, 'clients') });
+      const { tls } = await door.homeOf(client);
+      assert.deepEqual(tls.authorities, trusted, `token ${i}`);
+      assert.ok(new X509Certificate(tls.certificate!).verify(new X509Certificate(current.certificate).publicKey));
+      await assert.rejects(ask(tls), letIn);
+      await assert.rejects(ask({ ...tls, authorities: [current.certificate] }), letIn, 'who knows the new one alone');
+    }
+    await aged('c-2', 61);
+    const renewal = await renewalOf('c-2');
+    renewal.start(door.dial(renewal.current));
+    await noticed(/c-2: certificate renewed/);
+
+    await retireAuthority(dataDir);
+    await serveAgain();
+    await assert.rejects(ask(renewal.current()), letIn, 'who has renewed');
+    await assert.rejects(ask(away), {
+      code: 'unavailable',
+      message: /self-signed certificate in certificate chain/,
+    });
+    const believing = { ...away, authorities: [current.certificate] };
+    await assert.rejects(ask(believing), /got one of an authority that is not trusted here/);
   });
 });
