@@ -2,8 +2,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source
 import { mutantsOf } from './mutant.js';
 
-const SAID = ['client/round/durable-before-said', 'client/round/participant'];
-const SECURE = ['client/round/secagg-task'];
+const SAID = ['client/round/durable-before-said', 'client/round/taken-down-first', 'client/round/participant'];
+const SECURE = ['client/round/secagg-task', 'client/round/taken-down-first'];
 const ACCOUNT = [
   'client/round/privatize',
   'client/round/durable-before-said',
