@@ -157,9 +157,7 @@ export class Coordinator implements ParticipantService {
     this.#answerUnknownRuns(connection, pending);
     for (const run of this.#runs.values()) {
       const ofRun = pending.filter((update) => update.run === run.id);
-      run.updates.answerPending(client, ofRun);
-      if (this.#connections.get(client) !== connection) return;
-      run.post({ kind: 'online', client });
+      run.enter(client, ofRun);
     }
     this.#options.log.debug({ client }, 'client connected');
   }

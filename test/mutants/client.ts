@@ -192,7 +192,12 @@ export const CLIENT = [
     ['rounds have noise of their own', '`dp-sgd/v1/${round}/', '`dp-sgd/v1/'],
     ['a step is divided by the expected lot', 'samplingRate * shard.train.length, rng', 'lot.length, rng'],
     ['no data, no steps', 'shard.train.length === 0 ? 0 :', 'shard.train.length === -1 ? 0 :'],
-    ['noise is sized for what rounding adds', 'clippingBound * (1 + allowance)', 'clippingBound'],
+    [
+      'noise is sized for what rounding adds',
+      'clippingBound * (1 + allowance)',
+      'clippingBound',
+      ['client/training/dp-sgd-allowance'],
+    ],
     [
       'a workload with a procedure of its own is refused',
       'perExampleLoss !== undefined && train === undefined',

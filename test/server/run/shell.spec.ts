@@ -23,9 +23,9 @@ import { TOY_SIZE, toyModel, toySpec } from '../../support/toy.js';
 
 const NAMES = ['c1', 'c2', 'c3'];
 
-function specOf(secure = false): RunSpec {
+function specOf(secure: boolean, overrides: Partial<RunSpec['engine']>): RunSpec {
   const clients = { cohort: 3, minClients: 3, minSurvivors: 2, evaluateEvery: 0, maxAttempts: 1 };
-  const { work, engine } = toySpec({ rounds: 2, ...clients });
+  const { work, engine } = toySpec({ rounds: 2, ...clients, ...overrides });
   return { work: secure ? { ...work, secure: SECURE } : work, engine };
 }
 
@@ -37,7 +37,15 @@ describe('the shell of a run', () => {
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
   /** @param step how far an update moves the model */
-  async function open({ secure = false, step = 1 } = {}) {
+  async function open({
+    secure = false,
+    step = 1,
+    engine = {},
+  }: {
+    secure?: boolean;
+    step?: number;
+    engine?: Partial<RunSpec['engine']>;
+  } = {}) {
     const log: string[] = [];
     const records: RunRecord[] = [];
     const kept: string[][] = [];
@@ -54,7 +62,7 @@ describe('the shell of a run', () => {
         return [];
       },
     } as unknown as ModelStore;
-    const spec = specOf(secure);
+    const spec = specOf(secure, engine);
     const strategy = parseStrategy(`fed-avg:lr=${step}`);
     const run: Run = new Run(
       {
@@ -180,6 +188,24 @@ describe('the shell of a run', () => {
       await run.idle();
       assert.equal(clock.waiting, 0);
     }
+  });
+
+  it('tells a client that comes back while its round is being closed what became of the update that it keeps', async () => {
+    // two of three are enough: the third is away when the second update is in the queue, and here before its turn comes
+    const { run, log } = await open({ engine: { cohort: 2, overSelection: 0.5 } });
+    const values = new Float32Array(TOY_SIZE).fill(1);
+    const about = { run: 'r', round: 1, attempt: 1, sha256: sha256Of({ values }) };
+    run.post({ kind: 'offline', client: 'c3' });
+    await run.idle();
+    log.length = 0;
+    for (const client of ['c1', 'c2']) {
+      const header = { ...about, sizeBytes: values.byteLength, weights: [1, 1], metrics: {} };
+      void run.updates.offer(client, header, bytesOf(values));
+    }
+    run.enter('c3', [about]);
+    for (let i = 0; i < 5; i++) await turns();
+    await run.idle();
+    assert.ok(log.includes('to c3: receipt'), log.join('; '));
   });
 
   it('takes a frame for the task of now alone', async () => {
