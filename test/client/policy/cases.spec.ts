@@ -35,10 +35,18 @@ describe('a key that asks for what a plan does not have', () => {
 
   it('is held against the smallest sum, where a cohort is divided', () => {
     const enrolled = Object.fromEntries(Array.from({ length: 11 }, (_, i) => [`c${i}`, '0'.repeat(64)]));
-    const work = { ...toySpec().work, secure: { ...SECURE, groupSize: 3, survivorsMin: 3 } };
-    const plan = planOf({ cohort: 11, work, secure: { nonce: '0'.repeat(32), enrolled } });
-    assert.equal(declineReasonOf({ 'min-cohort': 3 }, plan), undefined);
-    assert.match(declineReasonOf({ 'min-cohort': 4 }, plan) ?? '', /^policy: min-cohort: expected at least 4, got 3;/);
+    const plan = (survivorsMin: number) => {
+      const work = { ...toySpec().work, secure: { ...SECURE, groupSize: 3, survivorsMin } };
+      return planOf({ cohort: 11, work, secure: { nonce: '0'.repeat(32), enrolled } });
+    };
+    assert.equal(declineReasonOf({ 'min-cohort': 3 }, plan(3)), undefined);
+    // least survivors that no group has promise nothing
+    for (const survivorsMin of [3, 4]) {
+      assert.match(
+        declineReasonOf({ 'min-cohort': 4 }, plan(survivorsMin)) ?? '',
+        /^policy: min-cohort: expected at least 4, got 3;/,
+      );
+    }
   });
 });
 
