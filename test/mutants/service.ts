@@ -90,7 +90,7 @@ export const SERVICE = [
         'clock.after(HANDSHAKE_MS, () => turnAway(late))',
         'clock.after(HANDSHAKE_MS, () => undefined)',
       ],
-      ['each challenge has a nonce of its own', 'nonce: rng.bytes(32) };', 'nonce: clientNonce };'],
+      ['each challenge has a nonce of its own', 'const nonce = rng.bytes(32);', 'const nonce = clientNonce;'],
       [
         'a client leaves once',
         'if (connection !== undefined) deps.left(connection);\n    connection = undefined;',
