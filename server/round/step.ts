@@ -55,7 +55,7 @@ type Handlers = {
 const HANDLERS: Handlers = {
   present: (state, { clients }) => ({ ...state, online: [...clients].sort() }),
   online: onOnline,
-  offline: (state, { client }) => ({ ...state, online: state.online.filter((name) => name !== client) }),
+  offline: onOffline,
   arrived: onUpdate,
   invalid: onUpdate,
   declined: onDeclined,
@@ -108,15 +108,24 @@ export function sayIfWaiting(state: RunState, { atMs, out }: Turn): void {
 }
 
 /** Whoever comes back to a task that is open gets its plan again. */
-function onOnline(state: RunState, { client }: EventOf<'online'>, { out }: Turn): RunState {
+function onOnline(state: RunState, { client, policy }: EventOf<'online'>, { out }: Turn): RunState {
   if (isAsked(state, client)) out.push(planFor(state, client));
-  return { ...state, online: inserted(state.online, client) };
+  const { [client]: _, ...away } = state.away;
+  const { [client]: refusal, ...others } = state.refused;
+  const refused = refusal?.policy === policy ? state.refused : others; // another policy: it is asked again
+  return { ...state, online: inserted(state.online, client), away, refused };
+}
+
+function onOffline(state: RunState, { client, atMs }: EventOf<'offline'>): RunState {
+  const online = state.online.filter((name) => name !== client);
+  return { ...state, online, away: { ...state.away, [client]: atMs } };
 }
 
 function onDeclined(state: RunState, event: EventOf<'declined'>, turn: Turn): RunState {
-  const { client, task, reason } = event;
+  const { client, task, reason, detail, policy } = event;
   if (!isAsked(state, client, task)) return state;
-  const refused = reason === 'refused' ? inserted(state.refused, client) : state.refused;
+  const said = { detail, ...(policy !== undefined && { policy }) };
+  const refused = reason === 'refused' ? { ...state.refused, [client]: said } : state.refused;
   return drop({ ...state, refused }, client, event, turn);
 }
 

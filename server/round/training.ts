@@ -3,10 +3,11 @@ import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
+import { attended, committedBy } from './attendance.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dropReceipt, fateOf } from './fate.js';
-import { dismiss, draw, drop, end, open, planFor } from './moves.js';
+import { dismiss, draw, drop, end, lateOf, leastCohort, open, planFor } from './moves.js';
 import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf } from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
@@ -15,7 +16,9 @@ export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): 
   const here = willing(state);
   const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
   if (here.length < spec.minClients || rested.length < spec.minSurvivors) return state;
-  const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
+  const most = Math.ceil(spec.cohort * (1 + spec.overSelection));
+  const isRepeated = attempt > state.firstAttempt; // whoever there is may be needed
+  const cohort = draw(state, 'train', rested, { least: isRepeated ? most : leastCohort(spec), most });
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
   if (refusal !== undefined) return end(state, 'budget-exhausted', refusal, turn);
@@ -85,12 +88,15 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const { atMs, out } = turn;
   const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
-  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
+  const late = lateOf(cohort);
+  const named = late.length > 0 && { late };
+  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason, ...named } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrivals(state, cohort, turn);
+  const next = { ...state, attendances: attended(state.attendances, { kind: 'train', round, late }) };
   const times = attempt - state.firstAttempt + 1;
-  if (times < spec.maxAttempts) return { ...state, attempt: attempt + 1, stage: { kind: 'waiting' } };
-  return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+  if (times < spec.maxAttempts) return { ...next, attempt: attempt + 1, stage: { kind: 'waiting' } };
+  return end(next, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
 }
 
 /** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */
@@ -158,7 +164,12 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
     out.push({ kind: 'receipt', receipt });
   }
-  return { ...state, modelSha256, ...(after && { spending: after.spending }), stage: { kind: 'made', draft } };
+  const attendances = committedBy(state.attendances, record);
+  return {
+    ...{ ...state, modelSha256, attendances },
+    ...(after && { spending: after.spending }),
+    stage: { kind: 'made', draft },
+  };
 }
 
 /** A hash of numbers without noise would tell whoever guesses them that the guess is right. */

@@ -273,6 +273,7 @@ describe('a round that fails', () => {
       round: 1,
       attempt: 1,
       reason: '1 of at least 2 updates (b failed: why; c deadline)',
+      late: ['c'],
     });
     assert.ok(started.kind === 'round-started' && started.attempt === 2);
     const [, late] = play(state, arrived('c'));
@@ -308,7 +309,7 @@ describe('a round that fails', () => {
     const next = stateAfter(state, ...online('d'));
     assert.ok(next.stage.kind === 'training');
     assert.deepEqual(next.stage.cohort.names, ['b', 'c', 'd']);
-    assert.deepEqual(stateAfter(next, stop, resume).refused, []);
+    assert.deepEqual(stateAfter(next, stop, resume).refused, {});
   });
 });
 
@@ -343,7 +344,7 @@ describe('a round that commits', () => {
       declined('a', 'failed'),
       timer('training/1/1'),
     );
-    assert.deepEqual(state, committing());
+    assert.deepEqual(state, { ...committing(), away: { d: 0 } });
     assert.deepEqual(effects, []);
     assert.equal(of(play(committing(), arrived('a'))[1], 'answer')[0].outcome, 'again');
   });
