@@ -77,10 +77,10 @@ export class Coordinator implements ParticipantService {
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
-    const { inFlightBytes, registry } = options;
+    const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
     const runOf = (id: string) => this.#run(id);
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
+    this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
     this.admin = adminOf({
       ...options,
       address: () => this.#addresses()[0],
@@ -240,7 +240,14 @@ export class Coordinator implements ParticipantService {
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
   ): Promise<UploadReply> {
-    return this.#receiver.receive(this.#clientOf(session), signed, offset, chunks);
+    const client = this.#clientOf(session);
+    try {
+      return await this.#receiver.receive(client, signed, offset, chunks);
+    } catch (thrown) {
+      const { run, round } = signed.header;
+      this.#options.log.info({ client, run, round, reason: FlError.from(thrown).message }, 'an upload ended early');
+      throw thrown;
+    }
   }
 
   // ---- runs ----------------------------------------------------------------------------------------------------
@@ -290,7 +297,8 @@ export class Coordinator implements ParticipantService {
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking };
+    const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
+    return { clock, identity, isNoiseSeeded, fatal, send, releaseUpload, rng, keysOf, unmasking: this.#unmasking };
   }
 
   #run(id: string): Run {

@@ -108,8 +108,7 @@ interface Fault<Reason> {
 /** What the engine is told; `atMs` is the coordinator's clock. */
 export type RoundEvent = {
   readonly atMs: number;
-} & /** `policy` stands for what the site allows now; a client older than that has none. */
-(
+} /** `policy` stands for what the site allows now; a client older than that has none. */ & (
   | { readonly kind: 'online'; readonly client: string; readonly policy?: string }
   /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
   | { readonly kind: 'present'; readonly clients: readonly string[] }

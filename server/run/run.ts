@@ -56,6 +56,8 @@ export interface RunDeps {
   readonly unmasking: Pick<UnmaskPool, 'unmask'>;
   /** Sends to a client if it is here; one that is not asks when it comes back. */
   send(client: string, frame: CoordinatorFrame): void;
+  /** A client's part in a round of this run is over: an upload that is still on its way holds no place any more. */
+  releaseUpload?(client: string, run: string): void;
   /** The disk failed or a bug struck: nothing more may be promised. */
   fatal(error: FlError): void;
 }
@@ -209,6 +211,7 @@ export class Run {
   }
 
   #emit(event: RunEvent): void {
+    if (event.kind === 'dropped') this.#deps.releaseUpload?.(event.client, this.id);
     if (event.kind === 'ended') {
       this.#cancelTimer();
       this.#secure.cancel();
