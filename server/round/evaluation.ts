@@ -10,6 +10,7 @@ import { checkMetrics } from './check-metrics.js';
 import { type Cohort, metricsByClient, namesOf, withMember } from './cohort.js';
 import { dismiss, draw, drop, end, lateOf, leastCohort, open, planFor, timerId } from './moves.js';
 import { type EventOf, isAsked, type RunState, type Stage, type StageOf, type Turn, workOn } from './state.js';
+import { offlineWaitMs } from './waiting.js';
 
 const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
@@ -19,7 +20,7 @@ export function awaitEvaluators(state: RunState, { draft }: StageOf<'made'>, tur
   const isItsTurn = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
   if (!isItsTurn) return closeRound(state, draft, turn);
   const next: RunState = { ...state, stage: { kind: 'committed', draft } };
-  turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + spec.deadlineMs });
+  turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + offlineWaitMs(state) });
   return next;
 }
 

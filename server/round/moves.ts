@@ -87,9 +87,12 @@ export function dismiss(state: RunState, reason: DropReason, { atMs, out }: Turn
   const work = workOf(state)!;
   const { round } = state;
   const cohort = namesOf(work.cohort, 'invited').reduce((rest, client) => {
+    const detail = Object.hasOwn(state.away, client)
+      ? `offline since ${new Date(state.away[client]).toISOString()}`
+      : '';
     out.push({ kind: 'withdraw', client, task: taskOf(state), reason });
-    out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round, client, reason, detail: '' } });
-    return withMember(rest, client, { status: 'dropped', reason, detail: '' });
+    out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round, client, reason, detail } });
+    return withMember(rest, client, { status: 'dropped', reason, detail });
   }, work.cohort);
   return { ...state, stage: { ...work, cohort } };
 }

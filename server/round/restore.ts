@@ -10,7 +10,8 @@ import { newCohort } from './cohort.js';
 import { nextRound } from './evaluation.js';
 import { resumed } from './moves.js';
 import { type Effect, initialState, type RunState, type Turn } from './state.js';
-import { sayIfWaiting, settle } from './step.js';
+import { settle } from './step.js';
+import { sayWhoIsWaitedFor, waitForAbsent } from './waiting.js';
 
 /** The state, and what is left to be done. @throws FlError corrupt when the first record is not `created`, or another one is. */
 export function restore(records: readonly RunRecord[], atMs: number): [RunState, Effect[]] {
@@ -18,8 +19,8 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
   const found = records.slice(1).reduce(applied, initialState(run, spec.engine, modelSha256, spendingOf(spec.work)));
   const turn: Turn = { atMs, out: [] };
   const state = found.spec.secure ? withNewKeys(found, turn) : found;
-  const next = settle(state, turn);
-  if (next !== state) sayIfWaiting(next, turn);
+  const next = waitForAbsent(settle(state, turn), turn);
+  if (next !== state) sayWhoIsWaitedFor(state, next, { kind: 'resume', atMs }, turn);
   return [next, turn.out];
 }
 

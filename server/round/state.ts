@@ -19,6 +19,8 @@ interface Work {
   readonly cohort: Cohort;
   readonly startedAtMs: number;
   readonly deadlineAtMs: number;
+  /** All who are left are away: until then they are waited for. */
+  readonly absentUntilMs?: number;
   /** Secure aggregation has sums over the survivors, and of their metrics nothing more is known. */
   readonly pooled?: SumMetrics;
   /** Secure aggregation gave up. */

@@ -32,7 +32,11 @@ export function startTraining(state: RunState, { cohort }: StageOf<'drawn'>, tur
   const { round, attempt, online } = state;
   const { names } = cohort;
   const next = open(state, { kind: 'training', cohort }, turn);
-  turn.out.push({ kind: 'emit', event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names } });
+  const { deadlineAtMs } = workOf(next)!;
+  turn.out.push({
+    kind: 'emit',
+    event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names, deadlineAtMs },
+  });
   for (const client of names) if (positionOf(online, client) >= 0) turn.out.push(planFor(next, client));
   return next;
 }

@@ -2,6 +2,7 @@
  * The event feed of a run: what the terminal, the report and `run watch` read. One event is one JSON line.
  */
 import type { DropReason } from '../errors.js';
+import type { TaskKind } from './plan.js';
 import type { RoundSummary, RunStatus } from './summary.js';
 
 /** One event; `atMs` is the coordinator's clock. */
@@ -12,6 +13,30 @@ export type RunEvent =
       readonly round: number;
       readonly online: number;
       readonly need: number;
+      /** Whose policies forbid the run, the first of them, and how many clients a round needs at least. */
+      readonly declined?: readonly { readonly client: string; readonly detail: string }[];
+      readonly minSurvivors?: number;
+      /** Clients that are known to the coordinator; and of those who are missing, when they are few. */
+      readonly enrolled?: number;
+      readonly missing?: readonly { readonly client: string; readonly offlineSinceMs?: number }[];
+    }
+  /** A round goes on without news; `done` of the `of` clients have answered. Those who are away are named first. */
+  | {
+      readonly kind: 'waiting-for';
+      readonly atMs: number;
+      readonly round: number;
+      readonly task: TaskKind;
+      readonly done: number;
+      readonly of: number;
+      readonly clients: readonly {
+        readonly client: string;
+        readonly isOnline: boolean;
+        readonly offlineSinceMs?: number;
+      }[];
+      /** Besides those who are named. */
+      readonly more: number;
+      /** Then it goes on without them, at the latest. */
+      readonly untilMs: number;
     }
   | {
       readonly kind: 'round-started';
@@ -19,6 +44,7 @@ export type RunEvent =
       readonly round: number;
       readonly attempt: number;
       readonly cohort: readonly string[];
+      readonly deadlineAtMs?: number;
     }
   | {
       readonly kind: 'progress';
