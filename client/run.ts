@@ -17,6 +17,7 @@ import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { policyDigest } from './policy/digest.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
@@ -79,8 +80,9 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const service = connectGrpc(membership.address);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
+  const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
-    ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
+    ...{ directory, workloadModules, clock: systemClock, ledgerModels },
     budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
   });
   const participant = await Participant.start({
@@ -113,6 +115,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     clock: systemClock,
     rng: rngFromEntropy(),
     version,
+    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
     notice: (message, fields) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`),
   });
   const close = async () => {

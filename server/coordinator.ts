@@ -29,12 +29,14 @@ import { signReceipts } from '../shared/signing/receipts.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
+import { Presence } from './presence.js';
 import type { Registry } from './registry.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
 import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
 import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
+import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
 import { UnmaskPool } from './unmask-pool.js';
@@ -72,6 +74,7 @@ export class Coordinator implements ParticipantService {
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
   readonly #sessions = new Map<string, string>();
+  readonly #presence = new Presence();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
 
@@ -88,6 +91,7 @@ export class Coordinator implements ParticipantService {
       damaged: () => [...this.#damaged.values()],
       runOf,
       isHere: (client) => this.#connections.has(client),
+      seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
     });
   }
@@ -150,8 +154,9 @@ export class Coordinator implements ParticipantService {
   }
 
   #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
-    const { client, session, end } = connection;
+    const { client, session, end, policy } = connection;
     this.#connections.set(client, connection);
+    this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), client);
     end.send({ kind: 'welcome', session });
     this.#answerUnknownRuns(connection, pending);
@@ -159,9 +164,9 @@ export class Coordinator implements ParticipantService {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.updates.answerPending(client, ofRun);
       if (this.#connections.get(client) !== connection) return;
-      run.post({ kind: 'online', client });
+      run.post({ kind: 'online', client, policy });
     }
-    this.#options.log.debug({ client }, 'client connected');
+    this.#options.log.info({ client }, 'client connected');
   }
 
   /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
@@ -178,8 +183,9 @@ export class Coordinator implements ParticipantService {
     if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
     this.#sessions.delete(toHex(session));
+    this.#presence.moved(client, this.#options.clock.nowMs());
     for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
-    this.#options.log.debug({ client }, 'client disconnected');
+    this.#options.log.info({ client }, 'client disconnected');
   }
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
@@ -214,8 +220,13 @@ export class Coordinator implements ParticipantService {
         if (!isAnswerOf(registry.get(client).publicKey, client, frame))
           return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
         if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
-        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
+        return this.#declined(run, client, frame);
     }
+  }
+
+  #declined(run: Run, client: string, { task, reason, detail }: Extract<ClientFrame, { kind: 'decline' }>): void {
+    const policy = this.#connections.get(client)?.policy;
+    run.post({ kind: 'declined', client, task, reason, detail: detail.slice(0, 500), policy });
   }
 
   async *download(
@@ -269,15 +280,18 @@ export class Coordinator implements ParticipantService {
   async openRun(directory: string): Promise<Run> {
     const run = await openRun(directory, basename(directory), this.#deps());
     this.#adopt(run);
-    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
+    for (const { client, policy } of this.#connections.values()) run.post({ kind: 'online', client, policy });
     return run;
   }
 
   #adopt(run: Run): void {
     this.#runs.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
+    const note = noteTaker(run.id, this.#options.log);
     run.feed.subscribe((event) => {
       if (past) return;
+      note(event);
+      if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
       const warning = zeroedWarning([event.summary]);
@@ -298,7 +312,9 @@ export class Coordinator implements ParticipantService {
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
-    return { clock, identity, isNoiseSeeded, fatal, send, releaseUpload, rng, keysOf, unmasking: this.#unmasking };
+    const enrolled = () => registry.names();
+    const unmasking = this.#unmasking;
+    return { clock, identity, isNoiseSeeded, fatal, send, releaseUpload, enrolled, rng, keysOf, unmasking };
   }
 
   #run(id: string): Run {

@@ -25,6 +25,8 @@ export interface Connection {
   readonly session: Uint8Array;
   /** Where frames to it go. */
   readonly end: ControlEnd<CoordinatorFrame>;
+  /** Stands for what its site allows; a client that is older has none. */
+  readonly policy?: string;
 }
 
 /** What the handshake asks of the coordinator, and what it tells it, in this order: entered, received ..., left. */
@@ -85,7 +87,7 @@ export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): 
     cancelHandshake();
     const refusal = refusalOf(challenged, frame, deps);
     if (refusal !== undefined) return turnAway(refusal);
-    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient };
+    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient, policy: frame.policy };
     deps.entered(connection, frame.pending); // a frame that cannot be sent there ends the stream at once
   };
   return { send: receive, close: end };

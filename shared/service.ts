@@ -59,7 +59,13 @@ export type ClientFrame =
       readonly nonce: Uint8Array;
     }
   /** `pending` are updates that the client keeps. */
-  | { readonly kind: 'proof'; readonly signature: Uint8Array; readonly pending: readonly PendingUpdate[] }
+  | {
+      readonly kind: 'proof';
+      readonly signature: Uint8Array;
+      readonly pending: readonly PendingUpdate[];
+      /** Stands for what this site allows, and says nothing of it: another one means that it may follow what it declined. */
+      readonly policy?: string;
+    }
   | { readonly kind: 'progress'; readonly task: TaskId; readonly stepsDone: number; readonly stepsTotal: number }
   | SignedAnswer
   /** A whole update of at most {@link SMALL_BYTES}; its receipt is the answer. */
@@ -134,6 +140,10 @@ export interface ClientInfo {
   readonly enrolledAtMs: number;
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** When it left, or, of one that is here, when it came; absent: not since the coordinator started. */
+  readonly lastSeenAtMs?: number;
+  /** What went wrong last, since the coordinator started; absent: nothing. */
+  readonly lastReason?: string;
 }
 
 /** A run in a list, for an operator. */

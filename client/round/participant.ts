@@ -72,6 +72,8 @@ export interface ParticipantOptions {
   /** For nonces, and the jitter of reconnects; must differ each time that a client starts. */
   readonly rng: Rng;
   readonly version: string;
+  /** Stands for what this site allows; absent: the coordinator does not ask again what was declined. */
+  readonly policy?: string;
   readonly notice?: (message: string, fields: object) => void;
 }
 
@@ -100,7 +102,7 @@ export class Participant {
   readonly done: Promise<void>;
 
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
-    const { service, client, identity, coordinatorKey, clock, rng, version, limit = atOnce } = options;
+    const { service, client, identity, coordinatorKey, clock, rng, version, policy, limit = atOnce } = options;
     const notice = (message: string, fields: object) => {
       options.notice?.(message, fields);
       if (!UNNOTED.has(message)) void this.#note({ event: 'noticed', message, fields: { ...fields } });
@@ -116,6 +118,7 @@ export class Participant {
       identity,
       coordinatorKey,
       version,
+      policy,
       clock,
       rng,
       notice,

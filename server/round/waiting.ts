@@ -24,8 +24,11 @@ export function offlineWaitMs({ spec }: RunState): number {
 export function waitingOf(state: RunState): Omit<Waiting, 'kind' | 'atMs'> {
   const { round, spec, refused } = state;
   const declined = Object.entries(refused).map(([client, { detail }]) => ({ client, detail }));
-  const known = declined.length > 0 && { minSurvivors: spec.minSurvivors, declined: declined.slice(0, FEW) };
-  return { round, online: willing(state).length, need: spec.minClients, ...known };
+  const said = declined.length > 0 && {
+    ...{ minSurvivors: spec.minSurvivors, declines: declined.length },
+    declined: declined.slice(0, FEW),
+  };
+  return { round, online: willing(state).length, need: spec.minClients, ...said };
 }
 
 /** Whom a cohort at work waits for, those who are away first; undefined: nobody is at work. */

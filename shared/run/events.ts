@@ -13,7 +13,8 @@ export type RunEvent =
       readonly round: number;
       readonly online: number;
       readonly need: number;
-      /** Whose policies forbid the run, the first of them, and how many clients a round needs at least. */
+      /** How many sites' policies forbid the run, the first of them, and how many clients a round needs at least. */
+      readonly declines?: number;
       readonly declined?: readonly { readonly client: string; readonly detail: string }[];
       readonly minSurvivors?: number;
       /** Clients that are known to the coordinator; and of those who are missing, when they are few. */
@@ -66,4 +67,14 @@ export type RunEvent =
   | { readonly kind: 'round-aborted'; readonly atMs: number; readonly round: number; readonly reason: string }
   /** Sent when the round is on disk and, in evaluation rounds, evaluated. */
   | { readonly kind: 'round-ended'; readonly atMs: number; readonly summary: RoundSummary }
-  | { readonly kind: 'ended'; readonly atMs: number; readonly status: RunStatus; readonly reason: string };
+  | {
+      readonly kind: 'ended';
+      readonly atMs: number;
+      readonly status: RunStatus;
+      readonly reason: string;
+      /** In how many rounds each client took part, the least first; `more` are not named. `declined`: its policy forbids. */
+      readonly shares?: {
+        readonly clients: readonly { readonly client: string; readonly took: number; readonly declined?: string }[];
+        readonly more: number;
+      };
+    };

@@ -10,6 +10,7 @@ import {
   checkLength,
   checkMaxLength,
   checkName,
+  checkSha256,
   checkText,
   checkUint32,
   clipText,
@@ -51,7 +52,7 @@ function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
     case 'hello':
       return { $case: 'hello', value: helloMessage(frame) };
     case 'proof':
-      return { $case: 'proof', value: proofMessage(frame) };
+      return { $case: 'proof', value: { ...proofMessage(frame), policy: policyOf(frame.policy).policy ?? '' } };
     case 'progress': {
       const stepsDone = checkUint32('progress.steps_done', frame.stepsDone);
       const stepsTotal = checkUint32('progress.steps_total', frame.stepsTotal);
@@ -85,7 +86,7 @@ function fromWire(frame: NonNullable<ControlRequest['frame']>): ClientFrame {
     case 'hello':
       return { kind: 'hello', ...helloMessage(frame.value) };
     case 'proof':
-      return { kind: 'proof', ...proofMessage(frame.value) };
+      return { kind: 'proof', ...proofMessage(frame.value), ...policyOf(frame.value.policy) };
     case 'progress': {
       const { task, stepsDone, stepsTotal } = frame.value;
       return { kind: 'progress', task: taskFromWire(task), stepsDone, stepsTotal };
@@ -144,6 +145,11 @@ function proofMessage({ signature, pending }: Fields<'proof'>) {
     signature: signatureOf({ kind: 'proof', signature }),
     pending: pending.map((update) => checkUpdateName('proof.pending', update)),
   };
+}
+
+/** On the wire there is none where it is empty. */
+function policyOf(policy: string | undefined): { readonly policy?: string } {
+  return policy === undefined || policy === '' ? {} : { policy: checkSha256('proof.policy', policy) };
 }
 
 function signatureOf({ kind, signature }: Pick<SignedAnswer, 'signature'> & { readonly kind: string }): Uint8Array {

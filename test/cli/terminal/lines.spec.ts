@@ -54,7 +54,7 @@ describe('progress as a log', () => {
         { kind: 'ended', atMs: 5000, status: 'failed', reason: 'gave up\non round 1' },
       ]),
       [
-        'waiting for clients  3 of 10 online',
+        'waiting for clients: 3 of 10 online',
         'round 1/12  attempt 2 aborted: too few survivors: 1 of 5',
         'failed: gave up on round 1  0 rounds  5.0 s',
       ],

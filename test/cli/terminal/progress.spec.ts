@@ -39,7 +39,7 @@ describe('progress without a terminal', () => {
     progress.close();
     progress.event(ended(2));
     assert.deepEqual(written, [
-      'waiting for clients  3 of 10 online\n',
+      'waiting for clients: 3 of 10 online\n',
       'round 1/12  cohort 10  survivors 10  test.accuracy 0.671  1.8 s  ~20 s left\n',
     ]);
   });

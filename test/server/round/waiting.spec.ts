@@ -104,7 +104,7 @@ describe('a lab that has declined', () => {
   it('is named with its words while too few are left', () => {
     const [waiting] = play(refusedBy(), arrived('a'), arrived('b'), stored());
     assert.deepEqual(waitingOf(waiting), {
-      ...{ round: 2, online: 2, need: 3, minSurvivors: 2 },
+      ...{ round: 2, online: 2, need: 3, minSurvivors: 2, declines: 1 },
       declined: [{ client: 'c', detail: 'why' }],
     });
   });

@@ -64,6 +64,10 @@ export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     signature: bytes(64),
     pending: fc.array(pending, { maxLength: 4 }),
   }),
+  record({
+    kind: fc.constant('proof' as const),
+    ...{ signature: bytes(64), pending: fc.array(pending, { maxLength: 1 }), policy: sha256 },
+  }),
   record({ kind: fc.constant('progress' as const), task, stepsDone: uint32, stepsTotal: uint32 }),
   record({
     kind: fc.constant('decline' as const),

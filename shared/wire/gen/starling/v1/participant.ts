@@ -162,6 +162,12 @@ export interface Proof {
   /** Over all that the challenge was signed over, the challenge's signature, and `pending`. */
   signature: Uint8Array;
   pending: PendingUpdate[];
+  /**
+   * Stands for what the site allows, without saying it: 64 hex digits that are others when that has changed. A client that
+   * tells a new one is asked again about runs that it has declined. Not signed: all that a false one brings about is a plan
+   * that is declined once more. Empty: the client does not tell.
+   */
+  policy: string;
 }
 
 /** The client is who it says. `session` (32 bytes) authorises the other calls while the stream lives. */
@@ -1023,7 +1029,7 @@ export const Challenge: MessageFns<Challenge> = {
 };
 
 function createBaseProof(): Proof {
-  return { signature: new Uint8Array(0), pending: [] };
+  return { signature: new Uint8Array(0), pending: [], policy: "" };
 }
 
 export const Proof: MessageFns<Proof> = {
@@ -1033,6 +1039,9 @@ export const Proof: MessageFns<Proof> = {
     }
     for (const v of message.pending) {
       PendingUpdate.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.policy !== "") {
+      writer.uint32(26).string(message.policy);
     }
     return writer;
   },
@@ -1064,6 +1073,14 @@ export const Proof: MessageFns<Proof> = {
             }
 
             message.pending.push(PendingUpdate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.policy = reader.string();
             continue;
           }
         }
