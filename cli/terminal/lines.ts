@@ -85,7 +85,7 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
         `round ${state.round}/${state.rounds}  attempt ${state.attempt} aborted: ${shorten(plain(event.reason), REASON_LENGTH)}`,
       ];
     case 'ended':
-      return [endedLine(state), ...shareLines(event.shares, state.lastRoundEnded)];
+      return [...shareLines(event.shares, state.lastRoundEnded), endedLine(state)];
     default:
       return [];
   }
@@ -95,7 +95,7 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
 export function warningLines(state: ProgressState, event: RunEvent): string[] {
   if (event?.kind === 'round-aborted') return plainLines(state, event);
   if (event?.kind === 'dropped' && event.reason === 'refused') return plainLines(state, event);
-  if (event?.kind === 'ended') return plainLines(state, event).slice(1);
+  if (event?.kind === 'ended') return plainLines(state, event).slice(0, -1);
   if (event?.kind !== 'round-ended') return [];
   const warning = zeroedWarning([event.summary ?? {}]);
   return warning === null ? [] : [`WARNING  round ${state.round}/${state.rounds}  ${warning}`];

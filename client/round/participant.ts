@@ -246,6 +246,7 @@ export class Participant {
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
     if (this.#options.siteLog !== undefined) void this.#note(planEvent(plan, decline));
     if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
+    else this.#notice('plan followed', { ...taskOf(plan), rounds: plan.work.rounds });
     this.#post({ kind: 'plan', plan, decline });
   }
 
@@ -259,6 +260,7 @@ export class Participant {
   #onReceipt(receipt: Receipt): void {
     const { run, round, outcome, reason } = receipt;
     if (outcome === 'committed' || reason === 'unknown') this.#settle(run, round);
+    if (outcome === 'dropped') this.#notice('update dropped', { run, round, reason });
     this.#post({ kind: 'receipt', receipt });
   }
 
@@ -282,6 +284,7 @@ export class Participant {
       return this.#notice('ledger head ignored: not signed by the coordinator', {});
     }
     this.#settle(head.run, head.round);
+    this.#notice('round committed', { run: head.run, round: head.round });
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
   }
@@ -368,8 +371,8 @@ function areFinite(metrics: SumMetrics): boolean {
   return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
 }
 
-/** Comings and goings, of which a network that is down makes thousands. */
-const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected']);
+/** Comings and goings, of which a network that is down makes thousands; and what the site's log says in lines of its own. */
+const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected', 'plan followed', 'round committed']);
 
 function planEvent(plan: RoundPlan, decline: Decline | undefined): SiteEvent {
   const { modelSha256, work, cohort } = plan;
