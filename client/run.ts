@@ -15,6 +15,7 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
+import { renewalIn } from './certificate.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { policyDigest } from './policy/digest.js';
@@ -77,7 +78,11 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const service = connectGrpc(membership.address);
+  const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
+  const coordinatorKey = coordinatorKeyOf(membership);
+  const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
+  const service = connectGrpc(membership.address, renewal && { tls: renewal.current });
+  renewal?.start(service);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const ledgerModels = await ledgerModelsOf(policy, policyFile);
@@ -98,7 +103,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
     },
-    coordinatorKey: coordinatorKeyOf(membership),
+    coordinatorKey,
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     siteLog,
@@ -114,12 +119,12 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     },
     clock: systemClock,
     rng: rngFromEntropy(),
-    version,
+    ...{ version, notice },
     policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
-    notice: (message, fields) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`),
   });
   const close = async () => {
     participant.stop();
+    renewal?.stop();
     await trainer.close();
     service.close();
     unlock();
