@@ -1,17 +1,16 @@
 /** What an operator may ask of a coordinator: each call of the command line, in a word or two of what is there. */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { FlError } from '../shared/errors.js';
+import type { FlError } from '../shared/errors.js';
 import { encodeJoinToken } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
-import type { AdminService } from '../shared/service.js';
+import type { AdminService, RunInfo } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import type { Registry } from './registry.js';
-import { reportOf } from './report/run-report.js';
-import { infoOf } from './run/activity.js';
-import { type DamagedRun, infoOfDamaged } from './run/damaged.js';
-import { runIdFor } from './run/directory.js';
+import { readReport, reportOf } from './report/run-report.js';
+import { readRun, runIdFor } from './run/directory.js';
+import { readAllEvents } from './run/past-events.js';
 import type { Run } from './run/run.js';
 
 /** The coordinator, as far as an operator can reach. */
@@ -24,17 +23,26 @@ interface AdminDeps {
   readonly rng: Rng;
   /** What a join token says about where to go. */
   address(): string;
-  runs(): readonly Run[];
-  damaged(): readonly DamagedRun[];
-  /** @throws FlError not-found · failed-precondition: it is damaged */
-  runOf(id: string): Run;
+  /** All runs: at work, ended, damaged. */
+  rows(): readonly RunInfo[];
+  /** Undefined: it has ended, is damaged, or is not known. */
+  atWork(id: string): Run | undefined;
+  /** Why it is not at work: not-found · failed-precondition: it is damaged */
+  missing(id: string): FlError;
+  /** @throws FlError as `missing` · failed-precondition: it is completed */
+  resume(id: string): Promise<void>;
   isHere(client: string): boolean;
   createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
 }
 
 /** The calls, on this coordinator. */
 export function adminOf(deps: AdminDeps): AdminService {
-  const { registry, rng, clock, identity, runs, runOf } = deps;
+  const { registry, rng, clock, identity, atWork } = deps;
+  const rowOf = (id: string): RunInfo => {
+    const row = deps.rows().find(({ run }) => run === id);
+    if (row === undefined) throw deps.missing(id);
+    return row;
+  };
   return {
     async createToken(request) {
       const secret = Buffer.from(rng.bytes(32)).toString('base64url');
@@ -53,29 +61,30 @@ export function adminOf(deps: AdminDeps): AdminService {
       return id;
     },
     async stopRun(id, reason) {
-      const run = runOf(id);
-      run.post({ kind: 'stop', status: 'stopped', reason });
-      await run.idle();
+      const run = atWork(id);
+      if (rowOf(id).status === 'damaged') throw deps.missing(id);
+      run?.post({ kind: 'stop', status: 'stopped', reason });
+      await run?.idle();
     },
-    async resumeRun(id) {
-      const run = runOf(id);
-      if (run.state.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-      run.post({ kind: 'resume' });
-      await run.idle();
-    },
+    resumeRun: (id) => deps.resume(id),
     async listRuns() {
-      return [...runs().map(infoOf), ...deps.damaged().map(infoOfDamaged)].sort(
-        (a, b) => a.createdAtMs - b.createdAtMs,
-      );
+      return deps.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
     },
     async getRun(id) {
-      const damaged = deps.damaged().find(({ run }) => run === id);
-      if (damaged !== undefined) return { info: infoOfDamaged(damaged), report: 'null' };
-      const run = runOf(id);
-      return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
+      const info = rowOf(id);
+      if (info.status === 'damaged') return { info, report: 'null' };
+      const run = atWork(id);
+      const report = run === undefined ? reportOf(await readRun(info.directory)) : await readReport(run);
+      return { info, report: JSON.stringify(report, null, 2) };
     },
     async *watchRun(id, signal) {
-      for await (const event of runOf(id).feed.watch(signal)) yield JSON.stringify(event);
+      const { directory, status } = rowOf(id);
+      if (status === 'damaged') throw deps.missing(id);
+      const events = atWork(id)?.feed.watch(signal) ?? readAllEvents(directory);
+      for await (const event of events) {
+        yield JSON.stringify(event);
+        if (signal?.aborted) return;
+      }
     },
   };
 }

@@ -3,10 +3,13 @@
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
 import { basename, join } from 'node:path';
+import pLimit from 'p-limit';
 import type { Clock } from '../shared/clock.js';
+import type { Files } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import type { Rng } from '../shared/rng.js';
+import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
   AdminService,
@@ -19,6 +22,7 @@ import type {
   IdentifyRequest,
   ParticipantService,
   PendingUpdate,
+  RunInfo,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
@@ -32,8 +36,10 @@ import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
-import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
+import { infoOf } from './run/activity.js';
+import { type DamagedRun, damagedRun, infoOfDamaged, isOfMachine } from './run/damaged.js';
 import { createRun, openRun } from './run/directory.js';
+import { lateUpdates, readFinished, writeFinished } from './run/finished.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
@@ -52,6 +58,9 @@ export interface CoordinatorOptions {
   readonly isNoiseSeeded?: boolean;
   readonly log: Logger;
   readonly inFlightBytes?: number;
+  /** For tests: by which runs are written, and beyond how many bytes a journal is compacted. */
+  readonly files?: Files;
+  readonly journalBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
   /** A run has ended just now. */
@@ -60,12 +69,19 @@ export interface CoordinatorOptions {
   fatal(error: FlError): void;
 }
 
+/** Descriptors that a start takes for runs that have ended, at a time. */
+const OPEN_FILES = 16;
+
 /** One process that runs rounds: everything that clients and simulations can ask of it. */
 export class Coordinator implements ParticipantService {
   /** The operator's calls. */
   readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
   readonly #runs = new Map<string, Run>();
+  /** Those that have ended: a row each, the rest is on the disk. */
+  readonly #finished = new Map<string, RunInfo>();
+  /** By run: the end of what opens or closes it, one after the other. */
+  readonly #turns = new Map<string, Promise<unknown>>();
   /** What was found below runs/ and could not be opened. */
   readonly #damaged = new Map<string, DamagedRun>();
   /** By client. */
@@ -79,27 +95,33 @@ export class Coordinator implements ParticipantService {
     this.#options = options;
     const { inFlightBytes, registry } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string) => this.#run(id);
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
+    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf: (id) => this.#destination(id) });
     this.admin = adminOf({
       ...options,
       address: () => this.#addresses()[0],
-      runs: () => [...this.#runs.values()],
-      damaged: () => [...this.#damaged.values()],
-      runOf,
+      rows: () => this.#rows(),
+      atWork: (id) => this.#runs.get(id),
+      missing: (id) => this.#missing(id),
+      resume: (id) => this.#inTurn(id, () => this.#resume(id)),
       isHere: (client) => this.#connections.has(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
     });
   }
 
   /**
-   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. A run that
-   * is damaged is set aside and named; the others go on. @throws FlError: the disk as a whole is full, read-only ...
+   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. Of one that
+   * has ended a row is read. A run that is damaged is set aside and named; the others go on.
+   * @throws FlError: the disk as a whole is full, read-only ...
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
-      await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
+    const directories = await storedRuns(join(options.dataDir, 'runs'), options.log);
+    const limit = pLimit(OPEN_FILES);
+    const rows = await Promise.all(directories.map((path) => limit(() => readFinished(path, basename(path)))));
+    for (const [i, directory] of directories.entries()) {
+      const row = rows[i];
+      if (row !== undefined) coordinator.#finished.set(row.run, row);
+      else await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
     }
     return coordinator;
   }
@@ -116,6 +138,7 @@ export class Coordinator implements ParticipantService {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
     }
+    await Promise.all(this.#turns.values());
     for (const run of this.#runs.values()) await run.close();
     await this.#unmasking.close();
   }
@@ -154,7 +177,7 @@ export class Coordinator implements ParticipantService {
     this.#connections.set(client, connection);
     this.#sessions.set(toHex(session), client);
     end.send({ kind: 'welcome', session });
-    this.#answerUnknownRuns(connection, pending);
+    this.#answerOtherRuns(connection, pending);
     for (const run of this.#runs.values()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.updates.answerPending(client, ofRun);
@@ -164,13 +187,27 @@ export class Coordinator implements ParticipantService {
     this.#options.log.debug({ client }, 'client connected');
   }
 
-  /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
-  #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
-    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && !this.#damaged.has(run)); // that may be mended
-    const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
-      dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
-    );
-    for (const signed of signReceipts(this.#options.identity, receipts)) end.send({ kind: 'receipt', ...signed });
+  /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
+  #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
+    for (const info of this.#finished.values()) {
+      const ofRun = pending.filter(({ run }) => run === info.run);
+      if (ofRun.length === 0) continue;
+      const { answerPending } = lateUpdates(info, (receipt) => this.#sendReceipts([receipt]));
+      answerPending(client, ofRun).catch(() => undefined); // not to be read now: it asks when it comes back
+    }
+    const isKnown = ({ run }: PendingUpdate) =>
+      this.#runs.has(run) || this.#finished.has(run) || this.#damaged.has(run); // that may be mended
+    const receipts = pending.flatMap((update) => {
+      const { run, round, attempt, sha256: updateSha256 } = update;
+      return isKnown(update) ? [] : dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown');
+    });
+    this.#sendReceipts(receipts);
+  }
+
+  #sendReceipts(receipts: readonly Receipt[]): void {
+    for (const signed of signReceipts(this.#options.identity, receipts)) {
+      this.#connections.get(signed.receipt.client)?.end.send({ kind: 'receipt', ...signed });
+    }
   }
 
   #left(connection: Connection): void {
@@ -260,18 +297,67 @@ export class Coordinator implements ParticipantService {
 
   /** A run that an earlier process left in `directory`. */
   async openRun(directory: string): Promise<Run> {
+    const run = await this.#open(directory);
+    if (run.state.stage.kind === 'ended') await this.#inTurn(run.id, () => this.#retire(run));
+    return run;
+  }
+
+  async #open(directory: string): Promise<Run> {
     const run = await openRun(directory, basename(directory), this.#deps());
     this.#adopt(run);
     for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
     return run;
   }
 
+  /** A run that has ended is not held any more: a row stays, and its files. */
+  async #retire(run: Run): Promise<void> {
+    await run.idle();
+    if (run.state.stage.kind !== 'ended' || this.#runs.get(run.id) !== run) return;
+    const info = infoOf(run);
+    this.#runs.delete(run.id);
+    this.#finished.set(run.id, info);
+    await run.close();
+    await writeFinished(info, run.state.modelSha256).catch((error) =>
+      this.#options.log.warn(
+        { run: run.id, reason: FlError.from(error).message },
+        'the next start has to read all of it',
+      ),
+    );
+  }
+
+  /** One that has ended, and not well, goes on. */
+  async #resume(id: string): Promise<void> {
+    const info = this.#finished.get(id);
+    if (info?.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
+    if (info !== undefined) await this.#open(info.directory).catch((thrown) => this.#setAside(info.directory, thrown));
+    const run = this.#runs.get(id);
+    if (run === undefined) throw this.#missing(id);
+    run.post({ kind: 'resume' });
+    await run.idle();
+  }
+
+  /** What opens or closes a run, after all that was asked for before it. */
+  #inTurn(id: string, act: () => Promise<void>): Promise<void> {
+    const done = (this.#turns.get(id) ?? Promise.resolve()).then(act);
+    const settled: Promise<void> = done
+      .catch(() => undefined) // whoever asked is told
+      .then(() => {
+        if (this.#turns.get(id) === settled) this.#turns.delete(id);
+      });
+    this.#turns.set(id, settled);
+    return done;
+  }
+
   #adopt(run: Run): void {
+    this.#finished.delete(run.id);
     this.#runs.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
     run.feed.subscribe((event) => {
       if (past) return;
-      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind === 'ended') {
+        this.#options.onRunEnded?.(run);
+        this.#inTurn(run.id, () => this.#retire(run)).catch((error) => this.#options.fatal(FlError.from(error)));
+      }
       if (event.kind !== 'round-ended') return;
       const warning = zeroedWarning([event.summary]);
       if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
@@ -286,19 +372,36 @@ export class Coordinator implements ParticipantService {
   }
 
   #deps() {
-    const { clock, identity, fatal, rng, registry, isNoiseSeeded } = this.#options;
+    const { clock, identity, fatal, rng, registry, isNoiseSeeded, files, journalBytes } = this.#options;
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking };
+    const disk = { files, journalBytes };
+    return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking, ...disk };
+  }
+
+  #rows(): RunInfo[] {
+    const atWork = [...this.#runs.values()].map(infoOf);
+    return [...atWork, ...this.#finished.values(), ...[...this.#damaged.values()].map(infoOfDamaged)];
   }
 
   #run(id: string): Run {
     const run = this.#runs.get(id);
-    if (run !== undefined) return run;
+    if (run === undefined) throw this.#missing(id);
+    return run;
+  }
+
+  /** Why a run is not at work. */
+  #missing(id: string): FlError {
     const damaged = this.#damaged.get(id);
-    if (damaged !== undefined) throw new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
-    throw new FlError('not-found', `run "${id}" is not known here`);
+    if (damaged !== undefined) return new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
+    return new FlError('not-found', this.#finished.has(id) ? `run ${id} has ended` : `run "${id}" is not known here`);
+  }
+
+  /** Where an update of this run goes. */
+  #destination(id: string) {
+    const info = this.#finished.get(id);
+    return info === undefined ? this.#run(id) : lateUpdates(info, (receipt) => this.#sendReceipts([receipt]));
   }
 
   #clientOf(session: Uint8Array): string {

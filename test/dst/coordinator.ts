@@ -14,7 +14,8 @@ import {
   type RunState,
   type Untimed,
 } from '../../server/round/state.js';
-import { History } from '../../server/run/history.js';
+import { CommittedRounds } from '../../server/run/committed.js';
+import { roundEnded } from '../../server/run/history.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import type { StoredRunSpec } from '../../shared/run/spec.js';
 import type { ClientFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
@@ -43,7 +44,7 @@ export class SimulatedCoordinator {
   readonly #journal: RunRecord[];
   readonly #streams = new Map<string, ControlStream>();
   #state: RunState;
-  #history: History;
+  #history: CommittedRounds;
   #sum = 0;
   #offers = new Map<string, (outcome: 'add' | 'again' | 'rejected') => void>();
   #up = true;
@@ -62,7 +63,7 @@ export class SimulatedCoordinator {
     const spec = { work: {}, engine: scenario.spec } as unknown as StoredRunSpec;
     this.#journal = [{ kind: 'created', atMs: 0, run: RUN, spec, modelSha256: FIRST_MODEL }];
     this.#state = initialState(RUN, scenario.spec, FIRST_MODEL);
-    this.#history = new History(this.#journal);
+    this.#history = new CommittedRounds(this.#journal);
   }
 
   static readonly firstModel = FIRST_MODEL;
@@ -111,10 +112,11 @@ export class SimulatedCoordinator {
     const records = JSON.parse(JSON.stringify(this.#journal)) as RunRecord[];
     const [state, effects] = this.#subject.restore(records, this.#world.nowMs);
     must.restoredIsTheFold(records, state);
+    must.checkpointsAreTheFold(records, state, (stored) => this.#subject.restore(stored, this.#world.nowMs));
     this.#world.note(`coordinator is back in ${state.round}/${state.attempt} ${state.stage.kind}`);
     this.#up = true;
     this.#state = state;
-    this.#history = new History(records);
+    this.#history = new CommittedRounds(records);
     this.#ledger.refusers.clear(); // a refusal is not journalled: the next plan is refused again
     this.#perform(effects);
     if (this.#up && this.#state.stage.kind === 'ended') this.#tellOperator();
@@ -181,7 +183,7 @@ export class SimulatedCoordinator {
         return this.#setTimer(effect);
       case 'round-ended': {
         const summary = { ...effect.draft, bytesUp: 0, bytesDown: 0 };
-        return this.#record(this.#history.roundEnded(summary, effect.evaluation, false));
+        return this.#record(roundEnded(summary, effect.evaluation, false));
       }
       case 'emit':
         if (effect.event.kind === 'ended') this.#tellOperator();
