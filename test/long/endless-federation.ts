@@ -20,6 +20,7 @@ import { systemClock } from '../../shared/clock.js';
 import { rngFromSeed } from '../../shared/rng.js';
 import { receiptCheck } from '../../shared/signing/receipts.js';
 import { encode } from '../../shared/tensors/safetensors.js';
+import { cpuMs } from '../../simulations/bench/rows.js';
 import {
   benchIdentity,
   COORDINATOR,
@@ -36,8 +37,8 @@ export interface Sample {
   /** Of JavaScript and of buffers, after a collection. */
   readonly memoryBytes: number;
   readonly descriptors: number;
-  /** Mean over the rounds since the last sample. */
-  readonly roundMs: number;
+  /** Of processor time, coordinator and clients, a round since the last sample: other work on the machine does not count. */
+  readonly roundCpuMs: number;
   /** Of the run's directory, and of the one client that has a home on disk. */
   readonly runBytes: number;
   readonly homeBytes: number;
@@ -47,7 +48,7 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 /** A coordinator on `dataDir`. @param fail hears what ends it */
-export async function openCoordinator(dataDir: string, clients: number, fail: (error: Error) => void) {
+async function openCoordinator(dataDir: string, clients: number, fail: (error: Error) => void) {
   const registry = new Registry({ append: async () => undefined }, []);
   for (const client of clientNames(clients)) await registry.enrolTrusted(client, benchIdentity(client).publicKey, 0);
   return Coordinator.open({
@@ -74,18 +75,18 @@ export async function runRounds(
   const participants = await enter(coordinator, { clients, home, wait: () => hold });
   const spec = tinySpec({ clients, rounds });
   const run = await coordinator.createRun(spec, encode(tinyModel()), { id: 'endless', directory });
-  let last = performance.now();
+  let last = cpuMs();
   const over = new Promise<void>((resolve) => {
     run.feed.subscribe((event) => {
       if (event.kind === 'ended') resolve();
       if (event.kind !== 'round-ended' || event.summary.round % every !== 0) return;
       const { round } = event.summary;
-      const roundMs = (performance.now() - last) / every;
+      const roundCpuMs = (cpuMs() - last) / every;
       const read = async () => {
         await run.idle();
         const [runBytes, homeBytes] = [await sizeOf(directory), await sizeOf(home)];
-        await onSample({ round, ...taken(), roundMs, runBytes, homeBytes });
-        last = performance.now();
+        await onSample({ round, ...taken(), roundCpuMs, runBytes, homeBytes });
+        last = cpuMs();
       };
       hold = read().catch(fail);
     });
@@ -127,6 +128,17 @@ async function enter(
       return Participant.start({ ...shared, ...kept, service: memoryTransport(coordinator), client, identity, rng });
     }),
   );
+}
+
+/** What a coordinator's start on `dataDir` takes of processor time; it is closed again. */
+export async function startCpuMs(dataDir: string, clients: number): Promise<number> {
+  const before = cpuMs();
+  const coordinator = await openCoordinator(dataDir, clients, (error) => {
+    throw error;
+  });
+  const tookMs = cpuMs() - before;
+  await coordinator.close();
+  return tookMs;
 }
 
 function taken(): Pick<Sample, 'memoryBytes' | 'descriptors'> {
