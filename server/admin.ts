@@ -1,17 +1,18 @@
 /** What an operator may ask of a coordinator: each call of the command line, in a word or two of what is there. */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import type { FlError } from '../shared/errors.js';
-import { encodeJoinToken } from '../shared/join-token.js';
+import { encodeJoinToken, MAX_OTHERS } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { AdminService, RunInfo } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import type { Registry } from './registry.js';
 import { readReport, reportOf } from './report/run-report.js';
 import { readRun, runIdFor } from './run/directory.js';
 import { readAllEvents } from './run/past-events.js';
 import type { Run } from './run/run.js';
+import type { Runs } from './runs.js';
 
 /** The coordinator, as far as an operator can reach. */
 interface AdminDeps {
@@ -22,25 +23,20 @@ interface AdminDeps {
   /** For tokens and run ids. */
   readonly rng: Rng;
   /** What a join token says about where to go. */
-  address(): string;
-  /** All runs: at work, ended, damaged. */
-  rows(): readonly RunInfo[];
-  /** Undefined: it has ended, is damaged, or is not known. */
-  atWork(id: string): Run | undefined;
-  /** Why it is not at work: not-found · failed-precondition: it is damaged */
-  missing(id: string): FlError;
-  /** @throws FlError as `missing` · failed-precondition: it is completed */
-  resume(id: string): Promise<void>;
+  addresses(): readonly string[];
+  /** Whose authority a join token pins; absent: the address is called in plaintext. */
+  readonly issuer?: { readonly authorityFingerprint: string };
+  readonly runs: Pick<Runs, 'rows' | 'get' | 'missing' | 'resume'>;
   isHere(client: string): boolean;
   createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
 }
 
 /** The calls, on this coordinator. */
 export function adminOf(deps: AdminDeps): AdminService {
-  const { registry, rng, clock, identity, atWork } = deps;
+  const { registry, rng, clock, identity, runs } = deps;
   const rowOf = (id: string): RunInfo => {
-    const row = deps.rows().find(({ run }) => run === id);
-    if (row === undefined) throw deps.missing(id);
+    const row = runs.rows().find(({ run }) => run === id);
+    if (row === undefined) throw runs.missing(id);
     return row;
   };
   return {
@@ -48,7 +44,11 @@ export function adminOf(deps: AdminDeps): AdminService {
       const secret = Buffer.from(rng.bytes(32)).toString('base64url');
       await registry.createToken(request, { secret, nowMs: clock.nowMs() });
       const fingerprint = sha256Hex(identity.publicKey);
-      return encodeJoinToken({ address: deps.address(), fingerprint, secret });
+      const [address, ...others] = deps.addresses();
+      if (deps.issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
+      const authority = deps.issuer.authorityFingerprint;
+      const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
+      return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
     },
     async listClients() {
       return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {
@@ -61,26 +61,26 @@ export function adminOf(deps: AdminDeps): AdminService {
       return id;
     },
     async stopRun(id, reason) {
-      const run = atWork(id);
-      if (rowOf(id).status === 'damaged') throw deps.missing(id);
+      const run = runs.get(id);
+      if (rowOf(id).status === 'damaged') throw runs.missing(id);
       run?.post({ kind: 'stop', status: 'stopped', reason });
       await run?.idle();
     },
-    resumeRun: (id) => deps.resume(id),
+    resumeRun: (id) => runs.resume(id),
     async listRuns() {
-      return deps.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
+      return runs.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
     },
     async getRun(id) {
       const info = rowOf(id);
       if (info.status === 'damaged') return { info, report: 'null' };
-      const run = atWork(id);
+      const run = runs.get(id);
       const report = run === undefined ? reportOf(await readRun(info.directory)) : await readReport(run);
       return { info, report: JSON.stringify(report, null, 2) };
     },
     async *watchRun(id, signal) {
       const { directory, status } = rowOf(id);
-      if (status === 'damaged') throw deps.missing(id);
-      const events = atWork(id)?.feed.watch(signal) ?? readAllEvents(directory);
+      if (status === 'damaged') throw runs.missing(id);
+      const events = runs.get(id)?.feed.watch(signal) ?? readAllEvents(directory);
       for await (const event of events) {
         yield JSON.stringify(event);
         if (signal?.aborted) return;

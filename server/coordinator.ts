@@ -2,8 +2,7 @@
  * The coordinator: who is enrolled, who is here, which runs there are. It carries frames between clients and runs and
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
-import { basename, join } from 'node:path';
-import pLimit from 'p-limit';
+import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import type { Files } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
@@ -20,15 +19,17 @@ import type {
   EnrolRequest,
   IdentifyReply,
   IdentifyRequest,
+  Issued,
   ParticipantService,
+  Peer,
   PendingUpdate,
-  RunInfo,
+  RenewRequest,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
 import type { Identity } from '../shared/signing/identity.js';
-import { IN_PROCESS, signIdentification } from '../shared/signing/login.js';
+import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
@@ -36,15 +37,19 @@ import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
-import { infoOf } from './run/activity.js';
-import { type DamagedRun, damagedRun, infoOfDamaged, isOfMachine } from './run/damaged.js';
-import { createRun, openRun } from './run/directory.js';
-import { lateUpdates, readFinished, writeFinished } from './run/finished.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
-import { storedRuns } from './run/stored.js';
+import { Runs } from './runs.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
+
+/** Who makes the certificates of clients. */
+export interface Issuer {
+  /** What a join token pins it by: SHA-256 of its certificate, hex. */
+  readonly authorityFingerprint: string;
+  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
+}
 
 /** What a coordinator stands on, and whom it tells. */
 export interface CoordinatorOptions {
@@ -63,31 +68,24 @@ export interface CoordinatorOptions {
   readonly journalBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
+  /** Makes certificates for clients that join; absent: connections are in plaintext. */
+  readonly issuer?: Issuer;
   /** A run has ended just now. */
   onRunEnded?(run: Run): void;
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }
 
-/** Descriptors that a start takes for runs that have ended, at a time. */
-const OPEN_FILES = 16;
-
 /** One process that runs rounds: everything that clients and simulations can ask of it. */
 export class Coordinator implements ParticipantService {
   /** The operator's calls. */
   readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
-  readonly #runs = new Map<string, Run>();
-  /** Those that have ended: a row each, the rest is on the disk. */
-  readonly #finished = new Map<string, RunInfo>();
-  /** By run: the end of what opens or closes it, one after the other. */
-  readonly #turns = new Map<string, Promise<unknown>>();
-  /** What was found below runs/ and could not be opened. */
-  readonly #damaged = new Map<string, DamagedRun>();
+  readonly #runs: Runs;
   /** By client. */
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
-  readonly #sessions = new Map<string, string>();
+  readonly #sessions = new Map<string, Connection>();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
 
@@ -95,14 +93,18 @@ export class Coordinator implements ParticipantService {
     this.#options = options;
     const { inFlightBytes, registry } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf: (id) => this.#destination(id) });
+    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf: (id) => this.#runs.destination(id) });
+    this.#runs = new Runs({
+      ...options,
+      lent: () => this.#deps(),
+      here: () => this.#connections.keys(),
+      sendReceipts: (receipts) => this.#sendReceipts(receipts),
+      adopted: (run) => this.#adopted(run),
+    });
     this.admin = adminOf({
       ...options,
-      address: () => this.#addresses()[0],
-      rows: () => this.#rows(),
-      atWork: (id) => this.#runs.get(id),
-      missing: (id) => this.#missing(id),
-      resume: (id) => this.#inTurn(id, () => this.#resume(id)),
+      addresses: () => this.#addresses(),
+      runs: this.#runs,
       isHere: (client) => this.#connections.has(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
     });
@@ -115,22 +117,8 @@ export class Coordinator implements ParticipantService {
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    const directories = await storedRuns(join(options.dataDir, 'runs'), options.log);
-    const limit = pLimit(OPEN_FILES);
-    const rows = await Promise.all(directories.map((path) => limit(() => readFinished(path, basename(path)))));
-    for (const [i, directory] of directories.entries()) {
-      const row = rows[i];
-      if (row !== undefined) coordinator.#finished.set(row.run, row);
-      else await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
-    }
+    await coordinator.#runs.openAll(join(options.dataDir, 'runs'));
     return coordinator;
-  }
-
-  #setAside(directory: string, thrown: unknown): void {
-    if (isOfMachine(thrown)) throw thrown;
-    const damaged = damagedRun(directory, thrown);
-    this.#damaged.set(damaged.run, damaged);
-    this.#options.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
   }
 
   async close(): Promise<void> {
@@ -138,8 +126,7 @@ export class Coordinator implements ParticipantService {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
     }
-    await Promise.all(this.#turns.values());
-    for (const run of this.#runs.values()) await run.close();
+    await this.#runs.close();
     await this.#unmasking.close();
   }
 
@@ -154,16 +141,43 @@ export class Coordinator implements ParticipantService {
   }
 
   async enrol(request: EnrolRequest): Promise<EnrolReply> {
-    const { registry, clock, identity, log } = this.#options;
-    const { client } = await registry.enrol(request, clock.nowMs());
+    const { registry, clock, identity, log, issuer } = this.#options;
+    const { client, publicKey } = await registry.enrol(request, clock.nowMs());
     log.info({ client }, 'client enrolled');
-    return { client, coordinatorKey: identity.publicKey };
+    const issued = await issuer?.issueFor(client, publicKey);
+    return { client, coordinatorKey: identity.publicKey, ...(issued && { issued }) };
+  }
+
+  /** For the key that is enrolled and no other, so that who asks in a client's name has nothing of it. */
+  async renew({ client, signature }: RenewRequest): Promise<Issued> {
+    const { registry, identity, issuer, log } = this.#options;
+    if (issuer === undefined) throw new FlError('failed-precondition', 'renew: connections are in plaintext here');
+    const { publicKey } = registry.get(client);
+    if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
+      throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
+    }
+    log.info({ client }, 'certificate renewed');
+    return issuer.issueFor(client, publicKey);
+  }
+
+  /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
+  forPeer(peer: Peer): ParticipantService {
+    return {
+      identify: (request) => this.identify(request),
+      enrol: (request) => this.enrol(request),
+      renew: (request) => this.renew(request),
+      connect: (toClient) => this.connect(toClient, peer),
+      download: (session, request) => this.download(session, request, peer),
+      uploadStatus: (session, update) => this.uploadStatus(session, update, peer),
+      upload: (session, signed, offset, chunks) => this.upload(session, signed, offset, chunks, peer),
+    };
   }
 
   /** A control stream: a login, and from then on plans and answers. */
-  connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
+  connect(toClient: ControlEnd<CoordinatorFrame>, peer?: Peer): ControlEnd<ClientFrame> {
     return login(toClient, {
       ...this.#options,
+      peer,
       addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
       entered: (connection, pending) => this.#entered(connection, pending),
@@ -175,10 +189,10 @@ export class Coordinator implements ParticipantService {
   #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
-    this.#sessions.set(toHex(session), client);
+    this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
     this.#answerOtherRuns(connection, pending);
-    for (const run of this.#runs.values()) {
+    for (const run of this.#runs.atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.updates.answerPending(client, ofRun);
       if (this.#connections.get(client) !== connection) return;
@@ -189,18 +203,11 @@ export class Coordinator implements ParticipantService {
 
   /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
   #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
-    for (const info of this.#finished.values()) {
-      const ofRun = pending.filter(({ run }) => run === info.run);
-      if (ofRun.length === 0) continue;
-      const { answerPending } = lateUpdates(info, (receipt) => this.#sendReceipts([receipt]));
-      answerPending(client, ofRun).catch(() => undefined); // not to be read now: it asks when it comes back
-    }
-    const isKnown = ({ run }: PendingUpdate) =>
-      this.#runs.has(run) || this.#finished.has(run) || this.#damaged.has(run); // that may be mended
-    const receipts = pending.flatMap((update) => {
-      const { run, round, attempt, sha256: updateSha256 } = update;
-      return isKnown(update) ? [] : dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown');
-    });
+    this.#runs.answerFinished(client, pending);
+    const unknown = pending.filter(({ run }) => !this.#runs.isKnown(run)); // one that is damaged may be mended
+    const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
+      dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
+    );
     this.#sendReceipts(receipts);
   }
 
@@ -215,7 +222,7 @@ export class Coordinator implements ParticipantService {
     if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
     this.#sessions.delete(toHex(session));
-    for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
+    for (const run of this.#runs.atWork()) run.post({ kind: 'offline', client });
     this.#options.log.debug({ client }, 'client disconnected');
   }
 
@@ -258,17 +265,18 @@ export class Coordinator implements ParticipantService {
   async *download(
     session: Uint8Array,
     request: { readonly run: string; readonly sha256: string; readonly offset: number },
+    peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
-    this.#clientOf(session);
-    const run = this.#run(request.run);
+    this.#clientOf(session, peer);
+    const run = this.#runs.need(request.run);
     for (const piece of piecesOf(run.model, request)) {
       run.traffic.down += piece.length;
       yield piece;
     }
   }
 
-  async uploadStatus(session: Uint8Array, update: PendingUpdate): Promise<number> {
-    return this.#receiver.status(this.#clientOf(session), update);
+  async uploadStatus(session: Uint8Array, update: PendingUpdate, peer?: Peer): Promise<number> {
+    return this.#receiver.status(this.#clientOf(session, peer), update);
   }
 
   async upload(
@@ -276,8 +284,9 @@ export class Coordinator implements ParticipantService {
     signed: SignedUpdateHeader,
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
+    peer?: Peer,
   ): Promise<UploadReply> {
-    return this.#receiver.receive(this.#clientOf(session), signed, offset, chunks);
+    return this.#receiver.receive(this.#clientOf(session, peer), signed, offset, chunks);
   }
 
   // ---- runs ----------------------------------------------------------------------------------------------------
@@ -288,76 +297,21 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#deps());
-    this.#adopt(run);
-    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
+    const run = await this.#runs.create(spec, model, { id, directory });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
   }
 
   /** A run that an earlier process left in `directory`. */
-  async openRun(directory: string): Promise<Run> {
-    const run = await this.#open(directory);
-    if (run.state.stage.kind === 'ended') await this.#inTurn(run.id, () => this.#retire(run));
-    return run;
+  openRun(directory: string): Promise<Run> {
+    return this.#runs.open(directory);
   }
 
-  async #open(directory: string): Promise<Run> {
-    const run = await openRun(directory, basename(directory), this.#deps());
-    this.#adopt(run);
-    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
-    return run;
-  }
-
-  /** A run that has ended is not held any more: a row stays, and its files. */
-  async #retire(run: Run): Promise<void> {
-    await run.idle();
-    if (run.state.stage.kind !== 'ended' || this.#runs.get(run.id) !== run) return;
-    const info = infoOf(run);
-    this.#runs.delete(run.id);
-    this.#finished.set(run.id, info);
-    await run.close();
-    await writeFinished(info, run.state.modelSha256).catch((error) =>
-      this.#options.log.warn(
-        { run: run.id, reason: FlError.from(error).message },
-        'the next start has to read all of it',
-      ),
-    );
-  }
-
-  /** One that has ended, and not well, goes on. */
-  async #resume(id: string): Promise<void> {
-    const info = this.#finished.get(id);
-    if (info?.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-    if (info !== undefined) await this.#open(info.directory).catch((thrown) => this.#setAside(info.directory, thrown));
-    const run = this.#runs.get(id);
-    if (run === undefined) throw this.#missing(id);
-    run.post({ kind: 'resume' });
-    await run.idle();
-  }
-
-  /** What opens or closes a run, after all that was asked for before it. */
-  #inTurn(id: string, act: () => Promise<void>): Promise<void> {
-    const done = (this.#turns.get(id) ?? Promise.resolve()).then(act);
-    const settled: Promise<void> = done
-      .catch(() => undefined) // whoever asked is told
-      .then(() => {
-        if (this.#turns.get(id) === settled) this.#turns.delete(id);
-      });
-    this.#turns.set(id, settled);
-    return done;
-  }
-
-  #adopt(run: Run): void {
-    this.#finished.delete(run.id);
-    this.#runs.set(run.id, run);
+  #adopted(run: Run): void {
     let past = true; // an end that is replayed was told to an earlier process
     run.feed.subscribe((event) => {
       if (past) return;
-      if (event.kind === 'ended') {
-        this.#options.onRunEnded?.(run);
-        this.#inTurn(run.id, () => this.#retire(run)).catch((error) => this.#options.fatal(FlError.from(error)));
-      }
+      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
       const warning = zeroedWarning([event.summary]);
       if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
@@ -380,33 +334,15 @@ export class Coordinator implements ParticipantService {
     return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking, ...disk };
   }
 
-  #rows(): RunInfo[] {
-    const atWork = [...this.#runs.values()].map(infoOf);
-    return [...atWork, ...this.#finished.values(), ...[...this.#damaged.values()].map(infoOfDamaged)];
-  }
-
-  #run(id: string): Run {
-    const run = this.#runs.get(id);
-    if (run === undefined) throw this.#missing(id);
-    return run;
-  }
-
-  /** Why a run is not at work. */
-  #missing(id: string): FlError {
-    const damaged = this.#damaged.get(id);
-    if (damaged !== undefined) return new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
-    return new FlError('not-found', this.#finished.has(id) ? `run ${id} has ended` : `run "${id}" is not known here`);
-  }
-
-  /** Where an update of this run goes. */
-  #destination(id: string) {
-    const info = this.#finished.get(id);
-    return info === undefined ? this.#run(id) : lateUpdates(info, (receipt) => this.#sendReceipts([receipt]));
-  }
-
-  #clientOf(session: Uint8Array): string {
-    const client = this.#sessions.get(toHex(session));
-    if (client === undefined) throw new FlError('permission-denied', 'session: not known; open a control stream first');
-    return client;
+  /** A session that was opened by one certificate is worth nothing beside another. */
+  #clientOf(session: Uint8Array, peer: Peer | undefined): string {
+    const connection = this.#sessions.get(toHex(session));
+    if (connection === undefined) {
+      throw new FlError('permission-denied', 'session: not known; open a control stream first');
+    }
+    if (connection.peer?.fingerprint !== peer?.fingerprint) {
+      throw new FlError('permission-denied', 'session: expected the certificate that it was opened by, got another');
+    }
+    return connection.client;
   }
 }
