@@ -152,3 +152,37 @@ describe('a run that was stopped', () => {
     await rm(dataDir, { recursive: true });
   });
 });
+
+describe('a run at work', () => {
+  it('gives a client the last word on an update of a round long past, and takes it for what it is', async () => {
+    const world = await openWorld();
+    const where = { id: 'r', directory: join(world.dataDir, 'runs', 'r') };
+    const spec = toySpec({ rounds: 2 * ROUNDS, evaluateEvery: 0 });
+    const run = await world.coordinator.createRun(spec, encode(toyModel()), where);
+    const peers = ['c1', 'c2', 'c3', 'c4'].map((name) => Peer.enter(world, name));
+    await run.idle();
+    const first = await peers[0].train(peers[0].plans[0]);
+    for (let round = 1; round <= ROUNDS; round++) {
+      for (const peer of peers) await peer.answer();
+      await run.idle();
+    }
+    assert.equal(run.state.round, ROUNDS + 1);
+    peers[0].leave();
+    const { round, attempt, sha256 } = first.header;
+    const kept = { run: 'r', round, attempt, sha256 };
+    const back = Peer.enter(world, 'c1', [kept, { ...kept, sha256: 'f'.repeat(64) }]);
+    for (let i = 0; i < 100_000 && back.receipts.length < 2; i++) await new Promise(setImmediate);
+    assert.deepEqual(
+      back.receipts.map((receipt) => [receipt.round, receipt.outcome]),
+      [
+        [1, 'committed'],
+        [1, 'dropped'],
+      ],
+    );
+    assert.deepEqual(await back.upload(first), { outcome: 'accepted', detail: '' });
+    assert.equal(run.state.round, ROUNDS + 1);
+    await world.coordinator.close();
+    assert.deepEqual(world.fatal, []);
+    await rm(world.dataDir, { recursive: true });
+  });
+});
