@@ -1,5 +1,5 @@
 /**
- * The runs of a coordinator: those at work, each held whole; those that have ended, a row each, what else is asked of them
+ * The runs of a coordinator: those at work, each held whole; those that are completed, a row each, what else is asked of them
  * being read from the disk; and those that are damaged, named and set aside.
  */
 import { basename } from 'node:path';
@@ -32,14 +32,13 @@ interface RunsDeps {
   fatal(error: FlError): void;
 }
 
-/** Runs by name. What opens or closes one is done one after the other. */
+/** Runs by name. */
 export class Runs {
   readonly #deps: RunsDeps;
   readonly #atWork = new Map<string, Run>();
   readonly #finished = new Map<string, RunInfo>();
   readonly #damaged = new Map<string, DamagedRun>();
-  /** By run: the end of what opens or closes it. */
-  readonly #turns = new Map<string, Promise<void>>();
+  readonly #retiring = new Set<Promise<void>>();
 
   constructor(deps: RunsDeps) {
     this.#deps = deps;
@@ -57,9 +56,9 @@ export class Runs {
     }
   }
 
-  /** Waits for what opens or closes a run, then closes all. */
+  /** Waits for runs that are being closed, then closes all. */
   async close(): Promise<void> {
-    await Promise.all(this.#turns.values());
+    await Promise.all(this.#retiring);
     for (const run of this.#atWork.values()) await run.close();
   }
 
@@ -134,47 +133,43 @@ export class Runs {
 
   /** One that an earlier process left. @throws FlError as `openRun` */
   async open(directory: string): Promise<Run> {
-    const run = await this.#open(directory);
-    if (run.state.stage.kind === 'ended') await this.#inTurn(run.id, () => this.#retire(run));
-    return run;
-  }
-
-  /** One that was stopped or has failed goes on. @throws FlError as {@link missing} · failed-precondition: it is completed */
-  resume(id: string): Promise<void> {
-    return this.#inTurn(id, async () => {
-      const info = this.#finished.get(id);
-      if (info?.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-      if (info !== undefined)
-        await this.#open(info.directory).catch((thrown) => this.#setAside(info.directory, thrown));
-      const run = this.need(id);
-      run.post({ kind: 'resume' });
-      await run.idle();
-    });
-  }
-
-  async #open(directory: string): Promise<Run> {
     const run = await openRun(directory, basename(directory), this.#deps.lent());
     this.#adopt(run);
     for (const client of this.#deps.here()) run.post({ kind: 'online', client });
+    await this.#retire(run);
     return run;
   }
 
+  /** One that was stopped or has failed goes on. @throws FlError as {@link missing} · failed-precondition: it must not */
+  async resume(id: string): Promise<void> {
+    if (this.#finished.has(id)) throw new FlError('failed-precondition', `run ${id} is completed`);
+    const run = this.need(id);
+    const { status, reason, forgotten } = run.state;
+    if (status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
+    if (forgotten !== undefined) throw new FlError('failed-precondition', reason);
+    run.post({ kind: 'resume' });
+    await run.idle();
+  }
+
   #adopt(run: Run): void {
-    this.#finished.delete(run.id);
     this.#atWork.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
     run.feed.subscribe((event) => {
       if (past || event.kind !== 'ended') return;
-      this.#inTurn(run.id, () => this.#retire(run)).catch((error) => this.#deps.fatal(FlError.from(error)));
+      const retired = this.#retire(run)
+        .catch((error) => this.#deps.fatal(FlError.from(error)))
+        .finally(() => this.#retiring.delete(retired));
+      this.#retiring.add(retired);
     });
     past = false;
     this.#deps.adopted(run);
   }
 
-  /** A run that has ended is not held any more: a row stays, and its files. */
+  /** A run that is completed is not held any more: a row stays, and its files. Any other may go on, and heeds its clients. */
   async #retire(run: Run): Promise<void> {
+    if (run.state.status !== 'completed') return;
     await run.idle();
-    if (run.state.stage.kind !== 'ended' || this.#atWork.get(run.id) !== run) return;
+    if (this.#atWork.get(run.id) !== run) return;
     const info = infoOf(run);
     this.#atWork.delete(run.id);
     this.#finished.set(run.id, info);
@@ -188,19 +183,7 @@ export class Runs {
   #setAside(directory: string, thrown: unknown): void {
     if (isOfMachine(thrown)) throw thrown;
     const damaged = damagedRun(directory, thrown);
-    this.#finished.delete(damaged.run);
     this.#damaged.set(damaged.run, damaged);
     this.#deps.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
-  }
-
-  #inTurn(id: string, act: () => Promise<void>): Promise<void> {
-    const done = (this.#turns.get(id) ?? Promise.resolve()).then(act);
-    const settled: Promise<void> = done
-      .catch(() => undefined) // whoever asked is told
-      .then(() => {
-        if (this.#turns.get(id) === settled) this.#turns.delete(id);
-      });
-    this.#turns.set(id, settled);
-    return done;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Runs that have ended, as a coordinator keeps them: a row of `starling run list`, and what else is asked of them is read
+ * Completed runs, as a coordinator keeps them: a row of `starling run list`, and what else is asked of them is read
  * from the disk. `finished.json` holds the row with size and time of the files that it was made from. While these are as
  * they were, a start reads nothing else of the run; otherwise the run is opened and judged anew, and so it is without it.
  */
@@ -52,7 +52,9 @@ export async function readFinished(directory: string, id: string): Promise<RunIn
     const now = await stampsOf(directory, modelSha256);
     const isSame = Object.entries(now).every(([name, stamp]) => files[name] === stamp);
     if ((await systemFiles.read(join(directory, NOISE_FILE))) !== undefined) return undefined; // to be erased
-    return isSame && row.run === id && row.status !== 'running' ? { ...row, directory, activity: 'ended' } : undefined;
+    return isSame && row.run === id && row.status === 'completed'
+      ? { ...row, directory, activity: 'ended' }
+      : undefined;
   } catch {
     return undefined; // opening the run will say what is wrong, if anything is
   }

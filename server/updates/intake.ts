@@ -103,15 +103,9 @@ export class UpdateIntake {
     }
   }
 
-  /** What tells of a round, if it is over. */
-  async #pastOf(round: number): Promise<Past> {
-    const { history, readPast } = this.#deps;
-    return history.isLongPast(round) ? readPast(round) : history;
-  }
-
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
-    const { spec, state, secure } = this.#deps;
+    const { spec, state, history, readPast, secure } = this.#deps;
     const id = idOf(client, header);
     if (spec.work.secure) {
       const fate = fateOf(state(), undefined, id);
@@ -120,7 +114,7 @@ export class UpdateIntake {
       if (header.sizeBytes === maskedBytes) return undefined;
       return { outcome: 'rejected', detail: `sizeBytes: expected ${maskedBytes}, got ${header.sizeBytes}` };
     }
-    const past = await this.#pastOf(header.round);
+    const past = history.isLongPast(header.round) ? await readPast(header.round) : history;
     const fate = fateOf(state(), past, id);
     if (fate.kind !== 'wanted') return this.#answerKnown(fate);
     const weightMax = isClientLevel(spec.work.privacy) ? 1 : Number.POSITIVE_INFINITY;
@@ -130,13 +124,13 @@ export class UpdateIntake {
 
   /** A complete upload whose hash is right; resolves when it is in the sum or rejected. */
   async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
-    const { spec, state, secure } = this.#deps;
+    const { spec, state, history, readPast, secure } = this.#deps;
     if (spec.work.secure) {
       secure.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
     const id = idOf(client, header);
-    const past = await this.#pastOf(header.round);
+    const past = history.isLongPast(header.round) ? await readPast(header.round) : history;
     const fate = fateOf(state(), past, id); // while the bytes came, the round may have gone on
     if (fate.kind !== 'wanted') return this.#answerKnown(fate);
     const { round, attempt, metrics, weights } = header;
