@@ -85,7 +85,7 @@ export async function runRounds(
       const read = async () => {
         await run.idle();
         const [runBytes, homeBytes] = [await sizeOf(directory), await sizeOf(home)];
-        await onSample({ round, ...taken(), roundCpuMs, runBytes, homeBytes });
+        await onSample({ round, ...(await taken()), roundCpuMs, runBytes, homeBytes });
         last = cpuMs();
       };
       hold = read().catch(fail);
@@ -141,7 +141,9 @@ export async function startCpuMs(dataDir: string, clients: number): Promise<numb
   return tookMs;
 }
 
-function taken(): Pick<Sample, 'memoryBytes' | 'descriptors'> {
+async function taken(): Promise<Pick<Sample, 'memoryBytes' | 'descriptors'>> {
+  collect();
+  await new Promise(setImmediate); // buffers are given back by another thread
   collect();
   const { heapUsed, external } = process.memoryUsage();
   return { memoryBytes: heapUsed + external, descriptors: readdirSync('/proc/self/fd').length };
