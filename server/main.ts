@@ -21,7 +21,7 @@ import { openJournal } from './journal/journal.js';
 import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
-import { reportOf } from './report/run-report.js';
+import { readReport } from './report/run-report.js';
 import { openCertificates } from './tls/certificates.js';
 
 export interface CoordinatorProcess {
@@ -82,7 +82,8 @@ export async function startCoordinator(options: {
     issuer: certificates,
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
-      writeReport(run.directory, reportOf(run), facts).catch((error) =>
+      const written = readReport(run).then((report) => writeReport(run.directory, report, facts));
+      written.catch((error) =>
         log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );
     },

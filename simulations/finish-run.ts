@@ -9,6 +9,7 @@ import { openModels } from '../server/journal/models.js';
 import { writeReport } from '../server/report/build.js';
 import { reportOf } from '../server/report/run-report.js';
 import { readRun } from '../server/run/directory.js';
+import type { History } from '../server/run/history.js';
 import type { Run } from '../server/run/run.js';
 import { FlError } from '../shared/errors.js';
 import { rngFromSeed } from '../shared/rng.js';
@@ -38,7 +39,10 @@ export interface FinishOptions {
 }
 
 /** What is needed of a run that has ended. */
-export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
+export type EndedRun = Pick<Run, 'spec' | 'state'> & {
+  readonly history: History;
+  readonly model: { readonly params: Params };
+};
 
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {

@@ -3,6 +3,7 @@ import { meansOf, type SumMetrics } from '../../shared/run/metrics.js';
 import { privacyReport } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
 import { deviationOf } from '../../shared/run/test-noise.js';
+import { type History, readHistory } from '../run/history.js';
 import type { Run } from '../run/run.js';
 import { type BuildInput, buildReport } from './build.js';
 
@@ -14,9 +15,21 @@ export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'basel
   readonly noise?: NonNullable<Report['privacy']>['noise'];
 }
 
+/** A run, and its past. */
+type KnownRun = Pick<Run, 'spec' | 'state'> & { readonly history: History };
+
+/** The report of a run that is at work, or was until now. @throws FlError naming the file of its past that is wrong */
+export async function readReport({
+  directory,
+  spec,
+  state,
+}: Pick<Run, 'directory' | 'spec' | 'state'>): Promise<Report> {
+  return reportOf({ spec, state, history: await readHistory(directory) });
+}
+
 /** The report of a run as it stands, also while it goes on. */
 export function reportOf(
-  { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
+  { history, spec, state }: KnownRun,
   { figures = (sums) => meansOf(sums, 'test'), noise, ...known }: KnownBeside = {},
 ): Report {
   const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, figures(sums)] as const);
@@ -39,7 +52,7 @@ export function reportOf(
 }
 
 /** What the noise does to the figures; under secure aggregation as many are taken to have answered as were there. */
-function testsOf({ history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>) {
+function testsOf({ history, spec, state }: KnownRun) {
   const { tests } = spec.work.privacy ?? {};
   if (tests === undefined) return {};
   const { pooled, perClient } = history;

@@ -4,7 +4,9 @@ import type { RunRecord } from '../../../server/journal/records.js';
 import { memberOf } from '../../../server/round/cohort.js';
 import { restore } from '../../../server/round/restore.js';
 import type { Effect, RoundEvent, RunState } from '../../../server/round/state.js';
+import { compacted } from '../../../server/run/run-journal.js';
 import type { StoredRunSpec } from '../../../shared/run/spec.js';
+import { assertCheckpointsHold } from '../../support/checkpoints.js';
 import {
   arrived,
   committing,
@@ -141,6 +143,14 @@ describe('the state of a run', () => {
       );
       assert.ok(attempt >= known, 'an attempt never comes again after it was given up');
     }
+  });
+
+  it('is the same when a checkpoint takes the place of its first records', () => {
+    const [, effects] = play(start({ evaluateEvery: 1 }), ...STORY);
+    const journal: RunRecord[] = [created, ...journalOf(effects)];
+    for (let length = 1; length <= journal.length; length++) assertCheckpointsHold(journal.slice(0, length));
+    const [head] = [compacted(journal, { round: 2, lineSha256: '', modelSha256: '', sizeBytes: 0 }).head];
+    assert.throws(() => restore([...head, head[1]], 0), /a "checkpoint" that is not second/);
   });
 
   it('asks the same cohort again after a crash in training, with a new deadline', () => {
