@@ -204,9 +204,7 @@ export class Coordinator implements ParticipantService {
     if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.values()) {
       const ofRun = pending.filter((update) => update.run === run.id);
-      run.updates.answerPending(client, ofRun);
-      if (this.#connections.get(client) !== connection) return;
-      run.post({ kind: 'online', client });
+      run.enter(client, ofRun);
     }
     this.#options.log.debug({ client }, 'client connected');
   }
