@@ -30,6 +30,7 @@ import {
 } from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
+import { siteTls } from './site-certificates.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
@@ -80,7 +81,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
   const coordinatorKey = coordinatorKeyOf(membership);
   const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
-  const service = connectGrpc(membership.address, renewal && { tls: renewal.current });
+  const tls = membership.siteFiles ? siteTls(membership.siteFiles) : renewal?.current;
+  const service = connectGrpc(membership.address, tls && { tls });
   renewal?.start(service);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
