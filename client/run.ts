@@ -15,9 +15,8 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
-import { renewalIn } from './certificate.js';
-import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { linkOf } from './link.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
@@ -30,7 +29,7 @@ import {
 } from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
-import { siteTls } from './site-certificates.js';
+import { fileFollowed } from './store/followed.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
@@ -80,10 +79,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
   const coordinatorKey = coordinatorKeyOf(membership);
-  const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
-  const tls = membership.siteFiles ? siteTls(membership.siteFiles) : renewal?.current;
-  const service = connectGrpc(membership.address, tls && { tls });
-  renewal?.start(service);
+  const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
@@ -106,6 +102,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     coordinatorKey,
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
+    followed: await fileFollowed(directory),
     siteLog,
     trainer,
     privacy: await openPrivacySite(
@@ -124,7 +121,6 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   });
   const close = async () => {
     participant.stop();
-    renewal?.stop();
     await trainer.close();
     service.close();
     unlock();
