@@ -17,6 +17,7 @@ import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { linkOf } from './link.js';
+import { policyDigest } from './policy/digest.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
@@ -82,14 +83,14 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
+  const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
-    ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
+    ...{ directory, workloadModules, clock: systemClock, ledgerModels },
     budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
   });
+  const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
   const participant = await Participant.start({
-    service,
-    client: membership.client,
-    identity,
+    ...{ service, client: membership.client, identity },
     secure: {
       signingSeed,
       policy: secaggPolicyOf(policy),
@@ -105,10 +106,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     followed: await fileFollowed(directory),
     siteLog,
     trainer,
-    privacy: await openPrivacySite(
-      directory,
-      toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`)),
-    ),
+    privacy: await openPrivacySite(directory, told),
     slice,
     declineReason: async (plan) => {
       const detail = await site.declineReason(plan);
@@ -116,8 +114,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     },
     clock: systemClock,
     rng: rngFromEntropy(),
-    version,
-    notice,
+    ...{ version, notice },
+    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
   });
   const close = async () => {
     participant.stop();
