@@ -49,10 +49,10 @@ import { UpdateReceiver } from './updates/receive.js';
 
 /** Who makes the certificates of clients. */
 export interface Issuer {
-  /** What a join token pins it by: SHA-256 of its certificate, hex. */
+  /** What a join token pins it by: SHA-256 of its certificate, hex; `site`: the site's own, which clients are given. */
   readonly authorityFingerprint: string;
-  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
+  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled. Undefined: the site issues */
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
 }
 
 /** What a coordinator stands on, and whom it tells. */
@@ -167,8 +167,10 @@ export class Coordinator implements ParticipantService {
     if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
       throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
     }
+    const issued = await issuer.issueFor(client, publicKey);
+    if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
     log.info({ client }, 'certificate renewed');
-    return issuer.issueFor(client, publicKey);
+    return issued;
   }
 
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
