@@ -30,7 +30,7 @@ import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
 import type { Registry } from './registry.js';
-import { zeroedWarning } from './report/zeroed.js';
+import { roundWarnings } from './report/warnings.js';
 import { dropReceipt } from './round/fate.js';
 import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
 import { createRun, openRun } from './run/directory.js';
@@ -273,8 +273,9 @@ export class Coordinator implements ParticipantService {
       if (past) return;
       if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
-      const warning = zeroedWarning([event.summary]);
-      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      for (const warning of roundWarnings(event.summary)) {
+        this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      }
     });
     past = false;
   }

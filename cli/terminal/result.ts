@@ -7,7 +7,7 @@ import { formatDuration, plural } from '../../server/report/format.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { testNoiseWords } from '../../server/report/test-noise.js';
-import { zeroedWarning } from '../../server/report/zeroed.js';
+import { warningsOf } from '../../server/report/warnings.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 
@@ -24,10 +24,9 @@ export interface ResultOptions {
  */
 export function resultLines(report: Report, options: ResultOptions = {}): string[] {
   const headline = headlineOf(report, options.headline);
-  const warning = zeroedWarning(report.rounds);
   return [
     outcome(report),
-    ...(warning === null ? [] : [`WARNING  ${warning}`]),
+    ...warningsOf(report.rounds).map((warning) => `WARNING  ${plain(warning)}`),
     '',
     ...(headline === null ? [] : [...table(report, headline), '']),
     ...privacyLine(report, headline?.metric),

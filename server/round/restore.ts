@@ -43,8 +43,9 @@ function applied(state: RunState, record: RunRecord): RunState {
       return { ...state, attempt: record.attempt + 1, stage: { kind: 'waiting' } };
     case 'committed': {
       const { round, attempt, modelSha256, draft, nextClippingBound } = record;
+      const survivors = record.survivors.map(({ client }) => client);
       const spending = state.spending && { spending: adapted(state.spending, nextClippingBound) };
-      return { ...state, round, attempt, modelSha256, ...spending, stage: { kind: 'made', draft } };
+      return { ...state, round, attempt, modelSha256, ...spending, stage: { kind: 'made', draft, survivors } };
     }
     case 'round-ended':
       if (record.summary.round < state.spec.rounds) return nextRound(state);

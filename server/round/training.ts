@@ -1,5 +1,7 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
-import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+import { figuresOf } from '../../shared/run/figures.js';
+import { takeEncoded } from '../../shared/run/lossy.js';
+import { sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
@@ -127,7 +129,9 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   const { run, round, attempt, spec, spending } = state;
   const { modelSha256, withinBound } = stored;
   const survivors = arrivalsOf(cohort);
-  const { zeroed, metrics } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
+  const { zeroed, metrics: counted } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
+  const { metrics, lossy = stage.lossy } = takeEncoded(counted);
+  const figures = figuresOf(metrics, 'train', { errors: stage.errors });
   const draft: Draft = {
     round,
     attempt,
@@ -135,11 +139,13 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: survivors.length,
     dropped: droppedOf(cohort),
     modelSha256,
-    metrics: meansOf(metrics, 'train'),
+    metrics: figures.metrics,
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
     ...(spending && { epsilon: epsilonOf(spending) }),
     ...(zeroed !== undefined && { zeroed }),
+    ...(lossy && { lossy }),
+    ...(figures.resolution && { resolution: figures.resolution }),
   };
   const after =
     spending && afterRound(spending, { round, cohort: cohort.names, survivors: survivors.length, withinBound });
@@ -158,7 +164,12 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
     out.push({ kind: 'receipt', receipt });
   }
-  return { ...state, modelSha256, ...(after && { spending: after.spending }), stage: { kind: 'made', draft } };
+  return {
+    ...state,
+    modelSha256,
+    ...(after && { spending: after.spending }),
+    stage: { kind: 'made', draft, survivors: namesOf(cohort, 'arrived') },
+  };
 }
 
 /** A hash of numbers without noise would tell whoever guesses them that the guess is right. */

@@ -3,11 +3,14 @@ import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { Rng } from '../../shared/rng.js';
+import { takeLossy } from '../../shared/run/lossy.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { EventOf, Untimed } from '../round/state.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { type Aggregate, parseAggregator } from '../updates/aggregator.js';
+import type { Exactness } from './aggregation.js';
 import { GroupedAggregation } from './grouped.js';
 
 /** What it asks of its run. */
@@ -51,12 +54,12 @@ export class CurrentAggregation {
           send: (client, frame) => send(client, task, frame),
           dropped: (client, reason, detail) => post({ kind: 'secure-dropped', client, task, reason, detail }),
           failed: (detail) => post({ kind: 'unsecured', task, detail }),
-          done: ({ survivors, mean, withinBound, pooled, proofs }) => {
+          done: ({ survivors, mean, withinBound, pooled, exactness, proofs }) => {
             if (kind === 'train') {
               this.#sum = { mean, withinBound };
               this.#proofs = proofs;
             }
-            post({ kind: 'secured', task, survivors, pooled });
+            post({ kind: 'secured', task, survivors, ...toldOf(plan, pooled, exactness) });
           },
         },
       });
@@ -104,4 +107,12 @@ export class CurrentAggregation {
   get proofs(): readonly SecureProof[] | undefined {
     return this.#proofs;
   }
+}
+
+/** The metrics of a sum, and beside them what it lost. */
+function toldOf({ work }: RoundPlan, sums: SumMetrics, { errors, tooLarge }: Exactness) {
+  const { valueRange, weightCap } = work.secure!;
+  const { metrics: pooled, lossy } = takeLossy(sums, { valueRange, weightCap });
+  const cut = tooLarge > 0 ? { cutMetrics: tooLarge } : {};
+  return { pooled, errors, ...((lossy !== undefined || tooLarge > 0) && { lossy: { ...lossy, ...cut } }) };
 }

@@ -13,6 +13,7 @@ import { checkAgainst, type Infer } from '../schema.js';
 import { phaseSpec, UPDATE_CHANNEL } from '../tensors/channels.js';
 import { parseCodec } from '../tensors/codecs/index.js';
 import { layoutOf, tensorSpec } from '../tensors/params.js';
+import { figuresSpec } from './figures.js';
 import {
   count,
   ENGINE_SETTINGS,
@@ -98,7 +99,13 @@ export const workSpec = z.strictObject({
   compression: z.string().max(64).optional(),
 });
 
-const ownEngineSpec = z.strictObject({ cohort: count, ...fieldsOf(ENGINE_SETTINGS), strategy: z.string() });
+const ownEngineSpec = z.strictObject({
+  cohort: count,
+  ...fieldsOf(ENGINE_SETTINGS),
+  strategy: z.string(),
+  /** How figures are made of test metrics; absent: their means are all there is. */
+  figures: figuresSpec.optional(),
+});
 
 const engineSpec = ownEngineSpec.extend({
   rounds: count,

@@ -5,6 +5,8 @@ import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
 import { checkAggregator } from '../../server/updates/check-aggregator.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { exactMetrics } from '../../shared/run/exact-metrics.js';
+import { lossyMetrics } from '../../shared/run/lossy.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import {
   type Config,
@@ -18,6 +20,7 @@ import {
   checkRunSpec,
   type Hyper,
   type HyperValue,
+  type MaskedMetric,
   type RunSpec,
   type SecureSpec,
   type TrainingSpec,
@@ -55,6 +58,8 @@ const ENGINE_DEFAULTS = {
   evaluateEvery: 1,
   evaluateClients: 0,
 } as const;
+/** The bound is felt where a client that is older than exact metrics takes part. */
+const TRAIN_LOSS: MaskedMetric = { name: 'loss', size: 1, max: 16 };
 /** What small cohorts of known labs need: who may collude and drop out decides the graph. */
 const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.05, dropFraction: 0.05 } as const;
 
@@ -157,8 +162,10 @@ function secureOf(
     survivorsMin,
     ...(groupSize !== undefined && { groupSize }),
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
-    trainMetrics: isPrivate ? [] : [{ name: 'loss', size: 1, max: 16 }, zeroed.train],
-    testMetrics: isPrivate ? [...testMetrics] : [...testMetrics, zeroed.test],
+    trainMetrics: isPrivate
+      ? []
+      : [TRAIN_LOSS, zeroed.train, ...exactMetrics('train', [TRAIN_LOSS]), ...lossyMetrics()],
+    testMetrics: [...testMetrics, ...(isPrivate ? [] : [zeroed.test]), ...exactMetrics('test', testMetrics)],
   };
 }
 
