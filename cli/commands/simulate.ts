@@ -22,6 +22,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
   const { loadData } = await import('../../client/training/task.js');
+  const { figuresOfWorkload, twiceWords } = await import('../../simulations/config/figures.js');
   const { simulate } = await import('../../simulations/simulate.js');
   const { federationsOf } = await import('../../simulations/baselines/federations.js');
   const { createCauses } = await import('../terminal/causes.js');
@@ -42,6 +43,8 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     headline: workload.manifest.headline,
     quiet: json === '-',
   });
+  const wrong = twiceWords(workload, figuresOfWorkload(workload, resolved.spec.work.hyper));
+  for (const line of wrong) show.line(line);
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const beside = config.baselines === 'all' ? federationsOf(settings, workload) : { federations: [], missing: [] };
   for (const why of beside.missing) show.line(why);
@@ -68,6 +71,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
     for (const why of causes.lines()) show.line(why);
+    for (const line of wrong) show.line(line);
     show.result(report, html);
     if (json === '-') print(JSON.stringify(report, null, 2));
     else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);

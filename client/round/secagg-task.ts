@@ -240,7 +240,9 @@ export class SecaggTask {
     const { values, weights, metrics } = contributed;
     const { plan, notice } = this.#options;
     const loss = plan.kind === 'train' ? lossOf(plan.work, this.#setup.quantize.valueRange, contributed) : undefined;
-    for (const told of ownLossWords(plan.work, loss)) notice?.(told, this.task);
+    // under privacy this log is the only place that says it
+    const key = plan.work.privacy === undefined ? 'told' : 'cause';
+    for (const words of ownLossWords(plan.work, loss)) notice?.('lossy', { ...this.task, [key]: words });
     // By round and not by attempt, under the client's own secret: a round that is repeated rounds to the same integers.
     const { run, kind, round } = this.task;
     const rng = rngFromKey(this.#options.signingSeed, `quantize/${run}/${kind}/${round}`);

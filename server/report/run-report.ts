@@ -12,6 +12,8 @@ import { type BuildInput, buildReport } from './build.js';
 export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'baselines' | 'artefacts' | 'command'>> {
   /** Pooled sums to figures under `test.` that the run's specification does not know of; default: none. */
   readonly figures?: (sums: SumMetrics) => Record<string, number>;
+  /** Figures of rounds, where more are known than the coordinator had. */
+  readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
   /** Where a simulation's noise came from. */
   readonly noise?: NonNullable<Report['privacy']>['noise'];
 }
@@ -19,7 +21,7 @@ export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'basel
 /** The report of a run as it stands, also while it goes on. */
 export function reportOf(
   { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
-  { figures, noise, ...known }: KnownBeside = {},
+  { figures, roundFigures, noise, ...known }: KnownBeside = {},
 ): Report {
   const { headline, formulas } = spec.engine.figures ?? {};
   const finish = (sums: SumMetrics) => ({ ...figuresOf(sums, 'test', { formulas }).metrics, ...figures?.(sums) });
@@ -34,7 +36,10 @@ export function reportOf(
     status: state.status,
     reason: state.reason === '' ? null : state.reason,
     backend: known.backend ?? null,
-    rounds: history.summaries,
+    rounds: history.summaries.map((summary) => {
+      const metrics = roundFigures?.get(summary.round);
+      return metrics === undefined ? summary : { ...summary, metrics };
+    }),
     final: { metrics: Object.fromEntries(seen), perClient: Object.fromEntries(perClient) },
     headline,
     baselines: known.baselines ?? {},

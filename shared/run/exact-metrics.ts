@@ -44,7 +44,7 @@ function digitsOf(metrics: readonly MaskedMetric[], steps: number): Digits | und
   const size = metrics.find(({ name }) => name === EXACT)?.size;
   const declared = metrics.filter(({ name }) => !name.startsWith('starling/'));
   const count = ((size ?? 0) - HEAD) / Math.max(1, numbersOf(declared));
-  const bits = Math.floor(Math.log2(steps));
+  const bits = Math.floor(Math.log2(steps + 1));
   if (!Number.isInteger(count) || count < 1 || bits < 4) return undefined;
   return { declared, count, bits, fractionBits: Math.min(FRACTION_BITS, Math.floor(0.4 * bits * count)) };
 }

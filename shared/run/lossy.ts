@@ -101,6 +101,25 @@ export function ownLossWords({ secure }: Pick<WorkSpec, 'secure'>, loss: OwnLoss
   ];
 }
 
+/** Twice the bound is what a site is told of, unless the bound finds its own size. */
+const TOLD_FROM_BOUNDS = 2;
+
+/** What a site is told of an update that client-level privacy clips to less than half; undefined: nothing of the kind. */
+export function clippedWords(
+  { work, clippingBound }: { readonly work: Pick<WorkSpec, 'privacy'>; readonly clippingBound?: number },
+  values: Float32Array,
+): string | undefined {
+  const { privacy } = work;
+  if (!isClientLevel(privacy) || privacy.adaptive) return undefined;
+  const bound = clippingBound ?? privacy.clippingBound;
+  const norm = Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0));
+  if (!(norm > TOLD_FROM_BOUNDS * bound)) return undefined;
+  return (
+    `the norm of this update is ${Number(norm.toPrecision(3))}, and clipping-bound ${bound} left ` +
+    `${percent(bound / norm)} of it: clipping-bound adaptive finds its own size`
+  );
+}
+
 /** "100 %", "1.2 %"; a share that is not 0 is never said to be. */
 export function percent(share: number): string {
   const shown = 100 * share;

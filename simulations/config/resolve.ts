@@ -29,6 +29,7 @@ import { zeroedMetrics } from '../../shared/run/zeroed.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { checkYaml } from '../../shared/yaml.js';
+import { figuresOfWorkload } from './figures.js';
 import { privacyOf } from './privacy.js';
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
@@ -123,6 +124,7 @@ export function resolve(
       minClients: cohort,
       minSurvivors,
       ...givenOf(config, ENGINE_SETTINGS),
+      figures: figuresOfWorkload(workload, hyper).spec,
     },
   };
   checkRunSpec(spec);
