@@ -10,7 +10,7 @@ import { lossOf, lossyPart, ownLossWords } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import { planOfMember } from '../../shared/run/secagg-groups.js';
-import { flattenMetrics, type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
+import { cutMetricsWords, flattenMetrics, type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
 import {
   aggregationIdOf,
   type ClientContext,
@@ -239,10 +239,12 @@ export class SecaggTask {
     const contributed = await this.#options.contribute();
     const { values, weights, metrics } = contributed;
     const { plan, notice } = this.#options;
-    const loss = plan.kind === 'train' ? lossOf(plan.work, this.#setup.quantize.valueRange, contributed) : undefined;
+    const { valueRange } = this.#setup.quantize;
+    const loss = plan.kind === 'train' ? lossOf(plan.work, valueRange, contributed) : undefined;
     // under privacy this log is the only place that says it
     const key = plan.work.privacy === undefined ? 'told' : 'cause';
-    for (const words of ownLossWords(plan.work, loss)) notice?.('lossy', { ...this.task, [key]: words });
+    const told = [...ownLossWords(plan.work, loss, valueRange), ...cutMetricsWords(this.#setup, metrics)];
+    for (const words of told) notice?.('lossy', { ...this.task, [key]: words });
     // By round and not by attempt, under the client's own secret: a round that is repeated rounds to the same integers.
     const { run, kind, round } = this.task;
     const rng = rngFromKey(this.#options.signingSeed, `quantize/${run}/${kind}/${round}`);

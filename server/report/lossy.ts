@@ -2,13 +2,11 @@
  * What updates lost on their way into the sum, in words: a warning with the key and the value that mend it, for the
  * terminal, the log and the page alike; and over whom the test figures are (shared/run/lossy.ts).
  */
-import { type Lossy, percent } from '../../shared/run/lossy.js';
+import { CLAMPED_FROM, type Lossy, percent } from '../../shared/run/lossy.js';
 import type { RoundReport } from '../../shared/run/report.js';
 import type { Evaluated } from '../../shared/run/summary.js';
 import { formatCount, formatNumber, plural } from './format.js';
 
-/** A larger share than this is a warning. */
-const WARN_FROM = 0.01;
 const MAX_NAMED = 8;
 
 type Counted = Partial<Pick<RoundReport, 'round' | 'survivors' | 'lossy'>>;
@@ -29,14 +27,16 @@ export function lossyNote(lossy: Lossy | undefined): string | null {
 }
 
 function clampedWords(rounds: readonly Counted[]): string[] {
-  const touched = rounds.filter(({ lossy }) => among(lossy?.clamped) >= WARN_FROM);
+  const touched = rounds.filter(({ lossy }) => among(lossy?.clamped) >= CLAMPED_FROM);
   if (touched.length === 0) return [];
   const most = Math.max(...touched.map(({ lossy }) => among(lossy?.clamped)));
   const { is, enough } = last(touched, ({ valueRange }) => valueRange);
-  const rest = among(most) > 0.5 ? '; what was learned is mostly the clamping' : '';
+  const next = touched.at(-1)?.lossy?.valueRange?.next;
+  const later = next === undefined ? '' : ` from the start; later rounds use ${formatNumber(next)}`;
+  const rest = next === undefined && most > 0.5 ? '; what was learned is mostly the clamping' : '';
   return [
     `${rounds.length > 1 ? 'up to ' : ''}${percent(most)} of the update was beyond value-range ${formatNumber(is)} ` +
-      `and was clamped${within(rounds, touched)}: raise value-range to about ${formatNumber(enough)}${rest}`,
+      `and was clamped${within(rounds, touched)}: raise value-range to about ${formatNumber(enough)}${later}${rest}`,
   ];
 }
 

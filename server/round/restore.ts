@@ -42,10 +42,19 @@ function applied(state: RunState, record: RunRecord): RunState {
     case 'round-aborted':
       return { ...state, attempt: record.attempt + 1, stage: { kind: 'waiting' } };
     case 'committed': {
-      const { round, attempt, modelSha256, draft, nextClippingBound } = record;
+      const { round, attempt, modelSha256, draft, nextClippingBound, nextValueRange } = record;
       const survivors = record.survivors.map(({ client }) => client);
       const spending = state.spending && { spending: adapted(state.spending, nextClippingBound) };
-      return { ...state, round, attempt, modelSha256, ...spending, stage: { kind: 'made', draft, survivors } };
+      const range = nextValueRange === undefined ? {} : { valueRange: nextValueRange };
+      return {
+        ...state,
+        round,
+        attempt,
+        modelSha256,
+        ...spending,
+        ...range,
+        stage: { kind: 'made', draft, survivors },
+      };
     }
     case 'round-ended':
       if (record.summary.round < state.spec.rounds) return nextRound(state);

@@ -24,6 +24,7 @@ interface Work {
   /** The largest error of each of its metrics' sums. */
   readonly errors?: Readonly<Record<string, number>>;
   readonly lossy?: Lossy;
+  readonly nextValueRange?: number;
   /** Secure aggregation gave up. */
   readonly failure?: string;
 }
@@ -75,6 +76,8 @@ export interface RunState {
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
+  /** Of masked updates, since a round was clamped; absent: the specification's. */
+  readonly valueRange?: number;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
 }
@@ -126,6 +129,7 @@ export type RoundEvent = { readonly atMs: number } & (
       readonly pooled: SumMetrics;
       readonly errors?: Readonly<Record<string, number>>;
       readonly lossy?: Lossy;
+      readonly nextValueRange?: number;
     }
   /** Secure aggregation gave up; nothing was unmasked. */
   | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }

@@ -149,6 +149,8 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   };
   const after =
     spending && afterRound(spending, { round, cohort: cohort.names, survivors: survivors.length, withinBound });
+  const { nextValueRange } = stage;
+  const range = nextValueRange === undefined ? {} : { nextValueRange };
   const record = {
     kind: 'committed',
     atMs,
@@ -158,6 +160,7 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: spending?.isCentral ? survivors.map(unhashed) : survivors,
     draft,
     ...after?.recorded,
+    ...range,
   } as const;
   out.push({ kind: 'record', record });
   for (const { client, updateSha256 } of spec.secure ? [] : survivors) {
@@ -167,6 +170,7 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   return {
     ...state,
     modelSha256,
+    ...(nextValueRange !== undefined && { valueRange: nextValueRange }),
     ...(after && { spending: after.spending }),
     stage: { kind: 'made', draft, survivors: namesOf(cohort, 'arrived') },
   };

@@ -3,7 +3,7 @@ import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { Rng } from '../../shared/rng.js';
-import { takeLossy } from '../../shared/run/lossy.js';
+import { type Lossy, nextRangeOf, takeLossy } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
@@ -59,7 +59,9 @@ export class CurrentAggregation {
               this.#sum = { mean, withinBound };
               this.#proofs = proofs;
             }
-            post({ kind: 'secured', task, survivors, ...toldOf(plan, pooled, exactness) });
+            const { adaptiveRange = false } = engine;
+            const told = toldOf(plan, { pooled, exactness, clients: survivors.length, adaptiveRange });
+            post({ kind: 'secured', task, survivors, ...told });
           },
         },
       });
@@ -109,10 +111,24 @@ export class CurrentAggregation {
   }
 }
 
-/** The metrics of a sum, and beside them what it lost. */
-function toldOf({ work }: RoundPlan, sums: SumMetrics, { errors, tooLarge }: Exactness) {
-  const { valueRange, weightCap } = work.secure!;
-  const { metrics: pooled, lossy } = takeLossy(sums, { valueRange, weightCap });
-  const cut = tooLarge > 0 ? { cutMetrics: tooLarge } : {};
-  return { pooled, errors, ...((lossy !== undefined || tooLarge > 0) && { lossy: { ...lossy, ...cut } }) };
+interface Summed {
+  readonly pooled: SumMetrics;
+  readonly exactness: Exactness;
+  readonly clients: number;
+  readonly adaptiveRange: boolean;
+}
+
+/** The metrics of a sum, and beside them what it lost, and the value range that follows from that. */
+function toldOf({ work, valueRange = work.secure!.valueRange }: RoundPlan, summed: Summed) {
+  const { exactness, clients, adaptiveRange } = summed;
+  const { weightCap } = work.secure!;
+  const { metrics: pooled, lossy: counted } = takeLossy(summed.pooled, { valueRange, weightCap });
+  const nextValueRange = adaptiveRange ? nextRangeOf(summed.pooled, counted, clients) : undefined;
+  const lossy: Lossy = {
+    ...counted,
+    ...(nextValueRange && { valueRange: { ...counted!.valueRange!, next: nextValueRange } }),
+    ...(exactness.tooLarge > 0 && { cutMetrics: exactness.tooLarge }),
+  };
+  const { errors } = exactness;
+  return { pooled, errors, ...(Object.keys(lossy).length > 0 && { lossy }), ...(nextValueRange && { nextValueRange }) };
 }

@@ -45,7 +45,11 @@ export interface Lossy {
   /** Clients whose examples were beyond the cap. */
   readonly cappedWeights?: number;
   /** The value range, and the power of two of it beyond which no element lay. */
-  readonly valueRange?: { readonly is: number; readonly enough: number };
+  readonly valueRange?: {
+    readonly is: number;
+    readonly enough: number /** Of the rounds to come, if it changes. */;
+    readonly next?: number;
+  };
   readonly weightCap?: { readonly is: number; readonly enough: number };
   /** Norm of what the encoding of updates lost / norm of the updates. */
   readonly encoding?: number;
@@ -83,11 +87,15 @@ export function lossOf(
 export const TOLD_FROM = 0.001;
 
 /** What a site is told of its own contribution: a line each, for its log. */
-export function ownLossWords({ secure }: Pick<WorkSpec, 'secure'>, loss: OwnLoss | undefined): string[] {
+export function ownLossWords(
+  { secure }: Pick<WorkSpec, 'secure'>,
+  loss: OwnLoss | undefined,
+  valueRange: number,
+): string[] {
   if (secure === undefined || loss === undefined) return [];
   const { beyond, elements, largest, weight } = loss;
   const share = elements > 0 ? beyond[0] / elements : 0;
-  const { valueRange, weightCap } = secure;
+  const { weightCap } = secure;
   return [
     ...(share < TOLD_FROM
       ? []
@@ -137,6 +145,16 @@ export function lossyPart(
     [BEYOND]: { sum: beyond.map((count) => count / Math.max(1, elements)), count: 1 },
     [CAPPED]: { sum: Array.from({ length: CAPS }, (_, k) => (weight > secure.weightCap * 2 ** k ? 1 : 0)), count: 1 },
   };
+}
+
+/** From this share of clamped elements on it is a fault of the range, and not of a few elements. */
+export const CLAMPED_FROM = 0.01;
+
+/** The value range of the next round, where it is to follow what all `clients` of this one counted. */
+export function nextRangeOf(pooled: SumMetrics, lossy: Lossy | undefined, clients: number): number | undefined {
+  // one that is older than these counts would not understand a plan with another range
+  if (pooled[BEYOND]?.count !== clients || !((lossy?.clamped ?? 0) >= CLAMPED_FROM)) return undefined;
+  return lossy?.valueRange?.enough;
 }
 
 /** What the sums of these counts say, undefined where nobody counted; and the metrics without them. */

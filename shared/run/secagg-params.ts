@@ -54,7 +54,7 @@ export interface SecaggSetup {
 /** The part of a plan that the setup follows from. */
 export type SecurePlan = Pick<
   RoundPlan,
-  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound'
+  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound' | 'valueRange'
 >;
 
 /**
@@ -68,7 +68,8 @@ export function secaggSetupOf(plan: SecurePlan): SecaggSetup {
   }
   const layout = kind === 'train' ? vectorLayout(work, round) : [];
   const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
-  const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
+  const { survivorsMin, adversaryFraction, dropFraction } = secure;
+  const { valueRange = secure.valueRange } = plan;
   const weightCap = kind === 'train' ? secure.weightCap : 1;
   const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
   const wholeBits = kind === 'train' && isClientLevel(work.privacy) ? integerBits(work, round) : undefined;
@@ -93,7 +94,8 @@ export function secaggSetupOf(plan: SecurePlan): SecaggSetup {
     ring: ringFor(quantize, cohort),
   };
   const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
-  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
+  const range = plan.valueRange === undefined ? {} : { valueRange: plan.valueRange };
+  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound, ...range }));
   const aggregation = {
     taskId: plan.run,
     round,
@@ -147,6 +149,22 @@ export function flattenMetrics(
     if (isCounted(name)) return [...inSteps(name, metric.sum, stepsOf(quantize)), metric.count];
     const scale = Math.min(1, countCap / metric.count);
     return [...metric.sum, metric.count].map((value) => value * scale);
+  });
+}
+
+/** What a site is told of its own metrics that the bounds of the grid cut; nothing where they travel exactly. */
+export function cutMetricsWords(
+  { metrics, countCap }: Pick<SecaggSetup, 'metrics' | 'countCap'>,
+  measured: SumMetrics,
+): string[] {
+  if (metrics.some(({ name }) => name === EXACT)) return [];
+  return metrics.flatMap(({ name, max }) => {
+    const { sum, count } = (Object.hasOwn(measured, name) ? measured[name] : undefined) ?? { sum: [], count: 1 };
+    const largest = sum.reduce((most, value) => Math.max(most, Math.abs(value)), 0) * Math.min(1, countCap / count);
+    if (!(largest > max * countCap) || name.startsWith('starling/')) return [];
+    return [
+      `metric ${name} of this site was cut to its bound, ${max} for one example: maskedMetrics has to declare more`,
+    ];
   });
 }
 

@@ -103,6 +103,8 @@ const ownEngineSpec = z.strictObject({
   cohort: count,
   ...fieldsOf(ENGINE_SETTINGS),
   strategy: z.string(),
+  /** Secure aggregation without privacy: the value range of a round is what the last one would have needed, if it clamped. */
+  adaptiveRange: z.boolean().optional(),
   /** How figures are made of test metrics; absent: their means are all there is. */
   figures: figuresSpec.optional(),
 });

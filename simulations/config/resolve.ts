@@ -101,6 +101,8 @@ export function resolve(
     { rounds, hyper, evaluateEvery: config['evaluate-every'] ?? ENGINE_DEFAULTS.evaluateEvery },
   );
   const { compression = 'none' } = config;
+  // whoever says a range means it; under privacy nobody knows what it clamps
+  const adapts = secure && privacy === undefined && config['value-range'] === undefined;
   const isCompressed = compression !== 'none'; // without it a specification is what it was
   const spec: RunSpec = {
     work: {
@@ -124,6 +126,7 @@ export function resolve(
       minClients: cohort,
       minSurvivors,
       ...givenOf(config, ENGINE_SETTINGS),
+      ...(adapts && { adaptiveRange: true }),
       figures: figuresOfWorkload(workload, hyper).spec,
     },
   };
@@ -167,7 +170,7 @@ function secureOf(
     trainMetrics: isPrivate
       ? []
       : [TRAIN_LOSS, zeroed.train, ...exactMetrics('train', [TRAIN_LOSS]), ...lossyMetrics()],
-    testMetrics: [...testMetrics, ...(isPrivate ? [] : [zeroed.test]), ...exactMetrics('test', testMetrics)],
+    testMetrics: isPrivate ? [...testMetrics] : [...testMetrics, zeroed.test, ...exactMetrics('test', testMetrics)],
   };
 }
 

@@ -49,15 +49,21 @@ describe('a deployed run', function () {
     assert.deepEqual(report.evaluated?.missing, [
       { client: 'c2', reason: 'failed', detail: 'metric "squared-error" of the test split is not finite' },
     ]);
-    assert.match(watched, /^WARNING  round 1\/2  test figures are pooled over 2 of 3 clients, \d+ examples; c2 failed: /m);
+    assert.match(
+      watched,
+      /^WARNING {2}round 1\/2 {2}test figures are pooled over 2 of 3 clients, \d+ examples; c2 failed: /m,
+    );
   });
 
   it('says what its masked sums clamped, at the coordinator and at the labs', async () => {
     const told = labs[0].line(/lossy .*100 % of this update was beyond value-range 1/);
-    const run = await site.run({ ...config, 'secure-aggregation': true });
+    const run = await site.run({ ...config, 'secure-aggregation': true, 'value-range': 1 });
     const watched = await site.operator('run', 'watch', run);
     await told;
-    assert.match(watched, /^WARNING  round 1\/2  100 % of the update was beyond value-range 1 .*: raise value-range to about 256/m);
+    assert.match(
+      watched,
+      /^WARNING {2}round 1\/2 {2}100 % of the update was beyond value-range 1 .*: raise value-range to about 256/m,
+    );
     const { report } = await site.show(run);
     assert.deepEqual(report.lossy?.valueRange, { is: 1, enough: 256 });
     assert.ok(report.rounds.every(({ metrics }) => metrics['test.rmse'] > 200));
@@ -70,7 +76,10 @@ describe('a deployed run', function () {
     await writeFile(yaml, JSON.stringify({ workload: file, scale: 'smoke' }));
     const { code, stderr } = await starling(['run', 'start', yaml, '--data-dir', site.dataDir], { cwd: site.folder });
     assert.equal(code, 2);
-    assert.match(stderr, /workload twice: figure squared-error: expected one figure of this name, .*: rename one of the two/);
+    assert.match(
+      stderr,
+      /workload twice: figure squared-error: expected one figure of this name, .*: rename one of the two/,
+    );
     assert.ok(!(await site.operator('run', 'list')).includes('twice'));
   });
 });

@@ -12,6 +12,8 @@ import { advance, initialProgress } from '../../cli/terminal/state.js';
 import { selectBackend } from '../../client/backends/index.js';
 import { createTaskRunner } from '../../client/training/task.js';
 import type { Workload } from '../../client/workload.js';
+import { checkRun } from '../../server/run/check.js';
+import { readRun } from '../../server/run/directory.js';
 import { checkConfig, resolve } from '../../simulations/config/resolve.js';
 import { simulate } from '../../simulations/simulate.js';
 import prices from '../fixtures/workloads/prices.js';
@@ -46,13 +48,13 @@ describe('a run', () => {
     });
     assert.equal(report.status, 'completed');
     const page = await readFile(html, 'utf8');
-    return { report, lines, last: resultLines(report, { headline }), page, notices };
+    return { report, lines, last: resultLines(report, { headline }), page, notices, directory };
   }
 
   const warnings = (lines: readonly string[]) => lines.filter((line) => line.startsWith('WARNING'));
 
   it('whose updates are clamped says so in each round, at the end, on its page and at the sites, with what mends it', async () => {
-    const { report, lines, last, page, notices } = await run(SECURE);
+    const { report, lines, last, page, notices } = await run({ ...SECURE, 'value-range': 1 });
     const words = '100 % of the update was beyond value-range 1 and was clamped';
     assert.match(warnings(lines)[0], new RegExp(`^WARNING  round 1/2  ${words}: raise value-range to about 256;`));
     assert.match(warnings(last)[0], new RegExp(`${words} in all rounds: raise value-range to about 256`));
@@ -64,6 +66,25 @@ describe('a run', () => {
       String(notices[0].fields.told),
       /^100 % of this update was beyond value-range 1 .* have to be about \d+$/,
     );
+  });
+
+  it('of which nobody says a range takes that of the next round from what this one would have needed', async () => {
+    const [masked, plain] = [await run({ ...SECURE, rounds: 8 }), await run({ rounds: 8 })];
+    assert.deepEqual(
+      masked.report.rounds.map(({ lossy }) => lossy?.clamped),
+      [1, 0, 0, 0, 0, 0, 0, 0],
+    );
+    const words = 'raise value-range to about 256 from the start; later rounds use 256';
+    assert.ok(warnings(masked.lines)[0].endsWith(words), masked.lines.join('\n'));
+    assert.equal(warnings(masked.lines).length, 1);
+    // one round behind, of eight after which nothing moves any more; it was 249
+    const [a, b] = [masked, plain].map(({ report }) => report.final.metrics['test.rmse']);
+    assert.ok(Math.abs(a - b) < 0.05, `${a} ${b}`);
+    const checked = await checkRun(masked.directory);
+    assert.ok(checked.ok, JSON.stringify(checked));
+    const { spec } = await readRun(masked.directory);
+    assert.deepEqual([spec.engine.adaptiveRange, spec.work.secure?.valueRange], [true, 1]);
+    assert.equal((await readRun(masked.directory)).state.valueRange, 256);
   });
 
   it('at the range that its warning names ends where the plain one does, and warns of nothing', async () => {
