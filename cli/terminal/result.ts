@@ -4,6 +4,7 @@
  */
 
 import { formatDuration, plural } from '../../server/report/format.js';
+import { evaluatedWords } from '../../server/report/lossy.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { testNoiseWords } from '../../server/report/test-noise.js';
@@ -29,10 +30,18 @@ export function resultLines(report: Report, options: ResultOptions = {}): string
     ...warningsOf(report.rounds).map((warning) => `WARNING  ${plain(warning)}`),
     '',
     ...(headline === null ? [] : [...table(report, headline), '']),
+    ...(report.evaluated === undefined
+      ? []
+      : [`tested   ${plain(evaluatedWords(report.evaluated, zeroedIn(report)))}`]),
     ...privacyLine(report, headline?.metric),
     ...(report.modelSha256 === '' ? [] : [`model    ${report.modelSha256}`]),
     ...(options.reportPath === undefined ? [] : [`report   ${plain(options.reportPath)}`]),
   ];
+}
+
+/** Evaluations of zeros in the last round that was evaluated. */
+function zeroedIn({ rounds }: Report): number {
+  return rounds.findLast(({ evaluated }) => evaluated !== undefined)?.zeroedTests ?? 0;
 }
 
 function outcome(report: Report): string {

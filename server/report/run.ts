@@ -4,7 +4,7 @@
 
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
-import { formatNumber } from './format.js';
+import { formatNumber, plural } from './format.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
@@ -15,6 +15,7 @@ export function runSection(report: Report): Html {
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
 ${fact('Workload', html`${shorten(report.workload, 200)}, ${shorten(report.scale, 40)} scale`)}
 ${fact('Seed', html`${report.seed}`)}
+${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evaluated.clients, 'client')}, ${plural(report.evaluated.examples, 'example')}`)}
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}

@@ -105,7 +105,9 @@ export function ownLossWords(
         ]),
     ...(weight <= weightCap
       ? []
-      : [`this site counts as ${weightCap} examples and has ${Math.round(weight)}: weight-cap`]),
+      : [
+          `this site counts as ${weightCap} examples and has ${Math.round(weight)}: weight-cap would have to be ${Math.round(weight)}`,
+        ]),
   ];
 }
 

@@ -165,6 +165,7 @@ describe('a run', () => {
     const { report, lines, last } = await run({});
     assert.deepEqual(report.evaluated, { clients: 4, examples: 400, missing: [] });
     assert.deepEqual([warnings([...lines, ...last]), report.lossy], [[], undefined]);
+    assert.ok(last.includes('tested   test figures are pooled over 4 clients, 400 examples'), last.join('\n'));
   });
 
   it('shows one headline, made of sums, in every line, every round and at the end', async () => {
