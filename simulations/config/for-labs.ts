@@ -2,6 +2,7 @@
 import { loadWorkload } from '../../client/workloads/index.js';
 import { DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { byCodeWords, figuresOfWorkload, twiceError } from './figures.js';
+import { readInitialModel } from './initial-model.js';
 import { checkConfig, type Resolved, resolve } from './resolve.js';
 
 /** A run that can be started, and what its operator is told before it is. */
@@ -17,8 +18,9 @@ export interface ResolvedForLabs extends Resolved {
 export async function resolveForLabs(given: object, source: string): Promise<ResolvedForLabs> {
   const config = checkConfig({ 'secure-aggregation': true, ...given }, source);
   const leastSurvivors = config['secure-aggregation'] ? DEFAULT_POLICY.survivorsMin : 1;
+  const initialModel = await readInitialModel(config);
   const workload = await loadWorkload(config.workload);
-  const resolved = resolve(config, workload, { leastSurvivors });
+  const resolved = resolve(config, workload, { leastSurvivors, initialModel });
   const figures = figuresOfWorkload(workload, resolved.spec.work.hyper);
   if (figures.twice.length > 0) throw twiceError(workload.manifest.name, figures.twice[0]);
   return { ...resolved, notes: byCodeWords(figures) };
