@@ -50,7 +50,14 @@ describe('the encoding of a round', () => {
   it('has an id that the clipping bound and the value range of the round are in', () => {
     const hash = (change: object) =>
       Buffer.from(secaggSetupOf({ ...planFor(NAMES), ...change }).aggregation.planHash).toString('hex');
-    const hashes = [{}, { clippingBound: 1 }, { clippingBound: 2 }, { valueRange: 2 }, { attempt: 2 }, { kind: 'evaluate' }].map(hash);
+    const hashes = [
+      {},
+      { clippingBound: 1 },
+      { clippingBound: 2 },
+      { valueRange: 2 },
+      { attempt: 2 },
+      { kind: 'evaluate' },
+    ].map(hash);
     assert.equal(new Set(hashes).size, 6);
   });
 
