@@ -37,7 +37,7 @@ import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
 import { Presence } from './presence.js';
 import type { Registry } from './registry.js';
-import { zeroedWarning } from './report/zeroed.js';
+import { roundWarnings } from './report/warnings.js';
 import { dropReceipt } from './round/fate.js';
 import { piecesOf } from './run/model.js';
 import { blameOf, noteTaker } from './run/notes.js';
@@ -355,8 +355,9 @@ export class Coordinator implements ParticipantService {
       if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
-      const warning = zeroedWarning([event.summary]);
-      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      for (const warning of roundWarnings(event.summary)) {
+        this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      }
     });
     past = false;
   }
