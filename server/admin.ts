@@ -13,6 +13,7 @@ import { infoOf } from './run/activity.js';
 import { type DamagedRun, infoOfDamaged } from './run/damaged.js';
 import { runIdFor } from './run/directory.js';
 import type { Run } from './run/run.js';
+import type { Upkeep } from './upkeep.js';
 
 /** The coordinator, as far as an operator can reach. */
 interface AdminDeps {
@@ -28,6 +29,7 @@ interface AdminDeps {
   damaged(): readonly DamagedRun[];
   /** @throws FlError not-found · failed-precondition: it is damaged */
   runOf(id: string): Run;
+  upkeep(): Upkeep;
   isHere(client: string): boolean;
   createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
 }
@@ -63,7 +65,11 @@ export function adminOf(deps: AdminDeps): AdminService {
       run.post({ kind: 'resume' });
       await run.idle();
     },
-    async listRuns() {
+    archiveRun: (id) => deps.upkeep().archive(id),
+    deleteRun: (id) => deps.upkeep().delete(id),
+    repairRun: (id) => deps.upkeep().repair(id),
+    async listRuns({ archived = false } = {}) {
+      if (archived) return deps.upkeep().list();
       return [...runs().map(infoOf), ...deps.damaged().map(infoOfDamaged)].sort(
         (a, b) => a.createdAtMs - b.createdAtMs,
       );
@@ -71,6 +77,8 @@ export function adminOf(deps: AdminDeps): AdminService {
     async getRun(id) {
       const damaged = deps.damaged().find(({ run }) => run === id);
       if (damaged !== undefined) return { info: infoOfDamaged(damaged), report: 'null' };
+      const archived = await deps.upkeep().get(id);
+      if (archived !== undefined) return archived;
       const run = runOf(id);
       return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
     },

@@ -39,6 +39,7 @@ import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
+import { Upkeep } from './upkeep.js';
 
 /** What a coordinator stands on, and whom it tells. */
 export interface CoordinatorOptions {
@@ -54,8 +55,8 @@ export interface CoordinatorOptions {
   readonly inFlightBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
-  /** A run has ended just now. */
-  onRunEnded?(run: Run): void;
+  /** A run has ended just now; never rejects, and resolves when nothing more is written of it. */
+  onRunEnded?(run: Run): Promise<void>;
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }
@@ -74,6 +75,9 @@ export class Coordinator implements ParticipantService {
   readonly #sessions = new Map<string, string>();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
+  #upkeep!: Upkeep;
+  /** What is written after the end of a run, by run. */
+  readonly #written = new Map<string, Promise<void>>();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -87,6 +91,7 @@ export class Coordinator implements ParticipantService {
       runs: () => [...this.#runs.values()],
       damaged: () => [...this.#damaged.values()],
       runOf,
+      upkeep: () => this.#upkeep,
       isHere: (client) => this.#connections.has(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
     });
@@ -98,6 +103,13 @@ export class Coordinator implements ParticipantService {
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
+    coordinator.#upkeep = await Upkeep.open({
+      ...options,
+      runs: coordinator.#runs,
+      damaged: coordinator.#damaged,
+      open: (directory) => coordinator.openRun(directory),
+      written: async (run) => coordinator.#written.get(run),
+    });
     for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
       await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
     }
@@ -166,7 +178,7 @@ export class Coordinator implements ParticipantService {
 
   /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
   #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
-    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && !this.#damaged.has(run)); // that may be mended
+    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && this.#upkeep.whyNot(run) === undefined); // a damaged one may be mended
     const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
@@ -271,12 +283,18 @@ export class Coordinator implements ParticipantService {
     let past = true; // an end that is replayed was told to an earlier process
     run.feed.subscribe((event) => {
       if (past) return;
-      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind === 'ended') this.#ended(run);
       if (event.kind !== 'round-ended') return;
       const warning = zeroedWarning([event.summary]);
       if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
     });
     past = false;
+  }
+
+  #ended(run: Run): void {
+    const writing = this.#options.onRunEnded?.(run) ?? Promise.resolve();
+    this.#written.set(run.id, writing);
+    void writing.finally(() => this.#written.get(run.id) === writing && this.#written.delete(run.id));
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------
@@ -294,10 +312,10 @@ export class Coordinator implements ParticipantService {
   }
 
   #run(id: string): Run {
+    const why = this.#upkeep.whyNot(id);
+    if (why !== undefined) throw why;
     const run = this.#runs.get(id);
     if (run !== undefined) return run;
-    const damaged = this.#damaged.get(id);
-    if (damaged !== undefined) throw new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
     throw new FlError('not-found', `run "${id}" is not known here`);
   }
 

@@ -67,8 +67,9 @@ export async function startCoordinator(options: {
     addresses: () => [...(server === undefined ? [] : [server.address]), ...alsoAt],
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
-      writeReport(run.directory, reportOf(run), facts).catch((error) =>
-        log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
+      return writeReport(run.directory, reportOf(run), facts).then(
+        () => undefined,
+        (error) => log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );
     },
     fatal: (error) => end(error),

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { asideOf, putInPlace, removeTemporaries } from '../../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
-import { FlError } from '../../shared/errors.js';
+import { FlError, inFile } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
@@ -24,7 +24,7 @@ import type { RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/check-aggregator.js';
 import { History } from './history.js';
-import { openLedger } from './ledger.js';
+import { checkLedger, LEDGER_FILE, openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
@@ -103,12 +103,15 @@ async function build(
 }
 
 /** What the journal of a run says, without opening the run: nothing is written. */
-export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
+export async function readRun(
+  directory: string,
+): Promise<{ spec: RunSpec; createdAtMs: number; state: RunState; history: History }> {
   const content = await systemFiles.read(join(directory, JOURNAL_FILE));
   if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
   const records = parseJournal(content).records as RunRecord[];
   const [state] = restore(records, 0);
-  return { spec: specOf(createdIn(records).spec), state, history: new History(records) };
+  const { spec, atMs: createdAtMs } = createdIn(records);
+  return { spec: specOf(spec), createdAtMs, state, history: new History(records) };
 }
 
 /**
@@ -121,11 +124,25 @@ export async function openRun(directory: string, id: string, deps: SharedDeps): 
     throw new FlError('not-found', `${JOURNAL_FILE}: expected the journal of a run, there is none`);
   }
   for (const folder of [directory, join(directory, 'strategy')]) await removeTemporaries(folder);
-  const check = (records: readonly unknown[]) => {
-    const { run } = createdIn(records as RunRecord[]);
+  const ledger = await systemFiles.read(join(directory, LEDGER_FILE));
+  let otherFile: FlError | undefined;
+  /** Before a byte is cut off: a last record that is damaged looks torn, but the ledger may know that it was whole. */
+  const check = (raw: readonly unknown[]) => {
+    const records = raw as RunRecord[];
+    const { run } = createdIn(records);
     if (run !== id) throw new FlError('corrupt', `expected run ${id}, got ${run}: is this folder a copy?`);
+    try {
+      if (ledger !== undefined) checkLedger(ledger, { records, identity: deps.identity });
+    } catch (thrown) {
+      otherFile = FlError.from(thrown);
+      throw otherFile;
+    }
   };
-  const { records: raw, journal } = await about(JOURNAL_FILE, () => openJournal(journalPath, { check }));
+  const { records: raw, journal } = await inFile(JOURNAL_FILE, () => openJournal(journalPath, { check })).catch(
+    (thrown) => {
+      throw otherFile ?? thrown;
+    },
+  );
   try {
     return await openWith(directory, raw as RunRecord[], journal, deps);
   } catch (error) {
@@ -140,8 +157,8 @@ async function openWith(
   journal: Journal,
   deps: SharedDeps,
 ): Promise<Run> {
-  const { spec: stored, atMs: createdAtMs } = createdIn(records);
-  const [state, effects] = await about(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
+  const { spec: stored, atMs: createdAtMs, modelSha256: firstSha256 } = createdIn(records);
+  const [state, effects] = await inFile(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
   const spec = specOf(stored);
   const history = new History(records);
   const ledger = await openLedger(directory, { records, identity: deps.identity });
@@ -150,23 +167,12 @@ async function openWith(
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const { modelSha256: sha256 } = state;
-  const model = await about(`models/${sha256}.safetensors, or its file in strategy/`, () =>
-    openModel(models, { directory, sha256, layout, strategy }),
-  );
+  const isMoved = sha256 !== firstSha256;
+  const model = await openModel(models, { directory, sha256, layout, strategy, isMoved });
   const run = new Run(
     { ...deps, journal, ledger, models, directory, strategy, noise },
     { spec, createdAtMs, state, history, model },
   );
   run.start(effects);
   return run;
-}
-
-/** Names the file in what goes wrong with it, once. */
-async function about<T>(file: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (thrown) {
-    const { code, message, cause } = FlError.from(thrown);
-    throw new FlError(code, `${file}: ${message}`, { cause: thrown instanceof FlError ? cause : thrown });
-  }
 }

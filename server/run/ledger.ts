@@ -10,14 +10,7 @@ import { openLines } from '../../shared/disk/lines.js';
 import { FlError } from '../../shared/errors.js';
 import { fromHex, toHex } from '../../shared/hex.js';
 import type { LedgerHead } from '../../shared/ledger/against.js';
-import {
-  droppedOf,
-  type LedgerEntry,
-  type LedgerLine,
-  openedEntry,
-  parseLine,
-  type RoundEntry,
-} from '../../shared/ledger/entry.js';
+import { droppedOf, type LedgerLine, openedEntry, parseLine, type RoundEntry } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { createdIn, type RecordOf, type RunRecord } from '../journal/records.js';
@@ -48,28 +41,25 @@ export async function openLedger(
 ): Promise<Ledger> {
   const created = createdIn(records);
   const committed = records.filter((record) => record.kind === 'committed');
-  const coordinatorKey = toHex(identity.publicKey);
   let lines: readonly StoredLine[] = [];
   const file = await openLines(join(directory, LEDGER_FILE), {
     files,
     wholeBytes(content) {
-      lines = wholeLines(content, coordinatorKey);
-      checkChain(lines, { created, committed, coordinatorKey });
+      lines = checkLedger(content, { records, identity });
       return lines.reduce((sum, { text }) => sum + Buffer.byteLength(text) + 1, 0);
     },
   });
 
-  async function write(entry: LedgerEntry): Promise<Tip> {
-    const text = signLine('ledger', entry, identity);
-    await file.append(Buffer.from(`${text}\n`));
-    return tipAt({ entry, text });
+  async function write(line: SignedEntry): Promise<Tip> {
+    await file.append(Buffer.from(`${line.text}\n`));
+    return tipAt(line);
   }
 
   const last = lines.at(-1);
-  let tip = last === undefined ? await write(firstEntry(created, identity)) : tipAt(last);
+  let tip = last === undefined ? await write(firstLine(created, identity)) : tipAt(last);
   const ledger: Ledger = {
     async append(record) {
-      tip = await write(nextEntry(tip, record, identity));
+      tip = await write(nextLine(tip, record, identity));
       const { run, round, lineSha256 } = tip;
       return { run, round, lineSha256 };
     },
@@ -78,19 +68,49 @@ export async function openLedger(
   return ledger;
 }
 
+/** The whole lines of a ledger file, if they are the first of this journal's. Pure. @throws FlError as {@link openLedger} */
+export function checkLedger(
+  content: Uint8Array,
+  { records, identity }: { records: readonly RunRecord[]; identity: Identity },
+): readonly StoredLine[] {
+  const coordinatorKey = toHex(identity.publicKey);
+  const lines = wholeLines(content, coordinatorKey);
+  const committed = records.filter((record) => record.kind === 'committed');
+  checkChain(lines, { created: createdIn(records), committed, coordinatorKey });
+  return lines;
+}
+
+/** All lines that follow from a journal, without their ends: what the file of an undisturbed coordinator holds. */
+export function ledgerLines(records: readonly RunRecord[], identity: Identity): string[] {
+  let line = firstLine(createdIn(records), identity);
+  const lines = [line.text];
+  for (const record of records) {
+    if (record.kind !== 'committed') continue;
+    line = nextLine(tipAt(line), record, identity);
+    lines.push(line.text);
+  }
+  return lines;
+}
+
 /** Where the chain ends; `round` is 0 in its first line. */
 interface Tip extends LedgerHead {
   readonly modelSha256: string;
 }
 
-function tipAt({ entry, text }: Pick<StoredLine, 'entry' | 'text'>): Tip {
+function tipAt({ entry, text }: SignedEntry): Tip {
   const { run } = entry;
   const [round, modelSha256] = entry.kind === 'round' ? [entry.round, entry.modelAfter] : [0, entry.modelSha256];
   return { run, round, modelSha256, lineSha256: lineSha256(text) };
 }
 
-function firstEntry({ run, spec, modelSha256, atMs }: Created, { publicKey }: Identity): LedgerEntry {
-  return openedEntry(run, spec, { modelSha256, coordinatorKey: publicKey, atMs });
+function firstLine({ run, spec, modelSha256, atMs }: Created, identity: Identity): SignedEntry {
+  const entry = openedEntry(run, spec, { modelSha256, coordinatorKey: identity.publicKey, atMs });
+  return { entry, text: signLine('ledger', entry, identity) };
+}
+
+function nextLine(tip: Tip, record: Committed, identity: Identity): SignedEntry {
+  const entry = nextEntry(tip, record, identity);
+  return { entry, text: signLine('ledger', entry, identity) };
 }
 
 function nextEntry(tip: Tip, record: Committed, identity: Identity): RoundEntry {
@@ -115,6 +135,7 @@ function nextEntry(tip: Tip, record: Committed, identity: Identity): RoundEntry 
 }
 
 type StoredLine = LedgerLine & { readonly text: string };
+type SignedEntry = Pick<StoredLine, 'entry' | 'text'>;
 
 /** The lines that are whole. Only the last can be torn: it lacks its end, or was not written to its end. */
 function wholeLines(content: Uint8Array, coordinatorKey: string): StoredLine[] {
