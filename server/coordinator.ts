@@ -37,6 +37,7 @@ import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
+import { type Space, shortage, watchSpace } from './space.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 import { Upkeep } from './upkeep.js';
@@ -55,6 +56,8 @@ export interface CoordinatorOptions {
   readonly inFlightBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
+  /** The disk of `dataDir`, when it may fill up: then no round begins without room for it. */
+  readonly space?: Space;
   /** A run has ended just now; never rejects, and resolves when nothing more is written of it. */
   onRunEnded?(run: Run): Promise<void>;
   /** The disk failed or a bug struck; the process should end. */
@@ -76,6 +79,7 @@ export class Coordinator implements ParticipantService {
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
   #upkeep!: Upkeep;
+  #stopWatch = () => {};
   /** What is written after the end of a run, by run. */
   readonly #written = new Map<string, Promise<void>>();
 
@@ -113,6 +117,8 @@ export class Coordinator implements ParticipantService {
     for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
       await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
     }
+    if (options.space !== undefined)
+      coordinator.#stopWatch = await watchSpace({ ...options, space: options.space, runs: coordinator.#runs });
     return coordinator;
   }
 
@@ -123,7 +129,20 @@ export class Coordinator implements ParticipantService {
     this.#options.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
   }
 
+  /** Of its runs: how many there are to work on, which of them wait for space and why, which were set aside. */
+  get state() {
+    const running = [...this.#runs.values()].filter(({ state }) => state.status === 'running');
+    const paused = running.filter(({ state }) => state.paused !== undefined);
+    return {
+      running: running.length,
+      paused: paused.map(({ id }) => id),
+      why: paused[0]?.state.paused ?? '',
+      damaged: [...this.#damaged.keys()],
+    };
+  }
+
   async close(): Promise<void> {
+    this.#stopWatch();
     for (const { end } of this.#connections.values()) {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
@@ -263,6 +282,9 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
+    const { space } = this.#options;
+    const why = space && shortage(space, { freeBytes: await space.freeBytes(), modelBytes: model.length });
+    if (why) throw new FlError('resource-exhausted', `run not started: ${why.replace(/, then it .*/, '')}`);
     const run = await createRun(directory, id, spec, model, this.#deps());
     this.#adopt(run);
     run.post({ kind: 'present', clients: [...this.#connections.keys()] });

@@ -1,5 +1,5 @@
 /** `starling coordinator` and `starling token create`. */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { coordinatorDir } from '../../shared/disk/home.js';
 import { toHex } from '../../shared/hex.js';
 import { withAdmin } from '../../simulations/open-admin.js';
@@ -14,13 +14,15 @@ interface CoordinatorGiven {
   readonly dataDir?: string;
   readonly listen?: string;
   readonly address: readonly string[];
+  readonly healthPort?: string;
+  readonly diskReserve?: number;
   readonly logLevel?: string;
 }
 
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
   return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
-    .option('--config <FILE>', 'YAML with the keys data-dir, listen, addresses, log-level')
+    .option('--config <FILE>', 'YAML with the keys data-dir, listen, addresses, log-level, health-port, disk-reserve')
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
     .option(
@@ -29,6 +31,8 @@ export function coordinatorCommand(): Command {
       repeated,
       [],
     )
+    .option('--health-port <PORT>', 'answer /live and /ready by HTTP there, on 127.0.0.1 unless it is HOST:PORT')
+    .option('--disk-reserve <MIB>', 'free space below which no round begins (default: 64)', atLeastOne)
     .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
     .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
@@ -39,14 +43,28 @@ export function coordinatorCommand(): Command {
         dataDir,
         listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
         addresses: [...(file.addresses ?? []), ...given.address],
+        healthPort: given.healthPort ?? file['health-port']?.toString(),
+        diskReserveBytes: mib(given.diskReserve ?? file['disk-reserve']),
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {
         throw endOf(name, thrown);
       });
       const serving = serve(coordinator, name); // before it is said to be there: who hears that may stop it at once
       print(`coordinator listens on ${coordinator.address} (loopback only: this version has no mutual TLS)`);
+      const { healthAddress } = coordinator;
+      if (healthAddress !== undefined) print(`health on http://${healthAddress}/live and /ready`);
       await serving;
     });
+}
+
+function atLeastOne(text: string): number {
+  const value = integer(text);
+  if (value < 1) throw new InvalidArgumentError('expected at least 1.');
+  return value;
+}
+
+function mib(count: number | undefined): number | undefined {
+  return count === undefined ? undefined : count * 2 ** 20;
 }
 
 /** Asks the coordinator of a data directory, which must be running. */

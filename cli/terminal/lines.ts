@@ -38,10 +38,7 @@ export function liveLines(state: ProgressState, nowMs: number, columns: number):
   const label = (text: string): Segment => ({ text: shorten(plain(text), MAX_LABEL).padEnd(width), tone: 'dim' });
   const lines: Line[] = [[label('round'), ...roundLine(state, nowMs, columns - width)]];
   if (state.waiting !== null) {
-    lines.push([
-      label('cohort'),
-      { text: `waiting for clients: ${state.waiting.online} of ${state.waiting.need} online`, tone: 'busy' },
-    ]);
+    lines.push([label('cohort'), { text: waitingFor(state.waiting), tone: 'busy' }]);
   } else {
     lines.push([label('cohort'), ...cohortLine(state, columns - width)]);
   }
@@ -56,6 +53,11 @@ export function liveLines(state: ProgressState, nowMs: number, columns: number):
   return lines;
 }
 
+function waitingFor({ online, need, paused }: NonNullable<ProgressState['waiting']>): string {
+  if (paused !== '') return `paused: ${shorten(plain(paused), REASON_LENGTH)}`;
+  return `waiting for clients: ${online} of ${need} online`;
+}
+
 /** What a log says of this event, after the state has taken it in; most events say nothing. */
 export function plainLines(state: ProgressState, event: RunEvent): string[] {
   if (typeof event !== 'object' || event === null) return [];
@@ -65,6 +67,7 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
         ? [roundEnded(state, event), ...warningLines(state, event)]
         : [];
     case 'waiting':
+      if (state.waiting?.paused) return [waitingFor(state.waiting)];
       return [`waiting for clients  ${state.waiting?.online ?? 0} of ${state.waiting?.need ?? 0} online`];
     case 'round-aborted':
       return [

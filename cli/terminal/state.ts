@@ -29,7 +29,7 @@ export interface ProgressState {
   /** Clients of the cohort and how much of their work is done, 0 to 1. */
   readonly cohort: Map<string, { state: ClientState; share: number }>;
   readonly counts: Record<ClientState, number>;
-  waiting: { readonly online: number; readonly need: number } | null;
+  waiting: { readonly online: number; readonly need: number; readonly paused: string } | null;
   lastDropped: { readonly client: string; readonly reason: string } | null;
   ended: { readonly status: string; readonly reason: string } | null;
   roundsEnded: number;
@@ -76,7 +76,7 @@ export function advance(state: ProgressState, event: RunEvent): void {
   }
   switch (event.kind) {
     case 'waiting':
-      state.waiting = { online: whole(event.online), need: whole(event.need) };
+      state.waiting = { online: whole(event.online), need: whole(event.need), paused: word(event.paused ?? '') };
       return;
     case 'round-started':
       begin(state, event.round, event.attempt, event.cohort);

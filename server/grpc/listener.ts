@@ -17,6 +17,10 @@ export class Connections {
     socket.on('error', () => {});
   }
 
+  get count(): number {
+    return this.#sockets.size;
+  }
+
   cut(peer: string): void {
     this.#sockets.get(peer)?.destroy();
   }

@@ -47,6 +47,8 @@ export interface ServeOptions {
   readonly limits?: Partial<GrpcLimits>;
   /** Hears of thrown things that are not an FlError; the client is only told that there was a fault. */
   readonly onFault?: FaultListener;
+  /** Hears of connections that were refused because `limit` were open. */
+  readonly onRefused?: (limit: number) => void;
 }
 
 /** A server that listens. */
@@ -54,6 +56,11 @@ export interface GrpcServer {
   /** HOST:PORT, as a client takes it. */
   readonly address: string;
   readonly port: number;
+  /** From now on at most `count` connections are open; who comes when there are as many is refused. */
+  limitConnections(count: number): void;
+  readonly connections: number;
+  /** The next connection will be refused. */
+  readonly isFull: boolean;
   /** Takes no more calls, ends the control streams, gives transfers `closeGraceMs`, then cuts. Never rejects. */
   close(): Promise<void>;
 }
@@ -86,10 +93,20 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     injector.injectConnection(socket);
   });
   listener.maxConnections = limits.maxConnections;
+  listener.on('drop', () => options.onRefused?.(listener.maxConnections));
   const bound = await listen(listener, host, port);
   return {
     address: formatAddress({ host, port: bound }),
     port: bound,
+    limitConnections(count) {
+      listener.maxConnections = Math.min(count, limits.maxConnections);
+    },
+    get connections() {
+      return connections.count;
+    },
+    get isFull() {
+      return connections.count >= listener.maxConnections;
+    },
     close: () => {
       control.closeAll('the coordinator is shutting down');
       return shutDown({ server, listener, connections, graceMs: limits.closeGraceMs });

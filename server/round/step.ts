@@ -67,6 +67,7 @@ const HANDLERS: Handlers = {
   timer: onTimer,
   stop: onStop,
   resume: onResume,
+  pause: (state, { reason }) => ({ ...state, paused: reason === '' ? undefined : reason }),
 };
 
 /** What an event says, and nothing that follows from it. */
@@ -102,8 +103,9 @@ export function settle(state: RunState, turn: Turn): RunState {
 /** A run that waits says for how many. */
 export function sayIfWaiting(state: RunState, { atMs, out }: Turn): void {
   if (state.stage.kind !== 'waiting') return;
-  const { round, spec } = state;
-  const event = { kind: 'waiting', atMs, round, online: willing(state).length, need: spec.minClients } as const;
+  const { round, spec, paused } = state;
+  const why = paused === undefined ? {} : { paused };
+  const event = { kind: 'waiting', atMs, round, online: willing(state).length, need: spec.minClients, ...why } as const;
   out.push({ kind: 'emit', event });
 }
 

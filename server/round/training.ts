@@ -11,7 +11,8 @@ import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf }
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): RunState {
-  const { spending, round, attempt, spec } = state;
+  const { spending, round, attempt, spec, paused } = state;
+  if (paused !== undefined) return state;
   const here = willing(state);
   const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
   if (here.length < spec.minClients || rested.length < spec.minSurvivors) return state;

@@ -12,6 +12,8 @@ export type RunEvent =
       readonly round: number;
       readonly online: number;
       readonly need: number;
+      /** Why no round begins, even when there are clients enough. */
+      readonly paused?: string;
     }
   | {
       readonly kind: 'round-started';

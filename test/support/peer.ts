@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Coordinator } from '../../server/coordinator.js';
 import { type Logger, silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
+import type { Space } from '../../server/space.js';
 import type { FlError } from '../../shared/errors.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
 import type { Receipt, RoundPlan, UpdateHeader } from '../../shared/run/plan.js';
@@ -34,7 +35,7 @@ export interface World {
 /** A coordinator that knows the clients c1 to c6; `dataDir` of an earlier one: its next process. */
 export async function openWorld(
   dataDir?: string,
-  overrides: { inFlightBytes?: number; log?: Logger } = {},
+  overrides: { inFlightBytes?: number; log?: Logger; space?: Space } = {},
 ): Promise<World> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));
   const clock = new FakeClock();
