@@ -11,9 +11,12 @@ export interface Clock {
   after(delayMs: number, fire: () => void): () => void;
 }
 
-/** The machine's clock and timers. */
+/**
+ * The machine's clock when the process began, and from then on by its timers' own pace: a wall clock that is set, forwards or
+ * backwards, moves no deadline and makes no round's time negative.
+ */
 export const systemClock: Clock = {
-  nowMs: () => Date.now(),
+  nowMs: () => Math.round(performance.timeOrigin + performance.now()),
   after(delayMs, fire) {
     const timer = setTimeout(fire, delayMs);
     return () => clearTimeout(timer);

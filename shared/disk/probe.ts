@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError, writeFileDurably } from './files.js';
+import { writeFileDurably } from './files.js';
 
 /** A journal needs no less: one block of the disk. */
 const PROBE_BYTES = 4_096;
@@ -10,10 +10,6 @@ const PROBE_BYTES = 4_096;
 /** Resolves when a block was made durable in `directory` and removed. @throws FlError: the disk, and what it says */
 export async function probeDisk(directory: string): Promise<void> {
   const probe = join(directory, `health-${randomUUID()}.tmp`); // a name that the next start removes
-  try {
-    await writeFileDurably(probe, new Uint8Array(PROBE_BYTES));
-    await unlink(probe);
-  } catch (error) {
-    throw diskError(directory, error);
-  }
+  await writeFileDurably(probe, new Uint8Array(PROBE_BYTES));
+  await unlink(probe);
 }
