@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { Report } from '../../shared/run/report.js';
 import {
   assertEnded,
   coordinatorArgs,
@@ -236,7 +237,7 @@ const DAY_MS = 86_400_000;
 /** The wall clock of the coordinator jumps while its lab is away in the middle of a round; and a restart finds it where it was. */
 export async function clockJumps(): Promise<void> {
   await disturbed(
-    async ({ folder, coordinator, again, labAgain }) => {
+    async ({ folder, runs, coordinator, again, labAgain }) => {
       for (const days of [400, -400, 1]) {
         await writeFile(join(folder, 'clock.new'), String(days * DAY_MS));
         await rename(join(folder, 'clock.new'), join(folder, 'clock'));
@@ -244,7 +245,14 @@ export async function clockJumps(): Promise<void> {
       }
       await stop(coordinator);
       await rm(join(folder, 'clock'));
-      return again();
+      const last = await again();
+      for (const run of runs) {
+        await modelOf(folder, run);
+        const { report } = await withAdmin(folder, (admin) => admin.getRun(run));
+        for (const { round, durationMs } of (JSON.parse(report) as Report).rounds)
+          assert.ok(durationMs >= 0 && durationMs < DAY_MS, `round ${round} of ${run} took ${durationMs} ms`);
+      }
+      return last;
     },
     { env: { NODE_OPTIONS: PRELOAD('shifted-clock'), SHIFTED_CLOCK: 'clock' } },
   );
