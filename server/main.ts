@@ -2,36 +2,41 @@
  * `starling coordinator`: opens the data directory, listens, serves until it is told to stop. What a kill -9 leaves
  * behind is what the next start goes on from.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { systemClock } from '../shared/clock.js';
+import { steadyClock, systemClock } from '../shared/clock.js';
 import { entriesOf, removeTemporaries } from '../shared/disk/aside.js';
-import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { corrupt, FlError, inFile } from '../shared/errors.js';
-import { toHex } from '../shared/hex.js';
+import { FlError, inFile } from '../shared/errors.js';
 import { rngFromEntropy } from '../shared/rng.js';
-import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
-import { formatAddress, parseLoopback } from '../shared/wire/address.js';
 import { Coordinator } from './coordinator.js';
-import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
+import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
 import { refusals, reserveDescriptors } from './descriptors.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
 import { type HealthPort, serveHealth } from './health.js';
 import { type Journal, openJournal } from './journal/journal.js';
+import { identityIn, secretIn } from './keys.js';
 import type { Logger } from './log.js';
+import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
 import { reportOf } from './report/run-report.js';
 import type { Run } from './run/run.js';
 import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
+import { type Certificates, openCertificates } from './tls/certificates.js';
 
 export interface CoordinatorProcess {
+  /** HOST:PORT, on this machine. */
   readonly address: string;
-  /** HOST:PORT */
+  /** HOST:PORT of the health port. */
   readonly healthAddress: string | undefined;
+  /** By TLS; otherwise in plaintext, on loopback. */
+  readonly isSecure: boolean;
+  /** Where clients reach it; the first is what a join token says. */
+  readonly addresses: readonly string[];
   /** Resolves when it was stopped; rejects when its disk failed or a bug struck: then nothing is left but `stop`. */
   readonly done: Promise<void>;
   stop(): Promise<void>;
@@ -40,6 +45,8 @@ export interface CoordinatorProcess {
 export async function startCoordinator(options: {
   readonly dataDir: string;
   readonly listen: string;
+  /** By which clients reach it over TLS: HOST, or HOST:PORT where the port is another one out there. */
+  readonly publicAddresses?: readonly string[];
   /** Other addresses that lead here, HOST:PORT: a tunnel's, or a proxy's. */
   readonly addresses?: readonly string[];
   readonly logLevel: string;
@@ -49,7 +56,7 @@ export async function startCoordinator(options: {
   readonly diskReserveBytes?: number;
 }): Promise<CoordinatorProcess> {
   const { dataDir } = options;
-  const alsoAt = (options.addresses ?? []).map((address) => formatAddress(parseLoopback('address', address)));
+  const reach = reachOf(options);
   const log = pino({ level: options.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const unlock = lockDirectory(dataDir);
@@ -67,15 +74,22 @@ export async function startCoordinator(options: {
   done.catch(() => undefined); // it may fail before anybody listens
   const { registry, journal, isEmpty } = await openRegistry(dataDir, end);
   const isFirstStart = isEmpty && (await entriesOf(join(dataDir, 'runs'))).length === 0;
+  const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
+  const onFault = (thrown: unknown) => warn(thrown, 'certificates could not be renewed; another try follows');
+  const certificates = reach.isSecure
+    ? await openCertificates({ dataDir, hosts: reach.hosts, clock: systemClock, onFault })
+    : undefined;
+  if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
   coordinator = await Coordinator.open({
     dataDir,
     identity: await identityIn(dataDir, !isFirstStart),
     registry,
-    clock: systemClock,
+    clock: steadyClock,
     rng: rngFromEntropy(),
     log,
     space: spaceOf(dataDir, options.diskReserveBytes ?? DISK_RESERVE_BYTES),
-    addresses: () => [...(server === undefined ? [] : [server.address]), ...alsoAt],
+    addresses: () => (server === undefined ? [] : reach.addresses(server)),
+    issuer: certificates,
     onRunEnded: (run) => writeRunReport(run, log),
     fatal: (error) => end(error),
   });
@@ -84,17 +98,27 @@ export async function startCoordinator(options: {
     admin: coordinator.admin,
     adminToken: await secretIn(join(dataDir, ADMIN_TOKEN_FILE)),
     listen: options.listen,
-    onFault: (fault) => log.warn({ reason: FlError.from(fault).message }, 'a call failed inside'),
-    onRefused: refusals(systemClock, log),
+    tls: certificates,
+    onFault: (fault) => warn(fault, 'a call failed inside'),
+    onRefusal: (peer, reason) => log.warn({ peer, reason }, 'a connection was refused'),
+    onRefused: refusals(steadyClock, log),
   });
-  const stopReserve = await reserveDescriptors(server, systemClock);
+  const stopReserve = await reserveDescriptors(server, steadyClock);
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
-  const parts = { coordinator, server, journal, health, stopReserve, unlock };
-  return { address: server.address, healthAddress: health?.address, done, stop: () => stop(parts).then(() => end()) };
+  const parts = { coordinator, certificates, server, journal, health, stopReserve, unlock };
+  return {
+    address: server.address,
+    healthAddress: health?.address,
+    isSecure: reach.isSecure,
+    addresses: reach.addresses(server),
+    done,
+    stop: () => stop(parts).then(() => end()),
+  };
 }
 
 async function stop(parts: {
   coordinator: Coordinator;
+  certificates: Certificates | undefined;
   server: GrpcServer;
   journal: Journal;
   health: HealthPort | undefined;
@@ -103,6 +127,7 @@ async function stop(parts: {
 }): Promise<void> {
   parts.stopReserve();
   await parts.coordinator.close();
+  parts.certificates?.close();
   await parts.server.close();
   await parts.health?.close();
   await parts.journal.close();
@@ -132,38 +157,4 @@ async function writeRunReport(run: Run, log: Logger): Promise<void> {
   } catch (error) {
     log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written');
   }
-}
-
-/** Every client knows this coordinator by its key: one that has been shown to anybody is never replaced by a new one. */
-async function identityIn(dataDir: string, isKnown: boolean): Promise<Identity> {
-  const path = join(dataDir, 'identity.key');
-  const publicPath = join(dataDir, 'identity.pub');
-  const stored = await systemFiles.read(path);
-  const shown = await systemFiles.read(publicPath);
-  const restore = `restore ${path} from a backup; to begin anew, with clients that join again, take another data directory`;
-  if (stored === undefined && (isKnown || shown !== undefined)) {
-    throw new FlError(
-      'not-found',
-      `${path}: expected the key that clients know this coordinator by, got none; ${restore}`,
-    );
-  }
-  const seed = stored ?? newIdentitySeed();
-  if (seed.length !== 32) throw corrupt(path, '32 bytes', `${seed.length}; ${restore}`);
-  const identity = identityFromSeed(seed);
-  const publicKey = toHex(identity.publicKey);
-  const shownKey = shown && new TextDecoder().decode(shown);
-  if (shownKey !== undefined && shownKey !== publicKey) {
-    throw corrupt(path, `the key of ${publicPath}`, `another; ${restore}`);
-  }
-  if (stored === undefined) await writeFileDurably(path, seed);
-  if (shown === undefined) await writeFileDurably(publicPath, new TextEncoder().encode(publicKey));
-  return identity;
-}
-
-async function secretIn(path: string): Promise<string> {
-  const stored = await systemFiles.read(path);
-  if (stored !== undefined) return (await readFile(path, 'utf8')).trim();
-  const secret = toHex(rngFromEntropy().bytes(32));
-  await writeFileDurably(path, new TextEncoder().encode(secret));
-  return secret;
 }

@@ -155,6 +155,8 @@ export class Upkeep {
     this.#busy.add(run);
     try {
       return await act();
+    } catch (thrown) {
+      throw thrown instanceof FlError ? thrown : faultOf(`run ${run}`, thrown);
     } finally {
       this.#busy.delete(run);
     }

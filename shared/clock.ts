@@ -11,14 +11,20 @@ export interface Clock {
   after(delayMs: number, fire: () => void): () => void;
 }
 
-/**
- * The machine's clock when the process began, and from then on by its timers' own pace: a wall clock that is set, forwards or
- * backwards, moves no deadline and makes no round's time negative.
- */
+/** The machine's clock and timers. */
 export const systemClock: Clock = {
-  nowMs: () => Math.round(performance.timeOrigin + performance.now()),
+  nowMs: () => Date.now(),
   after(delayMs, fire) {
     const timer = setTimeout(fire, delayMs);
     return () => clearTimeout(timer);
   },
+};
+
+/**
+ * The machine's clock as it was when the process began, and from then on at its timers' own pace: what sets the wall clock,
+ * forwards or backwards, moves no deadline of a round. While the machine sleeps it stands still.
+ */
+export const steadyClock: Clock = {
+  nowMs: () => Math.round(performance.timeOrigin + performance.now()),
+  after: systemClock.after,
 };

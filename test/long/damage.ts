@@ -61,6 +61,7 @@ export async function damagedFiles(): Promise<void> {
       await damage.do(place(run));
     }
     await mkdir(place('My notes'));
+    await writeFile(join(place('My notes'), 'todo.txt'), 'none');
     const coordinator = await startCoordinator(folder);
     const list = await withAdmin(folder, (admin) => admin.listRuns());
     for (const { run, damage } of damaged) {
