@@ -7,8 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { linesOf } from '../../shared/chain/chain.js';
-import type { RoundEntry } from '../../shared/ledger/entry.js';
+import type { Report } from '../../shared/run/report.js';
 import {
   assertEnded,
   coordinatorArgs,
@@ -36,8 +35,8 @@ export interface Scene {
   readonly coordinator: Service;
   /** The lab works again: what comes next is written. */
   goOn(): void;
-  /** The lab is killed, and another process of it comes. */
-  labAgain(): Promise<void>;
+  /** The lab is killed, and another process of it comes when that is done. */
+  labAgain(meanwhile: () => Promise<void>): Promise<void>;
   /** The coordinator again, as a supervisor starts it. */
   again(how?: How): Promise<Service>;
 }
@@ -61,9 +60,10 @@ export async function disturbed(
       services.push(await startCoordinator(folder, { ...how, ...more }));
       return services.at(-1)!;
     };
-    const labAgain = async () => {
+    const labAgain = async (meanwhile: () => Promise<void>) => {
       kill('SIGKILL');
       await services[0].ended;
+      await meanwhile();
       services[0] = await startLab(folder);
     };
     try {
@@ -239,22 +239,33 @@ const DAY_MS = 86_400_000;
 export async function clockJumps(): Promise<void> {
   await disturbed(
     async ({ folder, runs, coordinator, again, labAgain }) => {
-      for (const days of [400, -400, 1]) {
-        await writeFile(join(folder, 'clock.new'), String(days * DAY_MS));
-        await rename(join(folder, 'clock.new'), join(folder, 'clock'));
-        await labAgain();
+      for (const [index, days] of [400, -400, 1].entries()) {
+        await labAgain(async () => {
+          await writeFile(join(folder, 'clock.new'), String(days * DAY_MS));
+          await rename(join(folder, 'clock.new'), join(folder, 'clock'));
+        });
+        for (const run of runs) await roundsOf(folder, run, index + 2); // the round in which it was, too
       }
       await stop(coordinator);
       await rm(join(folder, 'clock'));
       const last = await again();
       for (const run of runs) {
         await modelOf(folder, run);
-        const lines = linesOf(await readFile(join(dataDirOf(folder), 'runs', run, 'ledger.jsonl')));
-        const attempts = lines.slice(1).map((line) => (JSON.parse(line).entry as RoundEntry).attempt);
-        assert.deepEqual(attempts, Array(20).fill(1), 'no deadline has passed');
+        const { report } = await withAdmin(folder, (admin) => admin.getRun(run));
+        for (const { round, durationMs } of (JSON.parse(report) as Report).rounds)
+          assert.ok(durationMs >= 0 && durationMs < DAY_MS, `round ${round} of ${run} took ${durationMs} ms`);
       }
       return last;
     },
     { env: { NODE_OPTIONS: PRELOAD('shifted-clock'), SHIFTED_CLOCK: 'clock' } },
   );
+}
+
+/** Until so many rounds of the run have ended. */
+async function roundsOf(folder: string, run: string, rounds: number): Promise<void> {
+  let ended = 0;
+  await withAdmin(folder, async (admin) => {
+    for await (const line of admin.watchRun(run))
+      if (JSON.parse(line).kind === 'round-ended' && ++ended === rounds) break;
+  });
 }
