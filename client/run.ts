@@ -30,6 +30,7 @@ import {
 } from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
+import { fileFollowed } from './store/followed.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
@@ -104,6 +105,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     coordinatorKey,
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
+    followed: await fileFollowed(directory),
     siteLog,
     trainer,
     privacy: await openPrivacySite(

@@ -3,10 +3,8 @@
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
 import { basename, join } from 'node:path';
-import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
-import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
   AdminService,
@@ -26,13 +24,12 @@ import type {
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
-import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
+import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
-import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
-import type { Registry } from './registry.js';
+import type { CoordinatorOptions } from './options.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
 import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
@@ -40,42 +37,15 @@ import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
-import { type Space, shortage, watchSpace } from './space.js';
+import { newsOf } from './shown.js';
+import { shortage, watchSpace } from './space.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 import { Upkeep } from './upkeep.js';
 
-/** Who makes the certificates of clients. */
-export interface Issuer {
-  /** What a join token pins it by: SHA-256 of its certificate, hex. */
-  readonly authorityFingerprint: string;
-  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
-}
+type Proof = Extract<ClientFrame, { kind: 'proof' }>;
 
-/** What a coordinator stands on, and whom it tells. */
-export interface CoordinatorOptions {
-  readonly dataDir: string;
-  readonly identity: Identity;
-  readonly registry: Registry;
-  readonly clock: Clock;
-  /** For nonces, sessions, tokens and run ids. */
-  readonly rng: Rng;
-  /** Noise of central privacy follows from `identity`: in a simulation, whose models follow from its seed. */
-  readonly isNoiseSeeded?: boolean;
-  readonly log: Logger;
-  readonly inFlightBytes?: number;
-  /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
-  readonly addresses?: () => readonly string[];
-  /** Makes certificates for clients that join; absent: connections are in plaintext. */
-  readonly issuer?: Issuer;
-  /** The disk of `dataDir`, when it may fill up: then no round begins without room for it. */
-  readonly space?: Space;
-  /** A run has ended just now; never rejects, and resolves when nothing more is written of it. */
-  onRunEnded?(run: Run): Promise<void>;
-  /** The disk failed or a bug struck; the process should end. */
-  fatal(error: FlError): void;
-}
+const AHEAD = 'a client is ahead of these data: they were restored from an older backup';
 
 /** One process that runs rounds: everything that clients and simulations can ask of it. */
 export class Coordinator implements ParticipantService {
@@ -214,25 +184,36 @@ export class Coordinator implements ParticipantService {
       peer,
       addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
-      entered: (connection, pending) => this.#entered(connection, pending),
+      entered: (connection, said) => this.#entered(connection, said),
       received: ({ client }, frame) => this.#received(client, frame),
       left: (connection) => this.#left(connection),
     });
   }
 
-  #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
+  #entered(connection: Connection, { pending, shown }: Pick<Proof, 'pending' | 'shown'>): void {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
     this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
     this.#answerUnknownRuns(connection, pending);
+    if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.values()) {
       const ofRun = pending.filter((update) => update.run === run.id);
-      run.updates.answerPending(client, ofRun);
-      if (this.#connections.get(client) !== connection) return;
-      run.post({ kind: 'online', client });
+      run.enter(client, ofRun);
     }
     this.#options.log.debug({ client }, 'client connected');
+  }
+
+  /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
+  #heed(client: string, shown: Shown): void {
+    const { identity, log } = this.#options;
+    const isKnown = (run: string) => this.#runs.has(run) || this.#upkeep.whyNot(run) !== undefined;
+    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
+      const { round } = said;
+      if (this.#runs.has(run)) log.warn({ run, client, ...said }, AHEAD);
+      else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
+      this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
+    }
   }
 
   /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */

@@ -28,7 +28,9 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
   const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
-  const resolved = resolve(settings, workload);
+  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
+  const initialModel = await readInitialModel(config);
+  const resolved = resolve(settings, workload, { initialModel });
   // Data that is not here ends the run before it begins, and not on every client of it.
   await loadData(workload, resolved.spec.work).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
@@ -43,7 +45,8 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     quiet: json === '-',
   });
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const beside = config.baselines === 'all' ? federationsOf(settings, workload) : { federations: [], missing: [] };
+  const beside =
+    config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
   for (const why of beside.missing) show.line(why);
   const causes = createCauses();
   const abort = new AbortController();

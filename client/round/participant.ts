@@ -16,6 +16,7 @@ import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { clipText } from '../../shared/wire/checks.js';
+import { type Followed, memoryFollowed } from '../store/followed.js';
 import { memoryOpenings } from '../store/openings.js';
 import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
@@ -51,6 +52,8 @@ export interface ParticipantOptions {
   readonly models?: ModelReader;
   /** Keeps what the coordinator has signed about the ledger line of a round; absent: nothing is kept. */
   readonly keepHead?: (head: SignedHead) => Promise<void>;
+  /** What the coordinator has signed of its runs' progress; absent: shown to it as long as this process lives. */
+  readonly followed?: Followed;
   /** Takes down what comes, what is decided and what leaves; absent: nothing is taken down. */
   readonly siteLog?: SiteLog;
   readonly store: ClientStore;
@@ -82,6 +85,7 @@ export class Participant {
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
   readonly #connection: Connection;
+  readonly #followed: Followed;
   readonly #transfers: Transfers;
   readonly #workDeps: WorkDeps;
   #state: SessionState;
@@ -110,6 +114,7 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(coordinatorKey);
+    this.#followed = options.followed ?? memoryFollowed();
     this.#connection = new Connection({
       service,
       client,
@@ -120,6 +125,7 @@ export class Participant {
       rng,
       notice,
       pending: () => this.#state.kept,
+      shown: () => this.#followed.shown(),
       connected: () => this.#post({ kind: 'connected' }),
       disconnected: () => this.#post({ kind: 'disconnected' }),
       receive: (frame) => this.#receive(frame),
@@ -216,13 +222,17 @@ export class Participant {
     }
   }
 
-  #onPlan({ body, signature, model }: Extract<WorkFrame, { kind: 'plan' }>): Promise<void> | undefined {
+  #onPlan({ body, signature, model, taskSignature }: Extract<WorkFrame, { kind: 'plan' }>): Promise<void> | undefined {
     let plan: RoundPlan;
     try {
       plan = this.#readPlan(body, signature);
     } catch (error) {
       this.#notice('plan ignored', { reason: FlError.from(error).message });
       return undefined;
+    }
+    if (taskSignature !== undefined) {
+      const task = { task: taskOf(plan), signature: taskSignature };
+      this.#followed.task(task).catch((error) => this.#fail(error));
     }
     this.#smallModel = { sha256: plan.modelSha256, file: model };
     const aggregation = this.#aggregationOf(plan);
@@ -278,6 +288,7 @@ export class Participant {
     if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return this.#notice('ledger head ignored: not signed by the coordinator', {});
     }
+    this.#followed.head({ head, signature });
     this.#settle(head.run, head.round);
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));

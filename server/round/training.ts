@@ -6,16 +6,19 @@ import type { Draft } from '../journal/records.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dropReceipt, fateOf } from './fate.js';
-import { dismiss, draw, drop, end, open, planFor } from './moves.js';
+import { backoffMs, dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { aboveShown } from './shown.js';
 import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf } from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
-export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): RunState {
-  const { spending, round, attempt, spec, paused } = state;
-  if (paused !== undefined) return state;
-  const here = willing(state);
+export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'waiting'>, turn: Turn): RunState {
+  if (waiting.paused !== undefined) return waiting;
+  const here = willing(waiting);
+  const { spending, round, spec } = waiting;
   const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
-  if (here.length < spec.minClients || rested.length < spec.minSurvivors) return state;
+  if (here.length < spec.minClients || rested.length < spec.minSurvivors || turn.atMs < notBeforeMs) return waiting;
+  const state = aboveShown(waiting, turn);
+  const { attempt } = state;
   const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
@@ -86,12 +89,21 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const { atMs, out } = turn;
   const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
+  const { startedAtMs } = workOf(state)!;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrivals(state, cohort, turn);
   const times = attempt - state.firstAttempt + 1;
-  if (times < spec.maxAttempts) return { ...state, attempt: attempt + 1, stage: { kind: 'waiting' } };
+  if (times < spec.maxAttempts) return tryAgain(state, startedAtMs + backoffMs(times), turn);
   return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+}
+
+/** The next attempt, after a pause if several have failed: what fails at once would use up all of them in a breath. */
+function tryAgain(state: RunState, notBeforeMs: number, { atMs, out }: Turn): RunState {
+  const next: RunState = { ...state, attempt: state.attempt + 1, stage: { kind: 'waiting' } };
+  if (notBeforeMs <= atMs) return next;
+  out.push({ kind: 'timer', id: timerId(next), atMs: notBeforeMs });
+  return { ...next, stage: { kind: 'waiting', notBeforeMs } };
 }
 
 /** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */

@@ -14,6 +14,8 @@ export type RunEvent =
       readonly need: number;
       /** Why no round begins, even when there are clients enough. */
       readonly paused?: string;
+      /** After failed attempts: the next one does not begin before. */
+      readonly notBeforeMs?: number;
     }
   | {
       readonly kind: 'round-started';
