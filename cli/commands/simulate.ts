@@ -18,19 +18,23 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   const { json, ...options } = given as { json?: string };
   const fromFile = file === undefined ? {} : await readYaml(file);
   const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
-  const config = checkConfig({ ...fromFile, ...configOf(options) }, file ?? 'options');
+  const { checkGivenSimulation } = await import('../../simulations/config/given.js');
+  const asked = { ...fromFile, ...configOf(options) };
+  const config = checkConfig(asked, file ?? 'options');
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
-  const { loadData } = await import('../../client/training/task.js');
+  const { checkShares } = await import('../../simulations/config/shares.js');
   const { simulate } = await import('../../simulations/simulate.js');
+  const { notesOn } = await import('../../simulations/config/notes.js');
   const { federationsOf } = await import('../../simulations/baselines/federations.js');
   const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
   const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
   const resolved = resolve(settings, workload);
+  checkGivenSimulation(asked, resolved);
   // Data that is not here ends the run before it begins, and not on every client of it.
-  await loadData(workload, resolved.spec.work).catch(asWrongUse);
+  await checkShares(workload, resolved).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
@@ -44,7 +48,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   });
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const beside = config.baselines === 'all' ? federationsOf(settings, workload) : { federations: [], missing: [] };
-  for (const why of beside.missing) show.line(why);
+  for (const why of [...beside.missing, ...notesOn(resolved)]) show.line(why);
   const causes = createCauses();
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());

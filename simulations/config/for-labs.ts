@@ -1,6 +1,7 @@
 /** A run of real labs, from an operator's configuration: with the protection that labs ask for unless it says otherwise. */
 import { loadWorkload } from '../../client/workloads/index.js';
 import { DEFAULT_POLICY } from '../../shared/secagg/index.js';
+import { checkGivenForLabs } from './given.js';
 import { checkConfig, type Resolved, resolve } from './resolve.js';
 
 /**
@@ -11,5 +12,7 @@ import { checkConfig, type Resolved, resolve } from './resolve.js';
 export async function resolveForLabs(given: object, source: string): Promise<Resolved> {
   const config = checkConfig({ 'secure-aggregation': true, ...given }, source);
   const leastSurvivors = config['secure-aggregation'] ? DEFAULT_POLICY.survivorsMin : 1;
-  return resolve(config, await loadWorkload(config.workload), { leastSurvivors });
+  const resolved = resolve(config, await loadWorkload(config.workload), { leastSurvivors });
+  checkGivenForLabs(given, resolved, source);
+  return resolved;
 }

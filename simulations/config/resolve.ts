@@ -1,11 +1,13 @@
 /** How a configuration, a workload's scale and the defaults make one complete specification. */
 import { parseScheme } from '../../client/data/partition.js';
+import { checkExamplePrivacy } from '../../client/training/dp-sgd.js';
 import { initialModel } from '../../client/training/task.js';
 import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
 import { checkAggregator } from '../../server/updates/check-aggregator.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
+import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import {
   type Config,
   configSchema,
@@ -121,8 +123,10 @@ export function resolve(
     },
   };
   checkRunSpec(spec);
+  checkSecureSpec(spec);
   checkAggregator(spec);
   checkPrivacySpec(spec);
+  if (privacy?.mode === 'example') checkExamplePrivacy(workload);
   return { spec, model, clients };
 }
 
