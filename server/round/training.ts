@@ -89,8 +89,23 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrivals(state, cohort, turn);
   const times = attempt - state.firstAttempt + 1;
+  if (wouldFailAlike(state, cohort)) {
+    const next = 'another attempt would fail alike; mend the cause, then resume the run';
+    return end(state, 'failed', `round ${round} failed with ${reason}; ${next}`, turn);
+  }
   if (times < spec.maxAttempts) return { ...state, attempt: attempt + 1, stage: { kind: 'waiting' } };
   return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+}
+
+/**
+ * Whether nothing but the clients' own training stood in the way, at so many of those who are here that the others are too
+ * few for a round: the next attempt gives them the same plan, model and data.
+ */
+function wouldFailAlike(state: RunState, cohort: Cohort): boolean {
+  const dropped = droppedOf(cohort);
+  if (dropped.some(({ reason }) => reason !== 'failed' && reason !== 'round-aborted')) return false;
+  const failed = dropped.filter(({ reason }) => reason === 'failed').length;
+  return failed > 0 && willing(state).length - failed < state.spec.minSurvivors;
 }
 
 /** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */

@@ -1,0 +1,51 @@
+/** An attempt whose failure cannot change is not repeated: one that the clients' own training alone stood in the way of. */
+import assert from 'node:assert/strict';
+import {
+  arrived,
+  declined,
+  online,
+  play,
+  recordsOf,
+  resume,
+  start,
+  stateAfter,
+  task,
+  timer,
+  training,
+} from '../../support/rounds.js';
+
+const ENGINE = { maxAttempts: 5 };
+const failed = (client: string) => declined(client, 'failed');
+
+describe('a round whose training fails', () => {
+  it('is not tried again when those who are left are too few: the run ends and says what to do', () => {
+    const [state, effects] = play(training(ENGINE), failed('a'), arrived('c'), failed('b'));
+    assert.equal(state.status, 'failed');
+    assert.equal(
+      state.reason,
+      'round 1 failed with 1 of at least 2 updates (a, b failed: why); another attempt would fail alike; mend the cause, then resume the run',
+    );
+    const kinds = recordsOf(effects).map(({ kind }) => kind);
+    assert.deepEqual(kinds, ['round-aborted', 'ended']);
+  });
+
+  it('is tried again when the run is resumed, for the cause may be mended', () => {
+    const resumed = stateAfter(training(ENGINE), failed('a'), failed('b'), failed('c'), resume);
+    assert.deepEqual([resumed.status, resumed.stage.kind, resumed.attempt], ['running', 'training', 2]);
+  });
+
+  it('is tried again when anything else was in the way: a deadline, a drop-out, a refusal', () => {
+    const late = stateAfter(training(ENGINE), failed('a'), failed('b'), timer('training/1/1'));
+    const gone = stateAfter(training(ENGINE), failed('a'), failed('b'), declined('c', 'dropout'));
+    assert.deepEqual([late.status, late.attempt, gone.status, gone.attempt], ['running', 2, 'running', 2]);
+  });
+
+  it('is tried again when another cohort may do better', () => {
+    const wide = stateAfter(
+      start({ ...ENGINE, cohort: 2, minClients: 2, minSurvivors: 2 }),
+      ...online('a', 'b', 'c', 'd'),
+    );
+    const next = stateAfter(wide, ...'abcd'.split('').map((client) => declined(client, 'failed', task('train'))));
+    assert.deepEqual([next.status, next.attempt], ['running', 2]);
+  });
+});
