@@ -21,6 +21,7 @@ import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
+import { type AskExamples, askExamples, declineNotices } from './examples.js';
 import { drawRefusalOf, type PrivacySite } from './privatize.js';
 import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
@@ -88,6 +89,8 @@ export class Participant {
   /** The task that was begun last; it may have ended. */
   #work: Work | undefined;
   readonly #uploading = new Set<string>();
+  readonly #askExamples: AskExamples;
+  readonly #sayDeclined: (plan: RoundPlan, decline: Decline) => void;
   /** What came with the last plan. */
   #smallModel: SmallModel | undefined;
   /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
@@ -107,6 +110,8 @@ export class Participant {
     };
     this.#options = options;
     this.#notice = notice;
+    this.#askExamples = askExamples(options);
+    this.#sayDeclined = declineNotices(notice);
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(coordinatorKey);
@@ -234,15 +239,22 @@ export class Participant {
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
     const decline = this.#options.declineReason?.(plan);
-    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said ?? this.#drawDecline(plan)));
-    this.#answer(plan, decline ?? this.#drawDecline(plan));
+    if (decline instanceof Promise) return decline.then((said) => this.#answerIfAble(plan, said));
+    return this.#answerIfAble(plan, decline);
+  }
+
+  /** Also a plan that nothing forbids is declined by who has nothing to follow it with. */
+  #answerIfAble(plan: RoundPlan, forbidden: Decline | undefined): Promise<void> | undefined {
+    const decline = forbidden ?? this.#drawDecline(plan) ?? this.#askExamples(plan);
+    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said));
+    this.#answer(plan, decline);
     return undefined;
   }
 
   /** The site's own console hears what the coordinator is told. */
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
     if (this.#options.siteLog !== undefined) void this.#note(planEvent(plan, decline));
-    if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
+    if (decline !== undefined) this.#sayDeclined(plan, decline);
     this.#post({ kind: 'plan', plan, decline });
   }
 

@@ -78,6 +78,17 @@ export interface TaskOptions {
 export interface TaskRunner {
   /** Tasks may overlap; each is computed as if it were alone. */
   run<T extends Task>(task: T, options?: TaskOptions): Promise<ResultOf<T>>;
+  /** Examples of this client under a plan's work, which depend on no model; absent: nobody asks. @throws as `run` */
+  count?(of: CountTask): Promise<ExampleCounts>;
+}
+
+/** Whose examples. */
+export type CountTask = Pick<ClientTask, 'work' | 'slice'>;
+
+/** How many there are of each split. */
+export interface ExampleCounts {
+  readonly train: number;
+  readonly test: number;
 }
 
 /** @param options.loadWorkload maps a name of a plan to a workload; it decides which names are allowed */
@@ -85,7 +96,7 @@ export function createTaskRunner(options: {
   readonly loadWorkload: (name: string) => Promise<Workload>;
   /** Where this site keeps its data. */
   readonly dataDir?: string;
-}): TaskRunner {
+}): Required<TaskRunner> {
   const sites = new Map<string, Promise<Site>>();
 
   async function site({ workload, hyper, seed }: WorkSpec): Promise<Site> {
@@ -123,7 +134,12 @@ export function createTaskRunner(options: {
     return { kind: 'evaluate', metrics: {}, zeroed: outcome.notFinite };
   }
 
-  return { run: run as TaskRunner['run'] };
+  async function count({ work, slice }: CountTask): Promise<ExampleCounts> {
+    const { train, test } = (await site(work)).shard(work.partition, slice);
+    return { train: train.length, test: test.length };
+  }
+
+  return { run: run as TaskRunner['run'], count };
 }
 
 /** What a run is drawn from. */

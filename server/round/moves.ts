@@ -89,5 +89,5 @@ export function end(state: RunState, status: RunStatus, reason: string, { atMs, 
 export function resumed(state: RunState): RunState {
   const attempt = state.attempt + 1;
   const stage = { kind: 'waiting' } as const;
-  return { ...state, status: 'running', reason: '', refused: [], attempt, firstAttempt: attempt, stage };
+  return { ...state, status: 'running', reason: '', refused: [], empty: [], attempt, firstAttempt: attempt, stage };
 }

@@ -56,6 +56,8 @@ export interface RunState {
   readonly online: readonly string[];
   /** Sorted names of the clients whose own policy refused this run; never drawn again. */
   readonly refused: readonly string[];
+  /** Sorted names of the clients that have no training example; here, and never drawn again. */
+  readonly empty: readonly string[];
   /** The round worked on, from 1; after the last it stays there. */
   readonly round: number;
   /** From 1; rises when the round has to be repeated. */
@@ -71,7 +73,7 @@ export interface RunState {
 
 /** A run before its first event. */
 export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
-  const clients = { online: [], refused: [] };
+  const clients = { online: [], refused: [], empty: [] };
   const at = { round: 1, attempt: 1, firstAttempt: 1, modelSha256, stage: { kind: 'waiting' } } as const;
   return { run, spec, status: 'running', reason: '', ...clients, ...at, ...(spending && { spending }) };
 }
@@ -208,3 +210,16 @@ export function isAsked(state: RunState, client: string, task = taskOf(state)): 
 export function willing({ online, refused }: RunState): readonly string[] {
   return online.filter((name) => positionOf(refused, name) < 0);
 }
+
+/** Those of them that have something to train with. */
+export function trainable(state: RunState): readonly string[] {
+  return willing(state).filter((name) => positionOf(state.empty, name) < 0);
+}
+
+/** Fewest of those that a round is begun with. */
+export function leastToTrain({ spec }: RunState): number {
+  return spec.secure ? Math.max(LEAST_SECURE, spec.minSurvivors) : spec.minSurvivors;
+}
+
+/** Nothing is summed secretly over fewer. */
+const LEAST_SECURE = 3;

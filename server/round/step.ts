@@ -15,6 +15,7 @@
  * that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
  * With secure aggregation training ends when there is a sum over the survivors, not when updates have come.
  */
+import { NO_TRAINING_EXAMPLES } from '../../shared/run/no-examples.js';
 import { inserted } from './cohort.js';
 import {
   awaitEvaluators,
@@ -30,11 +31,13 @@ import {
   type Effect,
   type EventOf,
   isAsked,
+  leastToTrain,
   type RoundEvent,
   type RunState,
   type Stage,
   type StageOf,
   type Turn,
+  trainable,
   willing,
   workOf,
 } from './state.js';
@@ -103,7 +106,10 @@ export function settle(state: RunState, turn: Turn): RunState {
 export function sayIfWaiting(state: RunState, { atMs, out }: Turn): void {
   if (state.stage.kind !== 'waiting') return;
   const { round, spec } = state;
-  const event = { kind: 'waiting', atMs, round, online: willing(state).length, need: spec.minClients } as const;
+  const [able, least] = [trainable(state).length, leastToTrain(state)];
+  const isShort = willing(state).length >= spec.minClients && able < least; // all are here, and too few can train
+  const counts = isShort ? { online: able, need: least } : { online: willing(state).length, need: spec.minClients };
+  const event = { kind: 'waiting', atMs, round, ...counts } as const;
   out.push({ kind: 'emit', event });
 }
 
@@ -114,10 +120,11 @@ function onOnline(state: RunState, { client }: EventOf<'online'>, { out }: Turn)
 }
 
 function onDeclined(state: RunState, event: EventOf<'declined'>, turn: Turn): RunState {
-  const { client, task, reason } = event;
+  const { client, task, reason, detail } = event;
   if (!isAsked(state, client, task)) return state;
   const refused = reason === 'refused' ? inserted(state.refused, client) : state.refused;
-  return drop({ ...state, refused }, client, event, turn);
+  const empty = detail === NO_TRAINING_EXAMPLES ? inserted(state.empty, client) : state.empty;
+  return drop({ ...state, refused, empty }, client, event, turn);
 }
 
 /** Time is up, if it is for what is waited for now. */

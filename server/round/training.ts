@@ -7,14 +7,23 @@ import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dropReceipt, fateOf } from './fate.js';
 import { dismiss, draw, drop, end, open, planFor } from './moves.js';
-import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf } from './state.js';
+import {
+  type EventOf,
+  leastToTrain,
+  type RunState,
+  type StageOf,
+  type Turn,
+  trainable,
+  willing,
+  workOf,
+} from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): RunState {
   const { spending, round, attempt, spec } = state;
-  const here = willing(state);
-  const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
-  if (here.length < spec.minClients || rested.length < spec.minSurvivors) return state;
+  const able = trainable(state);
+  const rested = spending === undefined ? able : able.filter((name) => isRested(spending, name, round));
+  if (willing(state).length < spec.minClients || rested.length < leastToTrain(state)) return state;
   const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
@@ -105,7 +114,7 @@ function wouldFailAlike(state: RunState, cohort: Cohort): boolean {
   const dropped = droppedOf(cohort);
   if (dropped.some(({ reason }) => reason !== 'failed' && reason !== 'round-aborted')) return false;
   const failed = dropped.filter(({ reason }) => reason === 'failed').length;
-  return failed > 0 && willing(state).length - failed < state.spec.minSurvivors;
+  return failed > 0 && trainable(state).length - failed < state.spec.minSurvivors;
 }
 
 /** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */
