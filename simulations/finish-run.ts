@@ -35,7 +35,12 @@ export interface FinishOptions {
   readonly command?: string;
   /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
   readonly secretNoise?: boolean;
+  /** While the rows beside the run were made: some are missing. */
+  readonly interrupted?: boolean;
 }
+
+/** Why a report says `stopped` of a run that has all its rounds. */
+export const INTERRUPTED = 'interrupted while the rows beside it were made; the run itself is complete';
 
 /** What is needed of a run that has ended. */
 export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
@@ -43,7 +48,7 @@ export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly mode
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
   const { workload, directory, backend, baselines, command, clients, secretNoise } = options;
-  const report = reportOf(run, {
+  const whole = reportOf(run, {
     backend,
     baselines,
     command,
@@ -51,6 +56,7 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
     figures: (sums) => figuresOf(workload, sums),
   });
+  const report: Report = options.interrupted ? { ...whole, status: 'stopped', reason: INTERRUPTED } : whole;
   const { headline } = workload.manifest;
   const facts = { headline, clients, plannedRounds: run.spec.work.rounds };
   const { html } = await writeReport(directory, report, facts);

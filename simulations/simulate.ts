@@ -111,7 +111,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
     const compared = await compare(options, run, names);
-    return await finishRun({ ...options, secretNoise, baselines: compared }, run);
+    const interrupted = isCompared(options, run) && options.signal?.aborted;
+    return await finishRun({ ...options, secretNoise, baselines: compared, interrupted }, run);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -213,7 +214,7 @@ async function enter(about: {
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
   const { spec, workload, trainer, model, federations = [], onBaseline, signal } = options;
-  if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
+  if (!isCompared(options, run)) return {};
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const input: BaselineInput = {
@@ -230,10 +231,11 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     onProgress: onBaseline,
     signal,
   };
-  return baselines(input).catch((thrown) => {
-    if (signal?.aborted) return {}; // the run itself has ended well: its report is written
-    throw thrown;
-  });
+  return baselines(input);
+}
+
+function isCompared({ baselines }: SimulationOptions, run: Run): boolean {
+  return baselines !== 'none' && run.state.status === 'completed';
 }
 
 async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {

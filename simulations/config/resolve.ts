@@ -139,9 +139,11 @@ function secureOf(
   if (cohort < 3) throw invalidArgument('cohort', 'at least 3 with secure-aggregation', cohort);
   const testMetrics = manifest.maskedMetrics?.(hyper);
   if (testMetrics === undefined) {
+    const line = `maskedMetrics: () => [{ name: 'METRIC', size: 1, max: MOST_OF_ONE_EXAMPLE }]`;
     throw new FlError(
       'invalid-argument',
-      `secure-aggregation: workload ${manifest.name} does not declare maskedMetrics`,
+      `secure-aggregation: expected ${manifest.name} to say in its manifest how large each metric can be, got nothing; ` +
+        `add "${line}" (docs/workloads.md), or set secure-aggregation: false`,
     );
   }
   const groupSize = config['secure-groups'];
