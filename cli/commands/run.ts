@@ -17,11 +17,14 @@ export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
-      const { spec, model } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
+      const resolved = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
+      const { spec, model } = resolved;
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
+        const { notesForOperator } = await import('../../simulations/config/notes.js');
+        for (const note of notesForOperator(resolved, await admin.listClients())) process.stderr.write(`${note}\n`);
         if (given.json) printJson({ run });
-        else print(`${run}: now starling run watch ${run}`);
+        else print(`${run}: now starling run watch ${run}${whereOf(given)}`);
       });
     },
   );
@@ -52,6 +55,12 @@ export function runCommand(): Command {
     (all, one) => all.addCommand(one),
     command('run', 'start, list, show, watch, stop and resume runs', 'starling run start heart.yaml'),
   );
+}
+
+/** As it was given, for the next command. */
+function whereOf({ dataDir }: Given): string {
+  if (dataDir === undefined) return '';
+  return ` --data-dir ${/^[\w./-]+$/.test(dataDir) ? dataDir : `'${dataDir.replaceAll("'", "'\\''")}'`}`;
 }
 
 function sub(usage: string, description: string, example: string): Command {

@@ -1,11 +1,38 @@
 /** What a run will come to by its settings alone, said before it starts: allowed, and perhaps not what was meant. */
+
+import { answersOf, declineText, POLICY_DEFAULTS } from '../../client/round/policy.js';
 import { costOf, epsilonAfter, roundsWithinBudget } from '../../shared/run/privacy-cost.js';
 import { toleratedDrops } from '../../shared/run/secure-cohort.js';
+import { firstPlanOf } from './first-plan.js';
 import type { Resolved } from './resolve.js';
 
 /** One line for each. */
 export function notesOn({ spec }: Pick<Resolved, 'spec'>): string[] {
   return [...budgetNote(spec), ...dropNote(spec)];
+}
+
+/**
+ * The same for who starts a run of labs, and what keeps it from beginning: labs that a policy of their own does not bind
+ * decline it, or fewer are enrolled than it waits for.
+ */
+export function notesForOperator(
+  resolved: Resolved,
+  labs: readonly { readonly name: string; readonly online: boolean }[],
+): string[] {
+  const { minClients } = resolved.spec.engine;
+  const here = labs.filter(({ online }) => online).length;
+  const isShort = labs.length < minClients;
+  return [
+    ...notesOn(resolved),
+    ...(isShort
+      ? [`note: it waits for ${minClients} labs (min-clients); ${labs.length} are enrolled, ${here} of them are here`]
+      : []),
+    ...answersOf(POLICY_DEFAULTS, firstPlanOf(resolved))
+      .filter(({ ok }) => !ok)
+      .map(
+        ({ key, ...asked }) => `note: a lab without a policy of its own declines this run: ${declineText(key, asked)}`,
+      ),
+  ];
 }
 
 function budgetNote({ work }: Resolved['spec']): string[] {

@@ -1,9 +1,11 @@
 /** The command line's contract: exit codes, what a refusal says, and what machines read. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { createProgram } from '../../cli/program.js';
 import type { Report } from '../../shared/run/report.js';
@@ -152,6 +154,11 @@ describe('the command line', function () {
       /^Usage: starling simulate .*\n\nExample:\n {2}\$ starling simulate /s,
     );
     assert.equal(await succeed(['--version'], { cwd }), `${VERSION}\n`);
+  });
+
+  it('can be run by its file, whatever the compiler has made anew', async () => {
+    const { stdout } = await promisify(execFile)(join(ROOT, 'bin', 'starling.js'), ['--version']);
+    assert.equal(stdout, `${VERSION}\n`);
   });
 
   for (const [code, cases] of [

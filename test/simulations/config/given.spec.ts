@@ -6,7 +6,7 @@ import { FlError } from '../../../shared/errors.js';
 import { checkSecureSpec } from '../../../shared/run/secagg-params.js';
 import { resolveForLabs } from '../../../simulations/config/for-labs.js';
 import { checkGivenSimulation } from '../../../simulations/config/given.js';
-import { notesOn } from '../../../simulations/config/notes.js';
+import { notesForOperator, notesOn } from '../../../simulations/config/notes.js';
 import { checkConfig, type Resolved, resolve } from '../../../simulations/config/resolve.js';
 import { checkShares } from '../../../simulations/config/shares.js';
 
@@ -159,6 +159,19 @@ describe('settings that cannot work', () => {
     simulation(OF_THREE);
     simulation({ clients: 3, cohort: 2, 'min-clients': 3 });
     await resolveForLabs({ ...CNN, cohort: 3 }, 'run.yaml');
+  });
+
+  it('are noted to who starts a run of labs: too few of them, and what a lab without a policy declines', async () => {
+    const resolved = await resolveForLabs({ ...CNN, cohort: 4, 'secure-aggregation': false }, 'run.yaml');
+    const labs = [
+      { name: 'a', online: true },
+      { name: 'b', online: false },
+    ];
+    assert.deepEqual(notesForOperator(resolved, labs), [
+      'note: it waits for 4 labs (min-clients); 2 are enrolled, 1 of them are here',
+      "note: a lab without a policy of its own declines this run: policy: require-secure-aggregation: expected secure aggregation, got none; next: set secure-aggregation: true in the run, or set this key to false in the site's policy",
+    ]);
+    assert.deepEqual(notesForOperator(await resolveForLabs({ ...CNN, cohort: 3 }, 'run.yaml'), [...labs, ...labs]), []);
   });
 
   it('are noted where they work and may surprise: rounds that a budget does not reach, drop-outs that are too many', () => {
