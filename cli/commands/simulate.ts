@@ -67,7 +67,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       federations: beside.federations,
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,
-      onEvent: show.event,
+      onEvent: (event) => show.event(causes.told(event)),
       onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });

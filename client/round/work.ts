@@ -15,6 +15,7 @@ import { parseCodec } from '../../shared/tensors/codecs/index.js';
 import type { Openings } from '../store/openings.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions } from '../training/task.js';
+import { withoutExamples } from '../training/withheld.js';
 import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
 import { type SessionEvent, taskOf } from './session.js';
 import type { Tasks } from './tasks.js';
@@ -173,7 +174,7 @@ function sendSecure(plan: RoundPlan, frame: Uint8Array, { send, upload }: WorkDe
 }
 
 function outwardly({ work }: RoundPlan, cause: string): string {
-  return isProtected(work) ? FAILED : cause;
+  return isProtected(work) ? FAILED : withoutExamples(cause);
 }
 
 function progressOf(plan: RoundPlan, { clock, send }: WorkDeps): NonNullable<TaskOptions['onProgress']> {

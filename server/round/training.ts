@@ -1,4 +1,5 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
+import type { DropReason } from '../../shared/errors.js';
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
@@ -112,8 +113,10 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
  */
 function wouldFailAlike(state: RunState, cohort: Cohort): boolean {
   const dropped = droppedOf(cohort);
-  if (dropped.some(({ reason }) => reason !== 'failed' && reason !== 'round-aborted')) return false;
-  const failed = dropped.filter(({ reason }) => reason === 'failed').length;
+  // in the clear an update that is invalid is the same again: training draws by round, and not by attempt
+  const isAlike = (reason: DropReason) => reason === 'failed' || (reason === 'invalid-update' && !state.spec.secure);
+  if (dropped.some(({ reason }) => !isAlike(reason) && reason !== 'round-aborted')) return false;
+  const failed = dropped.filter(({ reason }) => isAlike(reason)).length;
   return failed > 0 && trainable(state).length - failed < state.spec.minSurvivors;
 }
 

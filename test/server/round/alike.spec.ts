@@ -29,6 +29,16 @@ describe('a round whose training fails', () => {
     assert.deepEqual(kinds, ['round-aborted', 'ended']);
   });
 
+  it('is not tried again for updates that are invalid, in the clear', () => {
+    const invalid = (client: string) => {
+      return { kind: 'invalid', client, round: 1, attempt: 1, updateSha256: client, detail: 'too large' } as const;
+    };
+    const state = stateAfter(training(ENGINE), failed('a'), invalid('b'), arrived('c'));
+    assert.match(state.reason, /^round 1 failed with .*another attempt would fail alike/);
+    const secure = stateAfter(training({ ...ENGINE, secure: true }), failed('a'), invalid('b'), invalid('c'));
+    assert.equal(secure.status, 'running');
+  });
+
   it('is tried again when the run is resumed, for the cause may be mended', () => {
     const resumed = stateAfter(training(ENGINE), failed('a'), failed('b'), failed('c'), resume);
     assert.deepEqual([resumed.status, resumed.stage.kind, resumed.attempt], ['running', 'training', 2]);
