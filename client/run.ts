@@ -81,7 +81,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
-    budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
+    budget: (plan, isBegun) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account, isBegun) : undefined),
   });
   const participant = await Participant.start({
     service,

@@ -69,7 +69,7 @@ export async function openSitePolicy(
     ...about
   }: Omit<SiteFacts, 'begun'> & {
     readonly directory: string;
-    readonly budget: (plan: RoundPlan) => string | undefined;
+    readonly budget: (plan: RoundPlan, isBegun: boolean) => string | undefined;
   },
 ): Promise<SitePolicy> {
   const begun = await openBegunRuns(directory);
@@ -86,11 +86,12 @@ export async function openSitePolicy(
       }
       const forbidden = answers.find(({ ok }) => !ok);
       if (forbidden !== undefined) return declineText(forbidden.key, forbidden);
-      const reason = budget(plan);
-      if (reason !== undefined) return reason;
       const { manifest } = await loadPlannedWorkload(plan.work.workload, facts.workloadModules);
       const run = begunRunOf(plan, manifest, facts.clock.nowMs());
-      if (!isBegun(run, begun.all)) await begun.add(run);
+      const hasBegun = isBegun(run, begun.all);
+      const reason = budget(plan, hasBegun);
+      if (reason !== undefined) return reason;
+      if (!hasBegun) await begun.add(run);
       return undefined;
     },
   };
