@@ -114,6 +114,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     rng: rngFromEntropy(),
     version,
     notice: (message, fields) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`),
+    followed: (plan) => say(`${membership.client}: ${followedLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
@@ -122,6 +123,16 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     unlock();
   };
   return { directory, done: participant.done, stop: close };
+}
+
+/** Which round it was and, where examples are charged, what one has been charged over all runs. */
+function followedLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, policy: Policy): string {
+  const { run, kind, round, work } = plan;
+  const how = work.secure === undefined ? 'in the clear' : 'under a mask';
+  const did = kind === 'train' ? `trained, and gave its update ${how}` : `evaluated, and gave its figures ${how}`;
+  const limit = policy['max-epsilon'] === undefined ? '' : ` of at most ${policy['max-epsilon']}`;
+  const spent = epsilon === 0 ? '' : `; epsilon ${Number(epsilon.toPrecision(4))}${limit} at delta ${delta} so far`;
+  return `round ${round} of ${work.rounds} of ${run}: ${did}${spent}`;
 }
 
 /** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */

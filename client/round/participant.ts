@@ -74,6 +74,8 @@ export interface ParticipantOptions {
   readonly rng: Rng;
   readonly version: string;
   readonly notice?: (message: string, fields: object) => void;
+  /** Hears of each plan that was followed to its end. */
+  readonly followed?: (plan: RoundPlan) => void;
 }
 
 /** One client, from `start` until `stop` or an end that coming back does not mend. */
@@ -139,6 +141,7 @@ export class Participant {
       clock,
       limit,
       notice,
+      followed: options.followed,
       store: options.store,
       secure: options.secure && { ...options.secure, openings: options.secure.openings ?? memoryOpenings() },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),

@@ -43,6 +43,8 @@ export interface WorkDeps {
   /** Carries what is too large for a frame. */
   upload(header: UpdateHeader, bytes: Uint8Array): void;
   notice(message: string, fields: object): void;
+  /** Hears that a plan has been followed to its end: what it asked for has left, or is on its way. */
+  followed?(plan: RoundPlan): void;
   /** Takes down, durably when it resolves, what is about to leave; absent: nobody does. */
   record?(task: TaskId, what: string, bytes: Uint8Array): Promise<void>;
 }
@@ -85,7 +87,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 }
 
 /** The update is on the disk before it is said to be there; if it is unwanted by then, whoever is told forgets it. */
-async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options: TaskOptions): Promise<void> {
+async function train(plan: RoundPlan, { tasks, store, post, followed }: WorkDeps, options: TaskOptions): Promise<void> {
   const { run, round, attempt, work } = plan;
   const codec = parseCodec(work.compression); // one that is not known here costs no training
   const { values, weights, metrics } = await tasks.train(plan, options);
@@ -94,12 +96,19 @@ async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options:
   const sha256 = sha256Hex(bytes);
   await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });
+  followed?.(plan);
 }
 
-async function evaluate(plan: RoundPlan, { tasks, post, record }: WorkDeps, options: TaskOptions): Promise<void> {
+async function evaluate(
+  plan: RoundPlan,
+  { tasks, post, record, followed }: WorkDeps,
+  options: TaskOptions,
+): Promise<void> {
   const metrics = await tasks.evaluate(plan, options);
   if (record && !options.signal?.aborted) await record(taskOf(plan), 'evaluation', Buffer.from(canonicalJson(metrics)));
-  if (!options.signal?.aborted) post({ kind: 'evaluated', task: taskOf(plan), metrics });
+  if (options.signal?.aborted) return;
+  post({ kind: 'evaluated', task: taskOf(plan), metrics });
+  followed?.(plan);
 }
 
 function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
@@ -140,7 +149,10 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
       contribute: () => limit(() => contribution(plan, deps.tasks, options)),
       record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
-      ended: (refusal) => end({ kind: 'finished', task }, refusal),
+      ended(refusal) {
+        if (refusal === undefined && !abort.signal.aborted) deps.followed?.(plan);
+        end({ kind: 'finished', task }, refusal);
+      },
       failed,
     });
   } catch (error) {
