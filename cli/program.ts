@@ -1,6 +1,7 @@
 /** The command tree of `starling`. Everything heavy is imported by the command that needs it, when it needs it. */
 import { Command } from 'commander';
 import { VERSION } from '../shared/version.js';
+import { authorityCommand } from './commands/authority.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
@@ -25,6 +26,7 @@ export function createProgram(): Command {
     demoCommand(),
     coordinatorCommand(),
     tokenCommand(),
+    authorityCommand(),
     clientCommand(),
     runCommand(),
     simulateCommand(),

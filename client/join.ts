@@ -10,13 +10,17 @@ import { decodeJoinToken } from '../shared/join-token.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
 import { isIdentification } from '../shared/signing/login.js';
+import { keepCertificate } from './certificate.js';
 import { connectGrpc, type GrpcParticipant } from './grpc/participant.js';
+import { pinnedAuthority } from './grpc/tls.js';
 
 /** What `join` leaves in a client's directory, beside its key. */
 export interface Membership {
   readonly client: string;
   /** HOST:PORT of the coordinator. */
   readonly address: string;
+  /** Others of its addresses, as the token said. */
+  readonly others?: readonly string[];
   /** Ed25519, hex: plans and receipts of anybody else are ignored. */
   readonly coordinatorKey: string;
 }
@@ -39,15 +43,16 @@ export async function joinClient(options: {
   readonly files?: Files;
 }): Promise<Membership> {
   const { files = systemFiles } = options;
-  const { address, fingerprint, secret } = decodeJoinToken(options.token);
+  const { fingerprint, secret, others } = decodeJoinToken(options.token);
   let unlock = () => {};
-  const service = connectGrpc(address);
+  const { address, service, isSecure } = await reach(options.token);
   try {
     await checkCoordinator(service, options.token);
     const taken = await takeAside(join(options.clientsDir, sha256Hex(secret).slice(0, 16)), files);
     const { aside } = taken;
     unlock = taken.unlock;
-    const identity = identityFromSeed(await seedIn(aside, files));
+    const seed = await seedIn(aside, files);
+    const identity = identityFromSeed(seed);
     const signature = identity.sign(signedBytes('enrolment', secret));
     const request = { token: secret, publicKey: identity.publicKey, signature };
     const reply = await service.enrol(request).catch((thrown) => forgetRefused(aside, thrown));
@@ -58,7 +63,9 @@ export async function joinClient(options: {
       const next = 'move it away, and join again with the same token';
       throw new FlError('already-exists', `${directory} holds the key of another client of that name; next: ${next}`);
     }
-    const membership = { client, address, coordinatorKey: toHex(reply.coordinatorKey) };
+    if (isSecure) await keepCertificate(aside, reply.issued, { seed, files });
+    const coordinatorKey = toHex(reply.coordinatorKey);
+    const membership = { client, address, coordinatorKey, ...(others && others.length > 0 && { others }) };
     const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
     await writeFileDurably(join(aside, MEMBERSHIP_FILE), text, files);
     await putInPlace(files, aside, directory, IDENTITY_FILE);
@@ -102,14 +109,31 @@ async function seedIn(aside: string, files: Files): Promise<Uint8Array> {
   return seed;
 }
 
+/** A connection to the first of the token's addresses where the coordinator that made it is; by TLS, if it says so. */
+async function reach(token: string): Promise<{ address: string; service: GrpcParticipant; isSecure: boolean }> {
+  const { address: first, others = [], authority } = decodeJoinToken(token);
+  if (authority === undefined) return { address: first, service: connectGrpc(first), isSecure: false };
+  const failures: FlError[] = [];
+  for (const address of [first, ...others]) {
+    try {
+      const authorities = [await pinnedAuthority(address, authority)];
+      return { address, service: connectGrpc(address, { tls: () => ({ authorities }) }), isSecure: true };
+    } catch (thrown) {
+      failures.push(FlError.from(thrown));
+    }
+  }
+  const [{ code }] = failures;
+  throw new FlError(code, failures.map(({ message }) => message).join('; '));
+}
+
 /** Before the token's secret goes out: who holds an address that a coordinator has left could join with it. */
 async function checkCoordinator(service: GrpcParticipant, token: string): Promise<void> {
-  const { address, fingerprint } = decodeJoinToken(token);
+  const { fingerprint } = decodeJoinToken(token);
   const { dialled } = service;
   const clientNonce = rngFromEntropy().bytes(32);
   const { coordinatorKey, signature } = await service.identify({ address: dialled, nonce: clientNonce });
   const isSigned = isIdentification({ address: dialled, coordinatorKey, clientNonce }, signature);
-  if (sha256Hex(coordinatorKey) !== fingerprint || !isSigned) throw anotherCoordinator(address);
+  if (sha256Hex(coordinatorKey) !== fingerprint || !isSigned) throw anotherCoordinator(dialled);
 }
 
 function anotherCoordinator(address: string): FlError {

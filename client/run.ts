@@ -15,6 +15,7 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
+import { renewalIn } from './certificate.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
@@ -76,7 +77,11 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const service = connectGrpc(membership.address);
+  const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
+  const coordinatorKey = coordinatorKeyOf(membership);
+  const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
+  const service = connectGrpc(membership.address, renewal && { tls: renewal.current });
+  renewal?.start(service);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const site = await openSitePolicy(policy, {
@@ -96,7 +101,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       enrolled,
       store: await fileSecaggStore(join(directory, 'secure')),
     },
-    coordinatorKey: coordinatorKeyOf(membership),
+    coordinatorKey,
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
     siteLog,
@@ -113,11 +118,12 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     clock: systemClock,
     rng: rngFromEntropy(),
     version,
-    notice: (message, fields) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`),
+    notice,
     followed: (plan) => say(`${membership.client}: ${followedLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
+    renewal?.stop();
     await trainer.close();
     service.close();
     unlock();

@@ -2,11 +2,12 @@
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
-import { encodeJoinToken } from '../shared/join-token.js';
+import { encodeJoinToken, MAX_OTHERS } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { AdminService } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
+import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
 import { infoOf } from './run/activity.js';
@@ -23,7 +24,9 @@ interface AdminDeps {
   /** For tokens and run ids. */
   readonly rng: Rng;
   /** What a join token says about where to go. */
-  address(): string;
+  addresses(): readonly string[];
+  /** Whose authority a join token pins; absent: the address is called in plaintext. */
+  readonly issuer?: { readonly authorityFingerprint: string };
   runs(): readonly Run[];
   damaged(): readonly DamagedRun[];
   /** @throws FlError not-found · failed-precondition: it is damaged */
@@ -40,7 +43,11 @@ export function adminOf(deps: AdminDeps): AdminService {
       const secret = Buffer.from(rng.bytes(32)).toString('base64url');
       await registry.createToken(request, { secret, nowMs: clock.nowMs() });
       const fingerprint = sha256Hex(identity.publicKey);
-      return encodeJoinToken({ address: deps.address(), fingerprint, secret });
+      const [address, ...others] = deps.addresses();
+      if (deps.issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
+      const authority = deps.issuer.authorityFingerprint;
+      const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
+      return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
     },
     async listClients() {
       return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {

@@ -17,14 +17,17 @@ import type {
   EnrolRequest,
   IdentifyReply,
   IdentifyRequest,
+  Issued,
   ParticipantService,
+  Peer,
   PendingUpdate,
+  RenewRequest,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
 import type { Identity } from '../shared/signing/identity.js';
-import { IN_PROCESS, signIdentification } from '../shared/signing/login.js';
+import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
@@ -40,6 +43,14 @@ import { storedRuns } from './run/stored.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 
+/** Who makes the certificates of clients. */
+export interface Issuer {
+  /** What a join token pins it by: SHA-256 of its certificate, hex. */
+  readonly authorityFingerprint: string;
+  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
+}
+
 /** What a coordinator stands on, and whom it tells. */
 export interface CoordinatorOptions {
   readonly dataDir: string;
@@ -54,6 +65,8 @@ export interface CoordinatorOptions {
   readonly inFlightBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
+  /** Makes certificates for clients that join; absent: connections are in plaintext. */
+  readonly issuer?: Issuer;
   /** A run has ended just now. */
   onRunEnded?(run: Run): void;
   /** The disk failed or a bug struck; the process should end. */
@@ -71,7 +84,7 @@ export class Coordinator implements ParticipantService {
   /** By client. */
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
-  readonly #sessions = new Map<string, string>();
+  readonly #sessions = new Map<string, Connection>();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
 
@@ -83,7 +96,7 @@ export class Coordinator implements ParticipantService {
     this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
     this.admin = adminOf({
       ...options,
-      address: () => this.#addresses()[0],
+      addresses: () => this.#addresses(),
       runs: () => [...this.#runs.values()],
       damaged: () => [...this.#damaged.values()],
       runOf,
@@ -131,16 +144,43 @@ export class Coordinator implements ParticipantService {
   }
 
   async enrol(request: EnrolRequest): Promise<EnrolReply> {
-    const { registry, clock, identity, log } = this.#options;
-    const { client } = await registry.enrol(request, clock.nowMs());
+    const { registry, clock, identity, log, issuer } = this.#options;
+    const { client, publicKey } = await registry.enrol(request, clock.nowMs());
     log.info({ client }, 'client enrolled');
-    return { client, coordinatorKey: identity.publicKey };
+    const issued = await issuer?.issueFor(client, publicKey);
+    return { client, coordinatorKey: identity.publicKey, ...(issued && { issued }) };
+  }
+
+  /** For the key that is enrolled and no other, so that who asks in a client's name has nothing of it. */
+  async renew({ client, signature }: RenewRequest): Promise<Issued> {
+    const { registry, identity, issuer, log } = this.#options;
+    if (issuer === undefined) throw new FlError('failed-precondition', 'renew: connections are in plaintext here');
+    const { publicKey } = registry.get(client);
+    if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
+      throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
+    }
+    log.info({ client }, 'certificate renewed');
+    return issuer.issueFor(client, publicKey);
+  }
+
+  /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
+  forPeer(peer: Peer): ParticipantService {
+    return {
+      identify: (request) => this.identify(request),
+      enrol: (request) => this.enrol(request),
+      renew: (request) => this.renew(request),
+      connect: (toClient) => this.connect(toClient, peer),
+      download: (session, request) => this.download(session, request, peer),
+      uploadStatus: (session, update) => this.uploadStatus(session, update, peer),
+      upload: (session, signed, offset, chunks) => this.upload(session, signed, offset, chunks, peer),
+    };
   }
 
   /** A control stream: a login, and from then on plans and answers. */
-  connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame> {
+  connect(toClient: ControlEnd<CoordinatorFrame>, peer?: Peer): ControlEnd<ClientFrame> {
     return login(toClient, {
       ...this.#options,
+      peer,
       addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
       entered: (connection, pending) => this.#entered(connection, pending),
@@ -152,7 +192,7 @@ export class Coordinator implements ParticipantService {
   #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
-    this.#sessions.set(toHex(session), client);
+    this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
     this.#answerUnknownRuns(connection, pending);
     for (const run of this.#runs.values()) {
@@ -221,8 +261,9 @@ export class Coordinator implements ParticipantService {
   async *download(
     session: Uint8Array,
     request: { readonly run: string; readonly sha256: string; readonly offset: number },
+    peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
-    this.#clientOf(session);
+    this.#clientOf(session, peer);
     const run = this.#run(request.run);
     for (const piece of piecesOf(run.model, request)) {
       run.traffic.down += piece.length;
@@ -230,8 +271,8 @@ export class Coordinator implements ParticipantService {
     }
   }
 
-  async uploadStatus(session: Uint8Array, update: PendingUpdate): Promise<number> {
-    return this.#receiver.status(this.#clientOf(session), update);
+  async uploadStatus(session: Uint8Array, update: PendingUpdate, peer?: Peer): Promise<number> {
+    return this.#receiver.status(this.#clientOf(session, peer), update);
   }
 
   async upload(
@@ -239,8 +280,9 @@ export class Coordinator implements ParticipantService {
     signed: SignedUpdateHeader,
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
+    peer?: Peer,
   ): Promise<UploadReply> {
-    return this.#receiver.receive(this.#clientOf(session), signed, offset, chunks);
+    return this.#receiver.receive(this.#clientOf(session, peer), signed, offset, chunks);
   }
 
   // ---- runs ----------------------------------------------------------------------------------------------------
@@ -301,9 +343,15 @@ export class Coordinator implements ParticipantService {
     throw new FlError('not-found', `run "${id}" is not known here`);
   }
 
-  #clientOf(session: Uint8Array): string {
-    const client = this.#sessions.get(toHex(session));
-    if (client === undefined) throw new FlError('permission-denied', 'session: not known; open a control stream first');
-    return client;
+  /** A session that was opened by one certificate is worth nothing beside another. */
+  #clientOf(session: Uint8Array, peer: Peer | undefined): string {
+    const connection = this.#sessions.get(toHex(session));
+    if (connection === undefined) {
+      throw new FlError('permission-denied', 'session: not known; open a control stream first');
+    }
+    if (connection.peer?.fingerprint !== peer?.fingerprint) {
+      throw new FlError('permission-denied', 'session: expected the certificate that it was opened by, got another');
+    }
+    return connection.client;
   }
 }

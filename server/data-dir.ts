@@ -2,3 +2,5 @@
 export const ADDRESS_FILE = 'address';
 /** The secret of the operator's calls, mode 0600. */
 export const ADMIN_TOKEN_FILE = 'admin.token';
+/** Key, certificate and authorities for the operator's calls, PEM, mode 0600; there while connections are by TLS. */
+export const OPERATOR_FILE = 'operator.pem';

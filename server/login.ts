@@ -5,8 +5,9 @@
  */
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
+import { toHex } from '../shared/hex.js';
 import type { Rng } from '../shared/rng.js';
-import type { ClientFrame, ControlEnd, CoordinatorFrame, PendingUpdate } from '../shared/service.js';
+import type { ClientFrame, ControlEnd, CoordinatorFrame, Peer, PendingUpdate } from '../shared/service.js';
 import type { Identity } from '../shared/signing/identity.js';
 import { isProof, type Login, signChallenge } from '../shared/signing/login.js';
 import { MAX_PENDING_UPDATES, NONCE_BYTES } from '../shared/wire/limits.js';
@@ -25,6 +26,8 @@ export interface Connection {
   readonly session: Uint8Array;
   /** Where frames to it go. */
   readonly end: ControlEnd<CoordinatorFrame>;
+  /** Whom its certificate names; absent in plaintext. */
+  readonly peer?: Peer;
 }
 
 /** What the handshake asks of the coordinator, and what it tells it, in this order: entered, received ..., left. */
@@ -34,6 +37,8 @@ interface LoginDeps {
   readonly rng: Rng;
   readonly identity: Identity;
   readonly registry: Pick<Registry, 'get'>;
+  /** Whom the certificate of this connection names; absent in plaintext. */
+  readonly peer?: Peer;
   /** Where clients reach this coordinator; the first is what it tells them. */
   addresses(): readonly string[];
   isHere(client: string): boolean;
@@ -51,7 +56,7 @@ interface Refusal {
 
 /** A stream that was opened; returns the end that its frames are to be put into. */
 export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): ControlEnd<ClientFrame> {
-  const { clock, rng, identity } = deps;
+  const { clock, rng, identity, peer } = deps;
   let challenged: { readonly login: Login; readonly challenge: Uint8Array } | undefined;
   let connection: Connection | undefined;
   const turnAway = ({ reason, retry }: Refusal) => {
@@ -68,10 +73,12 @@ export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): 
     challenged = undefined;
   };
   const greet = (hello: Hello) => {
-    const refusal = addressRefusal(hello, deps.addresses());
+    const refusal = addressRefusal(hello, deps.addresses()) ?? nameRefusal(hello, peer);
     if (refusal !== undefined) return turnAway(refusal);
     const { client, address, nonce: clientNonce } = hello;
-    const about = { client, address, clientNonce, coordinatorKey: identity.publicKey, nonce: rng.bytes(32) };
+    const nonce = rng.bytes(32);
+    const channel = peer?.fingerprint;
+    const about = { client, address, clientNonce, coordinatorKey: identity.publicKey, nonce, channel };
     challenged = { login: about, challenge: signChallenge(identity, about) };
     toClient.send({ kind: 'challenge', nonce: about.nonce, signature: challenged.challenge });
   };
@@ -85,7 +92,7 @@ export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): 
     cancelHandshake();
     const refusal = refusalOf(challenged, frame, deps);
     if (refusal !== undefined) return turnAway(refusal);
-    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient };
+    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient, peer };
     deps.entered(connection, frame.pending); // a frame that cannot be sent there ends the stream at once
   };
   return { send: receive, close: end };
@@ -104,6 +111,12 @@ function addressRefusal({ version, address, nonce }: Hello, own: readonly string
   return reason === undefined ? undefined : { reason, retry: false };
 }
 
+/** A certificate is for one client, and no other logs in by it. */
+function nameRefusal({ client }: Hello, peer: Peer | undefined): Refusal | undefined {
+  if (peer === undefined || peer.name === client) return undefined;
+  return { reason: `certificate: expected that of client "${client}", got that of "${peer.name}"`, retry: false };
+}
+
 /** Why a client that has dialled `address` is not answered; undefined: it is one of this coordinator's `own`. */
 export function wrongAddress(address: string, own: readonly string[]): string | undefined {
   if (own.includes(address)) return undefined;
@@ -114,7 +127,7 @@ export function wrongAddress(address: string, own: readonly string[]): string | 
 function refusalOf(
   { login: about, challenge }: { readonly login: Login; readonly challenge: Uint8Array },
   { signature, pending }: Proof,
-  { registry, isHere }: LoginDeps,
+  { registry, isHere, peer }: LoginDeps,
 ): Refusal | undefined {
   const { client } = about;
   if (pending.length > MAX_PENDING_UPDATES) {
@@ -122,8 +135,13 @@ function refusalOf(
   }
   try {
     const { publicKey } = registry.get(client);
+    if (peer?.publicKey !== undefined && toHex(peer.publicKey) !== toHex(publicKey)) {
+      const reason = `certificate: expected one for the key by which client "${client}" is enrolled, got one for another`;
+      return { reason, retry: false };
+    }
     if (!isProof(publicKey, about, { challenge, pending, signature })) {
-      return { reason: `the proof is not by the key of client "${client}"`, retry: false };
+      const over = peer === undefined ? '' : ', over the certificate of this connection';
+      return { reason: `the proof is not by the key of client "${client}"${over}`, retry: false };
     }
   } catch (error) {
     return { reason: FlError.from(error).message, retry: false };

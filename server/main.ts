@@ -2,7 +2,7 @@
  * `starling coordinator`: opens the data directory, listens, serves until it is told to stop. What a kill -9 leaves
  * behind is what the next start goes on from.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from '../shared/clock.js';
@@ -14,17 +14,23 @@ import { corrupt, FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
-import { formatAddress, parseLoopback } from '../shared/wire/address.js';
 import { Coordinator } from './coordinator.js';
-import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from './data-dir.js';
+import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
 import { openJournal } from './journal/journal.js';
+import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
 import { reportOf } from './report/run-report.js';
+import { openCertificates } from './tls/certificates.js';
 
 export interface CoordinatorProcess {
+  /** HOST:PORT, on this machine. */
   readonly address: string;
+  /** By TLS; otherwise in plaintext, on loopback. */
+  readonly isSecure: boolean;
+  /** Where clients reach it; the first is what a join token says. */
+  readonly addresses: readonly string[];
   /** Resolves when it was stopped; rejects when its disk failed or a bug struck: then nothing is left but `stop`. */
   readonly done: Promise<void>;
   stop(): Promise<void>;
@@ -33,12 +39,14 @@ export interface CoordinatorProcess {
 export async function startCoordinator(options: {
   readonly dataDir: string;
   readonly listen: string;
+  /** By which clients reach it over TLS: HOST, or HOST:PORT where the port is another one out there. */
+  readonly publicAddresses?: readonly string[];
   /** Other addresses that lead here, HOST:PORT: a tunnel's, or a proxy's. */
   readonly addresses?: readonly string[];
   readonly logLevel: string;
 }): Promise<CoordinatorProcess> {
   const { dataDir } = options;
-  const alsoAt = (options.addresses ?? []).map((address) => formatAddress(parseLoopback('address', address)));
+  const reach = reachOf(options);
   const log = pino({ level: options.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const unlock = lockDirectory(dataDir);
@@ -57,6 +65,12 @@ export async function startCoordinator(options: {
       throw fault;
     });
   let server: GrpcServer | undefined;
+  const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
+  const onFault = (thrown: unknown) => warn(thrown, 'certificates could not be renewed; another try follows');
+  const certificates = reach.isSecure
+    ? await openCertificates({ dataDir, hosts: reach.hosts, clock: systemClock, onFault })
+    : undefined;
+  if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
   const coordinator = await Coordinator.open({
     dataDir,
     identity: await identityIn(dataDir, !isFirstStart),
@@ -64,7 +78,8 @@ export async function startCoordinator(options: {
     clock: systemClock,
     rng: rngFromEntropy(),
     log,
-    addresses: () => [...(server === undefined ? [] : [server.address]), ...alsoAt],
+    addresses: () => (server === undefined ? [] : reach.addresses(server)),
+    issuer: certificates,
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
       writeReport(run.directory, reportOf(run), facts).catch((error) =>
@@ -79,17 +94,20 @@ export async function startCoordinator(options: {
     admin: coordinator.admin,
     adminToken,
     listen: options.listen,
-    onFault: (fault) => log.warn({ reason: FlError.from(fault).message }, 'a call failed inside'),
+    tls: certificates,
+    onFault: (fault) => warn(fault, 'a call failed inside'),
+    onRefusal: (peer, reason) => log.warn({ peer, reason }, 'a connection was refused'),
   });
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
   const stop = async () => {
     await coordinator.close();
+    certificates?.close();
     await server.close();
     await journal.close();
     unlock();
     end();
   };
-  return { address: server.address, done, stop };
+  return { address: server.address, isSecure: reach.isSecure, addresses: reach.addresses(server), done, stop };
 }
 
 /** Every client knows this coordinator by its key: one that has been shown to anybody is never replaced by a new one. */

@@ -35,6 +35,33 @@ export interface EnrolRequest {
 export interface EnrolReply {
   readonly client: string;
   readonly coordinatorKey: Uint8Array;
+  /** Absent where connections are in plaintext. */
+  readonly issued?: Issued;
+}
+
+/** An enrolled client asks for another certificate. */
+export interface RenewRequest {
+  readonly client: string;
+  /** Over the client's name and the coordinator's key, by the key that is enrolled. */
+  readonly signature: Uint8Array;
+}
+
+/** What a client shows on its connections, and by whom it knows the coordinator's; all PEM. */
+export interface Issued {
+  /** For the client's own key. */
+  readonly certificate: string;
+  /** Whoever one of them vouches for is the coordinator. */
+  readonly authorities: readonly string[];
+}
+
+/** Whom the certificate of a connection names. */
+export interface Peer {
+  readonly kind: 'client' | 'operator';
+  readonly name: string;
+  /** SHA-256 of the certificate, hex. */
+  readonly fingerprint: string;
+  /** Ed25519, 32 bytes, when an enrolled client has to have it; absent of a certificate by a site's own authority. */
+  readonly publicKey?: Uint8Array;
 }
 
 /** An update that the client keeps until its receipt. */
@@ -106,9 +133,13 @@ export interface UploadReply {
 export interface ParticipantService {
   /** Where this was dialled, as HOST:PORT with a literal host; absent: in this process. */
   readonly dialled?: string;
+  /** SHA-256 of the certificate that is shown there, hex; absent: none is, as in plaintext. */
+  readonly channel?: string;
   /** FlError permission-denied: the address is not the coordinator's. */
   identify(request: IdentifyRequest): Promise<IdentifyReply>;
   enrol(request: EnrolRequest): Promise<EnrolReply>;
+  /** Absent, or FlError failed-precondition, where connections are in plaintext. */
+  renew?(request: RenewRequest): Promise<Issued>;
   /** Opens the control stream: the caller gives the end that it reads by, and gets the end that it writes to. */
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame>;
   /** The model's safetensors file from byte `offset`, in chunks of at most {@link CHUNK_BYTES}. */

@@ -2,9 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectAdmin, type GrpcAdmin } from '../client/grpc/admin.js';
-import { ADDRESS_FILE, ADMIN_TOKEN_FILE } from '../server/data-dir.js';
+import type { ClientTls } from '../client/grpc/tls.js';
+import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from '../server/data-dir.js';
 import { coordinatorDir } from '../shared/disk/home.js';
 import { FlError } from '../shared/errors.js';
+import { certificatesIn } from '../shared/tls/subject.js';
 
 interface Where {
   readonly dataDir?: string;
@@ -21,7 +23,15 @@ export async function openAdmin({ dataDir }: Where): Promise<GrpcAdmin> {
       throw new FlError('not-found', message, { cause });
     }
   };
-  return connectAdmin(await read(ADDRESS_FILE), await read(ADMIN_TOKEN_FILE));
+  const [address, token] = [await read(ADDRESS_FILE), await read(ADMIN_TOKEN_FILE)];
+  const operator = await readFile(join(directory, OPERATOR_FILE), 'utf8').catch(() => undefined);
+  return connectAdmin(address, token, operator === undefined ? {} : { tls: () => operatorTls(operator) });
+}
+
+/** The key, the certificate and the authorities of the file that a coordinator with TLS leaves beside its address. */
+function operatorTls(text: string): ClientTls {
+  const [certificate, ...authorities] = certificatesIn(text);
+  return { certificate, key: text, authorities };
 }
 
 /** Closes the connection whatever happens. */

@@ -9,6 +9,7 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'silent'] as const;
 const schema = z.strictObject({
   'data-dir': z.string().optional(),
   listen: z.string().optional(),
+  'public-addresses': z.array(z.string()).optional(),
   addresses: z.array(z.string()).optional(),
   'log-level': z.enum(LOG_LEVELS).optional(),
 });

@@ -13,6 +13,7 @@ interface CoordinatorGiven {
   readonly config?: string;
   readonly dataDir?: string;
   readonly listen?: string;
+  readonly publicAddress: readonly string[];
   readonly address: readonly string[];
   readonly logLevel?: string;
 }
@@ -20,9 +21,15 @@ interface CoordinatorGiven {
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
   return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
-    .option('--config <FILE>', 'YAML with the keys data-dir, listen, addresses, log-level')
+    .option('--config <FILE>', 'YAML with the keys data-dir, listen, public-addresses, addresses, log-level')
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
-    .option('--listen <HOST:PORT>', `loopback only, until mutual TLS is built (default: ${DEFAULT_LISTEN})`)
+    .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
+    .option(
+      '--public-address <HOST[:PORT]>',
+      'a name or address by which clients reach it, by TLS; repeatable, the first is for join tokens',
+      repeated,
+      [],
+    )
     .option(
       '--address <HOST:PORT>',
       'another address that leads here, of a tunnel or a proxy; repeatable',
@@ -38,13 +45,19 @@ export function coordinatorCommand(): Command {
       const coordinator = await startCoordinator({
         dataDir,
         listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
+        publicAddresses: [...(file['public-addresses'] ?? []), ...given.publicAddress],
         addresses: [...(file.addresses ?? []), ...given.address],
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {
         throw endOf(name, thrown);
       });
       const serving = serve(coordinator, name); // before it is said to be there: who hears that may stop it at once
-      print(`coordinator listens on ${coordinator.address} (loopback only: this version has no mutual TLS)`);
+      const { address, addresses, isSecure } = coordinator;
+      print(
+        isSecure
+          ? `coordinator listens on ${address} by TLS; clients reach it at ${addresses.join(', ')}`
+          : `coordinator listens on ${address} (in plaintext, for this machine alone; --public-address makes it TLS)`,
+      );
       await serving;
     });
 }

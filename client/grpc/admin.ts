@@ -18,8 +18,8 @@ export interface GrpcAdmin extends AdminService {
 }
 
 /**
- * @param address HOST:PORT on this machine; the connection is made at the first call
- * @throws FlError failed-precondition: not a loopback address; invalid-argument: a token that HTTP cannot carry
+ * @param address HOST:PORT, on this machine if there is no TLS; the connection is made at the first call
+ * @throws FlError failed-precondition: not a loopback address, and no TLS; invalid-argument: a token that HTTP cannot carry
  */
 export function connectAdmin(address: string, adminToken: string, options: Partial<ChannelOptions> = {}): GrpcAdmin {
   if (!/^[\x21-\x7e]{1,512}$/.test(adminToken)) {

@@ -13,12 +13,16 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
-import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
+import { fingerprintOf } from '../../shared/tls/subject.js';
+import { type Address, formatAddress, isIpAddress, parseAddress, parseLoopback } from '../../shared/wire/address.js';
 import { CODE_KEY, codeOfStatus } from '../../shared/wire/status.js';
 import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
+import { type ClientTls, secureCredentials, targetOptions } from './tls.js';
 
-/** How long a dead or slow coordinator is waited for. */
+/** How long a dead or slow coordinator is waited for, and how it is known. */
 export interface ChannelOptions {
+  /** Absent: plaintext, to a loopback address. Asked again for each control stream, so that what was renewed is shown. */
+  readonly tls?: () => ClientTls;
   readonly keepalive: Keepalive;
   /** For a call of one message each way. */
   readonly unaryDeadlineMs: number;
@@ -26,7 +30,7 @@ export interface ChannelOptions {
   readonly transferDeadlineMs: number;
 }
 
-const CHANNEL_OPTIONS: ChannelOptions = {
+const CHANNEL_OPTIONS: Omit<ChannelOptions, 'tls'> = {
   keepalive: KEEPALIVE,
   unaryDeadlineMs: 30_000,
   transferDeadlineMs: 3_600_000,
@@ -41,28 +45,35 @@ interface Cancellable {
 
 /** One connection to a coordinator, by which calls of every kind are made; closing it ends them all. */
 export class Channel {
-  readonly #client: Client;
+  /** Where it leads, HOST:PORT. */
+  readonly dialled: string;
   readonly #options: ChannelOptions;
   readonly #open = new Set<Cancellable>();
+  #client: Client;
+  #tls: ClientTls | undefined;
   #closed = false;
 
-  /** Connects at the first call. @throws FlError failed-precondition: not a loopback address */
+  /** Connects at the first call. @throws FlError failed-precondition: not a loopback address, and no TLS */
   constructor(address: string, options: Partial<ChannelOptions>) {
-    const { host, port } = parseLoopback('address', address);
     this.#options = { ...CHANNEL_OPTIONS, ...options };
-    const scheme = host.includes(':') ? 'ipv6' : 'ipv4';
-    this.#client = new Client(`${scheme}:${formatAddress({ host, port })}`, credentials.createInsecure(), {
-      ...commonOptions(this.#options.keepalive),
-      'grpc.keepalive_permit_without_calls': 1,
-      'grpc-node.flow_control_window': WINDOW_BYTES,
-      'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,
-      // Streams are resumed by offset, not retried by gRPC, which would keep a copy of what was sent.
-      'grpc.enable_retries': 0,
-      'grpc.enable_http_proxy': 0,
-      'grpc.service_config_disable_resolution': 1,
-      // Otherwise channels of one process share connections, and closing one leaves them open.
-      'grpc.use_local_subchannel_pool': 1,
-    });
+    this.#tls = options.tls?.();
+    const target = (this.#tls === undefined ? parseLoopback : parseAddress)('address', address);
+    this.dialled = formatAddress(target);
+    this.#client = clientTo(target, this.#options.keepalive, this.#tls);
+  }
+
+  /** SHA-256 of the certificate that is shown, hex; undefined: none is. */
+  get certificate(): string | undefined {
+    return this.#tls?.certificate && fingerprintOf(this.#tls.certificate);
+  }
+
+  /** A control stream begins a session, so it is the moment for another connection when the certificate is another. */
+  #renew(): void {
+    const tls = this.#options.tls?.();
+    if (tls?.certificate === this.#tls?.certificate) return;
+    this.#client.close(); // its calls end by themselves; they are of a session that is over
+    this.#tls = tls;
+    this.#client = clientTo(parseAddress('address', this.dialled), this.#options.keepalive, tls);
   }
 
   unary(path: string, request: Uint8Array, metadata = new Metadata()): Promise<Uint8Array> {
@@ -142,6 +153,7 @@ export class Channel {
   /** A stream each way, without a deadline. */
   duplex(path: string): ClientDuplexStream<Uint8Array, Uint8Array> {
     this.#checkOpen();
+    this.#renew();
     const call = this.#client.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, toBuffer, asIs, new Metadata(), {});
     this.#open.add(call);
     call.on('error', () => {});
@@ -163,6 +175,25 @@ export class Channel {
   #checkOpen(): void {
     if (this.#closed) throw new FlError('aborted', 'the connection to the coordinator was closed here');
   }
+}
+
+function clientTo(target: Address, keepalive: Keepalive, tls: ClientTls | undefined): Client {
+  const { host } = target;
+  const scheme = isIpAddress(host) ? (host.includes(':') ? 'ipv6' : 'ipv4') : 'dns';
+  const shown = tls === undefined ? credentials.createInsecure() : secureCredentials(tls, host);
+  return new Client(`${scheme}:${formatAddress(target)}`, shown, {
+    ...commonOptions(keepalive),
+    ...targetOptions(host),
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc-node.flow_control_window': WINDOW_BYTES,
+    'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,
+    // Streams are resumed by offset, not retried by gRPC, which would keep a copy of what was sent.
+    'grpc.enable_retries': 0,
+    'grpc.enable_http_proxy': 0,
+    'grpc.service_config_disable_resolution': 1,
+    // Otherwise channels of one process share connections, and closing one leaves them open.
+    'grpc.use_local_subchannel_pool': 1,
+  });
 }
 
 /** The error that the coordinator threw, or what gRPC says of the connection. */

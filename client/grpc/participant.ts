@@ -12,7 +12,7 @@ import type {
   SignedUpdateHeader,
   UploadReply,
 } from '../../shared/service.js';
-import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
+import { decodeRenewReply, encodeRenewRequest } from '../../shared/wire/certificates.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
 import { encodeClientFrame } from '../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame } from '../../shared/wire/coordinator-frames.js';
@@ -33,13 +33,16 @@ export interface GrpcParticipant extends ParticipantService {
 }
 
 /**
- * @param address HOST:PORT on this machine; the connection is made at the first call
- * @throws FlError failed-precondition: not a loopback address
+ * @param address HOST:PORT, on this machine if there is no TLS; the connection is made at the first call
+ * @throws FlError failed-precondition: not a loopback address, and no TLS
  */
 export function connectGrpc(address: string, options: Partial<ChannelOptions> = {}): GrpcParticipant {
   const channel = new Channel(address, options);
   return {
-    dialled: formatAddress(parseLoopback('address', address)),
+    dialled: channel.dialled,
+    get channel() {
+      return channel.certificate;
+    },
     async identify(request) {
       const path = EnrolmentServiceService.identify.path;
       return wire.decodeIdentifyReply(await channel.unary(path, wire.encodeIdentifyRequest(request)));
@@ -47,6 +50,10 @@ export function connectGrpc(address: string, options: Partial<ChannelOptions> = 
     async enrol(request) {
       const path = EnrolmentServiceService.enrol.path;
       return wire.decodeEnrolReply(await channel.unary(path, wire.encodeEnrolRequest(request)));
+    },
+    async renew(request) {
+      const path = EnrolmentServiceService.renew.path;
+      return decodeRenewReply(await channel.unary(path, encodeRenewRequest(request)));
     },
     connect: (toClient) => openControl(channel, toClient),
     async *download(session, request) {

@@ -56,7 +56,7 @@ export class Connection {
   readonly #deps: ConnectionDeps;
   #stream: ControlEnd<ClientFrame> | undefined;
   /** Of the stream: what the client has drawn for it, and whether the coordinator has signed it. */
-  #greeting: { readonly nonce: Uint8Array; readonly isAnswered: boolean } | undefined;
+  #greeting: { readonly nonce: Uint8Array; readonly isAnswered: boolean; readonly channel?: string } | undefined;
   #opened = 0;
   #session: Uint8Array | undefined;
   #failures = 0;
@@ -77,7 +77,7 @@ export class Connection {
     if (this.#closed) return;
     const { service, client, version, rng } = this.#deps;
     const nonce = rng.split(`hello/${this.#opened++}`).bytes(32);
-    this.#greeting = { nonce, isAnswered: false };
+    this.#greeting = undefined;
     let ended = false;
     const end = (reason: string) => {
       if (ended) return;
@@ -92,6 +92,7 @@ export class Connection {
     stream = service.connect({ send: (frame) => ended || this.#receive(frame, breakOff), close: end });
     if (ended) return;
     this.#stream = stream;
+    this.#greeting = { nonce, isAnswered: false, channel: service.channel };
     stream.send({ kind: 'hello', client, version, address: addressOf(service), nonce });
   }
 
@@ -148,16 +149,17 @@ export class Connection {
   /** Answers a challenge by the coordinator's key over what this client has dialled and drawn, and no other. */
   #prove({ nonce, signature }: Challenge, breakOff: (reason: string) => void): void {
     const { service, client, identity, coordinatorKey, pending } = this.#deps;
-    const { nonce: clientNonce = new Uint8Array(0), isAnswered = true } = this.#greeting ?? {};
+    const { nonce: clientNonce = new Uint8Array(0), isAnswered = true, channel } = this.#greeting ?? {};
     if (isAnswered) return breakOff('challenge: expected one for each stream');
     const address = addressOf(service);
-    const login = { client, address, coordinatorKey, clientNonce, nonce };
+    const login = { client, address, coordinatorKey, clientNonce, nonce, channel };
     if (!isChallenge(login, signature)) {
       const got = signature.length === 0 ? 'none, as of a coordinator that is older than this client' : 'another';
-      const who = `the key that this client has joined, over the address ${address} that it has dialled`;
+      const by = channel === undefined ? '' : ' and the certificate that it has shown';
+      const who = `the key that this client has joined, over the address ${address} that it has dialled${by}`;
       return breakOff(`challenge: expected a signature by ${who}, got ${got}: who is there is not believed`);
     }
-    this.#greeting = { nonce: clientNonce, isAnswered: true };
+    this.#greeting = { nonce: clientNonce, isAnswered: true, channel };
     const said = { challenge: signature, pending: pending() };
     this.send({ kind: 'proof', signature: signProof(identity, login, said), pending: said.pending });
   }

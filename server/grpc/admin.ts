@@ -1,10 +1,10 @@
 /**
- * The operator's calls over gRPC: starling.v1.AdminService. Each is refused without the admin token.
+ * The operator's calls over gRPC: starling.v1.AdminService. Each is refused without the admin token and, over TLS, without
+ * an operator's certificate.
  */
 import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
-  Metadata,
   ServerReadableStream,
   ServerWritableStream,
   UntypedServiceImplementation,
@@ -14,20 +14,19 @@ import { readSpec } from '../../shared/run/spec.js';
 import type { AdminService } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
-import { adminCheck, type FaultListener, statusOf, unary, writeOrWait } from './call.js';
+import { type FaultListener, type GuardedCall, statusOf, unary, writeOrWait } from './call.js';
 
 type Call = ServerWritableStream<Uint8Array, Uint8Array>;
 
-/** AdminService; a call without the token is answered `permission-denied`. `onFault` hears of what is no FlError. */
+/** AdminService; `check` throws for a call that is no operator's. `onFault` hears of what is no FlError. */
 export function adminHandlers(
   admin: AdminService,
-  adminToken: string,
+  check: (call: GuardedCall) => void,
   onFault: FaultListener,
 ): UntypedServiceImplementation {
-  const check = adminCheck(adminToken);
   const guarded = (method: string, handle: (request: Uint8Array) => Promise<Uint8Array>) =>
-    unary(method, onFault, (request, metadata) => {
-      check(metadata);
+    unary(method, onFault, (request, call) => {
+      check(call);
       return handle(request);
     });
   return {
@@ -65,13 +64,13 @@ export function adminHandlers(
 
 function streamed(
   method: string,
-  check: (metadata: Metadata) => void,
+  check: (call: GuardedCall) => void,
   onFault: FaultListener,
   handle: (call: Call) => Promise<void>,
 ): handleServerStreamingCall<Uint8Array, Uint8Array> {
   return async (call) => {
     try {
-      check(call.metadata);
+      check(call);
       await handle(call);
       call.end();
     } catch (thrown) {
@@ -82,11 +81,11 @@ function streamed(
 
 function startRun(
   admin: AdminService,
-  check: (metadata: Metadata) => void,
+  check: (call: GuardedCall) => void,
   onFault: FaultListener,
 ): handleClientStreamingCall<Uint8Array, Uint8Array> {
   const run = async (call: ServerReadableStream<Uint8Array, Uint8Array>): Promise<string> => {
-    check(call.metadata);
+    check(call);
     const { spec, model } = await readStart(call);
     return admin.startRun(readSpec(spec), model);
   };

@@ -8,6 +8,7 @@ import { FlError } from '../../shared/errors.js';
 import { fromHex, HEX_32_BYTES } from '../../shared/hex.js';
 import { clipText } from '../../shared/wire/checks.js';
 import { AUTHORIZATION_KEY, CODE_KEY, SESSION_KEY, statusOfCode } from '../../shared/wire/status.js';
+import type { AnyCall, Peers } from './peers.js';
 
 /** Hears of what was thrown and is not an FlError: a fault of the program, whose text does not go to the client. */
 export type FaultListener = (fault: unknown, method: string) => void;
@@ -42,15 +43,20 @@ export function statusOf(thrown: unknown, method: string, onFault: FaultListener
   return Object.assign(new Error(details), { code: statusOfCode(error.code), details, metadata });
 }
 
+/** What a call says of who makes it. */
+export interface GuardedCall extends AnyCall {
+  readonly metadata: Metadata;
+}
+
 /** A handler of a call with one message each way. */
 export function unary(
   method: string,
   onFault: FaultListener,
-  handle: (request: Uint8Array, metadata: Metadata) => Promise<Uint8Array>,
+  handle: (request: Uint8Array, call: GuardedCall) => Promise<Uint8Array>,
 ): handleUnaryCall<Uint8Array, Uint8Array> {
   return (call, callback) => {
     // An async function of its own, so that what `handle` throws before its first await is caught as well.
-    const answer = async (): Promise<Uint8Array> => handle(call.request, call.metadata);
+    const answer = async (): Promise<Uint8Array> => handle(call.request, call);
     answer().then(
       (reply) => callback(null, reply),
       (thrown) => callback(statusOf(thrown, method, onFault)),
@@ -90,12 +96,16 @@ export function sessionOf(metadata: Metadata): Uint8Array {
   return fromHex(value);
 }
 
-/** Makes a check of the admin token whose time does not depend on where a wrong token differs. */
-export function adminCheck(adminToken: string): (metadata: Metadata) => void {
+/**
+ * Makes a check of an operator's call: the certificate, and the admin token, in a time that does not depend on where a
+ * wrong token differs.
+ */
+export function adminCheck(adminToken: string, peers: Pick<Peers, 'checkOperator'>): (call: GuardedCall) => void {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const expected = digest(`Bearer ${adminToken}`);
-  return (metadata) => {
-    const [value] = metadata.get(AUTHORIZATION_KEY);
+  return (call) => {
+    peers.checkOperator(call);
+    const [value] = call.metadata.get(AUTHORIZATION_KEY);
     // Hashes have one length whatever was sent, as timingSafeEqual needs.
     if (!timingSafeEqual(digest(String(value)), expected)) {
       throw new FlError('permission-denied', `${AUTHORIZATION_KEY}: expected the admin token of this coordinator`);

@@ -7,12 +7,13 @@
  */
 import { Metadata, type ServerDuplexStream } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
-import type { ClientFrame, ControlEnd, CoordinatorFrame, ParticipantService } from '../../shared/service.js';
+import type { ClientFrame, ControlEnd, CoordinatorFrame } from '../../shared/service.js';
 import { clipText } from '../../shared/wire/checks.js';
 import { decodeClientFrame } from '../../shared/wire/client-frames.js';
 import { encodeCoordinatorFrame } from '../../shared/wire/coordinator-frames.js';
 import { REASON_KEY } from '../../shared/wire/status.js';
 import { type FaultListener, statusOf } from './call.js';
+import type { Peers } from './peers.js';
 
 /** What one control stream may hold. */
 export interface ControlLimits {
@@ -29,7 +30,7 @@ type Call = ServerDuplexStream<Uint8Array, Uint8Array>;
 
 /** All control streams of a server: carries each, and ends all of them. */
 export class ControlStreams {
-  readonly #participant: ParticipantService;
+  readonly #peers: Pick<Peers, 'participantOf'>;
   readonly #limits: ControlLimits;
   readonly #onFault: FaultListener;
   /** Destroys the connection of a peer as grpc-js names it. */
@@ -38,10 +39,10 @@ export class ControlStreams {
   readonly #encodePlan = planEncoder();
 
   constructor(
-    participant: ParticipantService,
+    peers: Pick<Peers, 'participantOf'>,
     options: { limits: ControlLimits; onFault: FaultListener; cut: (peer: string) => void },
   ) {
-    this.#participant = participant;
+    this.#peers = peers;
     this.#limits = options.limits;
     this.#onFault = options.onFault;
     this.#cut = options.cut;
@@ -74,7 +75,7 @@ export class ControlStreams {
     this.#open.add(closeFromHere);
     const outbox = new Outbox(call, this.#limits, this.#encodePlan);
     try {
-      fromClient = this.#participant.connect({
+      fromClient = this.#peers.participantOf(call).connect({
         send: (frame) => {
           if (ended !== undefined) return;
           if (!outbox.put(frame)) closeFromHere('the client does not read: its outbox is full');

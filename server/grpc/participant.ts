@@ -10,10 +10,12 @@ import type {
 } from '@grpc/grpc-js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { ParticipantService, UploadReply } from '../../shared/service.js';
+import { decodeRenewRequest, encodeRenewReply } from '../../shared/wire/certificates.js';
 import { DOWNLOAD_DATA_FIELD, encodeChunk, piecesOf } from '../../shared/wire/chunk.js';
 import * as wire from '../../shared/wire/transfer.js';
 import { type FaultListener, sessionOf, statusOf, unary, writeOrWait } from './call.js';
 import type { ControlStreams } from './control.js';
+import type { Peers } from './peers.js';
 
 /** What an upload may take. */
 export interface UploadLimits {
@@ -35,33 +37,37 @@ export function enrolmentHandlers(
     enrol: unary('Enrol', onFault, async (request) =>
       wire.encodeEnrolReply(await participant.enrol(wire.decodeEnrolRequest(request))),
     ),
+    renew: unary('Renew', onFault, async (request) => {
+      const issued = await participant.renew?.(decodeRenewRequest(request));
+      if (issued === undefined) throw new FlError('failed-precondition', 'renew: there are no certificates here');
+      return encodeRenewReply(issued);
+    }),
   };
 }
 
 /** ParticipantService. All calls but `control` need the session that its welcome gave. */
 export function participantHandlers(
-  participant: ParticipantService,
+  peers: Peers,
   options: { control: ControlStreams; limits: UploadLimits; onFault: FaultListener },
 ): UntypedServiceImplementation {
   const { control, limits, onFault } = options;
   return {
     control: control.handle,
-    downloadModel: download(participant, onFault),
-    uploadStatus: unary('UploadStatus', onFault, async (request, metadata) => {
-      const session = sessionOf(metadata);
+    downloadModel: download(peers, onFault),
+    uploadStatus: unary('UploadStatus', onFault, async (request, call) => {
+      const participant = peers.participantOf(call);
+      const session = sessionOf(call.metadata);
       const update = wire.decodeUploadStatusRequest(request);
       return wire.encodeUploadStatusReply(await participant.uploadStatus(session, update));
     }),
-    uploadUpdate: upload(participant, limits, onFault),
+    uploadUpdate: upload(peers, limits, onFault),
   };
 }
 
-function download(
-  participant: ParticipantService,
-  onFault: FaultListener,
-): handleServerStreamingCall<Uint8Array, Uint8Array> {
+function download(peers: Peers, onFault: FaultListener): handleServerStreamingCall<Uint8Array, Uint8Array> {
   return async (call) => {
     try {
+      const participant = peers.participantOf(call);
       const session = sessionOf(call.metadata);
       const request = wire.decodeDownloadRequest(call.request);
       for await (const chunk of participant.download(session, request)) {
@@ -77,20 +83,21 @@ function download(
 }
 
 function upload(
-  participant: ParticipantService,
+  peers: Peers,
   limits: UploadLimits,
   onFault: FaultListener,
 ): handleClientStreamingCall<Uint8Array, Uint8Array> {
   return (call, callback) => {
     call.on('error', () => {});
-    receive(participant, call, limits).then(
+    receive(peers, call, limits).then(
       (reply) => callback(null, wire.encodeUploadReply(reply)),
       (thrown) => callback(statusOf(thrown, 'UploadUpdate', onFault)),
     );
   };
 }
 
-async function receive(participant: ParticipantService, call: UploadCall, limits: UploadLimits): Promise<UploadReply> {
+async function receive(peers: Peers, call: UploadCall, limits: UploadLimits): Promise<UploadReply> {
+  const participant = peers.participantOf(call);
   const session = sessionOf(call.metadata as Metadata);
   const parts = partsOf(call, limits.uploadIdleMs);
   const first = await parts.next();

@@ -1,21 +1,21 @@
 /**
  * The coordinator on the network: its two services carried by gRPC (proto/starling/v1), nothing decided here.
  *
- * Plaintext on loopback only; see shared/wire/address.ts. What a client sends is taken from the stream only when the
+ * TLS 1.3, or plaintext on loopback; see shared/wire/address.ts. What a client sends is taken from the stream only when the
  * coordinator asks for it, so that at most the HTTP/2 window of an upload (16 MiB) and 16 chunks wait in this process.
  */
-import { createServer } from 'node:net';
 import { Server } from '@grpc/grpc-js';
 import type { AdminService, ParticipantService } from '../../shared/service.js';
-import { formatAddress, parseLoopback } from '../../shared/wire/address.js';
+import { formatAddress, localHostOf, parseAddress, parseLoopback } from '../../shared/wire/address.js';
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
 import { EnrolmentServiceService, ParticipantServiceService } from '../../shared/wire/gen/starling/v1/participant.js';
 import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
 import { adminHandlers } from './admin.js';
-import { type FaultListener, rawService } from './call.js';
+import { adminCheck, type FaultListener, rawService } from './call.js';
 import { type ControlLimits, ControlStreams, checkControlLimits } from './control.js';
-import { Connections, listen, shutDown } from './listener.js';
+import { Connections, listen, plainListener, shutDown, tlsListener } from './listener.js';
 import { enrolmentHandlers, participantHandlers, type UploadLimits } from './participant.js';
+import { type PeerAware, peersOf, type ServerTls } from './peers.js';
 import { injectorWithWindows } from './windows.js';
 
 /** What peers can make a server hold. */
@@ -39,19 +39,24 @@ export const GRPC_LIMITS: GrpcLimits = {
 
 /** What is served, where, and within which limits. */
 export interface ServeOptions {
-  readonly participant: ParticipantService;
+  /** Has to be aware of peers when there is TLS. */
+  readonly participant: ParticipantService | PeerAware;
   readonly admin: AdminService;
   readonly adminToken: string;
   /** HOST:PORT; port 0 picks a free one. */
   readonly listen: string;
+  /** Absent: plaintext, on loopback. */
+  readonly tls?: ServerTls;
   readonly limits?: Partial<GrpcLimits>;
   /** Hears of thrown things that are not an FlError; the client is only told that there was a fault. */
   readonly onFault?: FaultListener;
+  /** Hears of peers (ADDRESS:PORT) whose certificate, or lack of TLS, was refused; each is told in its own words. */
+  readonly onRefusal?: (peer: string, reason: string) => void;
 }
 
 /** A server that listens. */
 export interface GrpcServer {
-  /** HOST:PORT, as a client takes it. */
+  /** HOST:PORT, as a client on this machine takes it. */
   readonly address: string;
   readonly port: number;
   /** Takes no more calls, ends the control streams, gives transfers `closeGraceMs`, then cuts. Never rejects. */
@@ -60,35 +65,33 @@ export interface GrpcServer {
 
 /**
  * Listens and serves until closed.
- * @throws FlError failed-precondition: not a loopback address; unavailable: the port cannot be had
+ * @throws FlError failed-precondition: not a loopback address, and no TLS; unavailable: the port cannot be had
  */
 export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
-  const { host, port } = parseLoopback('listen', options.listen);
+  const { tls, participant, onRefusal = () => {} } = options;
+  const { host, port } = (tls === undefined ? parseLoopback : parseAddress)('listen', options.listen);
   const limits = { ...GRPC_LIMITS, ...options.limits };
   const { maxOutboxFrames, maxOutboxBytes, closeGraceMs } = limits;
   checkControlLimits({ maxOutboxFrames, maxOutboxBytes, closeGraceMs });
   const onFault = options.onFault ?? (() => {});
   const connections = new Connections();
-  const control = new ControlStreams(options.participant, { limits, onFault, cut: (peer) => connections.cut(peer) });
+  const peers = peersOf(participant, tls, { connections, onRefusal });
+  const control = new ControlStreams(peers, { limits, onFault, cut: (peer) => connections.cut(peer) });
   const server = new Server({
     ...commonOptions(limits.keepalive),
     'grpc.max_concurrent_streams': limits.maxCallsPerConnection,
   });
-  server.addService(rawService(EnrolmentServiceService), enrolmentHandlers(options.participant, onFault));
-  server.addService(
-    rawService(ParticipantServiceService),
-    participantHandlers(options.participant, { control, limits, onFault }),
-  );
-  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, options.adminToken, onFault));
+  server.addService(rawService(EnrolmentServiceService), enrolmentHandlers(participant, onFault));
+  server.addService(rawService(ParticipantServiceService), participantHandlers(peers, { control, limits, onFault }));
+  const check = adminCheck(options.adminToken, peers);
+  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, check, onFault));
   const injector = injectorWithWindows(server, WINDOW_BYTES);
-  const listener = createServer({ noDelay: true }, (socket) => {
-    connections.add(socket);
-    injector.injectConnection(socket);
-  });
+  const wiring = { connections, onRefusal, accept: injector.injectConnection };
+  const listener = tls === undefined ? plainListener(wiring) : tlsListener(tls, wiring);
   listener.maxConnections = limits.maxConnections;
   const bound = await listen(listener, host, port);
   return {
-    address: formatAddress({ host, port: bound }),
+    address: formatAddress({ host: localHostOf(host), port: bound }),
     port: bound,
     close: () => {
       control.closeAll('the coordinator is shutting down');

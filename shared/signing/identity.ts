@@ -33,6 +33,7 @@ export type SignedKind =
   | 'evaluation'
   | 'identification'
   | 'enrolment'
+  | 'renewal'
   | 'ledger'
   | 'ledger-head'
   | 'privacy-charge'
@@ -53,6 +54,12 @@ export function identityFromSeed(seed: Uint8Array): Identity {
   const { x } = createPublicKey(key).export({ format: 'jwk' });
   const publicKey = Uint8Array.from(Buffer.from(x!, 'base64url'));
   return { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) };
+}
+
+/** The private key of {@link identityFromSeed}, PKCS #8 PEM, for TLS. */
+export function keyPemOf(seed: Uint8Array): string {
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
+  return key.export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
 /** 32 fresh bytes for {@link identityFromSeed}. */

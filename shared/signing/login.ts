@@ -17,6 +17,8 @@ export interface Login {
   readonly clientNonce: Uint8Array;
   /** 32 random bytes of the coordinator's. */
   readonly nonce: Uint8Array;
+  /** SHA-256 of the client's certificate on this connection, hex: to pass it on, a relay needs the key. Absent: plaintext. */
+  readonly channel?: string;
 }
 
 /** What a coordinator shows whoever is about to join it: it has the key, and means this address. */
@@ -62,4 +64,18 @@ export function signIdentification(coordinator: Identity, about: Identification)
 /** Whether the key of `about` was there, was asked now, and at this address. */
 export function isIdentification(about: Identification, signature: Uint8Array): boolean {
   return verifySignature(about.coordinatorKey, signedBytes('identification', about), signature);
+}
+
+/** Asks for another certificate for the client's key. */
+export function signRenewal(client: Identity, about: Pick<Login, 'client' | 'coordinatorKey'>): Uint8Array {
+  return client.sign(signedBytes('renewal', about));
+}
+
+/** Whether `clientKey` has asked this coordinator for it. */
+export function isRenewal(
+  clientKey: Uint8Array,
+  about: Pick<Login, 'client' | 'coordinatorKey'>,
+  signature: Uint8Array,
+): boolean {
+  return verifySignature(clientKey, signedBytes('renewal', about), signature);
 }

@@ -16,8 +16,12 @@ export const MAX_PATH_HASHES = 32;
 
 /** Characters of a text that is meant for a person: a reason, a detail, an activity. The sender cuts a longer one. */
 export const MAX_TEXT_CHARS = 2_000;
-/** Characters of a join token, a version, a workload's name. */
-export const MAX_TOKEN_CHARS = 512;
+/** Characters of a join token: eight addresses, two fingerprints and a secret, in base64. */
+export const MAX_TOKEN_CHARS = 4_096;
+/** Bytes of one certificate, and how many authorities are trusted at a time: two, while one follows the other. */
+export const MAX_CERTIFICATE_BYTES = 16 * 1024;
+/** Authorities that vouch for one coordinator. */
+export const MAX_AUTHORITIES = 4;
 /** Characters of an address. */
 export const MAX_ADDRESS_CHARS = 256;
 /** Characters of a program's version. */

@@ -12,6 +12,7 @@ import type {
   SignedUpdateHeader,
   UploadReply,
 } from '../service.js';
+import { issuedFromWire, issuedToWire } from './certificates.js';
 import {
   checkAtMost,
   checkFinite,
@@ -119,20 +120,21 @@ function checkEnrolRequest({ token, publicKey, signature }: EnrolRequest): Enrol
 
 /** @throws FlError invalid-argument naming the field */
 export function encodeEnrolReply(reply: EnrolReply): Uint8Array {
-  return serialise('EnrolResponse', gen.EnrolResponse, checkEnrolReply(reply));
+  const { issued, ...rest } = checkEnrolReply(reply);
+  return serialise('EnrolResponse', gen.EnrolResponse, { ...rest, ...issuedToWire(issued) });
 }
 
 /** @throws FlError invalid-argument naming the field */
 export function decodeEnrolReply(bytes: Uint8Array): EnrolReply {
-  const { client, coordinatorKey } = checkEnrolReply(parse('EnrolResponse', gen.EnrolResponse, bytes));
-  return { client, coordinatorKey: own(coordinatorKey) };
+  const { client, coordinatorKey, ...rest } = checkEnrolReply(parse('EnrolResponse', gen.EnrolResponse, bytes));
+  const issued = issuedFromWire(rest);
+  return { client, coordinatorKey: own(coordinatorKey), ...(issued && { issued }) };
 }
 
-function checkEnrolReply({ client, coordinatorKey }: EnrolReply): EnrolReply {
-  return {
-    client: checkName('client', client),
-    coordinatorKey: checkLength('coordinator_key', coordinatorKey, KEY_BYTES),
-  };
+function checkEnrolReply<Reply extends Pick<EnrolReply, 'client' | 'coordinatorKey'>>(reply: Reply): Reply {
+  checkName('client', reply.client);
+  checkLength('coordinator_key', reply.coordinatorKey, KEY_BYTES);
+  return reply;
 }
 
 /** @throws FlError invalid-argument naming the field */

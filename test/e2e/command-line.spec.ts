@@ -46,7 +46,7 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ['run start no-file.yaml', /^starling: no-file\.yaml: expected a readable file, got ENOENT$/],
   [
     'coordinator --config unknown-key.yaml',
-    /^starling: unknown-key\.yaml: unknown key "workload"; known are data-dir, listen, addresses, log-level$/,
+    /^starling: unknown-key\.yaml: unknown key "workload"; known are data-dir, listen, public-addresses, addresses, log-level$/,
   ],
   ['coordinator --config no-file.yaml', /^starling: no-file\.yaml: expected a readable file, got ENOENT$/],
   [
@@ -104,6 +104,10 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
     /^starling: token: expected a token from `starling token create` \(starling1\.…\), got another text$/,
   ],
   ['client join starling1.e30', /^starling: token: expected a token from .*, got one without address$/],
+  [
+    'coordinator --listen 0.0.0.0:7437',
+    /^starling: listen: expected --public-address HOST beside 0\.0\.0\.0, where clients reach it, got undefined$/,
+  ],
   ['client run --slice 3/2', /expected I\/N with 1 <= I <= N\.$/],
 ];
 
@@ -112,10 +116,6 @@ const FAILURES: typeof WRONG_USE = [
   ['client run', /^starling: this machine is no client yet; first: starling client join TOKEN$/],
   ['client run --name tum', /^starling: no client "tum" here; first: starling client join TOKEN$/],
   ['report .', /^starling: \. is no run directory: it has no journal\.log$/],
-  [
-    'coordinator --listen 0.0.0.0:7437',
-    /^starling: listen: expected a loopback address .*, got 0\.0\.0\.0: until mutual TLS is built/,
-  ],
 ];
 
 const MANY = fileURLToPath(new URL('many-commands.js', import.meta.url));

@@ -4,7 +4,9 @@
  * what it likes and says things of its own.
  */
 import { connectGrpc, type GrpcParticipant } from '../../client/grpc/participant.js';
+import type { ClientTls } from '../../client/grpc/tls.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
+import type { Shown } from '../../server/tls/certificates.js';
 import type {
   ClientFrame,
   ControlEnd,
@@ -29,15 +31,22 @@ export class Relay implements ParticipantService {
   readonly #behind: GrpcParticipant;
   #server: GrpcServer | undefined;
 
-  private constructor(target: string) {
-    this.#behind = connectGrpc(target);
+  private constructor(behind: GrpcParticipant) {
+    this.#behind = behind;
   }
 
-  static async start(target: string): Promise<Relay> {
-    const relay = new Relay(target);
-    const admin = new FakeAdmin();
-    relay.#server = await serveGrpc({ participant: relay, admin, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' });
+  /** @param tls what it shows and trusts towards clients, and what it shows the coordinator */
+  static async start(target: string, tls?: { readonly front: Shown; readonly behind: ClientTls }): Promise<Relay> {
+    const relay = new Relay(connectGrpc(target, tls && { tls: () => tls.behind }));
+    const front = tls && { current: () => tls.front, onChange: () => {} };
+    relay.#server = await serveGrpc({
+      ...{ participant: relay, admin: new FakeAdmin(), adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0', tls: front },
+    });
     return relay;
+  }
+
+  forPeer(): this {
+    return this;
   }
 
   get address(): string {

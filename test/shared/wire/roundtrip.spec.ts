@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { FlError } from '../../../shared/errors.js';
 import type { StoredRunSpec } from '../../../shared/run/spec.js';
 import * as admin from '../../../shared/wire/admin.js';
+import * as certificates from '../../../shared/wire/certificates.js';
 import { decodeClientFrame, encodeClientFrame } from '../../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame, encodeCoordinatorFrame } from '../../../shared/wire/coordinator-frames.js';
 import * as transfer from '../../../shared/wire/transfer.js';
@@ -64,6 +65,12 @@ const CODECS: readonly Codec<unknown>[] = [
     any.record({ client: any.name, coordinatorKey: any.bytes(32) }),
     transfer.encodeEnrolReply,
     transfer.decodeEnrolReply,
+  ),
+  codec(
+    'requests to renew',
+    any.record({ client: any.name, signature: any.bytes(64) }),
+    certificates.encodeRenewRequest,
+    certificates.decodeRenewRequest,
   ),
   codec(
     'requests of a model',

@@ -96,6 +96,25 @@ export interface EnrolResponse {
   client: string;
   /** The coordinator's Ed25519 key, 32 bytes: plans and receipts are signed with it. */
   coordinatorKey: Uint8Array;
+  /** X.509, DER, for the client's public key; empty where connections are in plaintext. */
+  certificate: Uint8Array;
+  /** X.509, DER: whoever one of them vouches for is the coordinator. */
+  authorities: Uint8Array[];
+}
+
+export interface RenewRequest {
+  client: string;
+  /**
+   * The client's, over its name and the coordinator's key. What it brings is public and of use to that client alone, so
+   * that a request which is repeated by another does nothing.
+   */
+  signature: Uint8Array;
+}
+
+export interface RenewResponse {
+  /** As in EnrolResponse. */
+  certificate: Uint8Array;
+  authorities: Uint8Array[];
 }
 
 /** Client -> coordinator. */
@@ -512,7 +531,7 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
 };
 
 function createBaseEnrolResponse(): EnrolResponse {
-  return { client: "", coordinatorKey: new Uint8Array(0) };
+  return { client: "", coordinatorKey: new Uint8Array(0), certificate: new Uint8Array(0), authorities: [] };
 }
 
 export const EnrolResponse: MessageFns<EnrolResponse> = {
@@ -522,6 +541,12 @@ export const EnrolResponse: MessageFns<EnrolResponse> = {
     }
     if (message.coordinatorKey.length !== 0) {
       writer.uint32(18).bytes(message.coordinatorKey);
+    }
+    if (message.certificate.length !== 0) {
+      writer.uint32(26).bytes(message.certificate);
+    }
+    for (const v of message.authorities) {
+      writer.uint32(34).bytes(v!);
     }
     return writer;
   },
@@ -553,6 +578,136 @@ export const EnrolResponse: MessageFns<EnrolResponse> = {
             }
 
             message.coordinatorKey = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.certificate = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.authorities.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRenewRequest(): RenewRequest {
+  return { client: "", signature: new Uint8Array(0) };
+}
+
+export const RenewRequest: MessageFns<RenewRequest> = {
+  encode(message: RenewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.client !== "") {
+      writer.uint32(10).string(message.client);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(18).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRenewResponse(): RenewResponse {
+  return { certificate: new Uint8Array(0), authorities: [] };
+}
+
+export const RenewResponse: MessageFns<RenewResponse> = {
+  encode(message: RenewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate.length !== 0) {
+      writer.uint32(10).bytes(message.certificate);
+    }
+    for (const v of message.authorities) {
+      writer.uint32(18).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.authorities.push(reader.bytes());
             continue;
           }
         }
@@ -2603,12 +2758,24 @@ export const EnrolmentServiceService = {
     responseSerialize: (value: EnrolResponse): Buffer => Buffer.from(EnrolResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): EnrolResponse => EnrolResponse.decode(value),
   },
+  /** Another certificate for the key by which a client is enrolled, also when the last one has expired. */
+  renew: {
+    path: "/starling.v1.EnrolmentService/Renew" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewRequest): Buffer => Buffer.from(RenewRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewRequest => RenewRequest.decode(value),
+    responseSerialize: (value: RenewResponse): Buffer => Buffer.from(RenewResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewResponse => RenewResponse.decode(value),
+  },
 } as const;
 
 export interface EnrolmentServiceServer extends UntypedServiceImplementation {
   /** Who is there? Asked first, so that a join token goes to nobody but the coordinator that made it. */
   identify: handleUnaryCall<IdentifyRequest, IdentifyResponse>;
   enrol: handleUnaryCall<EnrolRequest, EnrolResponse>;
+  /** Another certificate for the key by which a client is enrolled, also when the last one has expired. */
+  renew: handleUnaryCall<RenewRequest, RenewResponse>;
 }
 
 export interface EnrolmentServiceClient extends Client1 {
@@ -2642,6 +2809,22 @@ export interface EnrolmentServiceClient extends Client1 {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: EnrolResponse) => void,
+  ): ClientUnaryCall;
+  /** Another certificate for the key by which a client is enrolled, also when the last one has expired. */
+  renew(
+    request: RenewRequest,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  renew(
+    request: RenewRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  renew(
+    request: RenewRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
   ): ClientUnaryCall;
 }
 
