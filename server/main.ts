@@ -21,6 +21,7 @@ import { openJournal } from './journal/journal.js';
 import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
+import { settingsOf } from './report/facts.js';
 import { reportOf } from './report/run-report.js';
 import { openCertificates } from './tls/certificates.js';
 
@@ -81,7 +82,7 @@ export async function startCoordinator(options: {
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
     onRunEnded: (run) => {
-      const facts = { plannedRounds: run.spec.work.rounds };
+      const facts = { plannedRounds: run.spec.work.rounds, settings: settingsOf(run.spec) };
       writeReport(run.directory, reportOf(run), facts).catch((error) =>
         log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );

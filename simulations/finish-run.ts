@@ -7,6 +7,7 @@ import { loadData } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
 import { openModels } from '../server/journal/models.js';
 import { writeReport } from '../server/report/build.js';
+import { settingsOf } from '../server/report/facts.js';
 import { reportOf } from '../server/report/run-report.js';
 import { readRun } from '../server/run/directory.js';
 import type { Run } from '../server/run/run.js';
@@ -58,7 +59,7 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
   });
   const report: Report = options.interrupted ? { ...whole, status: 'stopped', reason: INTERRUPTED } : whole;
   const { headline } = workload.manifest;
-  const facts = { headline, clients, plannedRounds: run.spec.work.rounds };
+  const facts = { headline, clients, plannedRounds: run.spec.work.rounds, settings: settingsOf(run.spec) };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
 }

@@ -22,9 +22,10 @@ import {
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): RunState {
   const { spending, round, attempt, spec } = state;
+  const here = willing(state);
   const able = trainable(state);
   const rested = spending === undefined ? able : able.filter((name) => isRested(spending, name, round));
-  if (willing(state).length < spec.minClients || rested.length < leastToTrain(state)) return state;
+  if (here.length < spec.minClients || rested.length < leastToTrain(state)) return state;
   const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
