@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../shared/version.js';
 import { authorityCommand } from './commands/authority.js';
+import { backupCommand, restoreCommand } from './commands/backup.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
@@ -37,6 +38,8 @@ export function createProgram(): Command {
     reportCommand(),
     doctorCommand(),
     healthCommand(),
+    backupCommand(),
+    restoreCommand(),
     benchCommand(),
   ];
   for (const command of commands) program.addCommand(command);

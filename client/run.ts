@@ -30,6 +30,7 @@ import {
 } from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
+import { fileFollowed } from './store/followed.js';
 import { ledgerHeads } from './store/ledger-heads.js';
 import { fileOpenings, OPENINGS_FILE } from './store/openings.js';
 import { openAccount, type PrivacyAccount } from './store/privacy-account.js';
@@ -104,6 +105,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     coordinatorKey,
     store: await fileStore(directory),
     keepHead: await ledgerHeads(directory),
+    followed: await fileFollowed(directory),
     siteLog,
     trainer,
     privacy: await openPrivacySite(
@@ -115,11 +117,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       const detail = await site.declineReason(plan);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
-    clock: systemClock,
-    rng: rngFromEntropy(),
-    version,
-    notice,
-    followed: (plan) => say(`${membership.client}: ${followedLine(plan, account, policy)}`),
+    ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
+    answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
@@ -132,7 +131,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
 }
 
 /** Which round it was and, where examples are charged, what one has been charged over all runs. */
-function followedLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, policy: Policy): string {
+function answeredLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, policy: Policy): string {
   const { run, kind, round, work } = plan;
   const how = work.secure === undefined ? 'in the clear' : 'under a mask';
   const did = kind === 'train' ? `trained, and gave its update ${how}` : `evaluated, and gave its figures ${how}`;

@@ -66,7 +66,9 @@ export function adminOf(deps: AdminDeps): AdminService {
     },
     async resumeRun(id) {
       const run = runOf(id);
-      if (run.state.status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
+      const { status, reason, forgotten } = run.state;
+      if (status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
+      if (forgotten !== undefined) throw new FlError('failed-precondition', reason);
       run.post({ kind: 'resume' });
       await run.idle();
     },

@@ -29,6 +29,7 @@ import { isAnswerOf } from '../shared/signing/answers.js';
 import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
+import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
@@ -40,6 +41,7 @@ import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
+import { newsOf } from './shown.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 
@@ -72,6 +74,10 @@ export interface CoordinatorOptions {
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }
+
+type Proof = Extract<ClientFrame, { kind: 'proof' }>;
+
+const AHEAD = 'a client is ahead of these data: they were restored from an older backup';
 
 /** One process that runs rounds: everything that clients and simulations can ask of it. */
 export class Coordinator implements ParticipantService {
@@ -183,25 +189,36 @@ export class Coordinator implements ParticipantService {
       peer,
       addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
-      entered: (connection, pending) => this.#entered(connection, pending),
+      entered: (connection, said) => this.#entered(connection, said),
       received: ({ client }, frame) => this.#received(client, frame),
       left: (connection) => this.#left(connection),
     });
   }
 
-  #entered(connection: Connection, pending: readonly PendingUpdate[]): void {
+  #entered(connection: Connection, { pending, shown }: Pick<Proof, 'pending' | 'shown'>): void {
     const { client, session, end } = connection;
     this.#connections.set(client, connection);
     this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
     this.#answerUnknownRuns(connection, pending);
+    if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.values()) {
       const ofRun = pending.filter((update) => update.run === run.id);
-      run.updates.answerPending(client, ofRun);
-      if (this.#connections.get(client) !== connection) return;
-      run.post({ kind: 'online', client });
+      run.enter(client, ofRun);
     }
     this.#options.log.debug({ client }, 'client connected');
+  }
+
+  /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
+  #heed(client: string, shown: Shown): void {
+    const { identity, log } = this.#options;
+    const isKnown = (run: string) => this.#runs.has(run) || this.#damaged.has(run);
+    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
+      const { round } = said;
+      if (this.#runs.has(run)) log.warn({ run, client, ...said }, AHEAD);
+      else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
+      this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
+    }
   }
 
   /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */

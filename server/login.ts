@@ -10,6 +10,7 @@ import type { Rng } from '../shared/rng.js';
 import type { ClientFrame, ControlEnd, CoordinatorFrame, Peer, PendingUpdate } from '../shared/service.js';
 import type { Identity } from '../shared/signing/identity.js';
 import { isProof, type Login, signChallenge } from '../shared/signing/login.js';
+import type { Shown } from '../shared/signing/shown.js';
 import { MAX_PENDING_UPDATES, NONCE_BYTES } from '../shared/wire/limits.js';
 import type { Registry } from './registry.js';
 
@@ -42,8 +43,8 @@ interface LoginDeps {
   /** Where clients reach this coordinator; the first is what it tells them. */
   addresses(): readonly string[];
   isHere(client: string): boolean;
-  /** `pending` are updates that the client keeps. */
-  entered(connection: Connection, pending: readonly PendingUpdate[]): void;
+  /** `pending` are updates that the client keeps, `shown` is what it says that this coordinator has signed. */
+  entered(connection: Connection, said: { readonly pending: readonly PendingUpdate[]; readonly shown?: Shown }): void;
   received(connection: Connection, frame: ClientFrame): void;
   left(connection: Connection): void;
 }
@@ -93,7 +94,7 @@ export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): 
     const refusal = refusalOf(challenged, frame, deps);
     if (refusal !== undefined) return turnAway(refusal);
     connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient, peer };
-    deps.entered(connection, frame.pending); // a frame that cannot be sent there ends the stream at once
+    deps.entered(connection, frame); // a frame that cannot be sent there ends the stream at once
   };
   return { send: receive, close: end };
 }

@@ -9,6 +9,7 @@ import type { RunSpec } from './run/spec.js';
 import type { RunStatus } from './run/summary.js';
 import type { SignedAnswer } from './signing/answers.js';
 import type { SignedReceipt } from './signing/receipts.js';
+import type { Shown } from './signing/shown.js';
 
 /** Asked before a token is shown: who is there? `address` is what was dialled, `nonce` 32 random bytes. */
 export interface IdentifyRequest {
@@ -85,8 +86,13 @@ export type ClientFrame =
       readonly address: string;
       readonly nonce: Uint8Array;
     }
-  /** `pending` are updates that the client keeps. */
-  | { readonly kind: 'proof'; readonly signature: Uint8Array; readonly pending: readonly PendingUpdate[] }
+  /** `pending` are updates that the client keeps, `shown` is what the coordinator has signed; absent: nothing. */
+  | {
+      readonly kind: 'proof';
+      readonly signature: Uint8Array;
+      readonly pending: readonly PendingUpdate[];
+      readonly shown?: Shown;
+    }
   | { readonly kind: 'progress'; readonly task: TaskId; readonly stepsDone: number; readonly stepsTotal: number }
   | SignedAnswer
   /** A whole update of at most {@link SMALL_BYTES}; its receipt is the answer. */
@@ -99,8 +105,17 @@ export type CoordinatorFrame =
   /** A coordinator older than its signature sends an empty one. */
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array; readonly signature: Uint8Array }
   | { readonly kind: 'welcome'; readonly session: Uint8Array }
-  /** `body` is the canonical JSON of a RoundPlan; `model` its model's file, if that is small, and otherwise empty. */
-  | { readonly kind: 'plan'; readonly body: Uint8Array; readonly signature: Uint8Array; readonly model: Uint8Array }
+  /**
+   * `body` is the canonical JSON of a RoundPlan; `model` its model's file, if that is small, and otherwise empty;
+   * `taskSignature` is over its task, for the client to show later; absent from a coordinator that is older.
+   */
+  | {
+      readonly kind: 'plan';
+      readonly body: Uint8Array;
+      readonly signature: Uint8Array;
+      readonly model: Uint8Array;
+      readonly taskSignature?: Uint8Array;
+    }
   | { readonly kind: 'withdrawal'; readonly task: TaskId; readonly reason: string }
   | ({ readonly kind: 'receipt' } & SignedReceipt)
   /** To the survivors of a round: what they keep to catch a ledger that is changed later. */

@@ -30,7 +30,7 @@ function readerOf(schema: unknown): Reader | undefined {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return readerOf(schema.unwrap());
   if (schema instanceof z.ZodNumber) return schema.isInt ? integer : number;
   if (schema instanceof z.ZodRecord) return keyValue as Reader;
-  if (!(schema instanceof z.ZodUnion)) return undefined;
+  if (!(schema instanceof z.ZodUnion) || !schema.options.some((one) => readerOf(one) === number)) return undefined;
   const words = schema.options.flatMap((option) => (option instanceof z.ZodLiteral ? [...option.values] : []));
   return (text) => (words.includes(text) ? text : number(text));
 }

@@ -22,17 +22,23 @@ export interface KnownModels {
 /** What `first-model` says of a plan; undefined when it has nothing to say: the key is absent, or the round is a later one. */
 export function askFirstModel(
   { 'first-model': given }: Policy,
-  { kind, round, modelSha256 }: RoundPlan,
+  { kind, round, modelSha256, work: { initialModel } }: RoundPlan,
   known: KnownModels,
 ): Asked | undefined {
-  if (given === undefined || kind !== 'train' || round !== 1) return undefined;
+  if (kind !== 'train' || round !== 1) return undefined;
+  if (initialModel !== undefined && initialModel !== modelSha256) {
+    const next = 'tell its operator: the model that came is not the one that the run says it starts from';
+    return { ok: false, expected: `${initialModel}, as the run's own initialModel says`, got: modelSha256, next };
+  }
+  if (given === undefined) return undefined;
   const expected: string[] = [];
   for (const word of [given].flat()) {
     const hashes = word === 'workload' ? [known.workload()] : word === 'ledger' ? known.ledger : [word];
     if (hashes.includes(modelSha256)) return { ok: true, expected: word, got: modelSha256, next: '' };
     expected.push(word === 'workload' ? `the workload's own start (${hashes[0]})` : word);
   }
-  const next = "start the run from that model, or add the hash that came to this key in the site's policy";
+  const how = initialModel === undefined ? 'start the run from that model, or' : 'if this site agrees with that start,';
+  const next = `${how} add the hash that came to this key in the site's policy`;
   return { ok: false, expected: expected.join(' or '), got: modelSha256, next };
 }
 

@@ -14,6 +14,7 @@ import type {
 } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { IN_PROCESS, isChallenge, signProof } from '../../shared/signing/login.js';
+import type { Shown } from '../../shared/signing/shown.js';
 
 /** The first wait is 0.5 s, then twice as long each time up to 30 s. */
 const FIRST_BACKOFF_MS = 500;
@@ -42,6 +43,8 @@ interface ConnectionDeps {
   readonly rng: Rng;
   /** Updates that the coordinator has not confirmed: named when this client proves who it is. */
   pending(): readonly PendingUpdate[];
+  /** What this coordinator has signed, and may have forgotten. */
+  shown(): Shown;
   /** The coordinator has let this client in. */
   connected(): void;
   disconnected(): void;
@@ -148,7 +151,7 @@ export class Connection {
 
   /** Answers a challenge by the coordinator's key over what this client has dialled and drawn, and no other. */
   #prove({ nonce, signature }: Challenge, breakOff: (reason: string) => void): void {
-    const { service, client, identity, coordinatorKey, pending } = this.#deps;
+    const { service, client, identity, coordinatorKey, pending, shown } = this.#deps;
     const { nonce: clientNonce = new Uint8Array(0), isAnswered = true, channel } = this.#greeting ?? {};
     if (isAnswered) return breakOff('challenge: expected one for each stream');
     const address = addressOf(service);
@@ -161,7 +164,7 @@ export class Connection {
     }
     this.#greeting = { nonce: clientNonce, isAnswered: true, channel };
     const said = { challenge: signature, pending: pending() };
-    this.send({ kind: 'proof', signature: signProof(identity, login, said), pending: said.pending });
+    this.send({ kind: 'proof', signature: signProof(identity, login, said), pending: said.pending, shown: shown() });
   }
 
   #ended(reason: string): void {

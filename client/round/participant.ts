@@ -16,12 +16,14 @@ import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
 import { clipText } from '../../shared/wire/checks.js';
+import { type Followed, memoryFollowed } from '../store/followed.js';
 import { memoryOpenings } from '../store/openings.js';
 import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
 import { type AskExamples, askExamples, declineNotices } from './examples.js';
+import { planEvent } from './plan-event.js';
 import { drawRefusalOf, type PrivacySite } from './privatize.js';
 import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
@@ -52,6 +54,8 @@ export interface ParticipantOptions {
   readonly models?: ModelReader;
   /** Keeps what the coordinator has signed about the ledger line of a round; absent: nothing is kept. */
   readonly keepHead?: (head: SignedHead) => Promise<void>;
+  /** What the coordinator has signed of its runs' progress; absent: shown to it as long as this process lives. */
+  readonly followed?: Followed;
   /** Takes down what comes, what is decided and what leaves; absent: nothing is taken down. */
   readonly siteLog?: SiteLog;
   readonly store: ClientStore;
@@ -75,7 +79,7 @@ export interface ParticipantOptions {
   readonly version: string;
   readonly notice?: (message: string, fields: object) => void;
   /** Hears of each plan that was followed to its end. */
-  readonly followed?: (plan: RoundPlan) => void;
+  readonly answered?: (plan: RoundPlan) => void;
 }
 
 /** One client, from `start` until `stop` or an end that coming back does not mend. */
@@ -85,6 +89,7 @@ export class Participant {
   readonly #readPlan: PlanReader;
   readonly #checkReceipt: ReceiptCheck;
   readonly #connection: Connection;
+  readonly #followed: Followed;
   readonly #transfers: Transfers;
   readonly #workDeps: WorkDeps;
   #state: SessionState;
@@ -117,6 +122,7 @@ export class Participant {
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(coordinatorKey);
+    this.#followed = options.followed ?? memoryFollowed();
     this.#connection = new Connection({
       service,
       client,
@@ -127,6 +133,7 @@ export class Participant {
       rng,
       notice,
       pending: () => this.#state.kept,
+      shown: () => this.#followed.shown(),
       connected: () => this.#post({ kind: 'connected' }),
       disconnected: () => this.#post({ kind: 'disconnected' }),
       receive: (frame) => this.#receive(frame),
@@ -141,7 +148,7 @@ export class Participant {
       clock,
       limit,
       notice,
-      followed: options.followed,
+      answered: options.answered,
       store: options.store,
       secure: options.secure && { ...options.secure, openings: options.secure.openings ?? memoryOpenings() },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
@@ -224,13 +231,17 @@ export class Participant {
     }
   }
 
-  #onPlan({ body, signature, model }: Extract<WorkFrame, { kind: 'plan' }>): Promise<void> | undefined {
+  #onPlan({ body, signature, model, taskSignature }: Extract<WorkFrame, { kind: 'plan' }>): Promise<void> | undefined {
     let plan: RoundPlan;
     try {
       plan = this.#readPlan(body, signature);
     } catch (error) {
       this.#notice('plan ignored', { reason: FlError.from(error).message });
       return undefined;
+    }
+    if (taskSignature !== undefined) {
+      const task = { task: taskOf(plan), signature: taskSignature };
+      this.#followed.task(task).catch((error) => this.#fail(error));
     }
     this.#smallModel = { sha256: plan.modelSha256, file: model };
     const aggregation = this.#aggregationOf(plan);
@@ -293,6 +304,7 @@ export class Participant {
     if (!isHeadSignedBy({ head, signature }, toHex(coordinatorKey))) {
       return this.#notice('ledger head ignored: not signed by the coordinator', {});
     }
+    this.#followed.head({ head, signature });
     this.#settle(head.run, head.round);
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
@@ -382,14 +394,5 @@ function areFinite(metrics: SumMetrics): boolean {
 
 /** Comings and goings, of which a network that is down makes thousands. */
 const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected']);
-
-function planEvent(plan: RoundPlan, decline: Decline | undefined): SiteEvent {
-  const { modelSha256, work, cohort } = plan;
-  return {
-    ...{ event: 'plan', ...taskOf(plan), modelSha256, workload: work.workload, cohort },
-    ...{ secure: work.secure !== undefined, privacy: work.privacy?.mode },
-    ...(decline === undefined ? { decision: 'followed' } : { decision: 'declined', reason: decline.detail }),
-  };
-}
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

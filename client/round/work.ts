@@ -44,7 +44,7 @@ export interface WorkDeps {
   upload(header: UpdateHeader, bytes: Uint8Array): void;
   notice(message: string, fields: object): void;
   /** Hears that a plan has been followed to its end: what it asked for has left, or is on its way. */
-  followed?(plan: RoundPlan): void;
+  answered?(plan: RoundPlan): void;
   /** Takes down, durably when it resolves, what is about to leave; absent: nobody does. */
   record?(task: TaskId, what: string, bytes: Uint8Array): Promise<void>;
 }
@@ -87,7 +87,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 }
 
 /** The update is on the disk before it is said to be there; if it is unwanted by then, whoever is told forgets it. */
-async function train(plan: RoundPlan, { tasks, store, post, followed }: WorkDeps, options: TaskOptions): Promise<void> {
+async function train(plan: RoundPlan, { tasks, store, post, answered }: WorkDeps, options: TaskOptions): Promise<void> {
   const { run, round, attempt, work } = plan;
   const codec = parseCodec(work.compression); // one that is not known here costs no training
   const { values, weights, metrics } = await tasks.train(plan, options);
@@ -96,19 +96,19 @@ async function train(plan: RoundPlan, { tasks, store, post, followed }: WorkDeps
   const sha256 = sha256Hex(bytes);
   await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });
-  followed?.(plan);
+  answered?.(plan);
 }
 
 async function evaluate(
   plan: RoundPlan,
-  { tasks, post, record, followed }: WorkDeps,
+  { tasks, post, record, answered }: WorkDeps,
   options: TaskOptions,
 ): Promise<void> {
   const metrics = await tasks.evaluate(plan, options);
   if (record && !options.signal?.aborted) await record(taskOf(plan), 'evaluation', Buffer.from(canonicalJson(metrics)));
   if (options.signal?.aborted) return;
   post({ kind: 'evaluated', task: taskOf(plan), metrics });
-  followed?.(plan);
+  answered?.(plan);
 }
 
 function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
@@ -150,7 +150,7 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
       record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
       ended(refusal) {
-        if (refusal === undefined && !abort.signal.aborted) deps.followed?.(plan);
+        if (refusal === undefined && !abort.signal.aborted) deps.answered?.(plan);
         end({ kind: 'finished', task }, refusal);
       },
       failed,

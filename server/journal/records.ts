@@ -43,7 +43,8 @@ export type RunRecord = { readonly atMs: number } & (
   /** `perClient` is kept for the last round only. */
   | ({ readonly kind: 'round-ended'; readonly summary: RoundSummary } & Evaluation)
   | { readonly kind: 'ended'; readonly status: RunStatus; readonly reason: string }
-  | { readonly kind: 'resumed' }
+  /** `nextAttempt`: to go on with; absent: one more than before. */
+  | { readonly kind: 'resumed'; readonly nextAttempt?: number }
 );
 
 /** The records of one kind. */

@@ -70,5 +70,6 @@ export function leaveRound(state: RunState, _: Stage, turn: Turn): RunState {
 
 /** The round after this one. */
 export function nextRound(state: RunState): RunState {
-  return { ...state, round: state.round + 1, attempt: 1, firstAttempt: 1, stage: { kind: 'waiting' } };
+  const { shownAttempt: _, ...rest } = state;
+  return { ...rest, round: state.round + 1, attempt: 1, firstAttempt: 1, stage: { kind: 'waiting' } };
 }

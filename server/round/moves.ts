@@ -35,6 +35,17 @@ export function open(
   return next;
 }
 
+/** So many attempts at a round may fail before the next one waits: a client that left is no reason to. */
+const PROMPT_ATTEMPTS = 2;
+const FIRST_BACKOFF_MS = 1_000;
+const LAST_BACKOFF_MS = 60_000;
+
+/** How long after its begin an attempt that failed, the `times`-th of its round, is followed by the next at the earliest. */
+export function backoffMs(times: number): number {
+  if (times <= PROMPT_ATTEMPTS) return 0;
+  return Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (times - PROMPT_ATTEMPTS - 1));
+}
+
 /** Names a wait; a timer of an older wait has another name and is ignored. */
 export function timerId({ round, attempt, stage }: RunState): string {
   return `${stage.kind}/${round}/${attempt}`;
@@ -85,9 +96,8 @@ export function end(state: RunState, status: RunStatus, reason: string, { atMs, 
   return { ...state, status, reason, stage: { kind: 'ended' } };
 }
 
-/** A run that goes on after an end or a crash: the interrupted round starts over as a new attempt. */
-export function resumed(state: RunState): RunState {
-  const attempt = state.attempt + 1;
+/** A run that goes on after an end or a crash: the interrupted round starts over as a new attempt, by default the next. */
+export function resumed(state: RunState, attempt = state.attempt + 1): RunState {
   const stage = { kind: 'waiting' } as const;
   return { ...state, status: 'running', reason: '', refused: [], empty: [], attempt, firstAttempt: attempt, stage };
 }

@@ -52,6 +52,8 @@ function applied(state: RunState, record: RunRecord): RunState {
     case 'ended':
       return { ...state, status: record.status, reason: record.reason, stage: { kind: 'ended' } };
     case 'resumed':
-      return state.stage.kind === 'made' ? { ...resumed(state), stage: state.stage } : resumed(state);
+      return state.stage.kind === 'made'
+        ? { ...resumed(state), stage: state.stage }
+        : resumed(state, record.nextAttempt);
   }
 }

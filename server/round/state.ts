@@ -26,7 +26,8 @@ interface Work {
 
 /** `drawn`, `made` and `closed` pass within a step; they are what a journal ends with, so a restart begins in them. */
 export type Stage =
-  | { readonly kind: 'waiting' }
+  /** `notBeforeMs`: after failed attempts no cohort is drawn before then. */
+  | { readonly kind: 'waiting'; readonly notBeforeMs?: number }
   | { readonly kind: 'drawn'; readonly cohort: Cohort }
   | ({ readonly kind: 'training' } & Work)
   | ({ readonly kind: 'committing'; readonly trainedAtMs: number; readonly stored?: StoredModel } & Work)
@@ -64,11 +65,21 @@ export interface RunState {
   readonly attempt: number;
   /** Where the count to maxAttempts begins: 1, or the first attempt after a resume. */
   readonly firstAttempt: number;
+  /** The highest attempt at this round that clients have shown, and this coordinator may have forgotten. */
+  readonly shownAttempt?: number;
+  /** What clients have shown and this coordinator has forgotten: the run does not go on. */
+  readonly forgotten?: Forgotten;
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
+}
+
+/** `round` is in a model, by this coordinator's own signature, which `client` has shown. */
+export interface Forgotten {
+  readonly client: string;
+  readonly round: number;
 }
 
 /** A run before its first event. */
@@ -102,6 +113,14 @@ export type RoundEvent = { readonly atMs: number } & (
   /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
   | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'offline'; readonly client: string }
+  /** A client has shown what this coordinator has signed: an attempt at a round, or that the round is in a model. */
+  | {
+      readonly kind: 'shown';
+      readonly client: string;
+      readonly round: number;
+      readonly attempt: number;
+      readonly isCommitted: boolean;
+    }
   /** A complete update whose hash, shape and numbers are right. */
   | ({ readonly kind: 'arrived'; readonly metrics: SumMetrics } & UpdateId)
   /** An upload whose header or values are wrong. */

@@ -27,6 +27,7 @@ import {
 } from './evaluation.js';
 import { dismiss, drop, end, planFor, resumed, timerId } from './moves.js';
 import { onSecureDropped, onSecured, onUnsecured } from './secagg-events.js';
+import { forgottenWords, onShown } from './shown.js';
 import {
   type Effect,
   type EventOf,
@@ -58,6 +59,7 @@ type Handlers = {
 const HANDLERS: Handlers = {
   present: (state, { clients }) => ({ ...state, online: [...clients].sort() }),
   online: onOnline,
+  shown: onShownEvent,
   offline: (state, { client }) => ({ ...state, online: state.online.filter((name) => name !== client) }),
   arrived: onUpdate,
   invalid: onUpdate,
@@ -105,11 +107,12 @@ export function settle(state: RunState, turn: Turn): RunState {
 /** A run that waits says for how many. */
 export function sayIfWaiting(state: RunState, { atMs, out }: Turn): void {
   if (state.stage.kind !== 'waiting') return;
-  const { round, spec } = state;
+  const { round, spec, stage } = state;
+  const { kind, ...until } = stage;
   const [able, least] = [trainable(state).length, leastToTrain(state)];
   const isShort = willing(state).length >= spec.minClients && able < least; // all are here, and too few can train
   const counts = isShort ? { online: able, need: least } : { online: willing(state).length, need: spec.minClients };
-  const event = { kind: 'waiting', atMs, round, ...counts } as const;
+  const event = { kind, atMs, round, ...counts, ...until };
   out.push({ kind: 'emit', event });
 }
 
@@ -132,7 +135,17 @@ function onTimer(state: RunState, { id }: EventOf<'timer'>, turn: Turn): RunStat
   const { stage } = state;
   if (id !== timerId(state)) return state;
   if (stage.kind === 'committed') return { ...state, stage: { ...stage, isDue: true } };
+  if (stage.kind === 'waiting')
+    return stage.notBeforeMs === undefined ? state : { ...state, stage: { kind: 'waiting' } };
   return workOf(state) === undefined ? state : dismiss(state, 'deadline', turn);
+}
+
+/** A run that has forgotten a round ends; one that had ended remembers why it must not be resumed. */
+function onShownEvent(state: RunState, event: EventOf<'shown'>, turn: Turn): RunState {
+  const next = onShown(state, event);
+  const { forgotten } = next;
+  if (forgotten === undefined || next === state) return next;
+  return onStop(next, { ...event, kind: 'stop', status: 'failed', reason: forgottenWords(state, forgotten) }, turn);
 }
 
 // ---- the operator: the run ends, or goes on after its end, whatever the facts -------------------------------------
@@ -148,7 +161,7 @@ function onStop(state: RunState, { status, reason }: EventOf<'stop'>, turn: Turn
 }
 
 function onResume(state: RunState, { atMs }: EventOf<'resume'>, { out }: Turn): RunState {
-  if (state.stage.kind !== 'ended' || state.status === 'completed') return state;
+  if (state.stage.kind !== 'ended' || state.status === 'completed' || state.forgotten !== undefined) return state;
   out.push({ kind: 'record', record: { kind: 'resumed', atMs } });
   return resumed(state);
 }

@@ -7,7 +7,8 @@ import type { Draft } from '../journal/records.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dropReceipt, fateOf } from './fate.js';
-import { dismiss, draw, drop, end, open, planFor } from './moves.js';
+import { backoffMs, dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { aboveShown } from './shown.js';
 import {
   type EventOf,
   leastToTrain,
@@ -20,12 +21,14 @@ import {
 } from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
-export function drawCohort(state: RunState, _: StageOf<'waiting'>, turn: Turn): RunState {
-  const { spending, round, attempt, spec } = state;
-  const here = willing(state);
-  const able = trainable(state);
+export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'waiting'>, turn: Turn): RunState {
+  const here = willing(waiting);
+  const { spending, round, spec } = waiting;
+  const able = trainable(waiting);
   const rested = spending === undefined ? able : able.filter((name) => isRested(spending, name, round));
-  if (here.length < spec.minClients || rested.length < leastToTrain(state)) return state;
+  if (here.length < spec.minClients || rested.length < leastToTrain(waiting) || turn.atMs < notBeforeMs) return waiting;
+  const state = aboveShown(waiting, turn);
+  const { attempt } = state;
   const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
@@ -96,6 +99,7 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const { atMs, out } = turn;
   const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
+  const { startedAtMs } = workOf(state)!;
   out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrivals(state, cohort, turn);
@@ -104,8 +108,16 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
     const next = 'another attempt would fail alike; mend the cause, then resume the run';
     return end(state, 'failed', `round ${round} failed with ${reason}; ${next}`, turn);
   }
-  if (times < spec.maxAttempts) return { ...state, attempt: attempt + 1, stage: { kind: 'waiting' } };
+  if (times < spec.maxAttempts) return tryAgain(state, startedAtMs + backoffMs(times), turn);
   return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+}
+
+/** The next attempt, after a pause if several have failed: what fails at once would use up all of them in a breath. */
+function tryAgain(state: RunState, notBeforeMs: number, { atMs, out }: Turn): RunState {
+  const next: RunState = { ...state, attempt: state.attempt + 1, stage: { kind: 'waiting' } };
+  if (notBeforeMs <= atMs) return next;
+  out.push({ kind: 'timer', id: timerId(next), atMs: notBeforeMs });
+  return { ...next, stage: { kind: 'waiting', notBeforeMs } };
 }
 
 /**

@@ -12,6 +12,9 @@ export function infoOf({ id: run, spec, state, createdAtMs, directory }: Run): R
 
 function activityOf(state: RunState): string {
   const { stage, spec } = state;
+  if (stage.kind === 'waiting' && stage.notBeforeMs !== undefined) {
+    return `attempt ${state.attempt} of round ${state.round} begins at ${new Date(stage.notBeforeMs).toISOString()}`;
+  }
   if (stage.kind === 'waiting') return `waiting for clients: ${willing(state).length} of ${spec.minClients}`;
   const work = workOf(state);
   if (work === undefined) return stage.kind;

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { asideOf, putInPlace, removeTemporaries } from '../../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
-import { FlError } from '../../shared/errors.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
@@ -61,6 +61,8 @@ export async function createRun(
   checkAggregator(spec);
   checkPrivacySpec(spec);
   const { params } = decode(modelFile, { expect: layoutOf(spec.work.model) });
+  const { initialModel = sha256Of(params) } = spec.work;
+  if (initialModel !== sha256Of(params)) throw invalidArgument('initialModel', initialModel, sha256Of(params));
   const { files = systemFiles } = deps;
   if ((await files.read(join(directory, JOURNAL_FILE))) !== undefined) {
     throw new FlError('already-exists', `${directory} holds a run already; resume it or choose another directory`);

@@ -6,6 +6,7 @@ import type { WorkSpec } from '../../shared/run/spec.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, signedBytes } from '../../shared/signing/identity.js';
+import { signTask } from '../../shared/signing/shown.js';
 import type { RunState } from '../round/state.js';
 import type { GlobalModel } from './model.js';
 
@@ -64,7 +65,8 @@ export class Plans {
     const body = new TextEncoder().encode(canonicalJson(plan));
     const signature = this.#deps.identity.sign(signedBytes('plan', plan));
     const inFrame = model.file.length <= SMALL_BYTES ? model.file : new Uint8Array(0);
-    this.#last = { key, frame: { kind: 'plan', body, signature, model: inFrame } };
+    const taskSignature = signTask(this.#deps.identity, plan);
+    this.#last = { key, frame: { kind: 'plan', body, signature, model: inFrame, taskSignature } };
     return this.#last.frame;
   }
 }

@@ -10,7 +10,7 @@ import type { Rng } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
-import type { CoordinatorFrame } from '../../shared/service.js';
+import type { CoordinatorFrame, PendingUpdate } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
 import type { Journal } from '../journal/journal.js';
@@ -151,6 +151,18 @@ export class Run {
   post(event: Untimed<RoundEvent>): void {
     const timed = { ...event, atMs: this.#deps.clock.nowMs() } as RoundEvent;
     this.#queue.put(() => this.#handle(timed));
+  }
+
+  /**
+   * A client is here, with updates that it keeps. Both in their turn: what is in the queue may close the round that they are
+   * for, and whoever then gets neither its plan nor a last word would keep them until it comes again.
+   */
+  enter(client: string, pending: readonly PendingUpdate[]): void {
+    this.post({ kind: 'online', client });
+    const { updates } = this;
+    this.#queue.put(function* () {
+      yield updates.answerPending(client, pending);
+    });
   }
 
   /** Resolves when nothing is left in the queue. */

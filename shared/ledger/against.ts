@@ -105,7 +105,8 @@ const headSchema: z.ZodType<SignedHead> = z.strictObject({
   signature: z.string().regex(/^[0-9a-f]{128}$/),
 });
 
-function parseHead(text: string): SignedHead {
+/** A line of a client's file of heads, read; its signature is not checked. @throws FlError corrupt */
+export function parseHead(text: string): SignedHead {
   try {
     return parseCanonicalJson(text, headSchema);
   } catch (thrown) {

@@ -12,6 +12,8 @@ export type RunEvent =
       readonly round: number;
       readonly online: number;
       readonly need: number;
+      /** After failed attempts: the next one does not begin before. */
+      readonly notBeforeMs?: number;
     }
   | {
       readonly kind: 'round-started';

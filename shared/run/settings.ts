@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import type { Infer } from '../schema.js';
+import { tensorNames } from '../tensors/start-model.js';
 
 /** One row of the table. */
 export interface Setting<Schema extends z.ZodType = z.ZodType> {
@@ -117,6 +118,16 @@ export const SETTINGS = {
     schema: z.enum(['smoke', 'demo', 'full']).default('demo'),
     value: 'NAME',
     help: 'smoke, demo or full (default: demo)',
+  },
+  'initial-model': {
+    schema: z.string().optional(),
+    value: 'FILE',
+    help: "a safetensors file of the workload's model to start from; default: the workload's own start",
+  },
+  'initial-model-names': {
+    schema: z.union([z.string(), tensorNames]).optional(),
+    value: 'FILE',
+    help: 'with it: YAML, by our name of a tensor the name in the file, or {from: NAME, transpose: [1, 0]}',
   },
   clients: { schema: count.optional(), value: 'N', help: 'virtual clients' },
   cohort: { schema: count.optional(), value: 'N', help: 'clients per round' },

@@ -93,6 +93,8 @@ export const workSpec = z.strictObject({
   phases: z.array(phaseSpec).min(1),
   /** The shared tensors of the model, in manifest order. */
   model: z.array(tensorSpec).min(1),
+  /** SHA-256 of the parameters that round 1 starts from; absent: those that the workload makes from `seed`. */
+  initialModel: z.string().regex(HEX_32_BYTES).optional(),
   /** Absent: the coordinator sees each update. */
   secure: secureSpec.optional(),
   /** Absent: no noise is added. */

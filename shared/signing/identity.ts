@@ -23,6 +23,7 @@ const PKCS8_PREFIX = fromHex('302e020100300506032b657004220420');
 /** What a signature may be for. */
 export type SignedKind =
   | 'plan'
+  | 'task'
   | 'noise'
   | 'receipt'
   | 'receipts'

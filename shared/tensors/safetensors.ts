@@ -8,7 +8,7 @@
  * hole and no key may come twice. Ours is stricter in one point: a header has at most 1 MiB (upstream 100 MB). Every
  * number of the header is checked against the file's length before anything of the model's size is allocated.
  */
-import { FlError, invalidArgument } from '../errors.js';
+import { describe, FlError, invalidArgument } from '../errors.js';
 import { bytesOf } from './bytes.js';
 import { findDuplicateKey } from './duplicate-key.js';
 import { checkTensorName, elementCount, type Layout, layoutOf, type Params, sameLayout, sizeOf } from './params.js';
@@ -78,6 +78,34 @@ export function decodeHeader(bytes: Uint8Array): { layout: Layout; metadata: Met
   if (covered > dataBytes) throw corrupt('data', `${covered} bytes`, `${dataBytes} (truncated)`);
   if (covered < dataBytes) throw corrupt('data', `${covered} bytes`, `${dataBytes} (trailing bytes)`);
   return { layout: asCorrupt(() => layoutOf(entries)), metadata: readMetadata(rawMetadata), dataStart };
+}
+
+/** A tensor as a header has it, of any dtype; `begin` and `end` count bytes from the start of the file, and lie in it. */
+export interface RawTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * The tensors of a file that other software wrote, which may have names and dtypes that ours has not.
+ * @throws FlError corrupt: no safetensors file
+ */
+export function tensorsIn(bytes: Uint8Array): RawTensor[] {
+  const { header, dataStart } = readHeader(bytes);
+  const { [METADATA]: _, ...tensors } = header;
+  return Object.entries(tensors).map(([name, value]) => {
+    const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
+    const field = describe(name);
+    if (typeof dtype !== 'string') throw corrupt(`dtype of ${field}`, 'a text', dtype);
+    if (!isNumbers(shape)) throw corrupt(`shape of ${field}`, 'a list of numbers', shape);
+    const [begin, end] = isNumbers(offsets) ? offsets.map((offset) => offset + dataStart) : [];
+    const isInside = Number.isSafeInteger(begin) && begin >= dataStart && begin <= end && end <= bytes.length;
+    if (!isInside) throw corrupt(`data_offsets of ${field}`, 'two places in the file', offsets);
+    return { name, dtype, shape, begin, end };
+  });
 }
 
 function readHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {

@@ -5,6 +5,7 @@ import { invalidArgument } from '../errors.js';
 import type { UpdateHeader } from '../run/plan.js';
 import { type ClientFrame, type DeclineReason, SMALL_BYTES } from '../service.js';
 import type { SignedAnswer } from '../signing/answers.js';
+import { MAX_SHOWN_RUNS, type Shown } from '../signing/shown.js';
 import {
   checkAtMost,
   checkLength,
@@ -20,7 +21,8 @@ import {
   serialise,
   wordOf,
 } from './checks.js';
-import { ControlRequest } from './gen/starling/v1/participant.js';
+import { ControlRequest, type Proof as ProofMessage } from './gen/starling/v1/participant.js';
+import { headFromWire, headToWire } from './heads.js';
 import {
   MAX_ADDRESS_CHARS,
   MAX_PENDING_UPDATES,
@@ -51,7 +53,7 @@ function toWire(frame: ClientFrame): NonNullable<ControlRequest['frame']> {
     case 'hello':
       return { $case: 'hello', value: helloMessage(frame) };
     case 'proof':
-      return { $case: 'proof', value: proofMessage(frame) };
+      return { $case: 'proof', value: proofToWire(frame) };
     case 'progress': {
       const stepsDone = checkUint32('progress.steps_done', frame.stepsDone);
       const stepsTotal = checkUint32('progress.steps_total', frame.stepsTotal);
@@ -85,7 +87,7 @@ function fromWire(frame: NonNullable<ControlRequest['frame']>): ClientFrame {
     case 'hello':
       return { kind: 'hello', ...helloMessage(frame.value) };
     case 'proof':
-      return { kind: 'proof', ...proofMessage(frame.value) };
+      return { kind: 'proof', ...proofFromWire(frame.value) };
     case 'progress': {
       const { task, stepsDone, stepsTotal } = frame.value;
       return { kind: 'progress', task: taskFromWire(task), stepsDone, stepsTotal };
@@ -138,7 +140,32 @@ function helloMessage(hello: Fields<'hello'>) {
   };
 }
 
-function proofMessage({ signature, pending }: Fields<'proof'>) {
+function proofToWire({ shown: { tasks, heads } = NOTHING, ...proof }: Fields<'proof'>): ProofMessage {
+  checkAtMost('proof.tasks', tasks.length, MAX_SHOWN_RUNS);
+  checkAtMost('proof.heads', heads.length, MAX_SHOWN_RUNS);
+  return {
+    ...proofFields(proof),
+    tasks: tasks.map(({ task, signature }) => {
+      return { task: taskToWire(task), signature: signatureOf({ kind: 'proof.tasks', signature }) };
+    }),
+    heads: heads.map(headToWire),
+  };
+}
+
+function proofFromWire({ tasks, heads, ...proof }: ProofMessage): Fields<'proof'> {
+  const fields = proofFields(proof);
+  if (tasks.length === 0 && heads.length === 0) return fields;
+  checkAtMost('proof.tasks', tasks.length, MAX_SHOWN_RUNS);
+  checkAtMost('proof.heads', heads.length, MAX_SHOWN_RUNS);
+  const signed = tasks.map(({ task, signature }) => {
+    return { task: taskFromWire(task), signature: signatureOf({ kind: 'proof.tasks', signature }) };
+  });
+  return { ...fields, shown: { tasks: signed, heads: heads.map(headFromWire) } };
+}
+
+const NOTHING: Shown = { tasks: [], heads: [] };
+
+function proofFields({ signature, pending }: Pick<Fields<'proof'>, 'signature' | 'pending'>) {
   checkAtMost('proof.pending', pending.length, MAX_PENDING_UPDATES);
   return {
     signature: signatureOf({ kind: 'proof', signature }),

@@ -2,8 +2,6 @@
  * Frames of a control stream, coordinator to client: proto/starling/v1/participant.proto, ControlResponse.
  */
 import { type DropReason, invalidArgument } from '../errors.js';
-import { fromHex, toHex } from '../hex.js';
-import type { LedgerHead, SignedHead } from '../ledger/against.js';
 import type { Receipt } from '../run/plan.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
 import { HASH_BYTES, type Inclusion } from '../signing/merkle.js';
@@ -24,11 +22,8 @@ import {
   serialise,
   wordOf,
 } from './checks.js';
-import {
-  ControlResponse,
-  type LedgerHead as HeadMessage,
-  type Receipt as ReceiptMessage,
-} from './gen/starling/v1/participant.js';
+import { ControlResponse, type Receipt as ReceiptMessage } from './gen/starling/v1/participant.js';
+import { headFromWire, headToWire } from './heads.js';
 import {
   MAX_JSON_BYTES,
   MAX_PATH_HASHES,
@@ -73,7 +68,9 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
     case 'plan': {
       const body = checkMaxLength('plan.body', frame.body, MAX_JSON_BYTES);
       const model = checkMaxLength('plan.model', frame.model, SMALL_BYTES);
-      return { $case: 'plan', value: { body, signature: signature('plan', frame.signature), model } };
+      const { taskSignature = new Uint8Array(0) } = frame;
+      if (taskSignature.length > 0) signature('plan.task', taskSignature);
+      return { $case: 'plan', value: { body, signature: signature('plan', frame.signature), model, taskSignature } };
     }
     case 'withdrawal':
       return { $case: 'withdrawal', value: { task: taskToWire(frame.task), reason: clipText(frame.reason) } };
@@ -99,7 +96,9 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
     case 'plan': {
       const body = own(checkMaxLength('plan.body', frame.value.body, MAX_JSON_BYTES));
       const model = own(checkMaxLength('plan.model', frame.value.model, SMALL_BYTES));
-      return { kind: 'plan', body, signature: own(signature('plan', frame.value.signature)), model };
+      const plan = { kind: 'plan', body, signature: own(signature('plan', frame.value.signature)), model } as const;
+      const { taskSignature } = frame.value;
+      return taskSignature.length === 0 ? plan : { ...plan, taskSignature: own(signature('plan.task', taskSignature)) };
     }
     case 'withdrawal': {
       const reason = checkText('withdrawal.reason', frame.value.reason, MAX_TEXT_CHARS);
@@ -145,26 +144,6 @@ function receiptToWire({ receipt, inclusion, signature: signed }: SignedReceipt)
     modelSha256: modelSha256 === '' ? '' : checkSha256('receipt.model_sha256', modelSha256),
     signature: signature('receipt', signed),
     ...inclusionOf(inclusion),
-  };
-}
-
-function headToWire({ head, signature: signed }: SignedHead): HeadMessage {
-  return { ...checkHead(head), signature: signature('ledger_head', fromHex(signed)) };
-}
-
-function headFromWire(message: HeadMessage): SignedHead {
-  return {
-    head: checkHead(message),
-    signature: toHex(signature('ledger_head', message.signature)),
-  };
-}
-
-/** Both ways, too. */
-function checkHead({ run, round, lineSha256 }: LedgerHead): LedgerHead {
-  return {
-    run: checkName('ledger_head.run', run),
-    round: checkUint32('ledger_head.round', round),
-    lineSha256: checkSha256('ledger_head.line_sha256', lineSha256),
   };
 }
 

@@ -7,6 +7,7 @@ import type { OtherSettings, Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import type { FederationReport, Report } from '../../shared/run/report.js';
 import type { Config } from '../../shared/run/settings.js';
+import type { StartFile } from '../../shared/tensors/start-model.js';
 import { checkConfig, type Resolved, resolve } from '../config/resolve.js';
 import type { Baseline } from './input.js';
 
@@ -50,13 +51,14 @@ function rowOf(name: string, { status, reason, final, rounds, privacy }: Ended):
 export function federationsOf(
   config: Config,
   workload: Workload,
+  initialModel?: StartFile,
 ): { readonly federations: readonly Federation[]; readonly missing: readonly string[] } {
   const { scales, comparisons = [] } = workload.manifest;
   const missing: string[] = [];
   const plan = (name: string, settings: OtherSettings, label?: string): Federation[] => {
     const about = label === undefined ? 'private' : `federated, ${label}`;
     try {
-      return [{ name, label, resolved: resolveOther(config, settings, workload) }];
+      return [{ name, label, resolved: resolveOther(config, settings, { workload, initialModel }) }];
     } catch (thrown) {
       const { code, message } = FlError.from(thrown);
       if (code !== 'invalid-argument') throw thrown;
@@ -75,9 +77,14 @@ export function federationsOf(
   };
 }
 
-function resolveOther(config: Config, { hyper, ...settings }: OtherSettings, workload: Workload): Resolved {
+function resolveOther(
+  config: Config,
+  { hyper, ...settings }: OtherSettings,
+  { workload, initialModel }: { readonly workload: Workload; readonly initialModel: StartFile | undefined },
+): Resolved {
   const merged = { ...config, ...settings, hyper: { ...config.hyper, ...hyper }, baselines: 'none' };
   const { clients } = settings; // what depends on their number follows it
   const all = clients !== undefined && { cohort: clients, 'min-clients': clients, 'min-survivors': undefined };
-  return resolve(checkConfig({ ...merged, ...all }, `a row beside ${workload.manifest.name}`), workload);
+  const other = checkConfig({ ...merged, ...all }, `a row beside ${workload.manifest.name}`);
+  return resolve(other, workload, { initialModel });
 }

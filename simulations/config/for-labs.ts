@@ -3,6 +3,7 @@ import { codeSha256 } from '../../client/workloads/code.js';
 import { loadWorkload } from '../../client/workloads/index.js';
 import { DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { checkGivenForLabs } from './given.js';
+import { readInitialModel } from './initial-model.js';
 import { checkConfig, type Resolved, resolve } from './resolve.js';
 
 /**
@@ -13,7 +14,8 @@ import { checkConfig, type Resolved, resolve } from './resolve.js';
 export async function resolveForLabs(given: object, source: string): Promise<Resolved> {
   const config = checkConfig({ 'secure-aggregation': true, ...given }, source);
   const leastSurvivors = config['secure-aggregation'] ? DEFAULT_POLICY.survivorsMin : 1;
-  const resolved = resolve(config, await loadWorkload(config.workload), { leastSurvivors });
+  const initialModel = await readInitialModel(config);
+  const resolved = resolve(config, await loadWorkload(config.workload), { leastSurvivors, initialModel });
   checkGivenForLabs(given, resolved, source);
   const { work, engine } = resolved.spec;
   const workloadSha256 = await codeSha256(config.workload);

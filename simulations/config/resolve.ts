@@ -25,8 +25,10 @@ import {
   type TrainingSpec,
 } from '../../shared/run/spec.js';
 import { zeroedMetrics } from '../../shared/run/zeroed.js';
+import { sha256Of } from '../../shared/tensors/bytes.js';
 import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
+import { type StartFile, startModel } from '../../shared/tensors/start-model.js';
 import { checkYaml } from '../../shared/yaml.js';
 import { privacyOf } from './privacy.js';
 
@@ -63,11 +65,12 @@ const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.0
 /**
  * Fills what the user left open from the workload's scale, and makes the initial model.
  * @param about.leastSurvivors fewest that make a round unless the user says; of a secure one two anyway
+ * @param about.initialModel the file that the configuration names (initial-model.ts)
  */
 export function resolve(
   config: Config,
   workload: Workload,
-  about: { readonly leastSurvivors?: number } = {},
+  about: { readonly leastSurvivors?: number; readonly initialModel?: StartFile } = {},
 ): Resolved {
   const { manifest } = workload;
   const scale = manifest.scales[config.scale];
@@ -79,7 +82,8 @@ export function resolve(
   parseScheme(partition); // now, and not on every client
   const hyper = hyperOf(scale.hyper, config.hyper, manifest.name);
   const { shared } = initialModel(workload, { hyper, seed: config.seed });
-  const model = packTensors(shared);
+  const own = packTensors(shared);
+  const model = about.initialModel === undefined ? own : startModel(about.initialModel, own.layout);
   const tensors = model.layout.map(({ name, shape }) => ({ name, shape }));
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
   const strategy = strategyOf(config, scale);
@@ -109,6 +113,7 @@ export function resolve(
       rounds,
       phases,
       model: tensors,
+      ...(about.initialModel && { initialModel: sha256Of(model) }),
       ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
       ...(privacy && { privacy }),
       ...(isCompressed && { compression }),

@@ -1,11 +1,12 @@
 /**
  * The coordinator of a simulated world: the shell of `server/run/run.ts` and `server/coordinator.ts` in small, around the
- * real engine, fold and history. It journals, sums integers, carries frames, crashes between any two effects and comes
+ * real engine, fold, history and intake of updates. It journals, carries frames, crashes between any two effects and comes
  * back from what its journal holds.
  */
 
+import assert from 'node:assert/strict';
 import type { RunRecord } from '../../server/journal/records.js';
-import { fateOf, lastWordOn, type Past } from '../../server/round/fate.js';
+import { fateOf, type Past } from '../../server/round/fate.js';
 import {
   type Effect,
   type EffectOf,
@@ -15,9 +16,12 @@ import {
   type Untimed,
 } from '../../server/round/state.js';
 import { History } from '../../server/run/history.js';
+import { UpdateIntake } from '../../server/updates/intake.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
-import type { StoredRunSpec } from '../../shared/run/spec.js';
+import type { RunSpec, StoredRunSpec, WorkSpec } from '../../shared/run/spec.js';
 import type { ClientFrame, PendingUpdate, UploadReply } from '../../shared/service.js';
+import { bytesOf } from '../../shared/tensors/bytes.js';
+import { updateChannel } from '../../shared/tensors/channels.js';
 import type { SimulatedClient } from './client.js';
 import * as must from './invariants.js';
 import type { Scenario } from './scenario.js';
@@ -33,6 +37,16 @@ export type Frame =
   | EffectOf<'receipt' | 'withdraw'>;
 export type ControlStream = Stream<ClientFrame, Frame>;
 
+/** A model of one number, which moves by the sum of the updates: whole numbers, so that sums are exact. */
+const MODEL = [{ name: 'w', shape: [1] }];
+const WORK = {
+  model: MODEL,
+  phases: [{ name: 'train', channels: [{ ...updateChannel(MODEL), reduce: 'sum' }] }],
+} as unknown as WorkSpec;
+
+/** How long the engine may be at other events, and waiting for its disk, before it comes to what an intake has posted. */
+const MOST_QUEUED_MS = 300;
+
 /** Thrown inside to leave a half-done list of effects. */
 const CRASH = Symbol('crash');
 
@@ -44,8 +58,12 @@ export class SimulatedCoordinator {
   readonly #streams = new Map<string, ControlStream>();
   #state: RunState;
   #history: History;
-  #sum = 0;
-  #offers = new Map<string, (outcome: 'add' | 'again' | 'rejected') => void>();
+  #intake: UpdateIntake;
+  /** Who waits for the engine's answer to an offer; by client and hash, in the order of the offers. */
+  #waiting = new Map<string, ((answer: UploadReply['outcome'] | undefined) => void)[]>();
+  /** Offers that the engine has not come to: before any event that comes later, as in the queue of a run. */
+  #queue: Untimed<RoundEvent>[] = [];
+  readonly #spec: RunSpec;
   #up = true;
   /** Rises with every crash; what an earlier process started no longer counts. */
   #life = 0;
@@ -63,6 +81,28 @@ export class SimulatedCoordinator {
     this.#journal = [{ kind: 'created', atMs: 0, run: RUN, spec, modelSha256: FIRST_MODEL }];
     this.#state = initialState(RUN, scenario.spec, FIRST_MODEL);
     this.#history = new History(this.#journal);
+    this.#spec = { work: WORK, engine: scenario.spec };
+    this.#intake = this.#openIntake();
+  }
+
+  /** Of this process. What it posts waits its turn: meanwhile the round may go on. */
+  #openIntake(): UpdateIntake {
+    const life = this.#life;
+    return new UpdateIntake({
+      spec: this.#spec,
+      history: { receiptFor: (run, update) => this.#past.receiptFor(run, update) },
+      state: () => this.#state,
+      secure: { maskedBytes: undefined, receive: () => undefined },
+      post: (event) => {
+        this.#queue.push(event);
+        this.#world.after(this.#world.dice.between(0, MOST_QUEUED_MS), () => {
+          if (life === this.#life) this.#drain();
+        });
+      },
+      sendReceipts: (receipts) => {
+        for (const receipt of receipts) this.#carryOut({ kind: 'receipt', receipt });
+      },
+    });
   }
 
   static readonly firstModel = FIRST_MODEL;
@@ -101,7 +141,10 @@ export class SimulatedCoordinator {
     this.#up = false;
     this.#life++;
     this.#crash = undefined;
-    this.#offers.clear();
+    const waiting = [...this.#waiting.values()].flat();
+    this.#waiting.clear();
+    this.#queue = [];
+    for (const reply of waiting) reply(undefined);
     for (const stream of this.#streams.values()) stream.cut();
     this.#streams.clear();
     this.#world.after(downMs, () => this.#comeBack());
@@ -115,6 +158,7 @@ export class SimulatedCoordinator {
     this.#up = true;
     this.#state = state;
     this.#history = new History(records);
+    this.#intake = this.#openIntake();
     this.#ledger.refusers.clear(); // a refusal is not journalled: the next plan is refused again
     this.#perform(effects);
     if (this.#up && this.#state.stage.kind === 'ended') this.#tellOperator();
@@ -128,7 +172,18 @@ export class SimulatedCoordinator {
 
   // ---- the engine and its effects --------------------------------------------------------------------------------
 
-  #post(untimed: Untimed<RoundEvent>): void {
+  #post(event: Untimed<RoundEvent>): void {
+    const life = this.#life;
+    this.#drain();
+    if (life === this.#life) this.#handle(event);
+    if (this.#up) must.onlineAreTheConnected(this.#state, new Set(this.#streams.keys()));
+  }
+
+  #drain(): void {
+    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) this.#handle(event);
+  }
+
+  #handle(untimed: Untimed<RoundEvent>): void {
     const event = { ...untimed, atMs: this.#world.nowMs } as RoundEvent;
     must.deadlinesAreKept(this.#state, this.#world.nowMs);
     const before = this.#state;
@@ -144,7 +199,6 @@ export class SimulatedCoordinator {
       `${event.kind} ${'client' in event ? event.client : ''} ${state.round}/${state.attempt} ${state.stage.kind}`,
     );
     this.#perform(effects);
-    if (this.#up) must.onlineAreTheConnected(this.#state, new Set(this.#streams.keys()));
   }
 
   #perform(effects: readonly Effect[]): void {
@@ -164,8 +218,7 @@ export class SimulatedCoordinator {
       case 'record':
         return this.#record(effect.record);
       case 'open-sum':
-        this.#sum = 0;
-        return;
+        return this.#intake.open(effect);
       case 'plan':
         return this.#sendPlan(effect);
       case 'withdraw':
@@ -211,18 +264,23 @@ export class SimulatedCoordinator {
     });
   }
 
-  #answer({ client, updateSha256, outcome }: EffectOf<'answer'>): void {
-    if (outcome === 'add') this.#sum += this.#ledger.updates.get(updateSha256)!.value;
-    this.#offers.get(`${client}/${updateSha256}`)?.(outcome);
+  #answer(answer: EffectOf<'answer'>): void {
+    const key = `${answer.client}/${answer.updateSha256}`;
+    const [reply, ...rest] = this.#waiting.get(key) ?? [];
+    this.#waiting.set(key, rest);
+    this.#intake.answer(answer);
+    reply?.(answer.outcome === 'rejected' ? 'rejected' : 'accepted');
   }
 
   #commit({ round, attempt }: EffectOf<'commit'>): void {
     const life = this.#life;
     const base = this.#ledger.models.get(this.#state.modelSha256)!;
+    const plan = { work: WORK, round } as RoundPlan;
+    const { values } = this.#intake.takeMean(plan, () => assert.fail('no noise')).mean;
     this.#world.after(this.#world.dice.between(1, 400), () => {
       if (life !== this.#life) return;
       const modelSha256 = `model-${round}/${attempt}/${life}`;
-      this.#ledger.models.set(modelSha256, base + this.#sum);
+      this.#ledger.models.set(modelSha256, base + values[0]);
       this.#post({ kind: 'stored', round, attempt, modelSha256 });
     });
   }
@@ -234,12 +292,8 @@ export class SimulatedCoordinator {
     if (!this.#up || this.#streams.has(client.name)) return false;
     this.#streams.set(client.name, stream);
     stream.toClient({ kind: 'welcome' });
-    for (const { round, attempt, sha256: updateSha256 } of pending) {
-      const id = { client: client.name, round, attempt, updateSha256 };
-      const receipt = lastWordOn(this.#state, this.#past, id);
-      if (receipt !== undefined) this.#carryOut({ kind: 'receipt', receipt });
-    }
     this.#post({ kind: 'online', client: client.name });
+    if (this.#up) this.#intake.answerPending(client.name, pending);
     return true;
   }
 
@@ -249,6 +303,8 @@ export class SimulatedCoordinator {
 
   gone(client: string, stream: ControlStream): void {
     if (this.#streams.get(client) !== stream) return;
+    this.#drain(); // what came before, while it was here
+    if (!this.#up) return;
     this.#streams.delete(client);
     this.#post({ kind: 'offline', client });
   }
@@ -271,22 +327,13 @@ export class SimulatedCoordinator {
     if (!this.#up) return reply(undefined);
     if (this.#streams.get(client) !== stream) return reply('denied');
     const { round, attempt, sha256: updateSha256 } = update;
-    const id = { client, round, attempt, updateSha256 };
-    // any other fate is left to the engine: in a run it may change while an offer waits for its turn
-    const fate = fateOf(this.#state, this.#past, id);
-    if (fate.kind === 'accepted' && fate.receipt !== undefined) {
-      this.#carryOut({ kind: 'receipt', receipt: fate.receipt });
-      return reply('accepted');
-    }
-    const key = `${client}/${updateSha256}`;
-    let answered = false;
-    this.#offers.set(key, (outcome) => {
-      answered = true;
-      reply(outcome === 'rejected' ? outcome : 'accepted');
-    });
-    if (this.#ledger.updates.get(updateSha256)!.valid) this.#post({ kind: 'arrived', ...id, metrics: {} });
-    else this.#post({ kind: 'invalid', ...id, detail: 'not finite' });
-    this.#offers.delete(key);
-    if (!answered) reply(undefined); // died over it
+    const { value, valid } = this.#ledger.updates.get(updateSha256)!;
+    const bytes = bytesOf(Float32Array.of(valid ? value : Number.NaN));
+    const fate = fateOf(this.#state, this.#past, { client, round, attempt, updateSha256 });
+    if (fate.kind === 'wanted') {
+      const key = `${client}/${updateSha256}`;
+      this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), reply]);
+    } else reply(fate.kind); // at once, as the intake itself says
+    void this.#intake.offer(client, { ...update, sizeBytes: bytes.length, weights: [1], metrics: {} }, bytes);
   }
 }

@@ -36,8 +36,7 @@ export function simulate(scenario: Scenario, code: Subject = subject): Outcome {
     everyRoundFinishes(coordinator.state, quiet);
     for (const client of clients) if (!client.left) client.checkEmpty();
   } catch (error) {
-    if (!(error instanceof Violation)) throw error;
-    violation = error;
+    violation = error instanceof Violation ? error : new Violation('nothingIsThrown', `${(error as Error).stack}`);
   }
   return { violation, seen: ledger.seen, events: world.events, traceHash: world.traceHash, endedAtMs: world.nowMs };
 }

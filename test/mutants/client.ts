@@ -2,8 +2,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of the source
 import { mutantsOf } from './mutant.js';
 
-const SAID = ['client/round/durable-before-said', 'client/round/participant'];
-const SECURE = ['client/round/secagg-task'];
+const SAID = ['client/round/durable-before-said', 'client/round/taken-down-first', 'client/round/participant'];
+const SECURE = ['client/round/secagg-task', 'client/round/taken-down-first'];
 const ACCOUNT = [
   'client/round/privatize',
   'client/round/durable-before-said',
@@ -196,7 +196,12 @@ export const CLIENT = [
     ['rounds have noise of their own', '`dp-sgd/v1/${round}/', '`dp-sgd/v1/'],
     ['a step is divided by the expected lot', 'samplingRate * shard.train.length, rng', 'lot.length, rng'],
     ['no data, no steps', 'shard.train.length === 0 ? 0 :', 'shard.train.length === -1 ? 0 :'],
-    ['noise is sized for what rounding adds', 'clippingBound * (1 + allowance)', 'clippingBound'],
+    [
+      'noise is sized for what rounding adds',
+      'clippingBound * (1 + allowance)',
+      'clippingBound',
+      ['client/training/dp-sgd-allowance'],
+    ],
     [
       'a workload with a procedure of its own is refused',
       'perExampleLoss !== undefined && train === undefined',

@@ -9,9 +9,17 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { transformSync } from 'esbuild';
 import { CLIENT } from './client.js';
+import { MASKS } from './masks.js';
 import type { Mutant } from './mutant.js';
+import { POLICY } from './policy.js';
+import { PROOFS } from './proofs.js';
+import { RUNS } from './runs.js';
+import { SECAGG_SHELL } from './secagg-shell.js';
 import { SERVER } from './server.js';
+import { SERVICE } from './service.js';
 import { SHARED } from './shared.js';
+import { STORES } from './stores.js';
+import { TRAINING } from './training.js';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const WORKERS = 2;
@@ -67,7 +75,8 @@ async function isKilled(folder: string, mutant: Mutant): Promise<boolean> {
 }
 
 const wanted = process.argv[2] ?? '';
-const mutants = [...SHARED, ...SERVER, ...CLIENT].filter(({ file, claim }) => `${file} ${claim}`.includes(wanted));
+const ROOMS = [SHARED, MASKS, PROOFS, SERVER, SERVICE, RUNS, SECAGG_SHELL, CLIENT, POLICY, STORES, TRAINING];
+const mutants = ROOMS.flat().filter(({ file, claim }) => `${file} ${claim}`.includes(wanted));
 for (const mutant of mutants) mutated(mutant); // before anything takes time
 const folders = Array.from({ length: WORKERS }, workplace);
 const survivors: Mutant[] = [];

@@ -165,6 +165,11 @@ export class Lab {
     throw new Error('the feed ended before that');
   }
 
+  /** As the operator would. */
+  resume(): Promise<void> {
+    return this.#coordinator!.admin.resumeRun(RUN);
+  }
+
   async report(): Promise<{
     readonly modelSha256: string;
     readonly final: { readonly metrics: Record<string, number> };

@@ -141,6 +141,21 @@ describe('a policy that remembers', () => {
     assert.match((await (await open()).declineReason(plan('c', { hyper: { 'held-out': 1 } })))!, /data-roles/);
   });
 
+  it('does not begin with another model than the run says it starts from, whatever the policy allows', async () => {
+    const { work, ...rest } = plan('run');
+    const warm = { ...rest, modelSha256: 'c'.repeat(64), work: { ...work, initialModel: 'd'.repeat(64) } };
+    for (const rules of ['', `first-model: ${'c'.repeat(64)}`]) {
+      const said = (await (await open(rules)).declineReason(warm))!;
+      assert.match(said, /^policy: first-model: expected d{64}, as the run's own initialModel says, got c{64}; next: /);
+    }
+    const honest = { ...warm, work: { ...work, initialModel: 'c'.repeat(64) } };
+    assert.match(
+      (await (await open()).declineReason(honest))!,
+      /next: if this site agrees with that start, add the hash/,
+    );
+    assert.equal(await (await open(`first-model: ${'c'.repeat(64)}`)).declineReason(honest), undefined);
+  });
+
   it('is told on both sides, in the same words', async () => {
     const site = await open();
     const one = await startOne({

@@ -193,3 +193,47 @@ describe('what leaves a client under differential privacy', () => {
     assert.equal(new Set([central({}), ...others.map(central)]).size, 1);
   });
 });
+
+describe('an account whose disk fails', () => {
+  const identity = identityFromSeed(new Uint8Array(32).fill(1));
+
+  it('has charged nothing that the disk does not have, and goes on when it takes lines again', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'starling-account-'));
+    try {
+      const path = join(directory, ACCOUNT_FILE);
+      const account = await openAccount(directory, { identity, delta: 1e-5 });
+      await account.charge(plan(1));
+      const [before, lines] = [account.epsilon, await readFile(path)];
+      await rm(path);
+      const failed = account.charge(plan(2));
+      const next = account.charge(plan(3)); // waits for the one before, and does not end with it
+      await assert.rejects(failed, { message: /privacy\.jsonl: ENOENT/ });
+      await assert.rejects(next, /ENOENT/);
+      assert.deepEqual(
+        [account.epsilon, account.isCharged(plan(2)), account.isCharged(plan(1))],
+        [before, false, true],
+      );
+      await writeFile(path, lines);
+      await account.charge(plan(2));
+      assert.ok(account.isCharged(plan(2)) && account.epsilon > before);
+      const again = await openAccount(directory, { identity });
+      assert.equal(again.epsilon, account.epsilon, 'the chain is whole');
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  it('says nothing of a charge that is still being written', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'starling-account-'));
+    try {
+      const account = await openAccount(directory, { identity, delta: 1e-5 });
+      const writing = account.charge(plan(1));
+      for (let i = 0; i < 5; i++) await undefined; // it is at the disk by now, which takes longer than a promise
+      assert.deepEqual([account.epsilon, account.isCharged(plan(1))], [0, false]);
+      await writing;
+      assert.ok(account.epsilon > 0 && account.isCharged(plan(1)));
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+});

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../../client/backends/index.js';
-import { evaluate } from '../../../client/training/evaluate.js';
+import { evaluate, evaluateEach } from '../../../client/training/evaluate.js';
 import { defineWorkload, type Workload } from '../../../client/workload.js';
 
 /** Batches are of 200. The metric is the sum of the examples' numbers, and for each batch one more in `sizes`. */
@@ -71,5 +71,43 @@ describe('an evaluation', () => {
       assert.equal(sizes.length, seen);
     }
     assert.equal(tf.memory().numTensors, before);
+  });
+});
+
+describe('an evaluation that is cancelled', () => {
+  before(() => selectBackend('cpu'));
+
+  it('ends before its next batch, or its next example', async () => {
+    const abort = new AbortController();
+    const sizes: number[] = [];
+    const onProgress = () => abort.abort();
+    const task = { ...input(new Array<number>(400).fill(1), sizes), signal: abort.signal, onProgress };
+    await assert.rejects(evaluate(task), { code: 'aborted' });
+    assert.deepEqual(sizes, [200]);
+    const tests = { noiseMultiplier: 1, evaluations: 1, metrics: [{ name: 'total', size: 1, max: 1 }] };
+    await assert.rejects(evaluateEach({ ...task, onProgress: undefined }, tests), { code: 'aborted' });
+    assert.deepEqual(sizes, [200]);
+  });
+});
+
+describe('an evaluation example by example', () => {
+  before(() => selectBackend('cpu'));
+
+  it('looks at every one, each in a shard that has no other', async () => {
+    const seen: unknown[] = [];
+    const task = input([0.25, 0.5, 1]);
+    const batch: typeof task.workload.batch = (data, indices, context) => {
+      const { train, test } = context.shard;
+      seen.push([[...indices], [...train], [...test]]);
+      return task.workload.batch(data, indices, context);
+    };
+    const shard = { ...task.shard, train: Int32Array.of(0, 1) };
+    const tests = { noiseMultiplier: 1, evaluations: 1, metrics: [{ name: 'total', size: 1, max: 1 }] };
+    const total = await evaluateEach({ ...task, shard, workload: { ...task.workload, batch } }, tests);
+    assert.deepEqual(
+      seen,
+      [0, 1, 2].map((i) => [[i], [], [i]]),
+    );
+    assert.deepEqual(total, [4096 * 1.75, 4096 * 3]); // in steps of 2^-12
   });
 });

@@ -253,3 +253,73 @@ describe('a run of local SGD', () => {
     for (const [args, message] of cases) await assert.rejects(update(...args), message);
   });
 });
+
+describe('what a step leaves alone', () => {
+  before(() => selectBackend('cpu'));
+
+  it('is a gradient that is shorter than its bound, however much shorter', async () => {
+    // g = 4 - 2 = 2, lr 0.5: w moves by -1; the bound of 10 changes nothing
+    assert.equal(await update({ gradientClipNorm: 10 }), -1);
+    assert.equal(await update({ gradientClipNorm: 1 }), -0.5);
+  });
+
+  it('is a private tensor, by the proximal pull', async () => {
+    // both from 4: g = 4 - 2 = 2, w = 3. Step 2: g = 1; w is pulled by 1 · (3 - 4) and stays, own goes on to 2.5
+    const { contribution, privateTensors } = await localSgd(
+      input({ localSteps: 2, proximalMu: 1 }, { privateTensors: { own: scalar(4) } }),
+    );
+    assert.deepEqual([contribution.values[0], privateTensors.own.data[0]], [-1, 2.5]);
+  });
+
+  it('is a tensor of the model that the phase does not train, which the loss sees as it is', async () => {
+    // (w · f - x)² / 2 with f = 2: g = f (w f - x) = 2 (8 - 2) = 12, lr 0.5: -6
+    const scaled: Workload<readonly number[]> = {
+      ...parabola,
+      loss: ({ w, f }, { x }) => tf.mul(tf.mean(tf.square(tf.sub(tf.mul(w, f), x))), 0.5),
+    };
+    const shared = { f: scalar(2), w: scalar(4) };
+    const { contribution } = await localSgd(input({}, { workload: scaled, shared }));
+    assert.deepEqual([...contribution.values], [-6]);
+  });
+});
+
+describe('the batches of two epochs', () => {
+  before(() => selectBackend('cpu'));
+
+  it('hold each example once an epoch, each epoch in an order of its own', async () => {
+    const asked: number[][] = [];
+    const batch: typeof parabola.batch = (data, indices, context) => {
+      asked.push([...indices]);
+      return parabola.batch(data, indices, context);
+    };
+    const targets = Array.from({ length: 20 }, (_, i) => i);
+    const training = { localSteps: undefined, localEpochs: 2, batchSize: 8 };
+    await localSgd(input(training, { workload: { ...parabola, batch }, targets }));
+    assert.deepEqual(
+      asked.map(({ length }) => length),
+      [8, 8, 4, 8, 8, 4],
+    );
+    const [first, second] = [asked.slice(0, 3).flat(), asked.slice(3).flat()];
+    for (const epoch of [first, second])
+      assert.deepEqual(
+        epoch.toSorted((a, b) => a - b),
+        targets,
+      );
+    assert.notDeepEqual(first, second); // equal by chance once in 20! ≈ 10^18
+  });
+});
+
+describe('a loss that is no number', () => {
+  before(() => selectBackend('cpu'));
+
+  it('fills the update with NaN where training goes on to its end, also where no parameter shows it', async () => {
+    const workload: Workload<readonly number[]> = {
+      ...parabola,
+      loss: ({ w }, { x }) => tf.add(tf.mul(tf.sum(tf.mul(w, 0)), 1), tf.mul(tf.mean(x), Number.POSITIVE_INFINITY)),
+    };
+    const { contribution, diverged } = await localSgd(input({}, { workload, toTheEnd: true }));
+    assert.ok(contribution.values.every(Number.isNaN), `${contribution.values}`);
+    assert.match(diverged ?? '', /^loss is not finite at step 1 of round 1/);
+    await assert.rejects(localSgd(input({}, { workload })), { code: 'failed-precondition' });
+  });
+});

@@ -65,6 +65,21 @@ describe('the runs in a data directory', () => {
   });
 });
 
+describe('a run that says which model it starts from', () => {
+  it('is not made with another', async () => {
+    const { work, engine } = toySpec({ rounds: 1 });
+    const world = await openWorld();
+    try {
+      const spec = { engine, work: { ...work, initialModel: 'd'.repeat(64) } };
+      const made = world.coordinator.createRun(spec, FILE, { id: 'r', directory: join(world.dataDir, 'runs', 'r') });
+      await assert.rejects(made, { code: 'invalid-argument', message: /^initialModel: expected d{64}, got / });
+    } finally {
+      await world.coordinator.close();
+      await rm(world.dataDir, { recursive: true });
+    }
+  });
+});
+
 describe('a coordinator that is killed while it makes a run', () => {
   /** Central privacy: the run has a secret of its own, too. */
   const { work, engine } = toySpec({ rounds: 1 });

@@ -217,6 +217,7 @@ describe('a round of the coordinator', () => {
     assert.deepEqual(peers[3].receipts, []);
     const pending = { run: 'r', round, attempt, sha256 };
     const back = Peer.enter(world, 'c4', [pending, { ...pending, sha256: 'b'.repeat(64) }, { ...pending, round: 9 }]);
+    await run.idle();
     assert.deepEqual(
       back.receipts.map(({ outcome, reason }) => reason ?? outcome),
       ['committed', 'deadline', 'round-aborted'],

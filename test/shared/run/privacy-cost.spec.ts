@@ -7,6 +7,7 @@ import {
   epsilonAfter,
   type PrivacyCost,
   privacyReport,
+  roundSamplerError,
 } from '../../../shared/run/privacy-cost.js';
 import type { PrivacySpec, RunSpec, WorkSpec } from '../../../shared/run/spec.js';
 import type { RoundSummary } from '../../../shared/run/summary.js';
@@ -167,5 +168,24 @@ describe('the noise of honest shares', () => {
     );
     const [all, some] = [0, 0.25].map((fraction) => shares(fraction).total);
     assert.ok(Math.abs(all / some - 1) < 1e-9, `${all} ${some}`);
+  });
+});
+
+describe('the error of the samplers under a tree', () => {
+  it('is that of all its nodes, fewer than twice as many as rounds', () => {
+    const release = { mechanism: 'zcdp', rho: 0.1 } as const;
+    const cost: PrivacyCost = {
+      ...{ unit: 'client', spend: { release, count: 1 }, delta: 1e-5, accountant: 'rdp' },
+      ...{ tree: { rounds: 8, separation: 2 }, samplerError: 1e-9 },
+    };
+    // a client is in 8 / 2 = 4 rounds; in each it is charged a quarter of 2 · 8 nodes
+    assert.equal(roundSamplerError(cost), (16 * 1e-9) / 4);
+    // the least error that 2^-10 of δ does not cover: (1 + e^ε) η = 2^-10 δ, ε being that of δ (1 - 2^-10)
+    const { samplerError: _, ...ideal } = cost;
+    const small = epsilonAfter({ ...ideal, delta: 1e-5 * (1 - 2 ** -10) }, 4);
+    const least = (2 ** -10 * 1e-5) / (1 + Math.exp(small));
+    const at = (eta: number) => epsilonAfter({ ...cost, samplerError: eta / 16 }, 4);
+    assert.equal(at(0.99 * least), small);
+    assert.equal(at(1.01 * least), epsilonAfter({ ...ideal, delta: 1e-5 / 2 }, 4));
   });
 });

@@ -51,6 +51,11 @@ export const header: fc.Arbitrary<UpdateHeader> = record({
   metrics,
 });
 
+const signedHead = record({
+  head: record({ run: name, round: uint32, lineSha256: sha256 }),
+  signature: bytes(64).map((signature) => Buffer.from(signature).toString('hex')),
+});
+
 export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
   record({
     kind: fc.constant('hello' as const),
@@ -63,6 +68,15 @@ export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     kind: fc.constant('proof' as const),
     signature: bytes(64),
     pending: fc.array(pending, { maxLength: 4 }),
+  }),
+  record({
+    kind: fc.constant('proof' as const),
+    signature: bytes(64),
+    pending: fc.array(pending, { maxLength: 4 }),
+    shown: record({
+      tasks: fc.array(record({ task, signature: bytes(64) }), { minLength: 1, maxLength: 4 }),
+      heads: fc.array(signedHead, { maxLength: 4 }),
+    }),
   }),
   record({ kind: fc.constant('progress' as const), task, stepsDone: uint32, stepsTotal: uint32 }),
   record({
@@ -105,6 +119,13 @@ export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
     body: fc.uint8Array({ maxLength: 400 }),
     signature: bytes(64),
     model: fc.uint8Array({ maxLength: 400 }),
+  }),
+  record({
+    kind: fc.constant('plan' as const),
+    body: fc.uint8Array({ maxLength: 400 }),
+    signature: bytes(64),
+    model: fc.uint8Array({ maxLength: 400 }),
+    taskSignature: bytes(64),
   }),
   record({ kind: fc.constant('withdrawal' as const), task, reason: text }),
   record({ kind: fc.constant('receipt' as const), receipt, inclusion, signature: bytes(64) }),

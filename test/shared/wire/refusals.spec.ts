@@ -53,8 +53,21 @@ const proof = (fields: object): ClientFrame =>
   ({ kind: 'proof', signature: SIGNATURE, pending: [], ...fields }) as ClientFrame;
 const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, METRIC]));
 
+const SIGNED_TASK = { task: { run: 'r', kind: 'train', round: 1, attempt: 1 }, signature: SIGNATURE };
+const SIGNED_HEAD = { head: { run: 'r', round: 1, lineSha256: 'a'.repeat(64) }, signature: 'a'.repeat(128) };
+
 const CLIENT_FRAMES: readonly [string, ClientFrame, string | RegExp][] = [
   ['a name in capitals', hello({ client: 'Lab' }), 'hello.client: expected 1 to 63 characters of a-z 0-9 -, got "Lab"'],
+  [
+    'more tasks than are shown',
+    proof({ shown: { tasks: Array(33).fill(SIGNED_TASK), heads: [] } }),
+    /^proof\.tasks: .*got 33$/,
+  ],
+  [
+    'more heads than are shown',
+    proof({ shown: { tasks: [], heads: Array(33).fill(SIGNED_HEAD) } }),
+    /^proof\.heads: .*got 33$/,
+  ],
   ['an empty name', hello({ client: '' }), 'hello.client: expected 1 to 63 characters of a-z 0-9 -, got ""'],
   ['a path as a name', hello({ client: '../x' }), /^hello\.client: .*got "\.\.\/x"$/],
   ['a name of 64', hello({ client: 'a'.repeat(64) }), /^hello\.client: /],
@@ -207,7 +220,10 @@ describe('a receiver', () => {
       control({ $case: 'evaluation', value: { task, metrics: metric('__proto__'), signature: SIGNATURE } }),
       /got "__proto__"$/,
     );
-    refuses(control({ $case: 'proof', value: { signature: new Uint8Array(65), pending: [] } }), /got 65 bytes$/);
+    refuses(
+      control({ $case: 'proof', value: { signature: new Uint8Array(65), pending: [], tasks: [], heads: [] } }),
+      /got 65 bytes$/,
+    );
     refuses(order({ $case: 'receipt', value: { ...receipt, outcome: 0 } }), /^receipt\.outcome: .* got 0$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, reason: 'bored' } }), /^receipt\.reason: .* got "bored"$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, count: 0 } }), 'receipt.index: expected below 0, got 0');

@@ -181,6 +181,21 @@ export interface Proof {
   /** Over all that the challenge was signed over, the challenge's signature, and `pending`. */
   signature: Uint8Array;
   pending: PendingUpdate[];
+  /**
+   * What the coordinator itself has signed, of each run the last, at most 32 of each: a coordinator that was restored from
+   * a backup learns of what it has forgotten. Not covered by `signature`, for each has its own.
+   */
+  tasks: SignedTask[];
+  heads: LedgerHead[];
+}
+
+/** Which task a plan was about, in small. Clients older than this keep none. */
+export interface SignedTask {
+  task:
+    | TaskId
+    | undefined;
+  /** The coordinator's, over the canonical encoding of the task. */
+  signature: Uint8Array;
 }
 
 /** The client is who it says. `session` (32 bytes) authorises the other calls while the stream lives. */
@@ -194,6 +209,8 @@ export interface Plan {
   signature: Uint8Array;
   /** The model's safetensors file when it has at most 64 KiB, which saves the download; otherwise empty. */
   model: Uint8Array;
+  /** As in SignedTask; empty from a coordinator that is older. */
+  taskSignature: Uint8Array;
 }
 
 /** The plan is void; whatever the client did for it is not wanted any more. */
@@ -1178,7 +1195,7 @@ export const Challenge: MessageFns<Challenge> = {
 };
 
 function createBaseProof(): Proof {
-  return { signature: new Uint8Array(0), pending: [] };
+  return { signature: new Uint8Array(0), pending: [], tasks: [], heads: [] };
 }
 
 export const Proof: MessageFns<Proof> = {
@@ -1188,6 +1205,12 @@ export const Proof: MessageFns<Proof> = {
     }
     for (const v of message.pending) {
       PendingUpdate.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.tasks) {
+      SignedTask.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.heads) {
+      LedgerHead.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1219,6 +1242,79 @@ export const Proof: MessageFns<Proof> = {
             }
 
             message.pending.push(PendingUpdate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tasks.push(SignedTask.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.heads.push(LedgerHead.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSignedTask(): SignedTask {
+  return { task: undefined, signature: new Uint8Array(0) };
+}
+
+export const SignedTask: MessageFns<SignedTask> = {
+  encode(message: SignedTask, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== undefined) {
+      TaskId.encode(message.task, writer.uint32(10).fork()).join();
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(18).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignedTask {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignedTask();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = TaskId.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }
@@ -1281,7 +1377,12 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBasePlan(): Plan {
-  return { body: new Uint8Array(0), signature: new Uint8Array(0), model: new Uint8Array(0) };
+  return {
+    body: new Uint8Array(0),
+    signature: new Uint8Array(0),
+    model: new Uint8Array(0),
+    taskSignature: new Uint8Array(0),
+  };
 }
 
 export const Plan: MessageFns<Plan> = {
@@ -1294,6 +1395,9 @@ export const Plan: MessageFns<Plan> = {
     }
     if (message.model.length !== 0) {
       writer.uint32(26).bytes(message.model);
+    }
+    if (message.taskSignature.length !== 0) {
+      writer.uint32(34).bytes(message.taskSignature);
     }
     return writer;
   },
@@ -1333,6 +1437,14 @@ export const Plan: MessageFns<Plan> = {
             }
 
             message.model = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.taskSignature = reader.bytes();
             continue;
           }
         }

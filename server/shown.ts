@@ -1,0 +1,37 @@
+/** What of all that a client shows is news to this coordinator, and signed by it: the rest is not even verified. */
+import { toHex } from '../shared/hex.js';
+import { isHeadSignedBy } from '../shared/ledger/against.js';
+import { isTaskSignedBy, type Shown } from '../shared/signing/shown.js';
+import { isNews } from './round/shown.js';
+import type { EventOf, RunState } from './round/state.js';
+
+/** Of one run; `attempt` is 0 where a ledger head says nothing of it. */
+type News = { readonly run: string } & Pick<EventOf<'shown'>, 'round' | 'attempt' | 'isCommitted'>;
+
+/**
+ * In the order of what was shown. Of a run that is not known here all is news. A signature is checked only of what would
+ * change something, which costs an undisturbed coordinator nothing, however many clients come.
+ */
+export function newsOf(
+  { tasks, heads }: Shown,
+  coordinatorKey: Uint8Array,
+  stateOf: (run: string) => RunState | undefined,
+  isKnown: (run: string) => boolean,
+): News[] {
+  const says = (news: News) => {
+    const state = stateOf(news.run);
+    return state === undefined ? !isKnown(news.run) : isNews(state, news);
+  };
+  const key = toHex(coordinatorKey);
+  const ofTasks = tasks.flatMap((signed): News[] => {
+    const { run, kind, round, attempt } = signed.task;
+    const news = { run, round, attempt, isCommitted: kind === 'evaluate' };
+    return says(news) && isTaskSignedBy(signed, coordinatorKey) ? [news] : [];
+  });
+  const ofHeads = heads.flatMap((signed): News[] => {
+    const { run, round } = signed.head;
+    const news = { run, round, attempt: 0, isCommitted: true };
+    return says(news) && isHeadSignedBy(signed, key) ? [news] : [];
+  });
+  return [...ofTasks, ...ofHeads];
+}
