@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { adviceOn } from '../../shared/disk/faults.js';
-import { FlError } from '../../shared/errors.js';
+import { FlError, type FlErrorCode } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
+import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
@@ -22,8 +23,10 @@ import type { Tasks } from './tasks.js';
 
 const PROGRESS_EVERY_MS = 1_000;
 
-/** All that leaves of a failure in a protected run, whatever its cause: who makes the plan may choose what causes one. */
-export const FAILED = "the cause is in the site's own log";
+export { FAILED };
+
+/** Faults of code, data or settings, which are as they are in the next attempt. */
+const LASTING: ReadonlySet<FlErrorCode> = new Set(['invalid-argument', 'failed-precondition', 'data-missing']);
 
 /** What a task is done with, and who is told. */
 export interface WorkDeps {
@@ -77,9 +80,9 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
     } catch (error) {
       if (abort.signal.aborted) return;
       if (adviceOn(error) !== undefined) return deps.broke(error);
-      const { message } = FlError.from(error);
+      const { code, message } = FlError.from(error);
       deps.notice('task failed', { ...task, message });
-      deps.post({ kind: 'failed', task, detail: outwardly(plan, message) });
+      deps.post({ kind: 'failed', task, detail: outwardly(plan, message, LASTING.has(code)) });
     }
   });
   const stop = () => abort.abort();
@@ -185,8 +188,8 @@ function sendSecure(plan: RoundPlan, frame: Uint8Array, { send, upload }: WorkDe
   upload(header, frame);
 }
 
-function outwardly({ work }: RoundPlan, cause: string): string {
-  return isProtected(work) ? FAILED : withoutExamples(cause);
+function outwardly({ work }: RoundPlan, cause: string, isLasting = false): string {
+  return isProtected(work) ? FAILED : withoutExamples(cause) + (isLasting ? `; ${FAILS_ALIKE}` : '');
 }
 
 function progressOf(plan: RoundPlan, { clock, send }: WorkDeps): NonNullable<TaskOptions['onProgress']> {

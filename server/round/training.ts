@@ -1,7 +1,8 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
-import type { DropReason } from '../../shared/errors.js';
+import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
+import type { Dropped } from '../../shared/run/summary.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
 import { checkMetrics } from './check-metrics.js';
@@ -105,8 +106,8 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   voidArrivals(state, cohort, turn);
   const times = attempt - state.firstAttempt + 1;
   if (wouldFailAlike(state, cohort)) {
-    const next = 'another attempt would fail alike; mend the cause, then resume the run';
-    return end(state, 'failed', `round ${round} failed with ${reason}; ${next}`, turn);
+    const next = 'mend the cause, then resume the run';
+    return end(state, 'failed', `round ${round} failed with ${reason}; ${FAILS_ALIKE}; ${next}`, turn);
   }
   if (times < spec.maxAttempts) return tryAgain(state, startedAtMs + backoffMs(times), turn);
   return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
@@ -126,11 +127,16 @@ function tryAgain(state: RunState, notBeforeMs: number, { atMs, out }: Turn): Ru
  */
 function wouldFailAlike(state: RunState, cohort: Cohort): boolean {
   const dropped = droppedOf(cohort);
-  // in the clear an update that is invalid is the same again: training draws by round, and not by attempt
-  const isAlike = (reason: DropReason) => reason === 'failed' || (reason === 'invalid-update' && !state.spec.secure);
-  if (dropped.some(({ reason }) => !isAlike(reason) && reason !== 'round-aborted')) return false;
-  const failed = dropped.filter(({ reason }) => isAlike(reason)).length;
+  const alike = dropped.filter((member) => failsAlike(state, member));
+  if (dropped.some((member) => !alike.includes(member) && member.reason !== 'round-aborted')) return false;
+  const failed = alike.length;
   return failed > 0 && trainable(state).length - failed < state.spec.minSurvivors;
+}
+
+/** In the clear an update that is invalid is the same again: training draws by round, and not by attempt. */
+function failsAlike({ spec, attempt, firstAttempt }: RunState, { reason, detail }: Required<Dropped>): boolean {
+  if (reason === 'invalid-update') return !spec.secure;
+  return reason === 'failed' && (detail.endsWith(FAILS_ALIKE) || (detail === FAILED && attempt > firstAttempt));
 }
 
 /** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */
