@@ -15,9 +15,9 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
-import { renewalIn } from './certificate.js';
-import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { linkOf } from './link.js';
+import { policyDigest } from './policy/digest.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
@@ -80,19 +80,17 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
   const coordinatorKey = coordinatorKeyOf(membership);
-  const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
-  const service = connectGrpc(membership.address, renewal && { tls: renewal.current });
-  renewal?.start(service);
+  const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
+  const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
-    ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
+    ...{ directory, workloadModules, clock: systemClock, ledgerModels },
     budget: (plan, isBegun) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account, isBegun) : undefined),
   });
+  const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
   const participant = await Participant.start({
-    service,
-    client: membership.client,
-    identity,
+    ...{ service, client: membership.client, identity },
     secure: {
       signingSeed,
       policy: secaggPolicyOf(policy),
@@ -108,21 +106,18 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     followed: await fileFollowed(directory),
     siteLog,
     trainer,
-    privacy: await openPrivacySite(
-      directory,
-      toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`)),
-    ),
+    privacy: await openPrivacySite(directory, told),
     slice,
     declineReason: async (plan) => {
       const detail = await site.declineReason(plan);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
+    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
     answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
-    renewal?.stop();
     await trainer.close();
     service.close();
     unlock();

@@ -2,11 +2,13 @@
  * The coordinator: who is enrolled, who is here, which runs there are. It carries frames between clients and runs and
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
+import type { Files } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import type { Rng } from '../shared/rng.js';
+import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
   AdminService,
@@ -33,24 +35,24 @@ import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
+import { Presence } from './presence.js';
 import type { Registry } from './registry.js';
-import { zeroedWarning } from './report/zeroed.js';
+import { roundWarnings } from './report/warnings.js';
 import { dropReceipt } from './round/fate.js';
-import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
-import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
+import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
-import { storedRuns } from './run/stored.js';
+import { Runs } from './runs.js';
 import { newsOf } from './shown.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 
 /** Who makes the certificates of clients. */
 export interface Issuer {
-  /** What a join token pins it by: SHA-256 of its certificate, hex. */
+  /** What a join token pins it by: SHA-256 of its certificate, hex; `site`: the site's own, which clients are given. */
   readonly authorityFingerprint: string;
-  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
+  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled. Undefined: the site issues */
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
 }
 
 /** What a coordinator stands on, and whom it tells. */
@@ -65,6 +67,9 @@ export interface CoordinatorOptions {
   readonly isNoiseSeeded?: boolean;
   readonly log: Logger;
   readonly inFlightBytes?: number;
+  /** For tests: by which runs are written, and beyond how many bytes a journal is compacted. */
+  readonly files?: Files;
+  readonly journalBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
   /** Makes certificates for clients that join; absent: connections are in plaintext. */
@@ -84,50 +89,47 @@ export class Coordinator implements ParticipantService {
   /** The operator's calls. */
   readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
-  readonly #runs = new Map<string, Run>();
-  /** What was found below runs/ and could not be opened. */
-  readonly #damaged = new Map<string, DamagedRun>();
+  readonly #runs: Runs;
   /** By client. */
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
   readonly #sessions = new Map<string, Connection>();
+  readonly #presence = new Presence();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
-    const { inFlightBytes, registry } = options;
+    const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string) => this.#run(id);
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
+    const runOf = (id: string) => this.#runs.destination(id);
+    this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
+    this.#runs = new Runs({
+      ...options,
+      lent: () => this.#deps(),
+      here: () => this.#connections.values(),
+      sendReceipts: (receipts) => this.#sendReceipts(receipts),
+      adopted: (run) => this.#adopted(run),
+    });
     this.admin = adminOf({
       ...options,
       addresses: () => this.#addresses(),
-      runs: () => [...this.#runs.values()],
-      damaged: () => [...this.#damaged.values()],
-      runOf,
+      runs: this.#runs,
       isHere: (client) => this.#connections.has(client),
+      seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
     });
   }
 
   /**
-   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. A run that
-   * is damaged is set aside and named; the others go on. @throws FlError: the disk as a whole is full, read-only ...
+   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. Of one that
+   * has ended a row is read. A run that is damaged is set aside and named; the others go on.
+   * @throws FlError: the disk as a whole is full, read-only ...
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
-      await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
-    }
+    await coordinator.#runs.openAll(join(options.dataDir, 'runs'));
     return coordinator;
-  }
-
-  #setAside(directory: string, thrown: unknown): void {
-    if (isOfMachine(thrown)) throw thrown;
-    const damaged = damagedRun(directory, thrown);
-    this.#damaged.set(damaged.run, damaged);
-    this.#options.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
   }
 
   async close(): Promise<void> {
@@ -135,7 +137,7 @@ export class Coordinator implements ParticipantService {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
     }
-    for (const run of this.#runs.values()) await run.close();
+    await this.#runs.close();
     await this.#unmasking.close();
   }
 
@@ -165,8 +167,10 @@ export class Coordinator implements ParticipantService {
     if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
       throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
     }
+    const issued = await issuer.issueFor(client, publicKey);
+    if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
     log.info({ client }, 'certificate renewed');
-    return issuer.issueFor(client, publicKey);
+    return issued;
   }
 
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
@@ -196,38 +200,47 @@ export class Coordinator implements ParticipantService {
   }
 
   #entered(connection: Connection, { pending, shown }: Pick<Proof, 'pending' | 'shown'>): void {
-    const { client, session, end } = connection;
+    const { client, session, end, policy } = connection;
     this.#connections.set(client, connection);
+    this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
-    this.#answerUnknownRuns(connection, pending);
+    this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
-    for (const run of this.#runs.values()) {
+    for (const run of this.#runs.atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
-      run.enter(client, ofRun);
+      run.enter(client, ofRun, policy);
+      if (this.#connections.get(client) !== connection) return;
     }
-    this.#options.log.debug({ client }, 'client connected');
+    this.#options.log.info({ client }, 'client connected');
   }
 
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
-    const isKnown = (run: string) => this.#runs.has(run) || this.#damaged.has(run);
+    const isKnown = (run: string) => this.#runs.isKnown(run);
     for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
       const { round } = said;
-      if (this.#runs.has(run)) log.warn({ run, client, ...said }, AHEAD);
+      if (this.#runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
       this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
     }
   }
 
-  /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
-  #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
-    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && !this.#damaged.has(run)); // that may be mended
-    const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
+  /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
+  #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
+    this.#runs.answerFinished(client, pending);
+    const unknown = pending.filter(({ run }) => !this.#runs.isKnown(run)); // one that is damaged may be mended
+    const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
-    for (const signed of signReceipts(this.#options.identity, receipts)) end.send({ kind: 'receipt', ...signed });
+    this.#sendReceipts(receipts);
+  }
+
+  #sendReceipts(receipts: readonly Receipt[]): void {
+    for (const signed of signReceipts(this.#options.identity, receipts)) {
+      this.#connections.get(signed.receipt.client)?.end.send({ kind: 'receipt', ...signed });
+    }
   }
 
   #left(connection: Connection): void {
@@ -235,8 +248,9 @@ export class Coordinator implements ParticipantService {
     if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
     this.#sessions.delete(toHex(session));
-    for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
-    this.#options.log.debug({ client }, 'client disconnected');
+    this.#presence.moved(client, this.#options.clock.nowMs());
+    for (const run of this.#runs.atWork()) run.post({ kind: 'offline', client });
+    this.#options.log.info({ client }, 'client disconnected');
   }
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
@@ -271,8 +285,13 @@ export class Coordinator implements ParticipantService {
         if (!isAnswerOf(registry.get(client).publicKey, client, frame))
           return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
         if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
-        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
+        return this.#declined(run, client, frame);
     }
+  }
+
+  #declined(run: Run, client: string, { task, reason, detail }: Extract<ClientFrame, { kind: 'decline' }>): void {
+    const policy = this.#connections.get(client)?.policy;
+    run.post({ kind: 'declined', client, task, reason, detail: detail.slice(0, 500), policy });
   }
 
   async *download(
@@ -281,7 +300,7 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
     this.#clientOf(session, peer);
-    const run = this.#run(request.run);
+    const run = this.#runs.need(request.run);
     for (const piece of piecesOf(run.model, request)) {
       run.traffic.down += piece.length;
       yield piece;
@@ -299,7 +318,14 @@ export class Coordinator implements ParticipantService {
     chunks: AsyncIterable<Uint8Array>,
     peer?: Peer,
   ): Promise<UploadReply> {
-    return this.#receiver.receive(this.#clientOf(session, peer), signed, offset, chunks);
+    const client = this.#clientOf(session, peer);
+    try {
+      return await this.#receiver.receive(client, signed, offset, chunks);
+    } catch (thrown) {
+      const { run, round } = signed.header;
+      this.#options.log.info({ client, run, round, reason: FlError.from(thrown).message }, 'an upload ended early');
+      throw thrown;
+    }
   }
 
   // ---- runs ----------------------------------------------------------------------------------------------------
@@ -310,30 +336,28 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#deps());
-    this.#adopt(run);
-    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
+    const run = await this.#runs.create(spec, model, { id, directory });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
   }
 
   /** A run that an earlier process left in `directory`. */
-  async openRun(directory: string): Promise<Run> {
-    const run = await openRun(directory, basename(directory), this.#deps());
-    this.#adopt(run);
-    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
-    return run;
+  openRun(directory: string): Promise<Run> {
+    return this.#runs.open(directory);
   }
 
-  #adopt(run: Run): void {
-    this.#runs.set(run.id, run);
+  #adopted(run: Run): void {
     let past = true; // an end that is replayed was told to an earlier process
+    const note = noteTaker(run.id, this.#options.log);
     run.feed.subscribe((event) => {
       if (past) return;
+      note(event);
+      if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
-      const warning = zeroedWarning([event.summary]);
-      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      for (const warning of roundWarnings(event.summary)) {
+        this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      }
     });
     past = false;
   }
@@ -345,19 +369,14 @@ export class Coordinator implements ParticipantService {
   }
 
   #deps() {
-    const { clock, identity, fatal, rng, registry, isNoiseSeeded } = this.#options;
+    const { clock, identity, fatal, rng, registry, isNoiseSeeded, files, journalBytes } = this.#options;
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking };
-  }
-
-  #run(id: string): Run {
-    const run = this.#runs.get(id);
-    if (run !== undefined) return run;
-    const damaged = this.#damaged.get(id);
-    if (damaged !== undefined) throw new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
-    throw new FlError('not-found', `run "${id}" is not known here`);
+    const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
+    const enrolled = () => registry.names();
+    const lent = { send, releaseUpload, enrolled, rng, keysOf, unmasking: this.#unmasking };
+    return { clock, identity, isNoiseSeeded, fatal, ...lent, files, journalBytes };
   }
 
   /** A session that was opened by one certificate is worth nothing beside another. */

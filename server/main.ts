@@ -22,8 +22,9 @@ import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
 import { settingsOf } from './report/facts.js';
-import { reportOf } from './report/run-report.js';
+import { readReport } from './report/run-report.js';
 import { openCertificates } from './tls/certificates.js';
+import { openSiteCertificates, type SiteFiles } from './tls/site.js';
 
 export interface CoordinatorProcess {
   /** HOST:PORT, on this machine. */
@@ -42,6 +43,8 @@ export async function startCoordinator(options: {
   readonly listen: string;
   /** By which clients reach it over TLS: HOST, or HOST:PORT where the port is another one out there. */
   readonly publicAddresses?: readonly string[];
+  /** A site's own certificates, in place of those of an authority that is made here. */
+  readonly siteFiles?: SiteFiles;
   /** Other addresses that lead here, HOST:PORT: a tunnel's, or a proxy's. */
   readonly addresses?: readonly string[];
   readonly logLevel: string;
@@ -68,9 +71,10 @@ export async function startCoordinator(options: {
   let server: GrpcServer | undefined;
   const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
   const onFault = (thrown: unknown) => warn(thrown, 'certificates could not be renewed; another try follows');
-  const certificates = reach.isSecure
-    ? await openCertificates({ dataDir, hosts: reach.hosts, clock: systemClock, onFault })
-    : undefined;
+  const wanted = { dataDir, hosts: reach.hosts, clock: systemClock, onFault };
+  const { siteFiles } = options;
+  const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
+  const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
   const coordinator = await Coordinator.open({
     dataDir,
@@ -83,7 +87,8 @@ export async function startCoordinator(options: {
     issuer: certificates,
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds, settings: settingsOf(run.spec) };
-      writeReport(run.directory, reportOf(run), facts).catch((error) =>
+      const written = readReport(run).then((report) => writeReport(run.directory, report, facts));
+      written.catch((error) =>
         log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );
     },

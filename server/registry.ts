@@ -95,6 +95,11 @@ export class Registry {
     return [...this.#clients.values()].sort((a, b) => (a.client < b.client ? -1 : 1));
   }
 
+  /** In the order in which they came. */
+  names(): string[] {
+    return [...this.#clients.keys()];
+  }
+
   #freeName({ name, used }: { name: string; used: number }): string {
     let number = used + 1;
     while (this.#clients.has(`${name}-${number}`)) number++; // another token may have had the same name

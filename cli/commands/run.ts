@@ -1,11 +1,12 @@
 /** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
 import type { Command } from 'commander';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { Headline, Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import { asWrongUse, checkEnded, command, onInterrupt, print, printJson } from './options.js';
+import { asWrongUse, checkEnded, columns, command, onInterrupt, print, printJson } from './options.js';
 
 interface Given {
   readonly dataDir?: string;
@@ -18,11 +19,12 @@ export function runCommand(): Command {
     async (file: string, given: Given) => {
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
       const resolved = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
-      const { spec, model } = resolved;
+      const { spec, model, notes } = resolved;
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
         const { notesForOperator } = await import('../../simulations/config/notes.js');
-        for (const note of notesForOperator(resolved, await admin.listClients())) process.stderr.write(`${note}\n`);
+        const told = notesForOperator(resolved, await admin.listClients());
+        for (const note of [...notes.map((words) => `note: ${words}`), ...told]) process.stderr.write(`${note}\n`);
         if (given.json) printJson({ run });
         else print(`${run}: now starling run watch ${run}${whereOf(given)}`);
       });
@@ -71,10 +73,13 @@ function sub(usage: string, description: string, example: string): Command {
   return args.reduce((all, arg) => all.argument(arg), made);
 }
 
+/** A round without news for so long says whom it waits for. */
+const TICK_MS = 5_000;
+
 async function watchAction(run: string, given: Given): Promise<void> {
   await withAdmin(given, async (admin) => {
     const { createProgress } = await import('../terminal/progress.js');
-    const { info } = await admin.getRun(run);
+    const { info, report } = await admin.getRun(run);
     const abort = new AbortController();
     const release = onInterrupt(() => abort.abort());
     const stream = process.stdout;
@@ -84,9 +89,10 @@ async function watchAction(run: string, given: Given): Promise<void> {
       columns: stream.columns ?? 80,
       nowMs: Date.now,
       rounds: info.rounds,
-      headline: { metric: 'test.accuracy', better: 'higher' },
+      headline: headlineIn(report),
     });
     let last: RunEvent | undefined;
+    const ticking = setInterval(() => given.json || progress.tick(), TICK_MS);
     try {
       for await (const line of admin.watchRun(run, abort.signal)) {
         last = JSON.parse(line) as RunEvent;
@@ -94,6 +100,7 @@ async function watchAction(run: string, given: Given): Promise<void> {
         else progress.event(last);
       }
     } finally {
+      clearInterval(ticking);
       progress.close();
       release();
     }
@@ -101,16 +108,16 @@ async function watchAction(run: string, given: Given): Promise<void> {
   });
 }
 
+/** What the run itself says is looked at first; a run that an older version began says nothing. */
+function headlineIn(report: string): Headline {
+  const { headline } = (JSON.parse(report) ?? {}) as Partial<Report>;
+  return headline ?? { metric: 'test.accuracy', better: 'higher' };
+}
+
 function table(runs: readonly RunInfo[]): string[] {
   const rows = runs.map(({ run, workload, status, round, rounds, activity, reason }) => [
     ...[run, workload, status, `${round}/${rounds}`, status === 'running' ? activity : reason],
   ]);
   const all = [['RUN', 'WORKLOAD', 'STATUS', 'ROUND', 'NOW'], ...rows];
-  const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]))
-      .join('  ')
-      .trimEnd(),
-  );
+  return columns(all);
 }

@@ -8,6 +8,7 @@
 
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline } from '../../shared/run/report.js';
+import { waitingForLine } from './clients.js';
 import { liveLines, paint, plainLines, warningLines } from './lines.js';
 import { advance, initialProgress, type ProgressState } from './state.js';
 
@@ -29,6 +30,8 @@ export interface ProgressOptions {
 export interface Progress {
   /** Never throws, whatever the event. */
   event(e: RunEvent): void;
+  /** For a caller with a timer: nothing may have come for a while, and whom the round waits for is said all the same. */
+  tick(): void;
   /** Leaves the last frame on the screen and gives the cursor back. Safe to call twice. */
   close(): void;
 }
@@ -50,18 +53,23 @@ export function createProgress(options: ProgressOptions): Progress {
   return options.isTTY && process.env.TERM !== 'dumb' ? onTerminal(state, options) : asLog(state, options);
 }
 
-function asLog(state: ProgressState, { stream }: ProgressOptions): Progress {
+function asLog(state: ProgressState, { stream, nowMs }: ProgressOptions): Progress {
+  const isNew = newWarnings();
   let closed = false;
   let last = '';
+  const say = (line: string) => {
+    // The engine may repeat that it waits; a log says it once.
+    if (line !== last && !closed) stream.write(`${line}\n`);
+    last = line;
+  };
   return {
     event(e) {
       if (closed) return;
       advance(state, e);
-      for (const line of plainLines(state, e)) {
-        // The engine may repeat that it waits; a log says it once.
-        if (line !== last) stream.write(`${line}\n`);
-        last = line;
-      }
+      plainLines(state, e).filter(isNew).forEach(say);
+    },
+    tick() {
+      if (state.waitingFor !== null) say(waitingForLine(state.waitingFor, nowMs()));
     },
     close() {
       closed = true;
@@ -73,6 +81,7 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
   const { stream, nowMs } = options;
   const color = options.color ?? (process.env.NO_COLOR ?? '') === '';
   const restore = () => stream.write(SHOW_CURSOR);
+  const isNew = newWarnings();
   let drawn = 0;
   let drawnAtMs = Number.NEGATIVE_INFINITY;
   let begun = false;
@@ -97,8 +106,11 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
     event(e) {
       if (closed) return;
       advance(state, e);
-      const above = warningLines(state, e); // stays above the frame
+      const above = warningLines(state, e).filter(isNew); // stays above the frame
       if (above.length > 0 || e?.kind === 'ended' || nowMs() - drawnAtMs >= MIN_FRAME_MS) draw(above);
+    },
+    tick() {
+      if (begun && !closed) draw([]);
     },
     close() {
       if (closed) return;
@@ -108,5 +120,17 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
       process.off('exit', restore);
       restore();
     },
+  };
+}
+
+/** A warning is said once, and again when it says something else: a client that is never there warns once. */
+function newWarnings(): (line: string) => boolean {
+  const said = new Set<string>();
+  return (line) => {
+    const words = /^WARNING {2}round \S+ {2}(.*)$/s.exec(line)?.[1];
+    if (words === undefined) return true;
+    const isSaid = said.has(words);
+    said.add(words);
+    return !isSaid;
   };
 }

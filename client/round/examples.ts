@@ -47,12 +47,13 @@ function declineOf({ kind }: RoundPlan, { train, test }: ExampleCounts): Decline
   return { reason: 'dropout', detail: kind === 'train' ? NO_TRAINING_EXAMPLES : NO_TEST_EXAMPLES };
 }
 
-/** What a site's own console hears of a plan that is declined; that there are no examples, once for a run. */
-export function declineNotices(
+/** What a site's own console hears of what it says to a plan; that there are no examples, once for a run. */
+export function decisionNotices(
   notice: (message: string, fields: object) => void,
-): (plan: RoundPlan, decline: Decline) => void {
+): (plan: RoundPlan, decline: Decline | undefined) => void {
   const said = new Set<string>();
   return (plan, decline) => {
+    if (decline === undefined) return notice('plan followed', { ...taskOf(plan), rounds: plan.work.rounds });
     const { detail } = decline;
     if (detail !== NO_TRAINING_EXAMPLES && detail !== NO_TEST_EXAMPLES) {
       return notice('plan declined', { ...taskOf(plan), ...decline });

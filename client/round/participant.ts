@@ -8,23 +8,22 @@ import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
-import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
-import { clipText } from '../../shared/wire/checks.js';
 import { type Followed, memoryFollowed } from '../store/followed.js';
 import { memoryOpenings } from '../store/openings.js';
 import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
-import { type AskExamples, askExamples, declineNotices } from './examples.js';
+import { type AskExamples, askExamples, decisionNotices } from './examples.js';
 import { planEvent } from './plan-event.js';
 import { drawRefusalOf, type PrivacySite } from './privatize.js';
+import { sayable } from './sayable.js';
 import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
   type Decline,
@@ -77,6 +76,8 @@ export interface ParticipantOptions {
   /** For nonces, and the jitter of reconnects; must differ each time that a client starts. */
   readonly rng: Rng;
   readonly version: string;
+  /** Stands for what this site allows; absent: the coordinator does not ask again what was declined. */
+  readonly policy?: string;
   readonly notice?: (message: string, fields: object) => void;
   /** Hears of each plan that was followed to its end. */
   readonly answered?: (plan: RoundPlan) => void;
@@ -97,7 +98,7 @@ export class Participant {
   #work: Work | undefined;
   readonly #uploading = new Set<string>();
   readonly #askExamples: AskExamples;
-  readonly #sayDeclined: (plan: RoundPlan, decline: Decline) => void;
+  readonly #sayDecided: (plan: RoundPlan, decline: Decline | undefined) => void;
   /** What came with the last plan. */
   #smallModel: SmallModel | undefined;
   /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
@@ -110,7 +111,7 @@ export class Participant {
   readonly done: Promise<void>;
 
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
-    const { service, client, identity, coordinatorKey, clock, rng, version, limit = atOnce } = options;
+    const { service, client, identity, coordinatorKey, clock, rng, version, policy, limit = atOnce } = options;
     const notice = (message: string, fields: object) => {
       options.notice?.(message, fields);
       if (!UNNOTED.has(message)) void this.#note({ event: 'noticed', message, fields: { ...fields } });
@@ -118,7 +119,7 @@ export class Participant {
     this.#options = options;
     this.#notice = notice;
     this.#askExamples = askExamples(options);
-    this.#sayDeclined = declineNotices(notice);
+    this.#sayDecided = decisionNotices(notice);
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(coordinatorKey);
@@ -129,6 +130,7 @@ export class Participant {
       identity,
       coordinatorKey,
       version,
+      policy,
       clock,
       rng,
       notice,
@@ -268,7 +270,7 @@ export class Participant {
   /** The site's own console hears what the coordinator is told. */
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
     if (this.#options.siteLog !== undefined) void this.#note(planEvent(plan, decline));
-    if (decline !== undefined) this.#sayDeclined(plan, decline);
+    this.#sayDecided(plan, decline);
     this.#post({ kind: 'plan', plan, decline });
   }
 
@@ -282,6 +284,7 @@ export class Participant {
   #onReceipt(receipt: Receipt): void {
     const { run, round, outcome, reason } = receipt;
     if (outcome === 'committed' || reason === 'unknown') this.#settle(run, round);
+    if (outcome === 'dropped') this.#notice('update dropped', { run, round, reason });
     this.#post({ kind: 'receipt', receipt });
   }
 
@@ -306,6 +309,7 @@ export class Participant {
     }
     this.#followed.head({ head, signature });
     this.#settle(head.run, head.round);
+    this.#notice('round committed', { run: head.run, round: head.round });
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
   }
@@ -355,18 +359,9 @@ export class Participant {
     }
   }
 
-  /**
-   * Signed over what will arrive: a detail that is too long for the wire is cut before. Metrics that are not finite have no
-   * signed form and would be refused there.
-   */
   #say(answer: Answer): void {
     const { identity, client } = this.#options;
-    if (answer.kind === 'evaluation' && !areFinite(answer.metrics)) {
-      const detail = 'evaluation: expected finite metrics, got others';
-      return this.#say({ kind: 'decline', task: answer.task, reason: 'failed', detail });
-    }
-    const said = answer.kind === 'decline' ? { ...answer, detail: clipText(answer.detail) } : answer;
-    this.#connection.send(signAnswer(identity, client, said));
+    this.#connection.send(signAnswer(identity, client, sayable(answer)));
   }
 
   /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
@@ -388,11 +383,7 @@ export class Participant {
   }
 }
 
-function areFinite(metrics: SumMetrics): boolean {
-  return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
-}
-
-/** Comings and goings, of which a network that is down makes thousands. */
-const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected']);
+/** Comings and goings, of which a network that is down makes thousands; and what the site's log says in lines of its own. */
+const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected', 'plan followed', 'round committed']);
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

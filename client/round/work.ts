@@ -7,6 +7,7 @@ import { adviceOn } from '../../shared/disk/faults.js';
 import { FlError, type FlErrorCode } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
 import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
+import { encodedPart } from '../../shared/run/lossy.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
@@ -82,7 +83,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
       if (adviceOn(error) !== undefined) return deps.broke(error);
       const { code, message } = FlError.from(error);
       deps.notice('task failed', { ...task, message });
-      deps.post({ kind: 'failed', task, detail: outwardly(plan, message, LASTING.has(code)) });
+      deps.post({ kind: 'failed', task, detail: outwardly(plan, message, plan.kind === 'train' && LASTING.has(code)) });
     }
   });
   const stop = () => abort.abort();
@@ -93,9 +94,11 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 async function train(plan: RoundPlan, { tasks, store, post, answered }: WorkDeps, options: TaskOptions): Promise<void> {
   const { run, round, attempt, work } = plan;
   const codec = parseCodec(work.compression); // one that is not known here costs no training
-  const { values, weights, metrics } = await tasks.train(plan, options);
+  const { values, weights, metrics: measured } = await tasks.train(plan, options);
   if (options.signal?.aborted) return;
   const bytes = codec.encode(values); // once: whatever is sent again is this
+  const isCounted = work.compression !== undefined && work.privacy === undefined;
+  const metrics = isCounted ? { ...measured, ...encodedPart(values, codec.decode(bytes, values.length)) } : measured;
   const sha256 = sha256Hex(bytes);
   await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });
@@ -152,6 +155,7 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
       contribute: () => limit(() => contribution(plan, deps.tasks, options)),
       record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
+      notice,
       ended(refusal) {
         if (refusal === undefined && !abort.signal.aborted) deps.answered?.(plan);
         end({ kind: 'finished', task }, refusal);

@@ -4,6 +4,7 @@
  */
 import type { DropReason } from '../../shared/errors.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { Lossy } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
@@ -11,6 +12,7 @@ import type { Spending } from '../../shared/run/spending.js';
 import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
+import type { Attendances } from './attendance.js';
 import { type Cohort, memberOf, positionOf } from './cohort.js';
 
 /** A cohort at work: until all have answered, or `deadlineAtMs`. */
@@ -18,8 +20,14 @@ interface Work {
   readonly cohort: Cohort;
   readonly startedAtMs: number;
   readonly deadlineAtMs: number;
+  /** All who are left are away: until then they are waited for. */
+  readonly absentUntilMs?: number;
   /** Secure aggregation has sums over the survivors, and of their metrics nothing more is known. */
   readonly pooled?: SumMetrics;
+  /** The largest error of each of its metrics' sums. */
+  readonly errors?: Readonly<Record<string, number>>;
+  readonly lossy?: Lossy;
+  readonly nextValueRange?: number;
   /** Secure aggregation gave up. */
   readonly failure?: string;
 }
@@ -31,10 +39,16 @@ export type Stage =
   | { readonly kind: 'drawn'; readonly cohort: Cohort }
   | ({ readonly kind: 'training' } & Work)
   | ({ readonly kind: 'committing'; readonly trainedAtMs: number; readonly stored?: StoredModel } & Work)
-  | { readonly kind: 'made'; readonly draft: Draft }
+  /** `survivors` are asked to judge the model; one that is not here is told of. */
+  | { readonly kind: 'made'; readonly draft: Draft; readonly survivors?: readonly string[] }
   /** Waits for clients to evaluate it, but not for ever. */
-  | { readonly kind: 'committed'; readonly draft: Draft; readonly isDue?: boolean }
-  | ({ readonly kind: 'evaluating'; readonly draft: Draft } & Work)
+  | {
+      readonly kind: 'committed';
+      readonly draft: Draft;
+      readonly survivors?: readonly string[];
+      readonly isDue?: boolean;
+    }
+  | ({ readonly kind: 'evaluating'; readonly draft: Draft; readonly absent?: readonly string[] } & Work)
   | { readonly kind: 'closed' }
   | { readonly kind: 'ended' };
 /** A stage by its kind. */
@@ -55,10 +69,14 @@ export interface RunState {
   readonly reason: string;
   /** Sorted names of the clients that are connected. */
   readonly online: readonly string[];
-  /** Sorted names of the clients whose own policy refused this run; never drawn again. */
-  readonly refused: readonly string[];
+  /** When a client that is not connected was last seen here; who has never come is not in it. */
+  readonly away: Readonly<Record<string, number>>;
+  /** By client: whose own policy refused this run. Drawn again when that policy has changed. */
+  readonly refused: Readonly<Record<string, Refusal>>;
   /** Sorted names of the clients that have no training example; here, and never drawn again. */
   readonly empty: readonly string[];
+  /** Who took part, and who was late. */
+  readonly attendances: Attendances;
   /** The round worked on, from 1; after the last it stays there. */
   readonly round: number;
   /** From 1; rises when the round has to be repeated. */
@@ -72,6 +90,8 @@ export interface RunState {
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
+  /** Of masked updates, since a round was clamped; absent: the specification's. */
+  readonly valueRange?: number;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
 }
@@ -82,9 +102,15 @@ export interface Forgotten {
   readonly round: number;
 }
 
+/** What a site said of a run; `policy` stands for the policy that said it, for as long as the client tells. */
+interface Refusal {
+  readonly detail: string;
+  readonly policy?: string;
+}
+
 /** A run before its first event. */
 export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
-  const clients = { online: [], refused: [], empty: [] };
+  const clients = { online: [], away: {}, refused: {}, empty: [], attendances: {} };
   const at = { round: 1, attempt: 1, firstAttempt: 1, modelSha256, stage: { kind: 'waiting' } } as const;
   return { run, spec, status: 'running', reason: '', ...clients, ...at, ...(spending && { spending }) };
 }
@@ -108,8 +134,10 @@ interface Fault<Reason> {
 }
 
 /** What the engine is told; `atMs` is the coordinator's clock. */
-export type RoundEvent = { readonly atMs: number } & (
-  | { readonly kind: 'online'; readonly client: string }
+export type RoundEvent = {
+  readonly atMs: number;
+} /** `policy` stands for what the site allows now; a client older than that has none. */ & (
+  | { readonly kind: 'online'; readonly client: string; readonly policy?: string }
   /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
   | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'offline'; readonly client: string }
@@ -125,7 +153,7 @@ export type RoundEvent = { readonly atMs: number } & (
   | ({ readonly kind: 'arrived'; readonly metrics: SumMetrics } & UpdateId)
   /** An upload whose header or values are wrong. */
   | ({ readonly kind: 'invalid'; readonly detail: string } & UpdateId)
-  | ({ readonly kind: 'declined' } & Fault<DeclineReason>)
+  | ({ readonly kind: 'declined'; readonly policy?: string } & Fault<DeclineReason>)
   | { readonly kind: 'evaluated'; readonly client: string; readonly task: TaskId; readonly metrics: SumMetrics }
   /** Secure aggregation went on without a client. */
   | ({ readonly kind: 'secure-dropped' } & Fault<DropReason>)
@@ -135,6 +163,9 @@ export type RoundEvent = { readonly atMs: number } & (
       readonly task: TaskId;
       readonly survivors: readonly string[];
       readonly pooled: SumMetrics;
+      readonly errors?: Readonly<Record<string, number>>;
+      readonly lossy?: Lossy;
+      readonly nextValueRange?: number;
     }
   /** Secure aggregation gave up; nothing was unmasked. */
   | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }
@@ -227,18 +258,10 @@ export function isAsked(state: RunState, client: string, task = taskOf(state)): 
 
 /** Who is there for this run: connected, and not of a site that has refused it. */
 export function willing({ online, refused }: RunState): readonly string[] {
-  return online.filter((name) => positionOf(refused, name) < 0);
+  return online.filter((name) => !Object.hasOwn(refused, name));
 }
 
 /** Those of them that have something to train with. */
 export function trainable(state: RunState): readonly string[] {
   return willing(state).filter((name) => positionOf(state.empty, name) < 0);
 }
-
-/** Fewest of those that a round is begun with. */
-export function leastToTrain({ spec }: RunState): number {
-  return spec.secure ? Math.max(LEAST_SECURE, spec.minSurvivors) : spec.minSurvivors;
-}
-
-/** Nothing is summed secretly over fewer. */
-const LEAST_SECURE = 3;

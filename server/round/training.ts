@@ -1,25 +1,19 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
 import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
-import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+import { figuresOf } from '../../shared/run/figures.js';
+import { takeEncoded } from '../../shared/run/lossy.js';
+import { sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import type { Dropped } from '../../shared/run/summary.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
+import { attended, committedBy } from './attendance.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dropReceipt, fateOf } from './fate.js';
-import { backoffMs, dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { backoffMs, dismiss, draw, drop, end, lateOf, leastCohort, open, planFor, timerId } from './moves.js';
 import { aboveShown } from './shown.js';
-import {
-  type EventOf,
-  leastToTrain,
-  type RunState,
-  type StageOf,
-  type Turn,
-  trainable,
-  willing,
-  workOf,
-} from './state.js';
+import { type EventOf, type RunState, type StageOf, type Turn, trainable, willing, workOf } from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'waiting'>, turn: Turn): RunState {
@@ -27,10 +21,12 @@ export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'wait
   const { spending, round, spec } = waiting;
   const able = trainable(waiting);
   const rested = spending === undefined ? able : able.filter((name) => isRested(spending, name, round));
-  if (here.length < spec.minClients || rested.length < leastToTrain(waiting) || turn.atMs < notBeforeMs) return waiting;
+  if (here.length < spec.minClients || rested.length < leastCohort(spec) || turn.atMs < notBeforeMs) return waiting;
   const state = aboveShown(waiting, turn);
   const { attempt } = state;
-  const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
+  const most = Math.ceil(spec.cohort * (1 + spec.overSelection));
+  const isRepeated = attempt > state.firstAttempt; // whoever there is may be needed
+  const cohort = draw(state, 'train', rested, { least: isRepeated ? most : leastCohort(spec), most });
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
   if (refusal !== undefined) return end(state, 'budget-exhausted', refusal, turn);
@@ -44,7 +40,11 @@ export function startTraining(state: RunState, { cohort }: StageOf<'drawn'>, tur
   const { round, attempt, online } = state;
   const { names } = cohort;
   const next = open(state, { kind: 'training', cohort }, turn);
-  turn.out.push({ kind: 'emit', event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names } });
+  const { deadlineAtMs } = workOf(next)!;
+  turn.out.push({
+    kind: 'emit',
+    event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names, deadlineAtMs },
+  });
   for (const client of names) if (positionOf(online, client) >= 0) turn.out.push(planFor(next, client));
   return next;
 }
@@ -101,16 +101,19 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
   const { startedAtMs } = workOf(state)!;
-  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
+  const late = lateOf(cohort);
+  const named = late.length > 0 && { late };
+  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason, ...named } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrivals(state, cohort, turn);
+  const next = { ...state, attendances: attended(state.attendances, { kind: 'train', round, late }) };
   const times = attempt - state.firstAttempt + 1;
-  if (wouldFailAlike(state, cohort)) {
-    const next = 'mend the cause, then resume the run';
-    return end(state, 'failed', `round ${round} failed with ${reason}; ${FAILS_ALIKE}; ${next}`, turn);
+  if (wouldFailAlike(next, cohort)) {
+    const todo = 'mend the cause, then resume the run';
+    return end(next, 'failed', `round ${round} failed with ${reason}; ${FAILS_ALIKE}; ${todo}`, turn);
   }
-  if (times < spec.maxAttempts) return tryAgain(state, startedAtMs + backoffMs(times), turn);
-  return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+  if (times < spec.maxAttempts) return tryAgain(next, startedAtMs + backoffMs(times), turn);
+  return end(next, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
 }
 
 /** The next attempt, after a pause if several have failed: what fails at once would use up all of them in a breath. */
@@ -173,7 +176,9 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   const { run, round, attempt, spec, spending } = state;
   const { modelSha256, withinBound } = stored;
   const survivors = arrivalsOf(cohort);
-  const { zeroed, metrics } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
+  const { zeroed, metrics: counted } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
+  const { metrics, lossy = stage.lossy } = takeEncoded(counted);
+  const figures = figuresOf(metrics, 'train', { errors: stage.errors });
   const draft: Draft = {
     round,
     attempt,
@@ -181,14 +186,18 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: survivors.length,
     dropped: droppedOf(cohort),
     modelSha256,
-    metrics: meansOf(metrics, 'train'),
+    metrics: figures.metrics,
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
     ...(spending && { epsilon: epsilonOf(spending) }),
     ...(zeroed !== undefined && { zeroed }),
+    ...(lossy && { lossy }),
+    ...(figures.resolution && { resolution: figures.resolution }),
   };
   const after =
     spending && afterRound(spending, { round, cohort: cohort.names, survivors: survivors.length, withinBound });
+  const { nextValueRange } = stage;
+  const range = nextValueRange === undefined ? {} : { nextValueRange };
   const record = {
     kind: 'committed',
     atMs,
@@ -198,13 +207,20 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: spending?.isCentral ? survivors.map(unhashed) : survivors,
     draft,
     ...after?.recorded,
+    ...range,
   } as const;
   out.push({ kind: 'record', record });
   for (const { client, updateSha256 } of spec.secure ? [] : survivors) {
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
     out.push({ kind: 'receipt', receipt });
   }
-  return { ...state, modelSha256, ...(after && { spending: after.spending }), stage: { kind: 'made', draft } };
+  const attendances = committedBy(state.attendances, record);
+  return {
+    ...{ ...state, modelSha256, attendances },
+    ...(nextValueRange !== undefined && { valueRange: nextValueRange }),
+    ...(after && { spending: after.spending }),
+    stage: { kind: 'made', draft, survivors: namesOf(cohort, 'arrived') },
+  };
 }
 
 /** A hash of numbers without noise would tell whoever guesses them that the guess is right. */

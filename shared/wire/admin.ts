@@ -83,11 +83,13 @@ export function decodeTokenReply(bytes: Uint8Array): string {
 /** ListClientsResponse. */
 export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
   return serialise('ListClientsResponse', gen.ListClientsResponse, {
-    clients: clients.map(({ name, online, enrolledAtMs, publicKey }) => ({
+    clients: clients.map(({ name, online, enrolledAtMs, publicKey, lastSeenAtMs = 0, lastReason = '' }) => ({
       name: checkName('name', name),
       online,
       enrolledAtMs: toUint64('enrolled_at_ms', enrolledAtMs),
       publicKey: checkLength('public_key', publicKey, KEY_BYTES),
+      lastSeenAtMs: toUint64('last_seen_at_ms', lastSeenAtMs),
+      lastReason: clipText(lastReason),
     })),
   });
 }
@@ -99,7 +101,15 @@ export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
     online: client.online,
     enrolledAtMs: fromUint64('enrolled_at_ms', client.enrolledAtMs),
     publicKey: own(checkLength('public_key', client.publicKey, KEY_BYTES)),
+    ...seenFromWire(client),
   }));
+}
+
+/** An older coordinator says neither. */
+function seenFromWire({ lastSeenAtMs, lastReason }: gen.Client): Pick<ClientInfo, 'lastSeenAtMs' | 'lastReason'> {
+  const atMs = fromUint64('last_seen_at_ms', lastSeenAtMs);
+  const reason = checkText('last_reason', lastReason, MAX_TEXT_CHARS);
+  return { ...(atMs > 0 && { lastSeenAtMs: atMs }), ...(reason !== '' && { lastReason: reason }) };
 }
 
 /** First message of StartRun. */

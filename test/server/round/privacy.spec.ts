@@ -7,6 +7,7 @@ import { costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
 import type { StoredRunSpec, WorkSpec } from '../../../shared/run/spec.js';
 import { charge, epsilonOf, spendingOf } from '../../../shared/run/spending.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
+import { assertCheckpointsHold } from '../../support/checkpoints.js';
 import { arrived, evaluated, of, online, play, recordsOf, SPEC, stored, task, timer } from '../../support/rounds.js';
 
 const MODEL = [{ name: 'w', shape: [4] }];
@@ -110,6 +111,12 @@ describe('the privacy of a run', () => {
     }
   });
 
+  it('has spent the same when a checkpoint takes the place of what it did', () => {
+    const [, records] = playOn(...play(begin(), ...online('a', 'b', 'c')));
+    assertCheckpointsHold([CREATED, ...records]);
+    assertCheckpointsHold([CREATED, ...records.slice(0, -1)]); // before the end that the budget brings
+  });
+
   it('charges a client once for a round that is repeated, and whoever was invited to any attempt', () => {
     const spec = { ...ENGINE, cohort: 2, minClients: 2 };
     const first = play(initialState('r', spec, 'm0', spendingOf(work())), ...online('a', 'b', 'c'));
@@ -144,6 +151,19 @@ describe('the privacy of a run', () => {
         cohort.every((client) => !cohorts[i].includes(client)),
         `rounds ${i + 1} and ${i + 2}`,
       );
+    }
+  });
+
+  it('claims nothing for the draw: one of six costs what all of them do, and so does who is drawn because others are late', () => {
+    const spec = { ...ENGINE, cohort: 1, minClients: 1, minSurvivors: 1, rounds: 2 };
+    const six = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const late = Object.fromEntries(six.slice(1).map((name) => [name, { took: 0, train: { times: 9, round: 1 } }]));
+    for (const attendances of [{}, late]) {
+      const begun = { ...initialState('r', spec, 'm0', spendingOf(work())), attendances };
+      const [, records] = playOn(...play(begun, ...online(...six)));
+      const drafts = records.flatMap((record) => (record.kind === 'committed' ? [record.draft] : []));
+      assert.deepEqual([drafts[0].cohort, drafts[0].epsilon], [1, epsilonAfter(COST, 1)]);
+      if (attendances === late) assert.equal(drafts[1].epsilon, epsilonAfter(COST, 2)); // a is drawn in both, and pays
     }
   });
 

@@ -56,6 +56,10 @@ export interface Client {
   enrolledAtMs: bigint;
   /** Ed25519, 32 bytes. */
   publicKey: Uint8Array;
+  /** When it left, or, of one that is online, when it came; 0: not since the coordinator started. */
+  lastSeenAtMs: bigint;
+  /** What went wrong with it last; empty: nothing since the coordinator started. */
+  lastReason: string;
 }
 
 export interface ListClientsResponse {
@@ -290,7 +294,7 @@ export const ListClientsRequest: MessageFns<ListClientsRequest> = {
 };
 
 function createBaseClient(): Client {
-  return { name: "", online: false, enrolledAtMs: 0n, publicKey: new Uint8Array(0) };
+  return { name: "", online: false, enrolledAtMs: 0n, publicKey: new Uint8Array(0), lastSeenAtMs: 0n, lastReason: "" };
 }
 
 export const Client: MessageFns<Client> = {
@@ -309,6 +313,15 @@ export const Client: MessageFns<Client> = {
     }
     if (message.publicKey.length !== 0) {
       writer.uint32(34).bytes(message.publicKey);
+    }
+    if (message.lastSeenAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastSeenAtMs) !== message.lastSeenAtMs) {
+        throw new globalThis.Error("value provided for field message.lastSeenAtMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.lastSeenAtMs);
+    }
+    if (message.lastReason !== "") {
+      writer.uint32(50).string(message.lastReason);
     }
     return writer;
   },
@@ -356,6 +369,22 @@ export const Client: MessageFns<Client> = {
             }
 
             message.publicKey = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastSeenAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lastReason = reader.string();
             continue;
           }
         }
