@@ -238,7 +238,7 @@ async function train(input: TrainInput): Promise<Trained & { readonly zeroed?: s
 
 /** Why numbers are not finite, beginning with the example whose input is not, if there is one. */
 async function explained(of: Parameters<typeof inputFault>[0], split: Split, why: string): Promise<string> {
-  const fault = await inputFault(of, split);
+  const fault = await inputFault(of, split).catch(() => undefined); // a workload that trains by itself may have no such batch
   if (fault === undefined) return why;
   return why.startsWith('the loss of') ? fault : `${fault}: ${why.replace(/: lower client-lr$/, '')}`;
 }
