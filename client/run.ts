@@ -39,6 +39,7 @@ import { fileSecaggStore } from './store/secagg.js';
 import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
+import { codesOf } from './workloads/code.js';
 
 /** What the command line says of a client. */
 export interface RunClientOptions {
@@ -113,7 +114,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
     ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
-    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
+    policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
     answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
   });
   const close = async () => {

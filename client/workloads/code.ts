@@ -25,3 +25,10 @@ async function hashOf(nameOrPath: string): Promise<string> {
 export function plannedCodeSha256(name: string, modules: Readonly<Record<string, string>>): Promise<string> {
   return codeSha256(Object.hasOwn(modules, name) ? modules[name] : name);
 }
+
+/** The same of all files that a site has given a name, by that name; of one that does not compile, nothing. */
+export async function codesOf(modules: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
+  const names = Object.keys(modules).sort();
+  const codes = names.map((name) => plannedCodeSha256(name, modules).catch(() => ''));
+  return Object.fromEntries((await Promise.all(codes)).map((code, i) => [names[i], code]));
+}
