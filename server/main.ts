@@ -23,6 +23,7 @@ import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
+import { settingsOf } from './report/facts.js';
 import { readReport } from './report/run-report.js';
 import type { Run } from './run/run.js';
 import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
@@ -157,7 +158,10 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
 
 async function writeRunReport(run: Run, log: Logger): Promise<void> {
   try {
-    await writeReport(run.directory, await readReport(run), { plannedRounds: run.spec.work.rounds });
+    await writeReport(run.directory, await readReport(run), {
+      plannedRounds: run.spec.work.rounds,
+      settings: settingsOf(run.spec),
+    });
   } catch (error) {
     log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written');
   }
