@@ -16,6 +16,9 @@ const run = promisify(execFile);
 const PROGRAMS = ['/bin/sh', '/bin/mkdir', '/bin/chown', '/bin/chmod', '/bin/mv', '/bin/ln', '/usr/bin/env'];
 const START_LIMIT_MS = 60_000;
 
+/** What compose calls the test's containers by. */
+export const PROJECT = 'starling-test';
+
 /** By the names that the Dockerfile's build arguments have. */
 export const BASES = { BUILD_IMAGE: 'starling-test/build:20', NODE_IMAGE: 'starling-test/node:20' } as const;
 
@@ -65,7 +68,7 @@ export class Engine {
 
   /** Standard output of `docker-compose -f FILE ARGS`, in a project of the test. */
   async compose(file: string, ...args: string[]): Promise<string> {
-    const all = ['--project-name', 'starling-test', '--file', file, ...args];
+    const all = ['--project-name', PROJECT, '--file', file, ...args];
     return (await run('docker-compose', all, { env: this.env, cwd: dirname(file) })).stdout.trim();
   }
 
