@@ -19,6 +19,7 @@ import { type HealthPort, serveHealth } from './health.js';
 import { type Journal, openJournal } from './journal/journal.js';
 import { identityIn, secretIn } from './keys.js';
 import type { Logger } from './log.js';
+import { metricsOf } from './metrics.js';
 import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
@@ -67,10 +68,11 @@ export async function startCoordinator(options: {
   for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
   let coordinator: Coordinator | undefined;
   let server: GrpcServer | undefined;
+  const metrics = options.healthPort === undefined ? undefined : metricsOf(() => coordinator?.admin);
   const health =
     options.healthPort === undefined
       ? undefined
-      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }));
+      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }), metrics);
   let end: (error?: FlError) => void = () => {};
   const done = new Promise<void>((resolve, reject) => {
     end = (error) => (error === undefined ? resolve() : reject(error));
@@ -96,6 +98,7 @@ export async function startCoordinator(options: {
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
     onRunEnded: (run) => writeRunReport(run, log),
+    onEvent: ({ id, spec }, event) => metrics?.heed({ id, workload: spec.work.workload }, event),
     fatal: (error) => end(error),
   });
   server = await serveGrpc({
