@@ -27,6 +27,7 @@ import type {
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
+import type { SignedNotice } from '../shared/signing/address-notice.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
 import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
@@ -74,6 +75,8 @@ export interface CoordinatorOptions {
   readonly addresses?: () => readonly string[];
   /** Makes certificates for clients that join; absent: connections are in plaintext. */
   readonly issuer?: Issuer;
+  /** What clients are told of its addresses. */
+  readonly notice?: () => SignedNotice | undefined;
   /** A run has ended just now. */
   onRunEnded?(run: Run): void;
   /** The disk failed or a bug struck; the process should end. */
@@ -204,7 +207,7 @@ export class Coordinator implements ParticipantService {
     this.#connections.set(client, connection);
     this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
-    end.send({ kind: 'welcome', session });
+    end.send({ kind: 'welcome', session, addresses: this.#options.notice?.() });
     this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.atWork()) {

@@ -56,11 +56,7 @@ export async function startCoordinator(options: {
   for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
   const { records, journal } = await openJournal(join(dataDir, 'clients.log'));
   const isFirstStart = records.length === 0 && (await entriesOf(join(dataDir, 'runs'))).length === 0;
-  let end: (error?: FlError) => void = () => {};
-  const done = new Promise<void>((resolve, reject) => {
-    end = (error) => (error === undefined ? resolve() : reject(error));
-  });
-  done.catch(() => undefined); // it may fail before anybody listens
+  const { done, end } = ending();
   const append = (record: unknown) =>
     journal.append(record).catch((error) => {
       const fault = faultOf(join(dataDir, 'clients.log'), error);
@@ -75,15 +71,18 @@ export async function startCoordinator(options: {
   const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
   const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  const identity = await identityIn(dataDir, !isFirstStart);
+  const startedAtMs = systemClock.nowMs();
   const coordinator = await Coordinator.open({
     dataDir,
-    identity: await identityIn(dataDir, !isFirstStart),
+    identity,
     registry: new Registry({ append }, records),
     clock: systemClock,
     rng: rngFromEntropy(),
     log,
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
+    notice: () => server && reach.notice(server, identity, startedAtMs),
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
       const written = readReport(run).then((report) => writeReport(run.directory, report, facts));
@@ -113,6 +112,16 @@ export async function startCoordinator(options: {
     end();
   };
   return { address: server.address, isSecure: reach.isSecure, addresses: reach.addresses(server), done, stop };
+}
+
+/** Of a process: when it is over, and by which fault. */
+function ending(): { readonly done: Promise<void>; readonly end: (error?: FlError) => void } {
+  let end: (error?: FlError) => void = () => {};
+  const done = new Promise<void>((resolve, reject) => {
+    end = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  done.catch(() => undefined); // it may fail before anybody listens
+  return { done, end };
 }
 
 /** Every client knows this coordinator by its key: one that has been shown to anybody is never replaced by a new one. */
