@@ -1,7 +1,10 @@
 /** A coordinator and the clients of two labs on three machines of a {@link Network}, and what their people type there. */
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { RunEvent } from '../../shared/run/events.js';
 import type { Report } from '../../shared/run/report.js';
 import { type Child, CLI, startChild } from '../../simulations/local-process.js';
 import { Network } from './namespaces.js';
@@ -107,12 +110,20 @@ export class Hosts {
     return JSON.parse(this.operator('run', 'start', file, '--json')).run;
   }
 
-  /** Resolves when a run has so many rounds behind it; how many they are. */
+  /** Resolves when a run has so many rounds behind it; how many they are. Over a bad link that takes its time. */
   async rounds(run: string, least: number): Promise<number> {
-    const watch = this.#start('hub', 'hub', 'run', 'watch', run, '--json', '--data-dir', this.dataDir);
-    await watch.line(new RegExp(`"kind":"round-ended".*"round":${least}\\b`));
-    await watch.end();
-    return this.show(run).report.rounds.length;
+    const watch = ['run', 'watch', run, '--json', '--data-dir', this.dataDir];
+    const [program, ...args] = [...this.network.at('hub'), process.execPath, CLI, ...watch];
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      for await (const line of createInterface({ input: child.stdout })) {
+        const event = JSON.parse(line) as RunEvent;
+        if (event.kind === 'round-ended' && event.summary.round >= least) return this.show(run).report.rounds.length;
+      }
+      throw new Error(`run ${run} ended before round ${least}: ${JSON.stringify(this.show(run))}`);
+    } finally {
+      child.kill();
+    }
   }
 
   show(run: string): { readonly status: string; readonly directory: string; readonly report: Report } {
