@@ -146,7 +146,8 @@ async function seedIn(directory: string): Promise<Uint8Array> {
   throw corrupt(path, "this client's key, 32 bytes", `${seed === undefined ? 'none' : seed.length}; ${REJOIN}`);
 }
 
-async function membershipIn(directory: string): Promise<Membership> {
+/** @throws FlError corrupt */
+export async function membershipIn(directory: string): Promise<Membership> {
   const path = join(directory, MEMBERSHIP_FILE);
   const file = await systemFiles.read(path);
   try {

@@ -198,7 +198,7 @@ export class Coordinator implements ParticipantService {
     this.#connections.set(client, connection);
     this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
-    end.send({ kind: 'welcome', session });
+    end.send({ kind: 'welcome', session, addresses: this.#options.notice?.() });
     this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.atWork()) {

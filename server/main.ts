@@ -73,11 +73,7 @@ export async function startCoordinator(options: {
     options.healthPort === undefined
       ? undefined
       : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }), metrics);
-  let end: (error?: FlError) => void = () => {};
-  const done = new Promise<void>((resolve, reject) => {
-    end = (error) => (error === undefined ? resolve() : reject(error));
-  });
-  done.catch(() => undefined); // it may fail before anybody listens
+  const { done, end } = ending();
   const { registry, journal, isEmpty } = await openRegistry(dataDir, end);
   const isFirstStart = isEmpty && (await entriesOf(join(dataDir, 'runs'))).length === 0;
   const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
@@ -87,9 +83,11 @@ export async function startCoordinator(options: {
   const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
   const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  const identity = await identityIn(dataDir, !isFirstStart);
+  const startedAtMs = systemClock.nowMs();
   coordinator = await Coordinator.open({
     dataDir,
-    identity: await identityIn(dataDir, !isFirstStart),
+    identity,
     registry,
     clock: steadyClock,
     rng: rngFromEntropy(),
@@ -97,6 +95,7 @@ export async function startCoordinator(options: {
     space: spaceOf(dataDir, options.diskReserveBytes ?? DISK_RESERVE_BYTES),
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
+    notice: () => server && reach.notice(server, identity, startedAtMs),
     onRunEnded: (run) => writeRunReport(run, log),
     onEvent: ({ id, spec }, event) => metrics?.heed({ id, workload: spec.work.workload }, event),
     fatal: (error) => end(error),
@@ -122,6 +121,16 @@ export async function startCoordinator(options: {
     done,
     stop: () => stop(parts).then(() => end()),
   };
+}
+
+/** Of a process: when it is over, and by which fault. */
+function ending(): { readonly done: Promise<void>; readonly end: (error?: FlError) => void } {
+  let end: (error?: FlError) => void = () => {};
+  const done = new Promise<void>((resolve, reject) => {
+    end = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  done.catch(() => undefined); // it may fail before anybody listens
+  return { done, end };
 }
 
 async function stop(parts: {

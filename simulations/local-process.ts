@@ -26,10 +26,14 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-/** The channel that `fork` opens tells the child when this process is gone, however it went. */
-export function startChild(args: readonly string[], home: string): Child {
+/**
+ * The channel that `fork` opens tells the child when this process is gone, however it went.
+ * @param within a command that runs the one after it, elsewhere
+ */
+export function startChild(args: readonly string[], home: string, within: readonly string[] = []): Child {
   const env = { ...process.env, STARLING_HOME: home };
-  const child = fork(CLI, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const [execPath, ...execArgv] = [...within, process.execPath, ...process.execArgv];
+  const child = fork(CLI, args, { env, execPath, execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const lines: string[] = [];
   const errors: string[] = [];
   const heard = new Set<() => void>();

@@ -46,9 +46,26 @@ export function clientCommand(): Command {
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
+  const setAddress = command(
+    'set-address',
+    'say where the coordinator has moved to',
+    'starling client set-address hub.example.org:7437',
+  )
+    .argument('HOST:PORT')
+    .option('--name <NAME>', 'which client, when this machine is several')
+    .option('--json', 'print JSON')
+    .action(async (address: string, given: { name?: string; json?: boolean }) => {
+      const { setAddress } = await import('../../client/set-address.js');
+      const membership = await setAddress({ clientsDir: clientsDir(), name: given.name, address });
+      if (given.json) return printJson(membership);
+      print(
+        `${membership.client} finds its coordinator at ${membership.address}; a client that runs goes there by itself`,
+      );
+    });
   return command('client', 'be a client', 'starling client join TOKEN')
     .addCommand(join)
     .addCommand(run)
+    .addCommand(setAddress)
     .addCommand(clientPolicyCommand())
     .addCommand(clientLogCommand())
     .addCommand(clientListCommand());
