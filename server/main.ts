@@ -18,10 +18,12 @@ import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
 import { openJournal } from './journal/journal.js';
+import type { Logger } from './log.js';
 import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
 import { readReport } from './report/run-report.js';
+import type { Run } from './run/run.js';
 import { openCertificates } from './tls/certificates.js';
 import { openSiteCertificates, type SiteFiles } from './tls/site.js';
 
@@ -75,22 +77,17 @@ export async function startCoordinator(options: {
   const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
   const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  const registry = new Registry({ append }, records);
   const coordinator = await Coordinator.open({
     dataDir,
     identity: await identityIn(dataDir, !isFirstStart),
-    registry: new Registry({ append }, records),
+    registry,
     clock: systemClock,
     rng: rngFromEntropy(),
     log,
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
-    onRunEnded: (run) => {
-      const facts = { plannedRounds: run.spec.work.rounds };
-      const written = readReport(run).then((report) => writeReport(run.directory, report, facts));
-      written.catch((error) =>
-        log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
-      );
-    },
+    onRunEnded: (run) => writeRunReport(run, log),
     fatal: (error) => end(error),
   });
   const adminToken = await secretIn(join(dataDir, ADMIN_TOKEN_FILE));
@@ -100,6 +97,7 @@ export async function startCoordinator(options: {
     adminToken,
     listen: options.listen,
     tls: certificates,
+    isTokenGood: (token) => registry.isTokenGood(token, systemClock.nowMs()),
     onFault: (fault) => warn(fault, 'a call failed inside'),
     onRefusal: (peer, reason) => log.warn({ peer, reason }, 'a connection was refused'),
   });
@@ -147,4 +145,12 @@ async function secretIn(path: string): Promise<string> {
   const secret = toHex(rngFromEntropy().bytes(32));
   await writeFileDurably(path, new TextEncoder().encode(secret));
   return secret;
+}
+
+async function writeRunReport(run: Run, log: Logger): Promise<void> {
+  try {
+    await writeReport(run.directory, await readReport(run), { plannedRounds: run.spec.work.rounds });
+  } catch (error) {
+    log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written');
+  }
 }

@@ -35,17 +35,25 @@ export class ControlStreams {
   readonly #onFault: FaultListener;
   /** Destroys the connection of a peer as grpc-js names it. */
   readonly #cut: (peer: string) => void;
+  readonly #welcomed: (peer: string, session: Uint8Array) => void;
   readonly #open = new Set<(reason: string) => void>();
   readonly #encodePlan = planEncoder();
 
   constructor(
     peers: Pick<Peers, 'participantOf'>,
-    options: { limits: ControlLimits; onFault: FaultListener; cut: (peer: string) => void },
+    options: {
+      limits: ControlLimits;
+      onFault: FaultListener;
+      cut: (peer: string) => void;
+      /** Hears of logins. */
+      welcomed: (peer: string, session: Uint8Array) => void;
+    },
   ) {
     this.#peers = peers;
     this.#limits = options.limits;
     this.#onFault = options.onFault;
     this.#cut = options.cut;
+    this.#welcomed = options.welcomed;
   }
 
   /** Ends every stream that is open; the coordinator hears of each. */
@@ -78,6 +86,7 @@ export class ControlStreams {
       fromClient = this.#peers.participantOf(call).connect({
         send: (frame) => {
           if (ended !== undefined) return;
+          if (frame.kind === 'welcome') this.#welcomed(peer, frame.session);
           if (!outbox.put(frame)) closeFromHere('the client does not read: its outbox is full');
         },
         close: (reason) => end(reason, () => endWithReason(reason), false),
