@@ -14,6 +14,7 @@ import { readRun, runIdFor } from './run/directory.js';
 import { readAllEvents } from './run/past-events.js';
 import type { Run } from './run/run.js';
 import type { Runs } from './runs.js';
+import type { Upkeep } from './upkeep.js';
 
 /** The coordinator, as far as an operator can reach. */
 interface AdminDeps {
@@ -28,6 +29,7 @@ interface AdminDeps {
   /** Whose authority a join token pins; absent: the address is called in plaintext. */
   readonly issuer?: { readonly authorityFingerprint: string };
   readonly runs: Pick<Runs, 'rows' | 'get' | 'missing' | 'resume'>;
+  upkeep(): Upkeep;
   isHere(client: string): boolean;
   /** When it was here last, and what went wrong last. */
   seen(client: string): Seen;
@@ -39,8 +41,12 @@ export function adminOf(deps: AdminDeps): AdminService {
   const { registry, rng, clock, identity, runs } = deps;
   const rowOf = (id: string): RunInfo => {
     const row = runs.rows().find(({ run }) => run === id);
-    if (row === undefined) throw runs.missing(id);
+    if (row === undefined) throw deps.upkeep().whyNot(id) ?? runs.missing(id);
     return row;
+  };
+  const checkUsable = (id: string): void => {
+    const why = deps.upkeep().whyNot(id);
+    if (why !== undefined) throw why;
   };
   return {
     async createToken(request) {
@@ -64,16 +70,26 @@ export function adminOf(deps: AdminDeps): AdminService {
       return id;
     },
     async stopRun(id, reason) {
+      checkUsable(id);
+      rowOf(id);
       const run = runs.get(id);
-      if (rowOf(id).status === 'damaged') throw runs.missing(id);
       run?.post({ kind: 'stop', status: 'stopped', reason });
       await run?.idle();
     },
-    resumeRun: (id) => runs.resume(id),
-    async listRuns() {
+    async resumeRun(id) {
+      checkUsable(id);
+      await runs.resume(id);
+    },
+    archiveRun: (id) => deps.upkeep().archive(id),
+    deleteRun: (id) => deps.upkeep().delete(id),
+    repairRun: (id) => deps.upkeep().repair(id),
+    async listRuns({ archived = false } = {}) {
+      if (archived) return deps.upkeep().list();
       return runs.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
     },
     async getRun(id) {
+      const archived = await deps.upkeep().get(id);
+      if (archived !== undefined) return archived;
       const info = rowOf(id);
       if (info.status === 'damaged') return { info, report: 'null' };
       const run = runs.get(id);
@@ -81,8 +97,8 @@ export function adminOf(deps: AdminDeps): AdminService {
       return { info, report: JSON.stringify(report, null, 2) };
     },
     async *watchRun(id, signal) {
-      const { directory, status } = rowOf(id);
-      if (status === 'damaged') throw runs.missing(id);
+      checkUsable(id);
+      const { directory } = rowOf(id);
       const events = runs.get(id)?.feed.watch(signal) ?? readAllEvents(directory);
       for await (const event of events) {
         yield JSON.stringify(event);

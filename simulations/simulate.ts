@@ -37,7 +37,7 @@ import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
-import { figuresOf, finishRun, type SimulationResult } from './finish-run.js';
+import { figuresOf, finishRun, type SimulationResult, withCode } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
 import { seededNoise } from './seeded-noise.js';
 
@@ -100,7 +100,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   try {
     const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
     const over = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
-    if (options.onEvent !== undefined) run.feed.subscribe(options.onEvent);
+    const coded = withCode(options.workload, run);
+    run.feed.subscribe((event) => {
+      const told = coded.event(event);
+      options.onEvent?.(told);
+    });
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
@@ -114,7 +118,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const compared = await compare(options, run, names);
     const { state } = run;
     const ended = { spec, state, model: run.model, history: await readHistory(directory) };
-    return await finishRun({ ...options, secretNoise, baselines: compared }, ended);
+    return await finishRun({ ...options, secretNoise, baselines: compared, roundFigures: coded.byRound }, ended);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -227,7 +231,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     headline: workload.manifest.headline,
     trainExamples: shares.map(({ train }) => train.length),
     limit: pLimit(2 * options.workers),
-    figures: (sums) => figuresOf(workload, sums),
+    figures: (sums) => figuresOf(workload, sums, spec),
     federations,
     runAgain: (federation: Federation) => simulateAgain(options, federation),
     onProgress: onBaseline,

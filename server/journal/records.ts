@@ -49,6 +49,8 @@ export type RunRecord = { readonly atMs: number } & (
       readonly privacy?: RoundPrivacy;
       /** With adaptive clipping: the bound of the next round. */
       readonly nextClippingBound?: number;
+      /** Where masked updates were clamped: the value range of the next rounds. */
+      readonly nextValueRange?: number;
     }
   /** `perClient` is kept for the last round only. */
   | ({ readonly kind: 'round-ended'; readonly summary: RoundSummary } & Evaluation)

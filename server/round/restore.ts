@@ -67,10 +67,13 @@ function applied(state: RunState, record: RunRecord, index: number): RunState {
       return { ...state, attendances, attempt: record.attempt + 1, stage: { kind: 'waiting' } };
     }
     case 'committed': {
-      const { round, attempt, modelSha256, draft, nextClippingBound } = record;
+      const { round, attempt, modelSha256, draft, nextClippingBound, nextValueRange } = record;
+      const survivors = record.survivors.map(({ client }) => client);
       const spending = state.spending && { spending: adapted(state.spending, nextClippingBound) };
+      const range = nextValueRange === undefined ? {} : { valueRange: nextValueRange };
       const attendances = committedBy(state.attendances, record);
-      return { ...state, round, attempt, modelSha256, attendances, ...spending, stage: { kind: 'made', draft } };
+      const stage = { kind: 'made', draft, survivors } as const;
+      return { ...state, round, attempt, modelSha256, attendances, ...spending, ...range, stage };
     }
     case 'round-ended': {
       const { summary, late, back } = record;

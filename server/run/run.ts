@@ -8,6 +8,7 @@ import { FlError } from '../../shared/errors.js';
 import { signHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { CoordinatorFrame, PendingUpdate } from '../../shared/service.js';
@@ -76,6 +77,8 @@ export class Run {
   readonly feed: Feed;
   /** Who may take part. */
   readonly enrolled: Enrolled;
+  /** The sums of the last evaluation that was made in this process. */
+  pooled: SumMetrics = {};
   /** Bytes of this round so far. */
   readonly traffic = { up: 0, down: 0 };
   /** Takes updates in. */
@@ -301,6 +304,7 @@ export class Run {
     const atMs = this.#deps.clock.nowMs();
     const isLast = draft.round === this.spec.work.rounds;
     await this.#record({ ...roundEnded(summary, evaluation, isLast), atMs });
+    if (Object.keys(evaluation.pooled).length > 0) this.pooled = evaluation.pooled;
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const { models, directory, journal, ledger } = this.#deps;
     await pruneModels(models, directory, [this.#model.sha256, this.#previousSha256]);

@@ -20,6 +20,7 @@ import {
   resume,
   SPEC,
   start,
+  stateAfter,
   stop,
   stored,
   task,
@@ -171,6 +172,29 @@ describe('the state of a run', () => {
     const [state] = restore([created, ...recordsOf(effects)], 5000);
     assert.deepEqual([state.round, state.modelSha256, state.stage.kind], [1, 'm1', 'committed']);
     assert.deepEqual(plansTo(play(state, ...online('a', 'b', 'c'))[1]), ['a evaluate', 'b evaluate', 'c evaluate']);
+  });
+
+  it('keeps the value range that a clamped round has left, and who trained and is away is missing', () => {
+    const engine = { secure: true, evaluateEvery: 1, minClients: 2 };
+    const sum = { survivors: ['a', 'b'], pooled: {}, nextValueRange: 8 };
+    const secured = { kind: 'secured', task: task('train'), ...sum } as const;
+    const [live, effects] = play(start(engine), ...online('a', 'b', 'c'), secured, stored());
+    const spec = { ...created.spec, engine: { ...created.spec.engine, ...engine } } as StoredRunSpec;
+    const [state] = restore([{ ...created, spec } as RunRecord, ...recordsOf(effects)], 5000);
+    assert.deepEqual([live.valueRange, state.valueRange], [8, 8]);
+    const [, after] = play(state, ...online('a', 'c'));
+    const [, closed] = play(stateAfter(state, ...online('a', 'c')), {
+      kind: 'unsecured',
+      task: task('evaluate', 1, 2),
+      detail: 'why',
+    });
+    assert.ok(plansTo(after).length > 0);
+    const ended = closed.find((effect) => effect.kind === 'round-ended');
+    const missing = ended?.kind === 'round-ended' ? ended.draft.evaluated?.missing : undefined;
+    assert.deepEqual(
+      missing?.map(({ client, reason }) => `${client} ${reason}`),
+      ['b offline', 'a round-aborted', 'c round-aborted'],
+    );
   });
 
   it('does not try an aborted attempt again, for its updates were given up', () => {
