@@ -7,6 +7,7 @@
  * they arrive, by a `push` of our own on the HTTP/2 stream, before anything keeps them.
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { MAX_MESSAGE_BYTES } from '../../shared/service.js';
 import { CODE_KEY, statusOfCode } from '../../shared/wire/status.js';
 import { addressOf, nameOf } from './address.js';
 import type { GuestLimits } from './limits.js';
@@ -104,10 +105,8 @@ export class Guests {
     const socket = stream.session?.socket;
     if (socket === undefined) return;
     const peer = nameOf(socket);
+    this.#watch(stream, peer, String(headers[':path']).startsWith(ENROLMENT));
     const guest = this.#guests.get(peer);
-    const isSmall = String(headers[':path']).startsWith(ENROLMENT);
-    if (guest === undefined && !isSmall) return;
-    this.#count(stream, peer, isSmall);
     if (guest === undefined) return;
     guest.calls.add(stream);
     stream.once('close', () => guest.calls.delete(stream));
@@ -116,40 +115,54 @@ export class Guests {
     }
   };
 
-  #count(stream: ServerHttp2Stream, peer: string, isSmall: boolean): void {
-    const { guestCallBytes, guestAddressBytes, guestBytes } = this.#deps.limits;
-    const address = addressOf(peer);
+  /** `isSmall`: a call that stays small also of those who are known. */
+  #watch(stream: ServerHttp2Stream, peer: string, isSmall: boolean): void {
     const push = stream.push.bind(stream);
-    let ofCall = 0;
+    const counter = this.#counter(addressOf(peer));
+    const declared = declaredBytes();
     let isOver = false;
-    const add = (bytes: number): void => {
-      ofCall += bytes;
-      this.#bytes += bytes;
-      this.#bytesOf.set(address, (this.#bytesOf.get(address) ?? 0) + bytes);
-    };
-    const excess = (): string | undefined => {
-      if (ofCall > guestCallBytes) return `expected at most ${guestCallBytes} bytes of a call before a login, got more`;
-      if ((this.#bytesOf.get(address) ?? 0) > guestAddressBytes) return `too many bytes of ${address} before a login`;
-      return this.#bytes > guestBytes ? 'too many bytes of calls before a login' : undefined;
+    const excess = (chunk: Uint8Array): string | undefined => {
+      const isBound = isSmall || this.#guests.has(peer);
+      const most = isBound ? this.#deps.limits.guestCallBytes : MAX_MESSAGE_BYTES + PREFIX_BYTES;
+      const bytes = PREFIX_BYTES + (declared(chunk) ?? 0);
+      if (bytes > most) return `expected a message of at most ${most} bytes, got one of ${bytes}`;
+      return isBound ? counter.add(chunk.length) : undefined;
     };
     stream.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
       if (isOver && chunk !== null) return true; // nobody keeps it
-      if (!isOver && chunk instanceof Uint8Array && (isSmall || this.#guests.has(peer))) {
-        add(chunk.length);
-        const reason = excess();
-        isOver = reason !== undefined;
-        if (reason !== undefined) {
-          this.#deps.onRefusal(peer, reason);
-          refuse(stream, reason);
-          return true;
-        }
-      }
-      return push(chunk, encoding);
+      const reason = chunk instanceof Uint8Array && !isOver ? excess(chunk) : undefined;
+      if (reason === undefined) return push(chunk, encoding);
+      isOver = true;
+      this.#deps.onRefusal(peer, reason);
+      refuse(stream, reason);
+      return true;
     };
-    stream.once('close', () => {
-      add(-ofCall);
-      if (this.#bytesOf.get(address) === 0) this.#bytesOf.delete(address);
-    });
+    stream.once('close', () => counter.end());
+  }
+
+  /** Of one call: says why there may be no more. */
+  #counter(address: string): { add(bytes: number): string | undefined; end(): void } {
+    const { guestCallBytes, guestAddressBytes, guestBytes } = this.#deps.limits;
+    let ofCall = 0;
+    const add = (bytes: number): number => {
+      ofCall += bytes;
+      this.#bytes += bytes;
+      const ofAddress = (this.#bytesOf.get(address) ?? 0) + bytes;
+      if (ofAddress === 0) this.#bytesOf.delete(address);
+      else this.#bytesOf.set(address, ofAddress);
+      return ofAddress;
+    };
+    return {
+      add: (bytes) => {
+        const ofAddress = add(bytes);
+        if (ofCall > guestCallBytes) {
+          return `expected at most ${guestCallBytes} bytes of a call before a login, got more`;
+        }
+        if (ofAddress > guestAddressBytes) return `too many bytes of ${address} before a login`;
+        return this.#bytes > guestBytes ? 'too many bytes of calls before a login' : undefined;
+      },
+      end: () => void add(-ofCall),
+    };
   }
 
   #turnOut(guest: Guest, reason: string): void {
@@ -177,6 +190,18 @@ export class Guests {
     const [oldest] = most;
     return oldest;
   }
+}
+
+/** Before each message: whether it is compressed, and 32 bits of length (gRPC over HTTP/2, Length-Prefixed-Message). */
+const PREFIX_BYTES = 5;
+
+/** Takes what has come of a call; the length that its first message declares, as soon as it is there. */
+function declaredBytes(): (chunk: Uint8Array) => number | undefined {
+  let prefix = Buffer.alloc(0);
+  return (chunk) => {
+    if (prefix.length < PREFIX_BYTES) prefix = Buffer.concat([prefix, chunk.subarray(0, PREFIX_BYTES - prefix.length)]);
+    return prefix.length < PREFIX_BYTES ? undefined : prefix.readUInt32BE(1);
+  };
 }
 
 /** Ends a call as gRPC would, by a status without a message. */

@@ -32,12 +32,11 @@ export function enrolmentHandlers(
   participant: ParticipantService,
   options: {
     readonly onFault: FaultListener;
-    readonly onRefusal: (peer: string, reason: string) => void;
     /** One that opens the door is not held back: a crowd at one address keeps no lab out. */
     readonly isTokenGood?: (token: string) => boolean;
   },
 ): UntypedServiceImplementation {
-  const { onFault, onRefusal, isTokenGood = () => false } = options;
+  const { onFault, isTokenGood = () => false } = options;
   const attempts = new JoinAttempts();
   const nowMs = () => performance.now();
   return {
@@ -45,8 +44,7 @@ export function enrolmentHandlers(
       wire.encodeIdentifyReply(await participant.identify(wire.decodeIdentifyRequest(request))),
     ),
     enrol: unary('Enrol', onFault, async (bytes, call) => {
-      const peer = call.getPeer();
-      const address = addressOf(peer);
+      const address = addressOf(call.getPeer());
       try {
         const request = wire.decodeEnrolRequest(bytes);
         const waitMs = isTokenGood(request.token) ? 0 : attempts.waitMs(address, nowMs());
@@ -55,9 +53,7 @@ export function enrolmentHandlers(
         attempts.joined(address);
         return wire.encodeEnrolReply(reply);
       } catch (thrown) {
-        const { code, message } = FlError.from(thrown);
-        if (code !== 'resource-exhausted') attempts.refused(address, nowMs());
-        onRefusal(peer, `join: ${message}`);
+        if (FlError.from(thrown).code !== 'resource-exhausted') attempts.refused(address, nowMs());
         throw thrown;
       }
     }),

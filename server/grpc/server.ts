@@ -20,6 +20,7 @@ import { Connections, listen, plainListener, shutDown, tlsListener } from './lis
 import { enrolmentHandlers, participantHandlers } from './participant.js';
 import { type PeerAware, peersOf, type ServerTls } from './peers.js';
 import { injectorWithWindows } from './windows.js';
+import { plansSeen, unwitnessed, type Witness, witnessing } from './witness.js';
 
 /** What is served, where, and within which limits. */
 export interface ServeOptions {
@@ -38,8 +39,10 @@ export interface ServeOptions {
   readonly onFault?: FaultListener;
   /** Hears of connections that were refused because `limit` were open. */
   readonly onRefused?: (limit: number) => void;
-  /** Hears of peers (ADDRESS:PORT) whose certificate, or lack of TLS, was refused; each is told in its own words. */
+  /** Hears of peers (ADDRESS:PORT) that were turned away: their connection, join, login or call. */
   readonly onRefusal?: (peer: string, reason: string) => void;
+  /** Hears of what else belongs into a security log. */
+  readonly witness?: Witness;
 }
 
 /** A server that listens. */
@@ -61,7 +64,7 @@ export interface GrpcServer {
  * @throws FlError failed-precondition: not a loopback address, and no TLS; unavailable: the port cannot be had
  */
 export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
-  const { tls, participant, onRefusal = () => {} } = options;
+  const { tls, participant, onRefusal = () => {}, witness = unwitnessed } = options;
   const { host, port } = (tls === undefined ? parseLoopback : parseAddress)('listen', options.listen);
   const limits = { ...GRPC_LIMITS, ...options.limits };
   const { maxOutboxFrames, maxOutboxBytes, closeGraceMs } = limits;
@@ -74,20 +77,23 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     onRefusal,
   });
   const connections = new Connections(guests);
-  const peers = peersOf(participant, tls, { connections, onRefusal });
+  const peers = peersOf(participant, tls, connections);
   const control = new ControlStreams(peers, {
     limits,
     onFault,
     cut: (peer) => connections.cut(peer),
     welcomed: (peer, session) => guests.know(peer, `session ${toHex(session)}`),
+    turnedAway: (peer, reason) => onRefusal(peer, `login: ${reason}`),
+    planned: plansSeen(witness.planned),
   });
   const server = new Server({
     ...commonOptions(limits.keepalive),
     'grpc.max_concurrent_streams': limits.maxCallsPerConnection,
+    interceptors: [witnessing(witness, { onRefusal, tls })],
   });
   server.addService(
     rawService(EnrolmentServiceService),
-    enrolmentHandlers(participant, { onFault, onRefusal, isTokenGood: options.isTokenGood }),
+    enrolmentHandlers(participant, { onFault, isTokenGood: options.isTokenGood }),
   );
   server.addService(rawService(ParticipantServiceService), participantHandlers(peers, { control, limits, onFault }));
   const check = adminCheck(options.adminToken, peers, (peer) => guests.know(peer, 'operator'));
