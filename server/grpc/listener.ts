@@ -124,6 +124,9 @@ export function tlsListener(
     (error: Error & { code?: string }, socket: TLSSocket & { readonly _parent?: Socket }) => {
       // the socket has forgotten its peer by now; the one below it, which Node has no public name for, has not
       onRefusal(nameOf(socket._parent ?? socket), whyNoTls(error));
+      // of a handshake that takes too long Node says so and keeps the connection
+      socket.destroy();
+      socket._parent?.destroy();
     },
   );
   const showOperators = () => {
