@@ -14,7 +14,8 @@ export const CONTROL = '/starling.v1.ParticipantService/Control';
 
 /** A connection whose settings have come; by TLS when options are given. */
 export async function dialRaw(address: string, tls?: SecureClientSessionOptions): Promise<ClientHttp2Session> {
-  const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, tls);
+  const maxSessionMemory = 1_000; // MB: so that what it has not sent yet is no reason to end calls itself
+  const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, { ...tls, maxSessionMemory });
   session.on('error', () => {});
   await once(session, 'remoteSettings');
   return session;
