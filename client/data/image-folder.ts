@@ -9,6 +9,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { decodeImage } from './decode-image.js';
+import { noteReading } from './readings.js';
 
 /** `pixels` is [count, height, width, channels], row-major, 0..255; `labels` [count], positions in `classes`. */
 export interface ImageFolder {
@@ -70,6 +71,10 @@ export async function readImageFolder(folder: string, options: ImageFolderOption
     pixels.set(image.pixels, i * size);
   }
   const labels = Int32Array.from(files, ({ label }) => label);
+  noteReading(() => ({
+    ...{ path: folder, count: files.length },
+    classes: Object.fromEntries(classes.map((name, i) => [name, files.filter(({ label }) => label === i).length])),
+  }));
   return { count: files.length, height, width, channels, pixels, labels, files: files.map(({ name }) => name) };
 }
 

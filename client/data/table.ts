@@ -8,6 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import type { CsvError } from 'csv-parse/sync';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { type ColumnReading, noteReading } from './readings.js';
 
 /** What a column holds. `missing`: what stands for a missing cell; without it, one is refused. */
 export type ColumnSpec =
@@ -80,7 +81,24 @@ export async function readTable<const Columns extends Readonly<Record<string, Co
     });
     columns[name] = arrayOf(spec, values);
   }
+  noteReading(() => ({
+    ...{ path, count: rows.length },
+    columns: Object.entries(options.columns).map(([name, spec]) => {
+      return { column: name, missing: missing[name], ...foundIn(spec, columns[name]) };
+    }),
+  }));
   return { count: rows.length, columns, missing } as unknown as Table<Columns>;
+}
+
+function foundIn(spec: ColumnSpec, cells: ArrayLike<number | string>): Partial<ColumnReading> {
+  if (spec.kind === 'text' || cells.length === 0) return {};
+  const values = Array.from(cells, Number);
+  if (spec.kind === 'category') {
+    const counts = spec.values.map((value, i) => [value, values.filter((one) => one === i).length] as const);
+    return { categories: Object.fromEntries(counts) };
+  }
+  const range = (pick: (a: number, b: number) => number) => values.reduce((a, b) => pick(a, b));
+  return { min: range(Math.min), max: range(Math.max) };
 }
 
 type Refuse = (expected: string) => FlError;
