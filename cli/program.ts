@@ -5,15 +5,18 @@ import { authorityCommand } from './commands/authority.js';
 import { backupCommand, restoreCommand } from './commands/backup.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
+import { completionCommand } from './commands/completion.js';
 import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { healthCommand } from './commands/health.js';
+import { initCommand } from './commands/init.js';
 import { exampleText } from './commands/options.js';
 import { privacyCommand } from './commands/privacy.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
+import { schemaCommand } from './commands/schema.js';
 import { simulateCommand } from './commands/simulate.js';
 import { verifyCommand } from './commands/verify.js';
 
@@ -25,6 +28,7 @@ export function createProgram(): Command {
     .addHelpText('after', exampleText('starling demo'));
   const commands = [
     demoCommand(),
+    initCommand(),
     coordinatorCommand(),
     tokenCommand(),
     authorityCommand(),
@@ -41,6 +45,8 @@ export function createProgram(): Command {
     backupCommand(),
     restoreCommand(),
     benchCommand(),
+    schemaCommand(),
+    completionCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   return strict(program);

@@ -42,8 +42,9 @@ async function checkDataAction(folder: string, given: Given): Promise<void> {
     checkConfig({ workload: name, ...(scale && { scale }), ...(hyper && { hyper }) }, 'options'),
     workload,
   );
-  const { result: splits, readings } = await inspect(workload, spec, folder);
-  const sent = sentOf(workload, spec);
+  const { result, readings } = await inspect(workload, spec, folder);
+  const { splits, figures } = result;
+  const sent = sentOf(workload, spec, figures);
   const own = await isOwn(workload, spec, splits.train, readings);
   if (given.json) return printJson({ workload: workload.manifest.name, own, files: readings, ...splits, sent });
   for (const line of linesOf({ splits, readings, sent, own, folder })) print(line);
@@ -58,16 +59,23 @@ async function checkFolder(folder: string): Promise<void> {
 
 type Splits = Readonly<Record<'train' | 'test', SplitSummary>>;
 
+interface Inspected {
+  readonly splits: Splits;
+  readonly figures: Sent['metrics'];
+}
+
 /** Whatever the workload throws over these data is about these data. */
 async function inspect(workload: Workload, { work }: RunSpec, folder: string) {
   const { selectBackend } = await import('../../client/backends/index.js');
-  const { inspectData } = await import('../../client/data/inspect.js');
+  const { figuresOf, inspectData } = await import('../../client/data/inspect.js');
   const { withReadings } = await import('../../client/data/readings.js');
   const { loadData } = await import('../../client/training/task.js');
   await selectBackend('cpu'); // equal values everywhere, at once
-  return withReadings(async (): Promise<Splits> => {
+  return withReadings(async (): Promise<Inspected> => {
     try {
-      return await inspectData(workload, await loadData(workload, work, folder), work.hyper);
+      const data = await loadData(workload, work, folder);
+      const splits = await inspectData(workload, data, work.hyper);
+      return { splits, figures: await figuresOf(workload, data, work) };
     } catch (thrown) {
       const { message } = FlError.from(thrown);
       const told = message.startsWith(folder) ? message : `${folder}: ${message}`;
@@ -95,19 +103,20 @@ async function isOwn(workload: Workload, { work }: RunSpec, train: SplitSummary,
 interface Sent {
   readonly channels: readonly { channel: string; tensor: string; shape: readonly number[] }[];
   readonly updateBytes: number;
-  /** Names of test figures, as far as the workload says them beforehand; under secure aggregation these and no other. */
-  readonly metrics: readonly string[];
+  /** Of test examples: figures with the lengths of their vectors of sums. */
+  readonly metrics: readonly { readonly name: string; readonly size: number }[];
+  /** Whether the workload says beforehand how large they can be, without which there is no secure aggregation of it. */
+  readonly maskable: boolean;
 }
 
-function sentOf({ manifest }: Workload, { work }: RunSpec): Sent {
+function sentOf({ manifest }: Workload, { work }: RunSpec, metrics: Sent['metrics']): Sent {
   const channels = work.phases.flatMap((phase) =>
     phase.channels.flatMap(({ name, tensors }) =>
       tensors.map(({ name: tensor, shape }) => ({ channel: name, tensor, shape })),
     ),
   );
   const elements = channels.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const metrics = manifest.maskedMetrics?.(work.hyper).map(({ name }) => name) ?? [];
-  return { channels, updateBytes: 4 * elements, metrics };
+  return { channels, updateBytes: 4 * elements, metrics, maskable: manifest.maskedMetrics !== undefined };
 }
 
 interface Shown {
@@ -143,7 +152,8 @@ function linesOf({ splits, readings, sent, own, folder }: Shown): string[] {
     'what would be sent each round, masked under secure aggregation:',
     ...sent.channels.map(({ channel, tensor, shape }) => `  ${channel}  ${tensor} [${shape.join(', ')}]`),
     `  ${sent.updateBytes} bytes of 32-bit numbers, the number of examples, the training loss`,
-    `  test figures as sums: ${sent.metrics.join(', ') || 'what the workload measures (no maskedMetrics: not under secure aggregation)'}`,
+    `  test figures as sums: ${sent.metrics.map(({ name, size }) => `${name} [${size}]`).join(', ')}`,
+    ...(sent.maskable ? [] : ['without maskedMetrics: this workload cannot be run with secure aggregation']),
     'nothing has been sent',
   ];
 }

@@ -4,7 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { Hyper } from '../../shared/run/spec.js';
+import type { Hyper, WorkSpec } from '../../shared/run/spec.js';
+import { evaluate } from '../training/evaluate.js';
+import { initialModel } from '../training/task.js';
 import type { Shard, Split, Workload } from '../workload.js';
 import type { Examples } from './partition.js';
 
@@ -49,6 +51,27 @@ export async function inspectData<Data>(
     ranges: await rangesOf((indices) => workload.batch(data, indices, { hyper, shard, split }), shard[split], split),
   });
   return { train: await summary('train'), test: await summary('test') };
+}
+
+/** Enough to see which figures there are, and that they can be measured. */
+const MEASURED = 2;
+
+/**
+ * The names of the figures that a site sends of its examples, each with the length of its vector of sums: measured of a few
+ * training examples under the first model. Needs a running back end.
+ */
+export async function figuresOf<Data>(
+  workload: Workload<Data>,
+  data: Data,
+  work: Pick<WorkSpec, 'hyper' | 'seed'>,
+): Promise<{ readonly name: string; readonly size: number }[]> {
+  const first = Int32Array.from({ length: MEASURED }, (_, i) => i);
+  const train = first.slice(0, workload.examples(data, work.hyper).train.count);
+  const shard: Shard = { train, test: new Int32Array(0), index: 0, count: 1 };
+  const { shared, private: privateTensors } = initialModel(workload as Workload, work);
+  const about = { workload, data, hyper: work.hyper, shard, shared, privateTensors };
+  const sums = await evaluate({ ...about, split: 'train' });
+  return Object.entries(sums).map(([name, { sum }]) => ({ name, size: sum.length }));
 }
 
 function countsOf(split: Split, { count, labels, groups }: Examples): Pick<SplitSummary, 'classes' | 'groups'> {

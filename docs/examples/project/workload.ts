@@ -68,7 +68,7 @@ const predict = (params: Readonly<Record<string, tf.Tensor>>, x: tf.Tensor) =>
   tf.add(tf.matMul(x as tf.Tensor2D, params.kernel as tf.Tensor2D), params.bias);
 
 const squaredErrors = (params: Readonly<Record<string, tf.Tensor>>, { x, y }: Readonly<Record<string, tf.Tensor>>) =>
-  tf.squaredDifference(predict(params, x), y).reshape([-1]) as tf.Tensor1D;
+  tf.reshape(tf.squaredDifference(predict(params, x), y), [-1]) as tf.Tensor1D;
 
 const training = { localEpochs: 1, batchSize: 10, clientLr: 0.1 };
 

@@ -45,7 +45,8 @@ describe('starling client check-data', () => {
         { channel: 'update', tensor: 'bias', shape: [1] },
       ],
       updateBytes: 4 * 6,
-      metrics: ['error'],
+      metrics: [{ name: 'error', size: 1 }],
+      maskable: true,
     });
     assert.deepEqual(await readdir(join(folder, 'data')), ['samples.csv']);
   });
@@ -54,7 +55,10 @@ describe('starling client check-data', () => {
     const { code, stdout } = await check();
     assert.equal(code, 0);
     assert.match(stdout, /samples\.csv: 30 rows\n.*material +0 +steel: 10, copper: 10, aluminium: 10\n/s);
-    assert.match(stdout, /\n {2}24 bytes of 32-bit numbers.*test figures as sums: error\nnothing has been sent\n$/s);
+    assert.match(
+      stdout,
+      /\n {2}24 bytes of 32-bit numbers.*test figures as sums: error \[1\]\nnothing has been sent\n$/s,
+    );
   });
 
   it('ends with 2 where the data are not as the workload expects', async () => {
