@@ -16,8 +16,16 @@ export function endingOf(thrown: unknown): Ending {
   const advice = adviceOn(thrown);
   return {
     code: code === 'invalid-argument' ? 2 : 1,
-    text: `starling: ${message}${advice === undefined ? '' : `; next: ${advice}, then start it again`}\n`,
+    text: `starling: ${inShort(message)}${advice === undefined ? '' : `; next: ${advice}, then start it again`}\n`,
   };
+}
+
+const MOST_CHARACTERS = 2000;
+
+/** A message that repeats what was typed may be as long as that: its middle is left out, expected and got stay. */
+export function inShort(message: string): string {
+  if (message.length <= MOST_CHARACTERS) return message;
+  return `${message.slice(0, MOST_CHARACTERS / 2)}…${message.slice(-MOST_CHARACTERS / 4)}`;
 }
 
 /** What a person whose use was wrong does next: the help of the deepest command that the arguments name. */

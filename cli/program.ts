@@ -19,6 +19,7 @@ import { runCommand } from './commands/run.js';
 import { schemaCommand } from './commands/schema.js';
 import { simulateCommand } from './commands/simulate.js';
 import { verifyCommand } from './commands/verify.js';
+import { inShort } from './exit.js';
 
 /** Throws a CommanderError instead of ending the process. */
 export function createProgram(): Command {
@@ -54,7 +55,7 @@ export function createProgram(): Command {
 
 /** Commander's own errors are thrown, so that all ends in one place, `main.ts`. */
 function strict(command: Command): Command {
-  command.exitOverride();
+  command.exitOverride().configureOutput({ outputError: (text, write) => write(inShort(text)) });
   command.commands.forEach(strict);
   return command;
 }

@@ -1,7 +1,7 @@
 /** YAML of settings, and how its faults are told: which file, which key, what was expected, what came. */
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { FlError } from './errors.js';
+import { describe, FlError } from './errors.js';
 
 /**
  * The keys and values of a YAML text; an empty one has none. `source` is what the reader calls it, mostly a path.
@@ -33,6 +33,12 @@ export function checkYaml<Schema extends z.ZodObject>(
     throw new FlError('invalid-argument', `${source}: unknown key "${issue.keys[0]}"; known are ${known}`);
   }
   const expected = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received .*$/, '');
-  const got = issue.input === undefined ? 'nothing' : JSON.stringify(issue.input);
+  const got = issue.input === undefined ? 'nothing' : shown(issue.input);
   throw new FlError('invalid-argument', `${source}: ${issue.path.join('.')}: ${expected}, got ${got}`);
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return describe(value);
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -21,7 +21,7 @@ const FORMS = [
   /^error: missing required argument '.+'/s,
   /^error: required option '.+' not specified/s,
   /^error: too many arguments.* Expected \d+ arguments? but got \d+/s,
-  /^error: (option|command-argument value) '.*' (argument '.*' )?is invalid\. (expected|Allowed choices are) .+/s,
+  /^error: (option|command-argument value) '.*' (argument '.*' )?is invalid(?: for argument '.*')?\. (expected|Allowed choices are) .+/s,
 ];
 /** What a program says when it fails, and not what it says of its input. */
 const CRASH =
