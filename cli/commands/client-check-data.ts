@@ -38,16 +38,25 @@ async function checkDataAction(folder: string, given: Given): Promise<void> {
   const { workload: name, scale, hyper } = given;
   await checkFolder(folder);
   const workload = await loadWorkload(name).catch(asWrongUse);
-  const { spec } = resolve(
-    checkConfig({ workload: name, ...(scale && { scale }), ...(hyper && { hyper }) }, 'options'),
-    workload,
-  );
+  const config = checkConfig({ workload: name, ...(scale && { scale }), ...(hyper && { hyper }) }, 'options');
+  const { spec } = inWords(() => resolve(config, workload), `${name}: expected a workload that makes its first model`);
   const { result, readings } = await inspect(workload, spec, folder);
   const { splits, figures } = result;
   const sent = sentOf(workload, spec, figures);
   const own = await isOwn(workload, spec, splits.train, readings);
   if (given.json) return printJson({ workload: workload.manifest.name, own, files: readings, ...splits, sent });
   for (const line of linesOf({ splits, readings, sent, own, folder })) print(line);
+}
+
+/** What an author's code throws is no fault of the program. */
+function inWords<T>(make: () => T, expected: string): T {
+  try {
+    return make();
+  } catch (thrown) {
+    if (thrown instanceof FlError) throw thrown;
+    const { message } = FlError.from(thrown);
+    throw new FlError('invalid-argument', `${expected}, got an error: ${message}`, { cause: thrown });
+  }
 }
 
 async function checkFolder(folder: string): Promise<void> {
@@ -78,9 +87,11 @@ async function inspect(workload: Workload, { work }: RunSpec, folder: string) {
       return { splits, figures: await figuresOf(workload, data, work) };
     } catch (thrown) {
       const { message } = FlError.from(thrown);
-      const told = message.startsWith(folder) ? message : `${folder}: ${message}`;
-      const next = message.includes('expected ') ? '' : `; expected data that ${workload.manifest.name} can load`;
-      throw new FlError('invalid-argument', `${told}${next}`, { cause: thrown });
+      const isTold = /: expected .+, got /s.test(message);
+      const what = isTold ? message : `expected data that ${workload.manifest.name} can load, got an error: ${message}`;
+      throw new FlError('invalid-argument', message.startsWith(folder) && isTold ? what : `${folder}: ${what}`, {
+        cause: thrown,
+      });
     }
   });
 }

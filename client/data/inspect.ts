@@ -42,6 +42,11 @@ export async function inspectData<Data>(
   hyper: Hyper,
 ): Promise<Readonly<Record<Split, SplitSummary>>> {
   const examples = workload.examples(data, hyper);
+  for (const split of ['train', 'test'] as const) {
+    const { count } = examples[split];
+    if (!Number.isSafeInteger(count) || count < 0)
+      throw invalidArgument(`${split}.count`, 'a number of examples', count);
+  }
   if (examples.train.count === 0) throw invalidArgument('train', 'at least one example to train on', 0);
   const all = (split: Split) => Int32Array.from({ length: examples[split].count }, (_, i) => i);
   const shard: Shard = { train: all('train'), test: all('test'), index: 0, count: 1 };
@@ -71,7 +76,10 @@ export async function figuresOf<Data>(
   const { shared, private: privateTensors } = initialModel(workload as Workload, work);
   const about = { workload, data, hyper: work.hyper, shard, shared, privateTensors };
   const sums = await evaluate({ ...about, split: 'train' });
-  return Object.entries(sums).map(([name, { sum }]) => ({ name, size: sum.length }));
+  return Object.entries(sums).map(([name, { sum, count }]) => {
+    if (!Number.isFinite(count)) throw invalidArgument(`metric ${name}: count`, 'how many its sums are over', count);
+    return { name, size: sum.length };
+  });
 }
 
 function countsOf(split: Split, { count, labels, groups }: Examples): Pick<SplitSummary, 'classes' | 'groups'> {

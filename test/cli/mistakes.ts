@@ -2,8 +2,9 @@
  * Mistakes that a user may make on the command line, made from a seed: misspelt words, wrong values, and files that are not
  * what they should be. Each is one for certain, so that whoever takes it for right is wrong.
  */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { createProgram } from '../../cli/program.js';
@@ -334,6 +335,98 @@ const noModel: Mistake = async (rng, folder) => {
   return [...SIMULATE, '--initial-model', await fileOf(folder, 'model.safetensors', bytes)];
 };
 
+const PROJECT = fileURLToPath(new URL('../../../docs/examples/project/', import.meta.url));
+const TABLE = await readFile(join(PROJECT, 'data', 'samples.csv'), 'utf8');
+const WORKLOAD = await readFile(join(PROJECT, 'workload.ts'), 'utf8');
+
+const wrongTable: Mistake = async (rng, folder) => {
+  const lines = TABLE.trimEnd().split('\n');
+  const at = 1 + rng.below(lines.length - 1);
+  const cells = lines[at].split(',');
+  const cell = rng.below(cells.length);
+  const junk = pick(rng, [
+    ...['', ' ', 'NA', 'x', '1e999', '1,5', 'Infinity', '٣', '\u0000', '"', 'a"b', '1;2', 'null', '−1'],
+    'x'.repeat(5000),
+  ]);
+  const withCell = cells.map((old, i) => (i === cell ? junk : old)).join(',');
+  const bytes = pick<string | Uint8Array>(rng, [
+    ...[withCell, withCell, withCell, cells.slice(1).join(','), `${lines[at]},1`, `"${lines[at]}`].map((line) => {
+      return lines.with(at, line).join('\n');
+    }),
+    lines
+      .with(
+        0,
+        lines[0]
+          .split(',')
+          .map((name, i) => (i === cell ? misspelt(rng, name) : name))
+          .join(','),
+      )
+      .join('\n'),
+    lines.with(0, lines[0].replaceAll(',', ';')).join('\n'),
+    lines[0],
+    '',
+    rng.bytes(200),
+    Buffer.from(TABLE, 'utf16le'),
+    Buffer.concat([Buffer.from(`${lines[0]}\n1,1,`), Buffer.of(0xff), Buffer.from(',1\n')]),
+  ]);
+  const path = await fileOf(folder, 'samples.csv', bytes);
+  return ['client', 'check-data', dirname(path), '--workload', join(PROJECT, 'workload.ts')];
+};
+
+/** What is put in place of what: each makes a workload that cannot be one. */
+const BROKEN: readonly (readonly [from: string | RegExp, to: string])[] = [
+  ...['manifest', 'init', 'load', 'examples', 'batch', 'loss', 'metrics'].map((name) => {
+    return [new RegExp(`^ {2}${name}:`, 'm'), `  ${name}s:`] as const;
+  }),
+  ...['name', 'topic', 'paper', 'data', 'privacyUnits', 'headline', 'scales'].map((name) => {
+    return [new RegExp(`^ {4}${name}:`, 'm'), `    ${name}s:`] as const;
+  }),
+  ...['smoke', 'demo', 'full'].map((name) => [new RegExp(`^ {6}${name}:`, 'm'), `      ${name}s:`] as const),
+  ...['export const other =', 'export default 42 ||', 'throw new Error("boom"); export default', '@#$'].map((to) => {
+    return ['export default', to] as const;
+  }),
+  ["from 'starling-fl'", "from 'starling-flap'"],
+  ["from 'node:path'", "from './no-such-file.js'"],
+  ["import { join } from 'node:path';", ''],
+  ['init: () => ({', 'init: () => { throw new Error("boom"); }, other: () => ({'],
+  ['init: () => ({', 'init: () => null, other: () => ({'],
+  ['init: () => ({', 'init: () => ({}), other: () => ({'],
+  ['kernel: { shape: [FEATURES, 1]', 'kernel: { shape: [FEATURES, 2]'],
+  ['kernel: { shape: [FEATURES, 1]', 'kernel: { shape: ["x"]'],
+  ['data: new Float32Array(FEATURES)', 'data: null'],
+  ['clients: 3, cohort: 3, rounds: 20', 'clients: "x", cohort: 3, rounds: 20'],
+  ['clients: 3, cohort: 3, rounds: 20', 'clients: 3, cohort: 3, rounds: -1'],
+  ["rounds: 20, partition: 'iid'", "rounds: 20, partition: 'thirds'"],
+  ["rounds: 20, partition: 'iid'", 'rounds: 20, partition: 3'],
+  ['batchSize: 10', 'batchSize: 0'],
+  ['clientLr: 0.1', 'clientLr: "fast"'],
+  [/load: async \(.*$/m, '$& throw new Error("boom");'],
+  [/load: async \(.*$/m, '$& return undefined;'],
+  [/load: async \(.*$/m, '$& throw "a text";'],
+  ["'samples.csv'), {", "'other.csv'), {"],
+  ['count: train.y.length', 'count: 0'],
+  ['count: train.y.length', 'count: train.y.length + 100'],
+  ['count: train.y.length', 'count: Number.NaN'],
+  ['count: train.y.length', 'count: 3, labels: [1]'],
+  ['examples: ({ train, test }) =>', 'examples: () => null, other: ({ train, test }) =>'],
+  ['const { x, y } = data[split];', 'throw new Error("boom");'],
+  ['const { x, y } = data[split];', 'return null;'],
+  ['const { x, y } = data[split];', 'const { x, y } = data.none;'],
+  ['x: tf.tensor2d(rows, [indices.length, FEATURES])', 'x: tf.scalar(1)'],
+  ['x: tf.tensor2d(rows, [indices.length, FEATURES])', 'x: [1, 2]'],
+  ['error: { sum:', 'error: { sums:'],
+  ['count: batch.y.shape[0]', 'count: Number.NaN'],
+  ['metrics: (params, batch) =>', 'metrics: () => { throw new Error("boom"); }, other: (params, batch) =>'],
+];
+
+const wrongModule: Mistake = async (rng, folder) => {
+  const [from, to] = pick(rng, BROKEN);
+  const source = WORKLOAD.replace(from, to);
+  if (source === WORKLOAD) throw new Error(`the example holds no ${from}`);
+  const path = await fileOf(folder, 'workload.ts', source);
+  return ['client', 'check-data', join(PROJECT, 'data'), '--workload', path];
+};
+
 /** By kind, with how many of it are made. */
 export const MISTAKES: readonly (readonly [kind: string, count: number, make: Mistake])[] = [
   ['an unknown option', 60, unknownOption],
@@ -348,6 +441,8 @@ export const MISTAKES: readonly (readonly [kind: string, count: number, make: Mi
   ['a file that is no YAML', 40, noYaml],
   ['no file', 30, noFile],
   ['a file that is no model', 30, noModel],
+  ['a table that is not as the workload says', 50, wrongTable],
+  ['a file that is no workload', 60, wrongModule],
 ];
 
 /** A folder of one mistake's own. */
