@@ -15,7 +15,7 @@ import { locate, locatedIn } from './located.js';
 export async function importWorkload(path: string): Promise<Workload> {
   const absolute = resolve(path);
   const found = await stat(absolute).catch(() => undefined);
-  if (!found?.isFile()) throw new FlError('not-found', `workload: no file ${absolute}`);
+  if (!found?.isFile()) throw new FlError('not-found', `workload: expected a file, got none: ${absolute}`);
   const { code, map } = await bundle(absolute);
   let module: { default?: unknown };
   try {
