@@ -26,6 +26,7 @@ import { checkAggregator } from '../updates/check-aggregator.js';
 import { History } from './history.js';
 import { openLedger } from './ledger.js';
 import { openModel } from './model.js';
+import { modelMetadata } from './model-metadata.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
 
@@ -87,7 +88,7 @@ async function build(
   await files.makeDirectory(directory);
   const modelSha256 = sha256Of(params);
   const models = await openModels(join(directory, 'models'), { files });
-  await models.put(encode(params), modelSha256);
+  await models.put(encode(params, modelMetadata(id, spec.work, 0)), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
   const stored = storedSpec(spec);
   const atMs = clock.nowMs();
@@ -149,6 +150,7 @@ async function openWith(
   const ledger = await openLedger(directory, { records, identity: deps.identity });
   const noise = await openNoise(directory, deps.identity, state.status === 'completed');
   const models = await openModels(join(directory, 'models'));
+  if (state.status === 'running') await models.setFinal(undefined); // killed before its end was written down
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const { modelSha256: sha256 } = state;

@@ -27,6 +27,7 @@ import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
+import { modelMetadata } from './model-metadata.js';
 import type { RunNoise } from './noise.js';
 import { Plans } from './plans.js';
 import { JobQueue } from './queue.js';
@@ -200,11 +201,13 @@ export class Run {
 
   /** A commit goes into the journal, the ledger and the survivors' keeping; only then is its model the run's. */
   async #record(given: RunRecord): Promise<void> {
-    const { journal, ledger, identity, noise, send } = this.#deps;
+    const { journal, ledger, identity, noise, send, models } = this.#deps;
     const secure = this.#secure.proofs;
     const record = given.kind === 'committed' && secure !== undefined ? { ...given, secure } : given;
     this.history.add(record);
+    if (record.kind === 'ended') await models.setFinal(this.#model.sha256); // first: a run that has ended has it
     await journal.append(record);
+    if (record.kind === 'resumed') await models.setFinal(undefined);
     if (record.kind === 'ended' && record.status === 'completed') await noise.erase();
     if (record.kind !== 'committed') return;
     const signed = signHead(await ledger.append(record), identity);
@@ -272,8 +275,9 @@ export class Run {
     const { models, directory, strategy, noise } = this.#deps;
     const plan = this.#plans.planOf(this.#state, this.#model, 'train', 0);
     const { mean, withinBound } = this.#secure.takeSum() ?? this.updates.takeMean(plan, () => noise.noiseOf(plan));
+    const metadata = modelMetadata(this.id, this.spec.work, round);
     try {
-      this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
+      this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round, metadata });
     } catch (error) {
       const { code, message } = FlError.from(error);
       if (code !== 'aborted') throw error;
