@@ -1,6 +1,6 @@
 /** What a model says of examples: its forward pass, a hundred at a time, as numbers. */
 import * as tf from '@tensorflow/tfjs-core';
-import { FlError } from '../../shared/errors.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Hyper } from '../../shared/run/spec.js';
 import type { HostTensors } from '../../shared/tensors/params.js';
 import { uploadTensors } from '../training/evaluate.js';
@@ -43,7 +43,10 @@ export function inputsOfSite({ workload, data, shard }: Site, hyper: Hyper): Inp
     count: all.test.length,
     inputs(from, to) {
       const batch = batchOf(data, all.test.slice(from, to), { hyper, shard: all, split: 'test' });
-      return Object.fromEntries(names.map((name) => [name, batch[name]]));
+      const missing = names.find((name) => batch[name] === undefined);
+      if (missing === undefined) return Object.fromEntries(names.map((name) => [name, batch[name]]));
+      const expected = `a tensor ${missing}, which predict.inputs names`;
+      throw invalidArgument(predict.batch ? 'predict.batch' : 'batch', expected, Object.keys(batch).join(', '));
     },
   };
 }
@@ -77,6 +80,13 @@ export async function* predicted(
       const made = tf.tidy(() => ({ ...predict.forward(params, source.inputs(first, to), hyper) }));
       const outputs: Record<string, Predicted['outputs'][string]> = {};
       for (const [name, tensor] of Object.entries(made)) {
+        if (tensor.shape[0] !== to - first) {
+          throw invalidArgument(
+            `predict.forward: ${name}`,
+            `[${to - first}, ...], a row an example`,
+            `[${tensor.shape}]`,
+          );
+        }
         outputs[name] = { shape: tensor.shape.slice(1), values: await tensor.data() };
       }
       tf.dispose(made);

@@ -23,6 +23,7 @@ const ABOUT = { name: 'test', metadata: { workload: 'test' }, about: {} };
 async function assertSame(predict: Prediction, shared: HostTensors, inputs: TensorMap, hyper = {}): Promise<void> {
   const params = uploadTensors(shared);
   const expected = tf.tidy(() => predict.forward(params, inputs, hyper)) as Record<string, tf.Tensor>;
+  assert.deepEqual(Object.keys(predict.outputs), Object.keys(expected));
   const held = tf.memory().numTensors;
   const graph = graphOf(predict, shared, hyper);
   const found = {
