@@ -15,9 +15,8 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
-import { renewalIn } from './certificate.js';
-import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
@@ -40,6 +39,7 @@ import { fileSecaggStore } from './store/secagg.js';
 import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
+import { codesOf } from './workloads/code.js';
 
 /** What the command line says of a client. */
 export interface RunClientOptions {
@@ -81,15 +81,13 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
   const coordinatorKey = coordinatorKeyOf(membership);
-  const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
-  const service = connectGrpc(membership.address, renewal && { tls: renewal.current });
-  renewal?.start(service);
+  const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels },
-    budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
+    budget: (plan, isBegun) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account, isBegun) : undefined),
   });
   const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
   const participant = await Participant.start({
@@ -115,19 +113,27 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       const detail = await site.declineReason(plan);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
-    clock: systemClock,
-    rng: rngFromEntropy(),
-    ...{ version, notice },
-    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
+    ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
+    policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
+    answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
-    renewal?.stop();
     await trainer.close();
     service.close();
     unlock();
   };
   return { directory, done: participant.done, stop: close };
+}
+
+/** Which round it was and, where examples are charged, what one has been charged over all runs. */
+function answeredLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, policy: Policy): string {
+  const { run, kind, round, work } = plan;
+  const how = work.secure === undefined ? 'in the clear' : 'under a mask';
+  const did = kind === 'train' ? `trained, and gave its update ${how}` : `evaluated, and gave its figures ${how}`;
+  const limit = policy['max-epsilon'] === undefined ? '' : ` of at most ${policy['max-epsilon']}`;
+  const spent = epsilon === 0 ? '' : `; epsilon ${Number(epsilon.toPrecision(4))}${limit} at delta ${delta} so far`;
+  return `round ${round} of ${work.rounds} of ${run}: ${did}${spent}`;
 }
 
 /** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */

@@ -58,7 +58,7 @@ export async function openJournal(
     await file.close();
     throw diskError(`journal ${path}`, error);
   }
-  return { records, journal: new Journal(file, endBytes), tornBytes };
+  return { records, journal: new Journal(file, endBytes, path), tornBytes };
 }
 
 /** Every record of a journal's bytes, and where the last whole frame ends. Pure; throws as {@link openJournal}. */
@@ -82,9 +82,18 @@ export function parseJournal(content: Uint8Array): { records: unknown[]; endByte
   return { records, endBytes: offset };
 }
 
+/** `content` with the first bytes that every journal has, if a whole frame follows where the first one would; else itself. */
+export function mendMagic(content: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(content);
+  if (bytes.subarray(0, MAGIC.length).equals(MAGIC) || frameAt(bytes, MAGIC.length) === undefined) return content;
+  MAGIC.copy(bytes);
+  return bytes;
+}
+
 /** Appends records and makes them durable. Made by {@link openJournal}. */
 export class Journal {
   readonly #file: OpenFile;
+  readonly #path: string;
   #endBytes: number;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -92,8 +101,9 @@ export class Journal {
   #failure: FlError | undefined;
   #closed = false;
 
-  constructor(file: OpenFile, endBytes: number) {
+  constructor(file: OpenFile, endBytes: number, path: string) {
     this.#file = file;
+    this.#path = path;
     this.#endBytes = endBytes;
   }
 
@@ -124,6 +134,11 @@ export class Journal {
     });
   }
 
+  /** What the file holds, durably. */
+  get sizeBytes(): number {
+    return this.#endBytes;
+  }
+
   /** Waits for what was appended, then closes. Every later append is refused; closing twice is no error. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -137,12 +152,12 @@ export class Journal {
     while (this.#waiting.length > 0) {
       const group = this.#takeGroup();
       try {
-        const frame = encodeFrame(group);
+        const frame = encodeFrame(group.map(({ json }) => json));
         await writeAll(this.#file, frame, this.#endBytes);
         await this.#file.datasync();
         this.#endBytes += frame.length;
       } catch (error) {
-        this.#fail(diskError('journal', error), group);
+        this.#fail(diskError(this.#path, error), group);
         break;
       }
       for (const { resolve } of group) resolve();
@@ -168,8 +183,17 @@ export class Journal {
   }
 }
 
-function encodeFrame(group: readonly Waiting[]): Uint8Array {
-  const payload = Buffer.from(`[${group.map(({ json }) => json).join(',')}]`);
+/**
+ * The bytes of a journal that holds `records` and nothing more; undefined when one of them is too large for it. A frame each.
+ */
+export function encodeJournal(records: readonly unknown[]): Uint8Array | undefined {
+  const jsons = records.map((record) => JSON.stringify(record));
+  if (jsons.some((json) => Buffer.byteLength(json) > MAX_RECORD_BYTES)) return undefined;
+  return Buffer.concat([MAGIC, ...jsons.map((json) => encodeFrame([json]))]);
+}
+
+function encodeFrame(jsons: readonly string[]): Uint8Array {
+  const payload = Buffer.from(`[${jsons.join(',')}]`);
   const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
   frame.writeUInt32LE(payload.length, 0);
   frame.writeUInt32LE(crc32(payload), 4);

@@ -4,18 +4,22 @@
 
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
+import type { ReportFacts } from './facts.js';
+import { formatNumber, plural } from './format.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
 /** Always there, even for a run that failed at once. */
-export function runSection(report: Report): Html {
+export function runSection(report: Report, { settings = [] }: Pick<ReportFacts, 'settings'> = {}): Html {
   const { command } = report;
   return html`<section><h2>This run</h2><dl class="facts">
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
 ${fact('Workload', html`${shorten(report.workload, 200)}, ${shorten(report.scale, 40)} scale`)}
 ${fact('Seed', html`${report.seed}`)}
+${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evaluated.clients, 'client')}, ${plural(report.evaluated.examples, 'example')}`)}
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
+${settings.length > 0 && fact('Settings', html`${settings.map(([key, value], i) => html`${i > 0 && ', '}<span class="keep">${shorten(key, 40)} ${shorten(value, 60)}</span>`)}`)}
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}
 </dl>
 ${command !== undefined && html`<p>To do this run again:</p><pre tabindex="0">${wrapped(command)}</pre>`}
@@ -42,10 +46,11 @@ function figures(report: Report): Html | null {
   const names = metricNames(report).slice(0, 60);
   if (names.length === 0) return null;
   const rows = comparisonRows(report);
+  const resolution = report.rounds.findLast((round) => round.evaluated !== undefined)?.resolution;
   const cell = (name: string, value: number | null) => html`<td class="number">${formatMetric(name, value)}</td>`;
-  return html`<details${report.rounds.length < 2 && html` open`}><summary>All final figures</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th>${rows.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead><tbody>
+  return html`<details${report.rounds.length < 2 && html` open`}><summary>All final figures</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th>${rows.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}${resolution && html`<th scope="col" class="number">Resolution</th>`}</tr></thead><tbody>
 ${names.map(
   (name) =>
-    html`<tr><th scope="row"><code>${shorten(name, 80)}</code></th>${rows.map((row) => cell(name, row.pooled(name)))}</tr>`,
+    html`<tr><th scope="row"><code>${shorten(name, 80)}</code></th>${rows.map((row) => cell(name, row.pooled(name)))}${resolution && html`<td class="number">${Object.hasOwn(resolution, name) ? formatNumber(resolution[name]) : ''}</td>`}</tr>`,
 )}</tbody></table></div></details>`;
 }

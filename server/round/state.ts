@@ -4,6 +4,7 @@
  */
 import type { DropReason } from '../../shared/errors.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { Lossy } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
@@ -12,7 +13,7 @@ import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
 import type { Attendances } from './attendance.js';
-import { type Cohort, memberOf } from './cohort.js';
+import { type Cohort, memberOf, positionOf } from './cohort.js';
 
 /** A cohort at work: until all have answered, or `deadlineAtMs`. */
 interface Work {
@@ -23,6 +24,10 @@ interface Work {
   readonly absentUntilMs?: number;
   /** Secure aggregation has sums over the survivors, and of their metrics nothing more is known. */
   readonly pooled?: SumMetrics;
+  /** The largest error of each of its metrics' sums. */
+  readonly errors?: Readonly<Record<string, number>>;
+  readonly lossy?: Lossy;
+  readonly nextValueRange?: number;
   /** Secure aggregation gave up. */
   readonly failure?: string;
 }
@@ -34,10 +39,16 @@ export type Stage =
   | { readonly kind: 'drawn'; readonly cohort: Cohort }
   | ({ readonly kind: 'training' } & Work)
   | ({ readonly kind: 'committing'; readonly trainedAtMs: number; readonly stored?: StoredModel } & Work)
-  | { readonly kind: 'made'; readonly draft: Draft }
+  /** `survivors` are asked to judge the model; one that is not here is told of. */
+  | { readonly kind: 'made'; readonly draft: Draft; readonly survivors?: readonly string[] }
   /** Waits for clients to evaluate it, but not for ever. */
-  | { readonly kind: 'committed'; readonly draft: Draft; readonly isDue?: boolean }
-  | ({ readonly kind: 'evaluating'; readonly draft: Draft } & Work)
+  | {
+      readonly kind: 'committed';
+      readonly draft: Draft;
+      readonly survivors?: readonly string[];
+      readonly isDue?: boolean;
+    }
+  | ({ readonly kind: 'evaluating'; readonly draft: Draft; readonly absent?: readonly string[] } & Work)
   | { readonly kind: 'closed' }
   | { readonly kind: 'ended' };
 /** A stage by its kind. */
@@ -62,6 +73,8 @@ export interface RunState {
   readonly away: Readonly<Record<string, number>>;
   /** By client: whose own policy refused this run. Drawn again when that policy has changed. */
   readonly refused: Readonly<Record<string, Refusal>>;
+  /** Sorted names of the clients that have no training example; here, and never drawn again. */
+  readonly empty: readonly string[];
   /** Who took part, and who was late. */
   readonly attendances: Attendances;
   /** The round worked on, from 1; after the last it stays there. */
@@ -77,8 +90,12 @@ export interface RunState {
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
+  /** Of masked updates, since a round was clamped; absent: the specification's. */
+  readonly valueRange?: number;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
+  /** Why no round begins now, though its clients may be there. */
+  readonly paused?: string;
 }
 
 /** `round` is in a model, by this coordinator's own signature, which `client` has shown. */
@@ -95,7 +112,7 @@ interface Refusal {
 
 /** A run before its first event. */
 export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
-  const clients = { online: [], away: {}, refused: {}, attendances: {} };
+  const clients = { online: [], away: {}, refused: {}, empty: [], attendances: {} };
   const at = { round: 1, attempt: 1, firstAttempt: 1, modelSha256, stage: { kind: 'waiting' } } as const;
   return { run, spec, status: 'running', reason: '', ...clients, ...at, ...(spending && { spending }) };
 }
@@ -148,6 +165,9 @@ export type RoundEvent = {
       readonly task: TaskId;
       readonly survivors: readonly string[];
       readonly pooled: SumMetrics;
+      readonly errors?: Readonly<Record<string, number>>;
+      readonly lossy?: Lossy;
+      readonly nextValueRange?: number;
     }
   /** Secure aggregation gave up; nothing was unmasked. */
   | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }
@@ -156,6 +176,8 @@ export type RoundEvent = {
   | { readonly kind: 'timer'; readonly id: string }
   | { readonly kind: 'stop'; readonly status: RunStatus; readonly reason: string }
   | { readonly kind: 'resume' }
+  /** No round begins until the reason is '' again; one that goes on ends. */
+  | { readonly kind: 'pause'; readonly reason: string }
 );
 /** An event by its kind. */
 export type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;
@@ -241,4 +263,9 @@ export function isAsked(state: RunState, client: string, task = taskOf(state)): 
 /** Who is there for this run: connected, and not of a site that has refused it. */
 export function willing({ online, refused }: RunState): readonly string[] {
   return online.filter((name) => !Object.hasOwn(refused, name));
+}
+
+/** Those of them that have something to train with. */
+export function trainable(state: RunState): readonly string[] {
+  return willing(state).filter((name) => positionOf(state.empty, name) < 0);
 }
