@@ -11,9 +11,11 @@ import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
+import { exportCommand } from './commands/export.js';
 import { healthCommand } from './commands/health.js';
 import { initCommand } from './commands/init.js';
 import { exampleText } from './commands/options.js';
+import { predictCommand } from './commands/predict.js';
 import { privacyCommand } from './commands/privacy.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
@@ -43,6 +45,8 @@ export function createProgram(): Command {
     privacyCommand(),
     verifyCommand(),
     reportCommand(),
+    predictCommand(),
+    exportCommand(),
     doctorCommand(),
     healthCommand(),
     backupCommand(),

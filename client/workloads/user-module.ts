@@ -45,6 +45,10 @@ export function checkWorkload(candidate: unknown, source: string): Workload {
   if (typeof workload.loss !== 'function' && typeof workload.train !== 'function') {
     throw missing(source, 'loss() or train()', workload.loss);
   }
+  const { predict } = workload as { predict?: Record<string, unknown> };
+  for (const member of predict === undefined ? [] : ['inputs', 'forward']) {
+    if (typeof predict?.[member] !== 'function') throw missing(source, `predict.${member}()`, predict?.[member]);
+  }
   const manifest = (workload.manifest ?? {}) as Record<string, unknown>;
   for (const member of ['name', 'topic', 'paper', 'data']) {
     if (typeof manifest[member] !== 'string') throw missing(source, `manifest.${member}, a string`, manifest[member]);
