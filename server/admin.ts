@@ -8,6 +8,7 @@ import type { RunSpec } from '../shared/run/spec.js';
 import type { AdminService } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import { isLoopback, parseAddress } from '../shared/wire/address.js';
+import { newSecret, peopleOf } from './people.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
 import { infoOf } from './run/activity.js';
@@ -33,25 +34,33 @@ interface AdminDeps {
   runOf(id: string): Run;
   isHere(client: string): boolean;
   createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
+  /** Ends what a client does here, unless it is approved. */
+  shutOut(client: string): void;
 }
 
 /** The calls, on this coordinator. */
 export function adminOf(deps: AdminDeps): AdminService {
   const { registry, rng, clock, identity, runs, runOf } = deps;
+  const tokenOf = (secret: string): string => {
+    const fingerprint = sha256Hex(identity.publicKey);
+    const [address, ...others] = deps.addresses();
+    if (deps.issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
+    const authority = deps.issuer.authorityFingerprint;
+    const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
+    return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
+  };
   return {
+    ...peopleOf({ ...deps, tokenOf }),
     async createToken(request) {
-      const secret = Buffer.from(rng.bytes(32)).toString('base64url');
+      const secret = newSecret(rng);
       await registry.createToken(request, { secret, nowMs: clock.nowMs() });
-      const fingerprint = sha256Hex(identity.publicKey);
-      const [address, ...others] = deps.addresses();
-      if (deps.issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
-      const authority = deps.issuer.authorityFingerprint;
-      const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
-      return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
+      return tokenOf(secret);
     },
     async listClients() {
       return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {
-        return { name, enrolledAtMs, publicKey, online: deps.isHere(name) };
+        const { standing, reason: standingReason } = registry.standingOf(name);
+        const why = standingReason !== '' && { standingReason };
+        return { name, enrolledAtMs, publicKey, online: deps.isHere(name), standing, ...why };
       });
     },
     async startRun(spec, model) {

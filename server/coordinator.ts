@@ -108,6 +108,7 @@ export class Coordinator implements ParticipantService {
       runOf,
       isHere: (client) => this.#connections.has(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
+      shutOut: (client) => this.#shutOut(client),
     });
   }
 
@@ -152,7 +153,7 @@ export class Coordinator implements ParticipantService {
   async enrol(request: EnrolRequest): Promise<EnrolReply> {
     const { registry, clock, identity, log, issuer } = this.#options;
     const { client, publicKey } = await registry.enrol(request, clock.nowMs());
-    log.info({ client }, 'client enrolled');
+    log.info({ client, standing: registry.standingOf(client).standing }, 'client enrolled');
     const issued = await issuer?.issueFor(client, publicKey);
     return { client, coordinatorKey: identity.publicKey, ...(issued && { issued }) };
   }
@@ -165,6 +166,8 @@ export class Coordinator implements ParticipantService {
     if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
       throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
     }
+    const refusal = registry.refusalOf(client);
+    if (refusal?.retry === false) throw new FlError('permission-denied', `renew: ${refusal.reason}`);
     log.info({ client }, 'certificate renewed');
     return issuer.issueFor(client, publicKey);
   }
@@ -190,7 +193,9 @@ export class Coordinator implements ParticipantService {
       addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
       entered: (connection, said) => this.#entered(connection, said),
-      received: ({ client }, frame) => this.#received(client, frame),
+      received: (connection, frame) => {
+        if (this.#connections.get(connection.client) === connection) this.#received(connection.client, frame);
+      },
       left: (connection) => this.#left(connection),
     });
   }
@@ -239,6 +244,21 @@ export class Coordinator implements ParticipantService {
     this.#options.log.debug({ client }, 'client disconnected');
   }
 
+  /** A client that may not take part any more is gone at once: from its stream and its calls, and from every round. */
+  #shutOut(client: string): void {
+    const { registry, log } = this.#options;
+    const refusal = registry.refusalOf(client);
+    if (refusal === undefined) return;
+    const { reason: detail } = refusal;
+    for (const run of this.#runs.values()) run.post({ kind: 'excluded', client, detail });
+    log.warn({ client, reason: detail }, 'client shut out');
+    const connection = this.#connections.get(client);
+    if (connection === undefined) return;
+    connection.end.send({ kind: 'goodbye', ...refusal });
+    connection.end.close(detail);
+    this.#left(connection);
+  }
+
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
   #received(client: string, frame: ClientFrame): void {
     const { clock, log, registry } = this.#options;
@@ -280,16 +300,17 @@ export class Coordinator implements ParticipantService {
     request: { readonly run: string; readonly sha256: string; readonly offset: number },
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
-    this.#clientOf(session, peer);
+    const { client } = this.#connectionOf(session, peer);
     const run = this.#run(request.run);
     for (const piece of piecesOf(run.model, request)) {
+      this.#checkStanding(client);
       run.traffic.down += piece.length;
       yield piece;
     }
   }
 
   async uploadStatus(session: Uint8Array, update: PendingUpdate, peer?: Peer): Promise<number> {
-    return this.#receiver.status(this.#clientOf(session, peer), update);
+    return this.#receiver.status(this.#connectionOf(session, peer).client, update);
   }
 
   async upload(
@@ -299,7 +320,15 @@ export class Coordinator implements ParticipantService {
     chunks: AsyncIterable<Uint8Array>,
     peer?: Peer,
   ): Promise<UploadReply> {
-    return this.#receiver.receive(this.#clientOf(session, peer), signed, offset, chunks);
+    const { client } = this.#connectionOf(session, peer);
+    const check = () => this.#checkStanding(client);
+    const checked = async function* () {
+      for await (const chunk of chunks) {
+        check();
+        yield chunk;
+      }
+    };
+    return this.#receiver.receive(client, signed, offset, checked());
   }
 
   // ---- runs ----------------------------------------------------------------------------------------------------
@@ -360,8 +389,15 @@ export class Coordinator implements ParticipantService {
     throw new FlError('not-found', `run "${id}" is not known here`);
   }
 
+  /** @throws FlError permission-denied, in the words that its stream ended by */
+  #checkStanding(client: string): void {
+    const refusal = this.#options.registry.refusalOf(client);
+    if (refusal !== undefined) throw new FlError('permission-denied', refusal.reason);
+  }
+
   /** A session that was opened by one certificate is worth nothing beside another. */
-  #clientOf(session: Uint8Array, peer: Peer | undefined): string {
+  #connectionOf(session: Uint8Array, peer: Peer | undefined): Connection {
+    if (peer !== undefined) this.#checkStanding(peer.name); // the certificate of a client that is revoked is worth nothing
     const connection = this.#sessions.get(toHex(session));
     if (connection === undefined) {
       throw new FlError('permission-denied', 'session: not known; open a control stream first');
@@ -369,6 +405,6 @@ export class Coordinator implements ParticipantService {
     if (connection.peer?.fingerprint !== peer?.fingerprint) {
       throw new FlError('permission-denied', 'session: expected the certificate that it was opened by, got another');
     }
-    return connection.client;
+    return connection;
   }
 }

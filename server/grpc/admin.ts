@@ -15,6 +15,7 @@ import type { AdminService } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
 import { type FaultListener, type GuardedCall, statusOf, unary, writeOrWait } from './call.js';
+import { peopleHandlers } from './people.js';
 
 type Call = ServerWritableStream<Uint8Array, Uint8Array>;
 
@@ -30,6 +31,7 @@ export function adminHandlers(
       return handle(request);
     });
   return {
+    ...peopleHandlers(admin, guarded),
     createToken: guarded('CreateToken', async (request) =>
       wire.encodeTokenReply(await admin.createToken(wire.decodeTokenRequest(request))),
     ),

@@ -24,6 +24,7 @@ import {
   onEvaluated,
   startEvaluation,
 } from './evaluation.js';
+import { onExcluded } from './excluded.js';
 import { dismiss, drop, end, planFor, resumed, timerId } from './moves.js';
 import { onSecureDropped, onSecured, onUnsecured } from './secagg-events.js';
 import { forgottenWords, onShown } from './shown.js';
@@ -58,6 +59,7 @@ const HANDLERS: Handlers = {
   online: onOnline,
   shown: onShownEvent,
   offline: (state, { client }) => ({ ...state, online: state.online.filter((name) => name !== client) }),
+  excluded: onExcluded,
   arrived: onUpdate,
   invalid: onUpdate,
   declined: onDeclined,

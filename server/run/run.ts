@@ -91,6 +91,7 @@ export class Run {
     'open-sum': (task) => this.updates.open(task),
     'open-secure': ({ task }) => this.#openSecure(task.kind),
     'leave-secure': ({ client }) => this.#secure.left(client),
+    'exclude-secure': ({ client }) => this.#secure.exclude(client),
     answer: (answer) => this.updates.answer(answer),
     commit: (commit) => this.#commit(commit),
     receipts: ({ receipts }) => this.#sendReceipts(receipts),

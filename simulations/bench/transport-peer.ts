@@ -46,6 +46,10 @@ const participant: ParticipantService = {
 
 const admin: AdminService = {
   createToken: refuse,
+  setStanding: refuse,
+  reEnrol: refuse,
+  listTokens: async () => [],
+  revokeToken: refuse,
   listClients: async () => [],
   startRun: refuse,
   stopRun: refuse,

@@ -7,6 +7,7 @@ import { connectGrpc, type GrpcParticipant } from '../../client/grpc/participant
 import type { ClientTls } from '../../client/grpc/tls.js';
 import { IDENTITY_FILE, joinClient } from '../../client/join.js';
 import { Participant } from '../../client/round/participant.js';
+import { memorySecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
 import { Coordinator } from '../../server/coordinator.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
@@ -17,13 +18,14 @@ import { type Certificates, openCertificates } from '../../server/tls/certificat
 import { systemClock } from '../../shared/clock.js';
 import { fromHex } from '../../shared/hex.js';
 import { rngFromEntropy } from '../../shared/rng.js';
-import type { Issued, ParticipantService } from '../../shared/service.js';
+import type { ClientFrame, Issued, ParticipantService } from '../../shared/service.js';
 import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import type { KeyPair } from '../../shared/tls/certificate.js';
 import { toyModel, toySpec, toyTrainer } from '../support/toy.js';
 import { ADMIN_TOKEN } from '../transport/fake-coordinator.js';
 import { seedOf } from './hostile-coordinator.js';
+import { ANY } from './sites.js';
 
 export const NAMES = ['c-1', 'c-2', 'c-3', 'c-4'];
 
@@ -49,7 +51,9 @@ export class Door {
   server!: GrpcServer;
   authority!: KeyPair;
   /** Runs in each task of a client, before it trains. */
-  duringRound: () => Promise<void> | void = () => {};
+  duringRound: (client: string) => Promise<void> | void = () => {};
+  /** Sees each frame that a client has sent, and may send more. */
+  sent: (client: string, frame: ClientFrame, send: (frame: ClientFrame) => void) => void = () => {};
   readonly #participants: Participant[] = [];
   readonly #streams: (() => void)[] = [];
   readonly #connections: { close(): void }[] = [];
@@ -141,7 +145,11 @@ export class Door {
         coordinatorKey: fromHex(coordinatorKey),
       },
       ...{ version: '0', store: memoryStore(), clock: systemClock, rng: rngFromEntropy() },
-      trainer: toyTrainer(() => this.duringRound()),
+      trainer: toyTrainer((task) => this.duringRound(task.client)),
+      secure: {
+        ...{ signingSeed: this.homes.get(client)!.seed, policy: ANY, store: memorySecaggStore() },
+        rng: rngFromEntropy(),
+      },
       notice: (message, fields) => void this.notices.push(`${client}: ${message} ${JSON.stringify(fields)}`),
     });
     participant.done.catch((error: Error) => void this.notices.push(`${client}: ended ${error.message}`));
@@ -162,7 +170,13 @@ export class Door {
         stream.close('cut');
         toClient.close('cut');
       });
-      return stream;
+      return {
+        send: (frame) => {
+          stream.send(frame);
+          this.sent(client, frame, (more) => stream.send(more));
+        },
+        close: (reason) => stream.close(reason),
+      };
     };
     return new Proxy(service, { get: (of, key) => (key === 'connect' ? connect : Reflect.get(of, key)) });
   }

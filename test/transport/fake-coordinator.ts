@@ -31,6 +31,18 @@ export const RUN_INFO: RunInfo = {
   activity: 'waiting for 2 clients – schön',
 };
 
+export const TOKENS = [
+  {
+    id: '0123456789ab',
+    name: 'lab',
+    uses: 3,
+    used: 1,
+    expiresAtMs: 1_700_000_000_001,
+    isPending: true,
+    isRevoked: false,
+  },
+];
+
 export class FakeParticipant implements ParticipantService {
   /** The model that download gives, in pieces of `chunkBytes`. */
   model: Uint8Array = new Uint8Array(0);
@@ -115,6 +127,23 @@ export class FakeAdmin implements AdminService {
   async createToken(request: Parameters<AdminService['createToken']>[0]) {
     this.calls.push(request);
     return 'sl1.token';
+  }
+
+  async setStanding(request: Parameters<AdminService['setStanding']>[0]) {
+    this.calls.push(request);
+  }
+
+  async reEnrol(request: Parameters<AdminService['reEnrol']>[0]) {
+    this.calls.push(request);
+    return 'sl1.again';
+  }
+
+  async listTokens() {
+    return TOKENS;
+  }
+
+  async revokeToken(id: string) {
+    this.calls.push({ revoke: id });
   }
 
   async listClients() {

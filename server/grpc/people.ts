@@ -1,0 +1,28 @@
+/** The operator's calls about clients and tokens over gRPC: a part of starling.v1.AdminService. */
+import type { handleUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { PeopleService } from '../../shared/people.js';
+import { EMPTY_MESSAGE, encodeTokenReply } from '../../shared/wire/admin.js';
+import * as wire from '../../shared/wire/people.js';
+
+type Guarded = (
+  method: string,
+  handle: (request: Uint8Array) => Promise<Uint8Array>,
+) => handleUnaryCall<Uint8Array, Uint8Array>;
+
+/** `guarded` refuses who may not call. */
+export function peopleHandlers(people: PeopleService, guarded: Guarded): UntypedServiceImplementation {
+  return {
+    setStanding: guarded('SetStanding', async (request) => {
+      await people.setStanding(wire.decodeStandingRequest(request));
+      return EMPTY_MESSAGE;
+    }),
+    reEnrol: guarded('ReEnrol', async (request) =>
+      encodeTokenReply(await people.reEnrol(wire.decodeReEnrolRequest(request))),
+    ),
+    listTokens: guarded('ListTokens', async () => wire.encodeTokenList(await people.listTokens())),
+    revokeToken: guarded('RevokeToken', async (request) => {
+      await people.revokeToken(wire.decodeTokenId(request));
+      return EMPTY_MESSAGE;
+    }),
+  };
+}
