@@ -18,6 +18,7 @@ import { checkEd25519Key } from '../shared/signing/strict.js';
 import { renewalIn } from './certificate.js';
 import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { policyDigest } from './policy/digest.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
 import {
@@ -85,14 +86,14 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   renewal?.start(service);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
+  const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
-    ...{ directory, workloadModules, clock: systemClock, ledgerModels: await ledgerModelsOf(policy, policyFile) },
+    ...{ directory, workloadModules, clock: systemClock, ledgerModels },
     budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
   });
+  const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
   const participant = await Participant.start({
-    service,
-    client: membership.client,
-    identity,
+    ...{ service, client: membership.client, identity },
     secure: {
       signingSeed,
       policy: secaggPolicyOf(policy),
@@ -108,10 +109,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     followed: await fileFollowed(directory),
     siteLog,
     trainer,
-    privacy: await openPrivacySite(
-      directory,
-      toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`)),
-    ),
+    privacy: await openPrivacySite(directory, told),
     slice,
     declineReason: async (plan) => {
       const detail = await site.declineReason(plan);
@@ -119,8 +117,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     },
     clock: systemClock,
     rng: rngFromEntropy(),
-    version,
-    notice,
+    ...{ version, notice },
+    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
   });
   const close = async () => {
     participant.stop();

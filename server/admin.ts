@@ -9,6 +9,7 @@ import type { AdminService } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import { newSecret, peopleOf } from './people.js';
+import type { Seen } from './presence.js';
 import type { Registry } from './registry.js';
 import { reportOf } from './report/run-report.js';
 import { infoOf } from './run/activity.js';
@@ -33,6 +34,8 @@ interface AdminDeps {
   /** @throws FlError not-found · failed-precondition: it is damaged */
   runOf(id: string): Run;
   isHere(client: string): boolean;
+  /** When it was here last, and what went wrong last. */
+  seen(client: string): Seen;
   createRun(spec: RunSpec, model: Uint8Array, where: { id: string; directory: string }): Promise<Run>;
   /** Ends what a client does here, unless it is approved. */
   shutOut(client: string): void;
@@ -60,7 +63,7 @@ export function adminOf(deps: AdminDeps): AdminService {
       return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {
         const { standing, reason: standingReason } = registry.standingOf(name);
         const why = standingReason !== '' && { standingReason };
-        return { name, enrolledAtMs, publicKey, online: deps.isHere(name), standing, ...why };
+        return { name, enrolledAtMs, publicKey, online: deps.isHere(name), standing, ...why, ...deps.seen(name) };
       });
     },
     async startRun(spec, model) {
@@ -82,7 +85,8 @@ export function adminOf(deps: AdminDeps): AdminService {
       await run.idle();
     },
     async listRuns() {
-      return [...runs().map(infoOf), ...deps.damaged().map(infoOfDamaged)].sort(
+      const nowMs = clock.nowMs();
+      return [...runs().map((run) => infoOf(run, nowMs)), ...deps.damaged().map(infoOfDamaged)].sort(
         (a, b) => a.createdAtMs - b.createdAtMs,
       );
     },
@@ -90,7 +94,7 @@ export function adminOf(deps: AdminDeps): AdminService {
       const damaged = deps.damaged().find(({ run }) => run === id);
       if (damaged !== undefined) return { info: infoOfDamaged(damaged), report: 'null' };
       const run = runOf(id);
-      return { info: infoOf(run), report: JSON.stringify(reportOf(run), null, 2) };
+      return { info: infoOf(run, clock.nowMs()), report: JSON.stringify(reportOf(run), null, 2) };
     },
     async *watchRun(id, signal) {
       for await (const event of runOf(id).feed.watch(signal)) yield JSON.stringify(event);

@@ -33,12 +33,14 @@ import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
+import { Presence } from './presence.js';
 import type { Registry } from './registry.js';
 import { zeroedWarning } from './report/zeroed.js';
 import { dropReceipt } from './round/fate.js';
 import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
 import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
+import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
 import { newsOf } from './shown.js';
@@ -91,15 +93,16 @@ export class Coordinator implements ParticipantService {
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
   readonly #sessions = new Map<string, Connection>();
+  readonly #presence = new Presence();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
-    const { inFlightBytes, registry } = options;
+    const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
     const runOf = (id: string) => this.#run(id);
-    this.#receiver = new UpdateReceiver({ inFlightBytes, publicKeyOf, runOf });
+    this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
     this.admin = adminOf({
       ...options,
       addresses: () => this.#addresses(),
@@ -107,6 +110,7 @@ export class Coordinator implements ParticipantService {
       damaged: () => [...this.#damaged.values()],
       runOf,
       isHere: (client) => this.#connections.has(client),
+      seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
       shutOut: (client) => this.#shutOut(client),
     });
@@ -201,17 +205,19 @@ export class Coordinator implements ParticipantService {
   }
 
   #entered(connection: Connection, { pending, shown }: Pick<Proof, 'pending' | 'shown'>): void {
-    const { client, session, end } = connection;
+    const { client, session, end, policy } = connection;
     this.#connections.set(client, connection);
+    this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
     this.#answerUnknownRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.values()) {
       const ofRun = pending.filter((update) => update.run === run.id);
-      run.enter(client, ofRun);
+      run.enter(client, ofRun, policy);
+      if (this.#connections.get(client) !== connection) return;
     }
-    this.#options.log.debug({ client }, 'client connected');
+    this.#options.log.info({ client }, 'client connected');
   }
 
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
@@ -240,8 +246,9 @@ export class Coordinator implements ParticipantService {
     if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
     this.#sessions.delete(toHex(session));
+    this.#presence.moved(client, this.#options.clock.nowMs());
     for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
-    this.#options.log.debug({ client }, 'client disconnected');
+    this.#options.log.info({ client }, 'client disconnected');
   }
 
   /** A client that may not take part any more is gone at once: from its stream and its calls, and from every round. */
@@ -291,8 +298,13 @@ export class Coordinator implements ParticipantService {
         if (!isAnswerOf(registry.get(client).publicKey, client, frame))
           return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
         if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
-        return run.post({ kind: 'declined', client, task, reason: frame.reason, detail: frame.detail.slice(0, 500) });
+        return this.#declined(run, client, frame);
     }
+  }
+
+  #declined(run: Run, client: string, { task, reason, detail }: Extract<ClientFrame, { kind: 'decline' }>): void {
+    const policy = this.#connections.get(client)?.policy;
+    run.post({ kind: 'declined', client, task, reason, detail: detail.slice(0, 500), policy });
   }
 
   async *download(
@@ -328,7 +340,13 @@ export class Coordinator implements ParticipantService {
         yield chunk;
       }
     };
-    return this.#receiver.receive(client, signed, offset, checked());
+    try {
+      return await this.#receiver.receive(client, signed, offset, checked());
+    } catch (thrown) {
+      const { run, round } = signed.header;
+      this.#options.log.info({ client, run, round, reason: FlError.from(thrown).message }, 'an upload ended early');
+      throw thrown;
+    }
   }
 
   // ---- runs ----------------------------------------------------------------------------------------------------
@@ -350,15 +368,18 @@ export class Coordinator implements ParticipantService {
   async openRun(directory: string): Promise<Run> {
     const run = await openRun(directory, basename(directory), this.#deps());
     this.#adopt(run);
-    for (const client of this.#connections.keys()) run.post({ kind: 'online', client });
+    for (const { client, policy } of this.#connections.values()) run.post({ kind: 'online', client, policy });
     return run;
   }
 
   #adopt(run: Run): void {
     this.#runs.set(run.id, run);
     let past = true; // an end that is replayed was told to an earlier process
+    const note = noteTaker(run.id, this.#options.log);
     run.feed.subscribe((event) => {
       if (past) return;
+      note(event);
+      if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
       const warning = zeroedWarning([event.summary]);
@@ -378,7 +399,10 @@ export class Coordinator implements ParticipantService {
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
-    return { clock, identity, isNoiseSeeded, fatal, send, rng, keysOf, unmasking: this.#unmasking };
+    const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
+    const enrolled = () => registry.names();
+    const unmasking = this.#unmasking;
+    return { clock, identity, isNoiseSeeded, fatal, send, releaseUpload, enrolled, rng, keysOf, unmasking };
   }
 
   #run(id: string): Run {

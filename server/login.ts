@@ -27,6 +27,8 @@ export interface Connection {
   readonly session: Uint8Array;
   /** Where frames to it go. */
   readonly end: ControlEnd<CoordinatorFrame>;
+  /** Stands for what its site allows; a client that is older has none. */
+  readonly policy?: string;
   /** Whom its certificate names; absent in plaintext. */
   readonly peer?: Peer;
 }
@@ -93,7 +95,7 @@ export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): 
     cancelHandshake();
     const refusal = refusalOf(challenged, frame, deps);
     if (refusal !== undefined) return turnAway(refusal);
-    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient, peer };
+    connection = { client: challenged.login.client, session: rng.bytes(32), end: toClient, peer, policy: frame.policy };
     deps.entered(connection, frame); // a frame that cannot be sent there ends the stream at once
   };
   return { send: receive, close: end };

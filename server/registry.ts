@@ -159,6 +159,11 @@ export class Registry {
     return [...this.#clients.values()].sort((a, b) => (a.client < b.client ? -1 : 1));
   }
 
+  /** In the order in which they came. */
+  names(): string[] {
+    return [...this.#clients.keys()];
+  }
+
   /** Of an enrolled client. */
   standingOf(client: string): Stood {
     return this.#standings.get(client) ?? { standing: 'approved', reason: '' };

@@ -93,6 +93,8 @@ export type ClientFrame =
       readonly signature: Uint8Array;
       readonly pending: readonly PendingUpdate[];
       readonly shown?: Shown;
+      /** Stands for what this site allows, and says nothing of it: another one means that it may follow what it declined. */
+      readonly policy?: string;
     }
   | { readonly kind: 'progress'; readonly task: TaskId; readonly stepsDone: number; readonly stepsTotal: number }
   | SignedAnswer
@@ -181,6 +183,10 @@ export interface ClientInfo {
   readonly enrolledAtMs: number;
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** When it left, or, of one that is here, when it came; absent: not since the coordinator started. */
+  readonly lastSeenAtMs?: number;
+  /** What went wrong last, since the coordinator started; absent: nothing. */
+  readonly lastReason?: string;
   /** Absent, of an older coordinator: approved. */
   readonly standing?: Standing;
   /** Why it stands so; absent: nobody has said. */

@@ -14,8 +14,8 @@ const START_MS = 60_000;
 
 /** A process of ours that is listened to. */
 export interface Child {
-  /** The first line of its output that matches; rejects if the process ends before. */
-  line(pattern: RegExp): Promise<string>;
+  /** The first line of its output, or of its log, that matches; rejects if the process ends before. */
+  line(pattern: RegExp, from?: 'output' | 'log'): Promise<string>;
   /** Rejects if the process ends before {@link end} or {@link kill}. */
   readonly failure: Promise<never>;
   /** Asks it to stop, then makes it; resolves when it is gone. */
@@ -35,7 +35,10 @@ export function startChild(args: readonly string[], home: string): Child {
     lines.push(line);
     for (const listener of heard) listener();
   });
-  createInterface({ input: child.stderr! }).on('line', (line) => void errors.push(line));
+  createInterface({ input: child.stderr! }).on('line', (line) => {
+    errors.push(line);
+    for (const listener of heard) listener();
+  });
   let ending = false;
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const failure = gone.then(() => {
@@ -55,10 +58,11 @@ export function startChild(args: readonly string[], home: string): Child {
     failure,
     end: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    line(pattern) {
+    line(pattern, from = 'output') {
+      const said = from === 'log' ? errors : lines;
       const found = new Promise<string>((resolve) => {
         const look = () => {
-          const line = lines.find((text) => pattern.test(text));
+          const line = said.find((text) => pattern.test(text));
           if (line === undefined) return;
           heard.delete(look);
           resolve(line);

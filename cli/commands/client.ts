@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { clientsDir } from '../../shared/disk/home.js';
 import { VERSION } from '../../shared/version.js';
+import { clientListCommand } from './client-list.js';
 import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
@@ -17,7 +18,7 @@ interface RunOptions {
   readonly workload: string[];
 }
 
-/** `starling client` with `join`, `run`, `policy` and `log`. */
+/** `starling client` with `join`, `run`, `policy`, `log`, and `list` for the operator. */
 export function clientCommand(): Command {
   const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
     .argument('TOKEN')
@@ -41,7 +42,8 @@ export function clientCommand(): Command {
     .addCommand(join)
     .addCommand(run)
     .addCommand(clientPolicyCommand())
-    .addCommand(clientLogCommand());
+    .addCommand(clientLogCommand())
+    .addCommand(clientListCommand());
 }
 
 async function runAction(given: RunOptions): Promise<void> {

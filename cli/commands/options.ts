@@ -79,6 +79,17 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Rows of cells as lines of text, each column as wide as its widest cell. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
 /** One JSON value on standard output, indented. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));

@@ -5,7 +5,7 @@ import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import { asWrongUse, checkEnded, command, onInterrupt, print, printJson } from './options.js';
+import { asWrongUse, checkEnded, columns, command, onInterrupt, print, printJson } from './options.js';
 
 interface Given {
   readonly dataDir?: string;
@@ -62,6 +62,9 @@ function sub(usage: string, description: string, example: string): Command {
   return args.reduce((all, arg) => all.argument(arg), made);
 }
 
+/** A round without news for so long says whom it waits for. */
+const TICK_MS = 5_000;
+
 async function watchAction(run: string, given: Given): Promise<void> {
   await withAdmin(given, async (admin) => {
     const { createProgress } = await import('../terminal/progress.js');
@@ -78,6 +81,7 @@ async function watchAction(run: string, given: Given): Promise<void> {
       headline: { metric: 'test.accuracy', better: 'higher' },
     });
     let last: RunEvent | undefined;
+    const ticking = setInterval(() => given.json || progress.tick(), TICK_MS);
     try {
       for await (const line of admin.watchRun(run, abort.signal)) {
         last = JSON.parse(line) as RunEvent;
@@ -85,6 +89,7 @@ async function watchAction(run: string, given: Given): Promise<void> {
         else progress.event(last);
       }
     } finally {
+      clearInterval(ticking);
       progress.close();
       release();
     }
@@ -97,11 +102,5 @@ function table(runs: readonly RunInfo[]): string[] {
     ...[run, workload, status, `${round}/${rounds}`, status === 'running' ? activity : reason],
   ]);
   const all = [['RUN', 'WORKLOAD', 'STATUS', 'ROUND', 'NOW'], ...rows];
-  const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]))
-      .join('  ')
-      .trimEnd(),
-  );
+  return columns(all);
 }

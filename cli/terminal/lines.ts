@@ -5,9 +5,19 @@
 
 import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
 import { zeroedWarning } from '../../server/report/zeroed.js';
-import { printable, shorten } from '../../shared/charts/markup.js';
+
+import { shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
-import { type ClientState, doneShare, headlineValue, leftMs, type ProgressState, rates, word } from './state.js';
+import {
+  droppedLines,
+  isSomebodyAway,
+  plain,
+  REASON_LENGTH,
+  shareLines,
+  waitingForLine,
+  waitingLine,
+} from './clients.js';
+import { type ClientState, doneShare, headlineValue, leftMs, type ProgressState, rates } from './state.js';
 
 /** What a colour would say. */
 export type Tone = 'good' | 'busy' | 'bad' | 'dim' | 'strong';
@@ -29,8 +39,6 @@ const GLYPHS: Readonly<Record<ClientState, { glyph: string; tone: Tone }>> = {
 const ORDER: readonly ClientState[] = ['arrived', 'training', 'waiting', 'dropped'];
 const SPARKS = '▁▂▃▄▅▆▇█';
 const MAX_LABEL = 24;
-/** A client's decline says key, expected, got and next step; hashes among them. */
-const REASON_LENGTH = 500;
 
 /** The frame at `nowMs` (same origin as the events): round, cohort, metric, speed. */
 export function liveLines(state: ProgressState, nowMs: number, columns: number): Line[] {
@@ -38,12 +46,14 @@ export function liveLines(state: ProgressState, nowMs: number, columns: number):
   const label = (text: string): Segment => ({ text: shorten(plain(text), MAX_LABEL).padEnd(width), tone: 'dim' });
   const lines: Line[] = [[label('round'), ...roundLine(state, nowMs, columns - width)]];
   if (state.waiting !== null) {
-    lines.push([
-      label('cohort'),
-      { text: `waiting for clients: ${state.waiting.online} of ${state.waiting.need} online`, tone: 'busy' },
-    ]);
+    for (const part of waitingLine(state.waiting, nowMs).split('; ')) {
+      lines.push([label('cohort'), { text: part, tone: 'busy' }]); // a decline and what to do are too long for one
+    }
   } else {
     lines.push([label('cohort'), ...cohortLine(state, columns - width)]);
+    if (state.waitingFor !== null) {
+      lines.push([label('waits'), { text: waitingForLine(state.waitingFor, nowMs), tone: 'dim' }]);
+    }
   }
   lines.push([label(state.headline.metric), ...metricLine(state)]);
   const rate = rates(state);
@@ -65,13 +75,17 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
         ? [roundEnded(state, event), ...warningLines(state, event)]
         : [];
     case 'waiting':
-      return [`waiting for clients  ${state.waiting?.online ?? 0} of ${state.waiting?.need ?? 0} online`];
+      return [waitingLine(event, event.atMs)];
+    case 'waiting-for':
+      return isSomebodyAway(event) ? [waitingForLine(event, event.atMs)] : []; // who is here is at work
+    case 'dropped':
+      return droppedLines(state, event);
     case 'round-aborted':
       return [
         `round ${state.round}/${state.rounds}  attempt ${state.attempt} aborted: ${shorten(plain(event.reason), REASON_LENGTH)}`,
       ];
     case 'ended':
-      return [endedLine(state)];
+      return [...shareLines(event.shares, state.lastRoundEnded), endedLine(state)];
     default:
       return [];
   }
@@ -80,6 +94,8 @@ export function plainLines(state: ProgressState, event: RunEvent): string[] {
 /** What must not scroll by unseen: a round that came to nothing, or whose contributions did. */
 export function warningLines(state: ProgressState, event: RunEvent): string[] {
   if (event?.kind === 'round-aborted') return plainLines(state, event);
+  if (event?.kind === 'dropped' && event.reason === 'refused') return plainLines(state, event);
+  if (event?.kind === 'ended') return plainLines(state, event).slice(0, -1);
   if (event?.kind !== 'round-ended') return [];
   const warning = zeroedWarning([event.summary ?? {}]);
   return warning === null ? [] : [`WARNING  round ${state.round}/${state.rounds}  ${warning}`];
@@ -203,9 +219,4 @@ function rounded(value: number): number {
 /** Whole seconds, so that the figures do not flicker. */
 function coarse(durationMs: number): number {
   return durationMs < 1000 ? durationMs : Math.round(durationMs / 1000) * 1000;
-}
-
-/** One line, nothing that could drive the terminal. */
-function plain(text: unknown): string {
-  return printable(word(text)).replace(/\s+/g, ' ');
 }

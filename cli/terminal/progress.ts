@@ -8,6 +8,7 @@
 
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline } from '../../shared/run/report.js';
+import { waitingForLine } from './clients.js';
 import { liveLines, paint, plainLines, warningLines } from './lines.js';
 import { advance, initialProgress, type ProgressState } from './state.js';
 
@@ -29,6 +30,8 @@ export interface ProgressOptions {
 export interface Progress {
   /** Never throws, whatever the event. */
   event(e: RunEvent): void;
+  /** For a caller with a timer: nothing may have come for a while, and whom the round waits for is said all the same. */
+  tick(): void;
   /** Leaves the last frame on the screen and gives the cursor back. Safe to call twice. */
   close(): void;
 }
@@ -50,18 +53,22 @@ export function createProgress(options: ProgressOptions): Progress {
   return options.isTTY && process.env.TERM !== 'dumb' ? onTerminal(state, options) : asLog(state, options);
 }
 
-function asLog(state: ProgressState, { stream }: ProgressOptions): Progress {
+function asLog(state: ProgressState, { stream, nowMs }: ProgressOptions): Progress {
   let closed = false;
   let last = '';
+  const say = (line: string) => {
+    // The engine may repeat that it waits; a log says it once.
+    if (line !== last && !closed) stream.write(`${line}\n`);
+    last = line;
+  };
   return {
     event(e) {
       if (closed) return;
       advance(state, e);
-      for (const line of plainLines(state, e)) {
-        // The engine may repeat that it waits; a log says it once.
-        if (line !== last) stream.write(`${line}\n`);
-        last = line;
-      }
+      plainLines(state, e).forEach(say);
+    },
+    tick() {
+      if (state.waitingFor !== null) say(waitingForLine(state.waitingFor, nowMs()));
     },
     close() {
       closed = true;
@@ -99,6 +106,9 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
       advance(state, e);
       const above = warningLines(state, e); // stays above the frame
       if (above.length > 0 || e?.kind === 'ended' || nowMs() - drawnAtMs >= MIN_FRAME_MS) draw(above);
+    },
+    tick() {
+      if (begun && !closed) draw([]);
     },
     close() {
       if (closed) return;

@@ -29,7 +29,9 @@ export interface ProgressState {
   /** Clients of the cohort and how much of their work is done, 0 to 1. */
   readonly cohort: Map<string, { state: ClientState; share: number }>;
   readonly counts: Record<ClientState, number>;
-  waiting: { readonly online: number; readonly need: number } | null;
+  waiting: Extract<RunEvent, { kind: 'waiting' }> | null;
+  /** Whom the round waits for, as it was said last. */
+  waitingFor: Extract<RunEvent, { kind: 'waiting-for' }> | null;
   lastDropped: { readonly client: string; readonly reason: string } | null;
   ended: { readonly status: string; readonly reason: string } | null;
   roundsEnded: number;
@@ -57,6 +59,7 @@ export function initialProgress(rounds: number, headline: Headline): ProgressSta
     cohort: new Map(),
     counts: { waiting: 0, training: 0, arrived: 0, dropped: 0 },
     waiting: null,
+    waitingFor: null,
     lastDropped: null,
     ended: null,
     roundsEnded: 0,
@@ -76,7 +79,10 @@ export function advance(state: ProgressState, event: RunEvent): void {
   }
   switch (event.kind) {
     case 'waiting':
-      state.waiting = { online: whole(event.online), need: whole(event.need) };
+      state.waiting = { ...event, online: whole(event.online), need: whole(event.need) };
+      return;
+    case 'waiting-for':
+      state.waitingFor = Array.isArray(event.clients) ? event : null;
       return;
     case 'round-started':
       begin(state, event.round, event.attempt, event.cohort);
@@ -146,6 +152,7 @@ function begin(state: ProgressState, round: number, attempt: number, cohort: unk
   state.round = whole(round);
   state.attempt = whole(attempt);
   state.waiting = null;
+  state.waitingFor = null;
   state.lastDropped = null;
   state.cohort.clear();
   for (const client of Array.isArray(cohort) ? cohort : [])
@@ -165,6 +172,7 @@ function move(state: ProgressState, client: string, to: ClientState, share: numb
 
 function end(state: ProgressState, { atMs, summary }: Extract<RunEvent, { kind: 'round-ended' }>): void {
   state.round = whole(summary.round);
+  state.waitingFor = null;
   state.roundsEnded += 1;
   state.lastRoundEnded = Math.max(state.lastRoundEnded, state.round);
   state.recent.push({

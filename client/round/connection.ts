@@ -38,6 +38,8 @@ interface ConnectionDeps {
   /** Ed25519, 32 bytes: whoever has another is not the coordinator. */
   readonly coordinatorKey: Uint8Array;
   readonly version: string;
+  /** Stands for what this site allows (client/policy/digest.ts); absent: the coordinator is not told. */
+  readonly policy?: string;
   readonly clock: Clock;
   /** For nonces, and the jitter of waits. */
   readonly rng: Rng;
@@ -151,7 +153,7 @@ export class Connection {
 
   /** Answers a challenge by the coordinator's key over what this client has dialled and drawn, and no other. */
   #prove({ nonce, signature }: Challenge, breakOff: (reason: string) => void): void {
-    const { service, client, identity, coordinatorKey, pending, shown } = this.#deps;
+    const { service, client, identity, coordinatorKey, pending, policy, shown } = this.#deps;
     const { nonce: clientNonce = new Uint8Array(0), isAnswered = true, channel } = this.#greeting ?? {};
     if (isAnswered) return breakOff('challenge: expected one for each stream');
     const address = addressOf(service);
@@ -164,7 +166,8 @@ export class Connection {
     }
     this.#greeting = { nonce: clientNonce, isAnswered: true, channel };
     const said = { challenge: signature, pending: pending() };
-    this.send({ kind: 'proof', signature: signProof(identity, login, said), pending: said.pending, shown: shown() });
+    const proof = signProof(identity, login, said);
+    this.send({ kind: 'proof', signature: proof, pending: said.pending, policy, shown: shown() });
   }
 
   #ended(reason: string): void {

@@ -75,6 +75,8 @@ export interface ParticipantOptions {
   /** For nonces, and the jitter of reconnects; must differ each time that a client starts. */
   readonly rng: Rng;
   readonly version: string;
+  /** Stands for what this site allows; absent: the coordinator does not ask again what was declined. */
+  readonly policy?: string;
   readonly notice?: (message: string, fields: object) => void;
 }
 
@@ -104,7 +106,7 @@ export class Participant {
   readonly done: Promise<void>;
 
   private constructor(options: ParticipantOptions, kept: readonly PendingUpdate[]) {
-    const { service, client, identity, coordinatorKey, clock, rng, version, limit = atOnce } = options;
+    const { service, client, identity, coordinatorKey, clock, rng, version, policy, limit = atOnce } = options;
     const notice = (message: string, fields: object) => {
       options.notice?.(message, fields);
       if (!UNNOTED.has(message)) void this.#note({ event: 'noticed', message, fields: { ...fields } });
@@ -121,6 +123,7 @@ export class Participant {
       identity,
       coordinatorKey,
       version,
+      policy,
       clock,
       rng,
       notice,
@@ -253,6 +256,7 @@ export class Participant {
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
     if (this.#options.siteLog !== undefined) void this.#note(planEvent(plan, decline));
     if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
+    else this.#notice('plan followed', { ...taskOf(plan), rounds: plan.work.rounds });
     this.#post({ kind: 'plan', plan, decline });
   }
 
@@ -266,6 +270,7 @@ export class Participant {
   #onReceipt(receipt: Receipt): void {
     const { run, round, outcome, reason } = receipt;
     if (outcome === 'committed' || reason === 'unknown') this.#settle(run, round);
+    if (outcome === 'dropped') this.#notice('update dropped', { run, round, reason });
     this.#post({ kind: 'receipt', receipt });
   }
 
@@ -290,6 +295,7 @@ export class Participant {
     }
     this.#followed.head({ head, signature });
     this.#settle(head.run, head.round);
+    this.#notice('round committed', { run: head.run, round: head.round });
     this.#heads = this.#heads.then(() => keepHead({ head, signature }));
     this.#heads.catch((error) => this.#fail(error));
   }
@@ -376,8 +382,8 @@ function areFinite(metrics: SumMetrics): boolean {
   return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
 }
 
-/** Comings and goings, of which a network that is down makes thousands. */
-const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected']);
+/** Comings and goings, of which a network that is down makes thousands; and what the site's log says in lines of its own. */
+const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected', 'plan followed', 'round committed']);
 
 function planEvent(plan: RoundPlan, decline: Decline | undefined): SiteEvent {
   const { modelSha256, work, cohort } = plan;

@@ -15,6 +15,9 @@ export interface Evaluation {
   readonly pooled: SumMetrics;
   /** Each client's own, where these may be known. */
   readonly perClient: Readonly<Record<string, SumMetrics>>;
+  /** Who let the deadline pass, and who had done so before and answered now; absent: nobody. */
+  readonly late?: readonly string[];
+  readonly back?: readonly string[];
 }
 
 /** One entry of journal.log; `atMs` is the coordinator's clock, in milliseconds since 1970. */
@@ -26,7 +29,14 @@ export type RunRecord = { readonly atMs: number } & (
       readonly attempt: number;
       readonly cohort: readonly string[];
     }
-  | { readonly kind: 'round-aborted'; readonly round: number; readonly attempt: number; readonly reason: string }
+  | {
+      readonly kind: 'round-aborted';
+      readonly round: number;
+      readonly attempt: number;
+      readonly reason: string;
+      /** Who let the deadline pass; absent: nobody. */
+      readonly late?: readonly string[];
+    }
   | {
       readonly kind: 'committed';
       readonly round: number;

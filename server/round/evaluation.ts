@@ -5,10 +5,12 @@
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft, Evaluation } from '../journal/records.js';
+import { attendanceOf, attended } from './attendance.js';
 import { checkMetrics } from './check-metrics.js';
-import { metricsByClient, withMember } from './cohort.js';
-import { dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { type Cohort, metricsByClient, namesOf, withMember } from './cohort.js';
+import { dismiss, draw, drop, end, lateOf, leastCohort, open, planFor, timerId } from './moves.js';
 import { type EventOf, isAsked, type RunState, type Stage, type StageOf, type Turn, workOn } from './state.js';
+import { offlineWaitMs } from './waiting.js';
 
 const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
@@ -18,7 +20,7 @@ export function awaitEvaluators(state: RunState, { draft }: StageOf<'made'>, tur
   const isItsTurn = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
   if (!isItsTurn) return closeRound(state, draft, turn);
   const next: RunState = { ...state, stage: { kind: 'committed', draft } };
-  turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + spec.deadlineMs });
+  turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + offlineWaitMs(state) });
   return next;
 }
 
@@ -27,7 +29,9 @@ export function startEvaluation(state: RunState, { draft, isDue }: StageOf<'comm
   const { spec, online } = state;
   if (online.length < spec.minClients && !isDue) return state;
   if (online.length === 0) return closeRound(state, draft, turn);
-  const cohort = draw(state, 'evaluation', online, spec.evaluateClients || online.length);
+  const most = spec.evaluateClients || online.length;
+  const isLast = state.round === spec.rounds; // the run's own figures: whoever is here is asked
+  const cohort = draw(state, 'evaluate', online, { least: isLast ? most : Math.max(1, leastCohort(spec)), most });
   const next = open(state, { kind: 'evaluating', draft, cohort }, turn);
   for (const client of cohort.names) turn.out.push(planFor(next, client));
   return next;
@@ -50,17 +54,33 @@ export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, t
   if (pooled !== undefined) {
     const { zeroed, metrics } = takeZeroed(pooled);
     const judged = zeroed === undefined ? draft : { ...draft, zeroedTests: zeroed };
-    return closeRound(state, judged, turn, { pooled: metrics, perClient: {} });
+    return closeRound(state, judged, turn, { pooled: metrics, perClient: {}, ...punctualityOf(state, cohort) });
   }
   const perClient = metricsByClient(cohort);
-  return closeRound(state, draft, turn, { pooled: sumMetrics(perClient), perClient });
+  return closeRound(state, draft, turn, { pooled: sumMetrics(perClient), perClient, ...punctualityOf(state, cohort) });
+}
+
+/** Who was late, and of those who were before, who was not. */
+function punctualityOf({ attendances }: RunState, cohort: Cohort): Pick<Evaluation, 'late' | 'back'> {
+  const late = lateOf(cohort);
+  const back = namesOf(cohort, 'evaluated').filter(
+    (client) => attendanceOf(attendances, client).evaluate !== undefined,
+  );
+  return { ...(late.length > 0 && { late }), ...(back.length > 0 && { back }) };
 }
 
 /** The round counts, evaluated or not. */
-export function closeRound(state: RunState, draft: Draft, { out }: Turn, evaluation = NOT_EVALUATED): RunState {
+export function closeRound(
+  state: RunState,
+  draft: Draft,
+  { out }: Turn,
+  evaluation: Evaluation = NOT_EVALUATED,
+): RunState {
   const metrics = { ...draft.metrics, ...meansOf(evaluation.pooled, 'test') };
   out.push({ kind: 'round-ended', draft: { ...draft, metrics }, evaluation });
-  return { ...state, stage: { kind: 'closed' } };
+  const { late, back } = evaluation;
+  const attendances = attended(state.attendances, { kind: 'evaluate', round: draft.round, late, back });
+  return { ...state, attendances, stage: { kind: 'closed' } };
 }
 
 /** On to the next round, or the run is complete. */

@@ -1,22 +1,38 @@
 /** What several stages have in common: a cohort is drawn, asked, and left by some; a run ends. */
 import type { DropReason } from '../../shared/errors.js';
 import { rngFromSeed } from '../../shared/rng.js';
+import type { TaskKind } from '../../shared/run/plan.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 import type { RunStatus } from '../../shared/run/summary.js';
-import { type Cohort, namesOf, newCohort, withMember } from './cohort.js';
+import { punctualFirst } from './attendance.js';
+import { type Cohort, droppedOf, namesOf, newCohort, withMember } from './cohort.js';
 import { type EffectOf, type RunState, type StageOf, type Turn, taskOf, workOf } from './state.js';
 
 /**
- * A cohort of `size` of the sorted `names`, or of all when there are fewer: uniform without replacement (McMahan et al.
- * 2017, https://arxiv.org/abs/1602.05629, Algorithm 1). Equal seeds draw equal cohorts, whoever connected first.
+ * A cohort of `most` of the sorted `names`, or of all when there are fewer: uniform without replacement (McMahan et al.
+ * 2017, https://arxiv.org/abs/1602.05629, Algorithm 1), over those who are not passed over for being late; of these there
+ * are only as many as it takes to be `least`. No privacy is claimed for the draw: docs/privacy.md. Equal seeds and equal
+ * histories draw equal cohorts, whoever connected first.
  */
 export function draw(
-  { spec, round, attempt }: RunState,
-  label: string,
+  { spec, round, attempt, attendances }: RunState,
+  kind: TaskKind,
   names: readonly string[],
-  size: number,
+  { least, most }: { readonly least: number; readonly most: number },
 ): Cohort {
+  const label = kind === 'train' ? 'cohort' : 'evaluation';
   const rng = rngFromSeed(spec.seed).split(`${label}/${round}/${attempt}`);
-  return newCohort(rng.shuffle([...names]).slice(0, size));
+  return newCohort(punctualFirst(attendances, rng.shuffle([...names]), { kind, round, least, most }));
+}
+
+/** Fewest clients that a cohort is left with when late ones are passed over; no site's policy minds: it asked for this much. */
+export function leastCohort({ secure, minSurvivors }: EngineSpec): number {
+  return secure ? Math.max(3, minSurvivors) : minSurvivors;
+}
+
+/** Of a cohort whose work is over: who let the deadline pass. */
+export function lateOf(cohort: Cohort): string[] {
+  return droppedOf(cohort).flatMap(({ client, reason }) => (reason === 'deadline' ? client : []));
 }
 
 /** Puts a cohort to work: opens what gathers its answers, and sets its deadline. */
@@ -82,9 +98,12 @@ export function dismiss(state: RunState, reason: DropReason, { atMs, out }: Turn
   const work = workOf(state)!;
   const { round } = state;
   const cohort = namesOf(work.cohort, 'invited').reduce((rest, client) => {
+    const detail = Object.hasOwn(state.away, client)
+      ? `offline since ${new Date(state.away[client]).toISOString()}`
+      : '';
     out.push({ kind: 'withdraw', client, task: taskOf(state), reason });
-    out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round, client, reason, detail: '' } });
-    return withMember(rest, client, { status: 'dropped', reason, detail: '' });
+    out.push({ kind: 'emit', event: { kind: 'dropped', atMs, round, client, reason, detail } });
+    return withMember(rest, client, { status: 'dropped', reason, detail });
   }, work.cohort);
   return { ...state, stage: { ...work, cohort } };
 }
@@ -99,5 +118,5 @@ export function end(state: RunState, status: RunStatus, reason: string, { atMs, 
 /** A run that goes on after an end or a crash: the interrupted round starts over as a new attempt, by default the next. */
 export function resumed(state: RunState, attempt = state.attempt + 1): RunState {
   const stage = { kind: 'waiting' } as const;
-  return { ...state, status: 'running', reason: '', refused: [], attempt, firstAttempt: attempt, stage };
+  return { ...state, status: 'running', reason: '', refused: {}, attempt, firstAttempt: attempt, stage };
 }

@@ -5,11 +5,13 @@
 import { FlError } from '../../shared/errors.js';
 import { adapted, charge, spendingOf } from '../../shared/run/spending.js';
 import { createdIn, type RunRecord } from '../journal/records.js';
+import { attended, committedBy } from './attendance.js';
 import { newCohort } from './cohort.js';
 import { nextRound } from './evaluation.js';
 import { resumed } from './moves.js';
 import { type Effect, initialState, type RunState, type Turn } from './state.js';
-import { sayIfWaiting, settle } from './step.js';
+import { settle } from './step.js';
+import { sayWhoIsWaitedFor, waitForAbsent } from './waiting.js';
 
 /** The state, and what is left to be done. @throws FlError corrupt when the first record is not `created`, or another one is. */
 export function restore(records: readonly RunRecord[], atMs: number): [RunState, Effect[]] {
@@ -17,8 +19,8 @@ export function restore(records: readonly RunRecord[], atMs: number): [RunState,
   const found = records.slice(1).reduce(applied, initialState(run, spec.engine, modelSha256, spendingOf(spec.work)));
   const turn: Turn = { atMs, out: [] };
   const state = found.spec.secure ? withNewKeys(found, turn) : found;
-  const next = settle(state, turn);
-  if (next !== state) sayIfWaiting(next, turn);
+  const next = waitForAbsent(settle(state, turn), turn);
+  if (next !== state) sayWhoIsWaitedFor(state, next, { kind: 'resume', atMs }, turn);
   return [next, turn.out];
 }
 
@@ -39,16 +41,22 @@ function applied(state: RunState, record: RunRecord): RunState {
       const spending = state.spending && { spending: charge(state.spending, round, cohort) };
       return { ...state, round, attempt, ...spending, stage: { kind: 'drawn', cohort: newCohort(cohort) } };
     }
-    case 'round-aborted':
-      return { ...state, attempt: record.attempt + 1, stage: { kind: 'waiting' } };
+    case 'round-aborted': {
+      const attendances = attended(state.attendances, { ...record, kind: 'train' });
+      return { ...state, attendances, attempt: record.attempt + 1, stage: { kind: 'waiting' } };
+    }
     case 'committed': {
       const { round, attempt, modelSha256, draft, nextClippingBound } = record;
       const spending = state.spending && { spending: adapted(state.spending, nextClippingBound) };
-      return { ...state, round, attempt, modelSha256, ...spending, stage: { kind: 'made', draft } };
+      const attendances = committedBy(state.attendances, record);
+      return { ...state, round, attempt, modelSha256, attendances, ...spending, stage: { kind: 'made', draft } };
     }
-    case 'round-ended':
-      if (record.summary.round < state.spec.rounds) return nextRound(state);
-      return { ...state, stage: { kind: 'closed' } };
+    case 'round-ended': {
+      const { summary, late, back } = record;
+      const attendances = attended(state.attendances, { kind: 'evaluate', round: summary.round, late, back });
+      if (summary.round < state.spec.rounds) return nextRound({ ...state, attendances });
+      return { ...state, attendances, stage: { kind: 'closed' } };
+    }
     case 'ended':
       return { ...state, status: record.status, reason: record.reason, stage: { kind: 'ended' } };
     case 'resumed':

@@ -11,13 +11,16 @@ import type { Spending } from '../../shared/run/spending.js';
 import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
-import { type Cohort, memberOf, positionOf } from './cohort.js';
+import type { Attendances } from './attendance.js';
+import { type Cohort, memberOf } from './cohort.js';
 
 /** A cohort at work: until all have answered, or `deadlineAtMs`. */
 interface Work {
   readonly cohort: Cohort;
   readonly startedAtMs: number;
   readonly deadlineAtMs: number;
+  /** All who are left are away: until then they are waited for. */
+  readonly absentUntilMs?: number;
   /** Secure aggregation has sums over the survivors, and of their metrics nothing more is known. */
   readonly pooled?: SumMetrics;
   /** Secure aggregation gave up. */
@@ -55,8 +58,12 @@ export interface RunState {
   readonly reason: string;
   /** Sorted names of the clients that are connected. */
   readonly online: readonly string[];
-  /** Sorted names of the clients whose own policy refused this run; never drawn again. */
-  readonly refused: readonly string[];
+  /** When a client that is not connected was last seen here; who has never come is not in it. */
+  readonly away: Readonly<Record<string, number>>;
+  /** By client: whose own policy refused this run. Drawn again when that policy has changed. */
+  readonly refused: Readonly<Record<string, Refusal>>;
+  /** Who took part, and who was late. */
+  readonly attendances: Attendances;
   /** The round worked on, from 1; after the last it stays there. */
   readonly round: number;
   /** From 1; rises when the round has to be repeated. */
@@ -80,9 +87,15 @@ export interface Forgotten {
   readonly round: number;
 }
 
+/** What a site said of a run; `policy` stands for the policy that said it, for as long as the client tells. */
+interface Refusal {
+  readonly detail: string;
+  readonly policy?: string;
+}
+
 /** A run before its first event. */
 export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
-  const clients = { online: [], refused: [] };
+  const clients = { online: [], away: {}, refused: {}, attendances: {} };
   const at = { round: 1, attempt: 1, firstAttempt: 1, modelSha256, stage: { kind: 'waiting' } } as const;
   return { run, spec, status: 'running', reason: '', ...clients, ...at, ...(spending && { spending }) };
 }
@@ -106,8 +119,10 @@ interface Fault<Reason> {
 }
 
 /** What the engine is told; `atMs` is the coordinator's clock. */
-export type RoundEvent = { readonly atMs: number } & (
-  | { readonly kind: 'online'; readonly client: string }
+export type RoundEvent = {
+  readonly atMs: number;
+} /** `policy` stands for what the site allows now; a client older than that has none. */ & (
+  | { readonly kind: 'online'; readonly client: string; readonly policy?: string }
   /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
   | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'offline'; readonly client: string }
@@ -125,7 +140,7 @@ export type RoundEvent = { readonly atMs: number } & (
   | ({ readonly kind: 'arrived'; readonly metrics: SumMetrics } & UpdateId)
   /** An upload whose header or values are wrong. */
   | ({ readonly kind: 'invalid'; readonly detail: string } & UpdateId)
-  | ({ readonly kind: 'declined' } & Fault<DeclineReason>)
+  | ({ readonly kind: 'declined'; readonly policy?: string } & Fault<DeclineReason>)
   | { readonly kind: 'evaluated'; readonly client: string; readonly task: TaskId; readonly metrics: SumMetrics }
   /** Secure aggregation went on without a client. */
   | ({ readonly kind: 'secure-dropped' } & Fault<DropReason>)
@@ -229,5 +244,5 @@ export function isAsked(state: RunState, client: string, task = taskOf(state)): 
 
 /** Who is there for this run: connected, and not of a site that has refused it. */
 export function willing({ online, refused }: RunState): readonly string[] {
-  return online.filter((name) => positionOf(refused, name) < 0);
+  return online.filter((name) => !Object.hasOwn(refused, name));
 }

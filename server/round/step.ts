@@ -11,8 +11,8 @@
  *      |                                                 | nobody asked            | nobody comes            | not due
  *      +<-- next round, or ended -- closed <-------------+-------------------------+-------------------------+
  *
- * A client that goes away keeps its place until the deadline: coming back, it gets the same plan and brings the update
- * that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
+ * A client that goes away keeps its place while others work, and for a while after (waiting.ts), at most until the deadline:
+ * coming back, it gets the same plan and brings the update that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
  * With secure aggregation training ends when there is a sum over the survivors, not when updates have come.
  */
 import { inserted } from './cohort.js';
@@ -37,16 +37,16 @@ import {
   type Stage,
   type StageOf,
   type Turn,
-  willing,
   workOf,
 } from './state.js';
 import { closeTraining, commit, drawCohort, onStored, onUpdate, startTraining, voidArrivals } from './training.js';
+import { isAbsenceOver, sayWhoIsWaitedFor, waitForAbsent } from './waiting.js';
 
 /** The whole engine. Events that no longer matter (late timers, stale answers) change nothing. */
 export function step(state: RunState, event: RoundEvent): [RunState, Effect[]] {
   const turn: Turn = { atMs: event.atMs, out: [] };
-  const next = settle(handle(state, event, turn), turn);
-  if (next !== state && event.kind !== 'offline') sayIfWaiting(next, turn);
+  const next = waitForAbsent(settle(handle(state, event, turn), turn), turn);
+  sayWhoIsWaitedFor(state, next, event, turn);
   return [next, turn.out];
 }
 
@@ -58,7 +58,7 @@ const HANDLERS: Handlers = {
   present: (state, { clients }) => ({ ...state, online: [...clients].sort() }),
   online: onOnline,
   shown: onShownEvent,
-  offline: (state, { client }) => ({ ...state, online: state.online.filter((name) => name !== client) }),
+  offline: onOffline,
   excluded: onExcluded,
   arrived: onUpdate,
   invalid: onUpdate,
@@ -103,32 +103,32 @@ export function settle(state: RunState, turn: Turn): RunState {
   return next === state ? state : settle(next, turn);
 }
 
-/** A run that waits says for how many. */
-export function sayIfWaiting(state: RunState, { atMs, out }: Turn): void {
-  if (state.stage.kind !== 'waiting') return;
-  const { round, spec, stage } = state;
-  const { kind, ...until } = stage;
-  const event = { kind, atMs, round, online: willing(state).length, need: spec.minClients, ...until };
-  out.push({ kind: 'emit', event });
+/** Whoever comes back to a task that is open gets its plan again. */
+function onOnline(state: RunState, { client, policy }: EventOf<'online'>, { out }: Turn): RunState {
+  if (isAsked(state, client)) out.push(planFor(state, client));
+  const { [client]: _, ...away } = state.away;
+  const { [client]: refusal, ...others } = state.refused;
+  const refused = refusal?.policy === policy ? state.refused : others; // another policy: it is asked again
+  return { ...state, online: inserted(state.online, client), away, refused };
 }
 
-/** Whoever comes back to a task that is open gets its plan again. */
-function onOnline(state: RunState, { client }: EventOf<'online'>, { out }: Turn): RunState {
-  if (isAsked(state, client)) out.push(planFor(state, client));
-  return { ...state, online: inserted(state.online, client) };
+function onOffline(state: RunState, { client, atMs }: EventOf<'offline'>): RunState {
+  const online = state.online.filter((name) => name !== client);
+  return { ...state, online, away: { ...state.away, [client]: atMs } };
 }
 
 function onDeclined(state: RunState, event: EventOf<'declined'>, turn: Turn): RunState {
-  const { client, task, reason } = event;
+  const { client, task, reason, detail, policy } = event;
   if (!isAsked(state, client, task)) return state;
-  const refused = reason === 'refused' ? inserted(state.refused, client) : state.refused;
+  const said = { detail, ...(policy !== undefined && { policy }) };
+  const refused = reason === 'refused' ? { ...state.refused, [client]: said } : state.refused;
   return drop({ ...state, refused }, client, event, turn);
 }
 
 /** Time is up, if it is for what is waited for now. */
-function onTimer(state: RunState, { id }: EventOf<'timer'>, turn: Turn): RunState {
+function onTimer(state: RunState, event: EventOf<'timer'>, turn: Turn): RunState {
   const { stage } = state;
-  if (id !== timerId(state)) return state;
+  if (event.id !== timerId(state) && !isAbsenceOver(state, event)) return state;
   if (stage.kind === 'committed') return { ...state, stage: { ...stage, isDue: true } };
   if (stage.kind === 'waiting')
     return stage.notBeforeMs === undefined ? state : { ...state, stage: { kind: 'waiting' } };

@@ -3,10 +3,11 @@ import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
+import { attended, committedBy } from './attendance.js';
 import { checkMetrics } from './check-metrics.js';
 import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dropReceipt, fateOf } from './fate.js';
-import { backoffMs, dismiss, draw, drop, end, open, planFor, timerId } from './moves.js';
+import { backoffMs, dismiss, draw, drop, end, lateOf, leastCohort, open, planFor, timerId } from './moves.js';
 import { aboveShown } from './shown.js';
 import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf } from './state.js';
 
@@ -18,7 +19,9 @@ export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'wait
   if (here.length < spec.minClients || rested.length < spec.minSurvivors || turn.atMs < notBeforeMs) return waiting;
   const state = aboveShown(waiting, turn);
   const { attempt } = state;
-  const cohort = draw(state, 'cohort', rested, Math.ceil(spec.cohort * (1 + spec.overSelection)));
+  const most = Math.ceil(spec.cohort * (1 + spec.overSelection));
+  const isRepeated = attempt > state.firstAttempt; // whoever there is may be needed
+  const cohort = draw(state, 'train', rested, { least: isRepeated ? most : leastCohort(spec), most });
   const { names } = cohort;
   const refusal = spending && overBudget(spending, round, names);
   if (refusal !== undefined) return end(state, 'budget-exhausted', refusal, turn);
@@ -32,7 +35,11 @@ export function startTraining(state: RunState, { cohort }: StageOf<'drawn'>, tur
   const { round, attempt, online } = state;
   const { names } = cohort;
   const next = open(state, { kind: 'training', cohort }, turn);
-  turn.out.push({ kind: 'emit', event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names } });
+  const { deadlineAtMs } = workOf(next)!;
+  turn.out.push({
+    kind: 'emit',
+    event: { kind: 'round-started', atMs: turn.atMs, round, attempt, cohort: names, deadlineAtMs },
+  });
   for (const client of names) if (positionOf(online, client) >= 0) turn.out.push(planFor(next, client));
   return next;
 }
@@ -89,12 +96,15 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   const causes = [cause ?? [], causesOf(cohort).slice(0, 5)].flat().join('; ');
   const reason = `${cohort.counts.arrived} of at least ${spec.minSurvivors} updates (${causes})`;
   const { startedAtMs } = workOf(state)!;
-  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason } });
+  const late = lateOf(cohort);
+  const named = late.length > 0 && { late };
+  out.push({ kind: 'record', record: { kind: 'round-aborted', atMs, round, attempt, reason, ...named } });
   out.push({ kind: 'emit', event: { kind: 'round-aborted', atMs, round, reason } });
   voidArrivals(state, cohort, turn);
+  const next = { ...state, attendances: attended(state.attendances, { kind: 'train', round, late }) };
   const times = attempt - state.firstAttempt + 1;
-  if (times < spec.maxAttempts) return tryAgain(state, startedAtMs + backoffMs(times), turn);
-  return end(state, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
+  if (times < spec.maxAttempts) return tryAgain(next, startedAtMs + backoffMs(times), turn);
+  return end(next, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
 }
 
 /** The next attempt, after a pause if several have failed: what fails at once would use up all of them in a breath. */
@@ -170,7 +180,12 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     const receipt = { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 } as const;
     out.push({ kind: 'receipt', receipt });
   }
-  return { ...state, modelSha256, ...(after && { spending: after.spending }), stage: { kind: 'made', draft } };
+  const attendances = committedBy(state.attendances, record);
+  return {
+    ...{ ...state, modelSha256, attendances },
+    ...(after && { spending: after.spending }),
+    stage: { kind: 'made', draft },
+  };
 }
 
 /** A hash of numbers without noise would tell whoever guesses them that the guess is right. */

@@ -40,8 +40,8 @@ export class History {
   }
 
   /** The record of a round that is over; only the last evaluation is kept client by client. */
-  roundEnded(summary: RoundSummary, { pooled, perClient }: Evaluation, isLast: boolean): RunRecord {
-    return { kind: 'round-ended', atMs: 0, summary, pooled, perClient: isLast ? perClient : {} };
+  roundEnded(summary: RoundSummary, evaluation: Evaluation, isLast: boolean): RunRecord {
+    return { kind: 'round-ended', atMs: 0, summary, ...evaluation, perClient: isLast ? evaluation.perClient : {} };
   }
 
   /** The last word on an update of a round that is over, if it is over. */

@@ -22,6 +22,7 @@ import { CurrentAggregation } from '../secagg/current.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { UpdateIntake } from '../updates/intake.js';
+import { type Enrolled, sharesOf, waitingNow } from './activity.js';
 import { Feed } from './feed.js';
 import type { History } from './history.js';
 import type { Ledger } from './ledger.js';
@@ -50,12 +51,16 @@ export interface RunDeps {
   readonly noise: RunNoise;
   /** For aggregation ids and the server's side of secure aggregation. */
   readonly rng: Rng;
+  /** Who may take part in any run; absent: that is not known. */
+  enrolled?: Enrolled;
   /** Enrolled Ed25519 keys, hex, by client. */
   keysOf(clients: readonly string[]): Readonly<Record<string, string>>;
   /** Takes the masks off sums; the coordinator closes it. */
   readonly unmasking: Pick<UnmaskPool, 'unmask'>;
   /** Sends to a client if it is here; one that is not asks when it comes back. */
   send(client: string, frame: CoordinatorFrame): void;
+  /** A client's part in a round of this run is over: an upload that is still on its way holds no place any more. */
+  releaseUpload?(client: string, run: string): void;
   /** The disk failed or a bug struck: nothing more may be promised. */
   fatal(error: FlError): void;
 }
@@ -68,6 +73,8 @@ export class Run {
   readonly createdAtMs: number;
   readonly history: History;
   readonly feed = new Feed();
+  /** Who may take part. */
+  readonly enrolled: Enrolled;
   /** Bytes of this round so far. */
   readonly traffic = { up: 0, down: 0 };
   /** Takes updates in. */
@@ -106,6 +113,7 @@ export class Run {
   ) {
     this.#deps = deps;
     this.directory = deps.directory;
+    this.enrolled = deps.enrolled ?? (() => []);
     this.#queue = new JobQueue((error) => deps.fatal(faultOf(`run ${init.state.run}`, error)));
     this.spec = init.spec;
     this.id = init.state.run;
@@ -132,7 +140,9 @@ export class Run {
     });
     const { createdAtMs: atMs, state } = init;
     for (const summary of init.history.summaries) this.feed.emit({ kind: 'round-ended', atMs, summary });
-    if (state.status !== 'running') this.feed.emit({ kind: 'ended', atMs, status: state.status, reason: state.reason });
+    if (state.status === 'running') return;
+    const { status, reason } = state;
+    this.feed.emit(this.#withClients({ kind: 'ended', atMs, status, reason }));
   }
 
   get state(): RunState {
@@ -158,8 +168,8 @@ export class Run {
    * A client is here, with updates that it keeps. Both in their turn: what is in the queue may close the round that they are
    * for, and whoever then gets neither its plan nor a last word would keep them until it comes again.
    */
-  enter(client: string, pending: readonly PendingUpdate[]): void {
-    this.post({ kind: 'online', client });
+  enter(client: string, pending: readonly PendingUpdate[], policy?: string): void {
+    this.post({ kind: 'online', client, policy });
     const { updates } = this;
     this.#queue.put(function* () {
       yield updates.answerPending(client, pending);
@@ -222,11 +232,18 @@ export class Run {
   }
 
   #emit(event: RunEvent): void {
+    if (event.kind === 'dropped') this.#deps.releaseUpload?.(event.client, this.id);
     if (event.kind === 'ended') {
       this.#cancelTimer();
       this.#secure.cancel();
     }
-    this.feed.emit(event);
+    this.feed.emit(this.#withClients(event));
+  }
+
+  /** The engine knows whom it has seen; who else is enrolled is the coordinator's to say. */
+  #withClients(event: RunEvent): RunEvent {
+    if (event.kind === 'waiting') return { ...event, ...waitingNow(this.#state, this.enrolled) };
+    return event.kind === 'ended' ? { ...event, shares: sharesOf(this.#state, this.enrolled) } : event;
   }
 
   #openSecure(kind: TaskKind): void {

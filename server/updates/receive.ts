@@ -2,6 +2,7 @@
  * The one way of an update into a run, in pieces over a call of its own or whole in a frame: signature, header, bytes,
  * hash, offer. A header that decides by itself is answered before a byte is read.
  */
+import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { PendingUpdate, SignedUpdateHeader, UploadReply } from '../../shared/service.js';
 import { sha256Hex, signedBytes, verifySignature } from '../../shared/signing/identity.js';
@@ -18,6 +19,8 @@ interface Destination {
 interface ReceiverDeps {
   /** For all uploads together, in bytes; absent: 1 GiB. */
   readonly inFlightBytes?: number;
+  /** By which an upload is too slow. */
+  readonly clock: Clock;
   /** Ed25519. @throws FlError permission-denied: nobody of that name is enrolled */
   publicKeyOf(client: string): Uint8Array;
   /** @throws FlError not-found */
@@ -31,7 +34,7 @@ export class UpdateReceiver {
 
   constructor(deps: ReceiverDeps) {
     this.#deps = deps;
-    this.#buffers = new UploadBuffers(deps.inFlightBytes);
+    this.#buffers = new UploadBuffers(deps.inFlightBytes, deps.clock);
   }
 
   /** How many bytes of this update are here. */
@@ -61,7 +64,12 @@ export class UpdateReceiver {
     return offerTo(run, client, signed, () => this.#buffers.receive(client, header, offset, counted()));
   }
 
-  /** The same for an update that came whole. */
+  /** A client's part in a round of `run` is over: whatever of it is on its way is not read on, and its place is free. */
+  release(client: string, run: string): void {
+    this.#buffers.release(client, run);
+  }
+
+  /** The same as {@link receive} for an update that came whole. */
   async receiveWhole(client: string, signed: SignedUpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
     const run = this.#destinationOf(client, signed);
     run.traffic.up += bytes.length;
@@ -84,7 +92,15 @@ async function offerTo(
 ): Promise<UploadReply> {
   const early = await updates.answerHeader(client, header);
   if (early !== undefined) return early;
-  const bytes = await read();
+  let bytes: Uint8Array;
+  try {
+    bytes = await read();
+  } catch (thrown) {
+    // Released: what became of the update meanwhile is its answer, after which the client forgets it.
+    const late = FlError.from(thrown).code === 'aborted' ? await updates.answerHeader(client, header) : undefined;
+    if (late !== undefined) return late;
+    throw thrown;
+  }
   const got = sha256Hex(bytes);
   if (got !== header.sha256) throw new FlError('corrupt', `update: expected sha256 ${header.sha256}, got ${got}`);
   return updates.offer(client, header, bytes);

@@ -69,6 +69,12 @@ export const ENGINE_SETTINGS = {
   'min-clients': { schema: count, value: 'N', help: 'clients that must be there before a cohort is drawn' },
   'min-survivors': { schema: count, value: 'N', help: 'fewest updates that make a round' },
   'deadline-ms': { schema: duration.max(WEEK_MS), value: 'N', help: 'time a round may take' },
+  /** Absent: a minute. */
+  'offline-wait-ms': {
+    schema: duration.max(WEEK_MS).optional(),
+    value: 'N',
+    help: 'time for clients that are away, once all others have answered and are enough (default: 60000)',
+  },
   'max-attempts': {
     schema: z.int().min(1).max(1000),
     value: 'N',

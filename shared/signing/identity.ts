@@ -38,7 +38,8 @@ export type SignedKind =
   | 'ledger'
   | 'ledger-head'
   | 'privacy-charge'
-  | 'site-log';
+  | 'site-log'
+  | 'site-policy';
 
 /** Who signs with Ed25519. The private key stays inside. */
 export interface Identity {

@@ -87,13 +87,15 @@ export function decodeTokenReply(bytes: Uint8Array): string {
 /** ListClientsResponse. */
 export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
   return serialise('ListClientsResponse', gen.ListClientsResponse, {
-    clients: clients.map(({ name, online, enrolledAtMs, publicKey, standing, standingReason = '' }) => ({
+    clients: clients.map(({ name, online, enrolledAtMs, publicKey, ...more }) => ({
       name: checkName('name', name),
       online,
       enrolledAtMs: toUint64('enrolled_at_ms', enrolledAtMs),
       publicKey: checkLength('public_key', publicKey, KEY_BYTES),
-      standing: standing ?? '',
-      standingReason: clipText(standingReason),
+      lastSeenAtMs: toUint64('last_seen_at_ms', more.lastSeenAtMs ?? 0),
+      lastReason: clipText(more.lastReason ?? ''),
+      standing: more.standing ?? '',
+      standingReason: clipText(more.standingReason ?? ''),
     })),
   });
 }
@@ -109,7 +111,15 @@ export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
     ...(client.standingReason !== '' && {
       standingReason: checkText('standing_reason', client.standingReason, MAX_TEXT_CHARS),
     }),
+    ...seenFromWire(client),
   }));
+}
+
+/** An older coordinator says neither. */
+function seenFromWire({ lastSeenAtMs, lastReason }: gen.Client): Pick<ClientInfo, 'lastSeenAtMs' | 'lastReason'> {
+  const atMs = fromUint64('last_seen_at_ms', lastSeenAtMs);
+  const reason = checkText('last_reason', lastReason, MAX_TEXT_CHARS);
+  return { ...(atMs > 0 && { lastSeenAtMs: atMs }), ...(reason !== '' && { lastReason: reason }) };
 }
 
 /** First message of StartRun. */

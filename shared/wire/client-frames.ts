@@ -11,6 +11,7 @@ import {
   checkLength,
   checkMaxLength,
   checkName,
+  checkSha256,
   checkText,
   checkUint32,
   clipText,
@@ -144,7 +145,7 @@ function proofToWire({ shown: { tasks, heads } = NOTHING, ...proof }: Fields<'pr
   checkAtMost('proof.tasks', tasks.length, MAX_SHOWN_RUNS);
   checkAtMost('proof.heads', heads.length, MAX_SHOWN_RUNS);
   return {
-    ...proofFields(proof),
+    ...{ policy: '', ...proofFields(proof) },
     tasks: tasks.map(({ task, signature }) => {
       return { task: taskToWire(task), signature: signatureOf({ kind: 'proof.tasks', signature }) };
     }),
@@ -165,12 +166,18 @@ function proofFromWire({ tasks, heads, ...proof }: ProofMessage): Fields<'proof'
 
 const NOTHING: Shown = { tasks: [], heads: [] };
 
-function proofFields({ signature, pending }: Pick<Fields<'proof'>, 'signature' | 'pending'>) {
+function proofFields({ signature, pending, policy }: Omit<Fields<'proof'>, 'shown'>) {
   checkAtMost('proof.pending', pending.length, MAX_PENDING_UPDATES);
   return {
     signature: signatureOf({ kind: 'proof', signature }),
     pending: pending.map((update) => checkUpdateName('proof.pending', update)),
+    ...policyOf(policy),
   };
+}
+
+/** On the wire there is none where it is empty. */
+function policyOf(policy: string | undefined): { readonly policy?: string } {
+  return policy === undefined || policy === '' ? {} : { policy: checkSha256('proof.policy', policy) };
 }
 
 function signatureOf({ kind, signature }: Pick<SignedAnswer, 'signature'> & { readonly kind: string }): Uint8Array {

@@ -121,7 +121,7 @@ export const mutants: Readonly<Record<string, Subject>> = {
   },
   'a client that refused is drawn again': {
     ...subject,
-    step: (state, event) => step({ ...state, refused: [] }, event),
+    step: (state, event) => step({ ...state, refused: {} }, event),
   },
   'a client that is away stays on the list': deafTo((event) => event.kind === 'offline'),
   'the whole population is drawn': {

@@ -86,6 +86,7 @@ export function scenarioOf(seed: number): Scenario {
     minSurvivors,
     overSelection: dice.pick([0, 0, 0.5, 1]),
     deadlineMs: DEADLINE_MS,
+    offlineWaitMs: DEADLINE_MS / 4,
     maxAttempts: dice.between(2, 4),
     evaluateEvery: dice.between(0, 2),
     evaluateClients: dice.pick([0, 0, 2]),

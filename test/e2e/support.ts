@@ -106,11 +106,11 @@ export class Deployment {
   }
 
   /** @param from a folder of an earlier deployment, which goes on in a copy */
-  static async open(from?: string): Promise<Deployment> {
+  static async open(from?: string, logLevel = 'warn'): Promise<Deployment> {
     const deployment = new Deployment(await mkdtemp(join(tmpdir(), 'starling-deployment-')));
     const { dataDir, folder } = deployment;
     if (from !== undefined) await cp(from, folder, { recursive: true });
-    const args = ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--log-level', 'warn'];
+    const args = ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--log-level', logLevel];
     try {
       await deployment.start(args, folder).line(/listens on/);
     } catch (thrown) {

@@ -18,7 +18,7 @@ export const SERVER = [
       'here.length < spec.minClients ||',
       'here.length <= spec.minClients ||',
     ],
-    ['only the rested are drawn', "draw(state, 'cohort', rested,", "draw(state, 'cohort', here,"],
+    ['only the rested are drawn', "draw(state, 'train', rested,", "draw(state, 'train', here,"],
     ['more are invited than needed', 'spec.cohort * (1 + spec.overSelection)', 'spec.cohort'],
     ['a cohort is charged', 'charge(spending, round, names) }', 'spending }'],
     ['the budget ends the run', 'if (refusal !== undefined) return end', 'if (false as boolean) return end'],

@@ -214,7 +214,7 @@ describe('a secure evaluation', () => {
   it('knows the sum and nobody\u2019s own', () => {
     const [state, effects] = play(evaluating(), secured(['a', 'b'], of1));
     const [{ draft, evaluation }] = of(effects, 'round-ended');
-    assert.deepEqual(evaluation, { pooled, perClient: {} });
+    assert.deepEqual(evaluation, { pooled, perClient: {}, late: ['c'] });
     assert.equal(draft.metrics['test.loss'], 2);
     assert.deepEqual(withdrawn(effects), ['c deadline']);
     assert.equal(state.round, 2);
@@ -231,7 +231,8 @@ describe('a secure evaluation', () => {
 
   it('that everyone left is over, unevaluated', () => {
     const [state, effects] = play(evaluating(), ...['a', 'b', 'c'].map((client) => secureDropped(client, of1)));
-    assert.deepEqual(of(effects, 'round-ended')[0].evaluation, { pooled: {}, perClient: {} });
+    const late = ['a', 'b', 'c'];
+    assert.deepEqual(of(effects, 'round-ended')[0].evaluation, { pooled: {}, perClient: {}, late });
     assert.equal(state.round, 2);
   });
 

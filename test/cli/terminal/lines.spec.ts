@@ -54,7 +54,7 @@ describe('progress as a log', () => {
         { kind: 'ended', atMs: 5000, status: 'failed', reason: 'gave up\non round 1' },
       ]),
       [
-        'waiting for clients  3 of 10 online',
+        'waiting for clients: 3 of 10 online',
         'round 1/12  attempt 2 aborted: too few survivors: 1 of 5',
         'failed: gave up on round 1  0 rounds  5.0 s',
       ],
@@ -66,6 +66,80 @@ describe('progress as a log', () => {
     assert.deepEqual(lines, ['round 1/12  attempt 1 aborted: \ufffd[2J\ufffd\ufffd x\ufffd']);
   });
 });
+
+describe('single clients in a log', () => {
+  const away = { client: 'lab-1', isOnline: false, offlineSinceMs: at(23, 7, 45) };
+  const waits = { kind: 'waiting-for', round: 1, task: 'train', done: 2, of: 3, more: 0 } as const;
+
+  it('are named when the round waits for one that is away, and not while they are only at work', () => {
+    const until = { atMs: at(23, 8, 0), untilMs: at(23, 17, 40) };
+    const working = { ...away, isOnline: true };
+    assert.deepEqual(
+      log([started(1, 3), { ...waits, ...until, clients: [working] }, { ...waits, ...until, clients: [away] }]),
+      ['waiting for lab-1 (offline since 23:07:45), 2 of 3 done, round ends at 23:17:40 at the latest'],
+    );
+    const evaluation = { ...waits, ...until, task: 'evaluate', clients: [away], more: 2 } as const;
+    assert.match(log([evaluation])[0], /^waiting for lab-1 \(.*\), 2 more, 2 of 3 done, evaluation ends at /);
+  });
+
+  it('are named when they decline, with the way out that is left', () => {
+    const declined = [{ client: 'lab-2', detail: 'policy: key: expected 1, got 3; next: lower it' }];
+    const waiting = {
+      kind: 'waiting',
+      atMs: 0,
+      round: 2,
+      online: 2,
+      need: 3,
+      declines: 1,
+      declined,
+      minSurvivors: 2,
+    } as const;
+    const head = 'lab-2 declined this run: policy: key: expected 1, got 3; ';
+    const stop = 'min-clients 3 can no longer be met: stop it, or ';
+    const again = ' in a new run; a lab that changes its policy and starts again is asked again';
+    const line = (more: object) => log([{ ...waiting, ...more }])[0];
+    assert.equal(line({ enrolled: 3 }), `${head}${stop}set min-clients 2${again}`);
+    assert.equal(line({ enrolled: 2 }), `${head}${stop}set min-clients 1 and min-survivors 1${again}`);
+    assert.equal(line({ enrolled: 1 }), `${head}${stop}have the labs change their policies`);
+    const missing = [{ client: 'lab-4' }];
+    assert.equal(line({ enrolled: 4, missing }), `${head}waiting for clients: 2 of 3 online (lab-4 offline)`);
+  });
+
+  it('are named when the round goes on without them, five a round, unless that is how a round goes', () => {
+    const drop = (client: string, reason: 'refused' | 'deadline' | 'superseded', detail = '') =>
+      ({ kind: 'dropped', atMs: 1, round: 1, client, reason, detail }) as const;
+    assert.deepEqual(
+      log([started(1), drop('c1', 'refused', 'policy'), drop('c2', 'deadline'), drop('c3', 'superseded')]),
+      ['round 1/12  c1 declined this run: policy', 'round 1/12  goes on without c2  deadline'],
+    );
+    const ten = Array.from({ length: 10 }, (_, i) => drop(`c${i + 1}`, 'deadline'));
+    assert.equal(log([started(1), ...ten]).length, 5);
+  });
+
+  it('have their share of rounds at the end, the least first, before the last word', () => {
+    const end = (clients: readonly { client: string; took: number; declined?: string }[], more = 0) =>
+      log(
+        [...wholeRounds(5), { kind: 'ended', atMs: 1, status: 'completed', reason: '', shares: { clients, more } }],
+        5,
+      ).slice(5);
+    assert.deepEqual(
+      end([
+        { client: 'b', took: 0, declined: 'policy' },
+        { client: 'a', took: 5 },
+      ]).slice(0, -1),
+      ['b took part in 0 of 5 rounds: declined: policy', 'a took part in 5 of 5 rounds'],
+    );
+    assert.match(end([{ client: 'a', took: 5 }])[0], /^each of 1 client took part in 5 of 5 rounds$/);
+    const many = Array.from({ length: 7 }, (_, i) => ({ client: `c${i}`, took: i }));
+    assert.equal(end(many, 3).at(-2), '5 more took part in 5 or more');
+    assert.match(end([])[0], /^completed /);
+  });
+});
+
+/** A time of today, here. */
+function at(hours: number, minutes: number, seconds: number): number {
+  return new Date(2026, 10, 24, hours, minutes, seconds).getTime();
+}
 
 describe('progress as a frame', () => {
   const inRound: RunEvent[] = [
@@ -178,6 +252,7 @@ describe('progress figures', () => {
   it('survive any event', () => {
     const kinds = [
       'waiting',
+      'waiting-for',
       'round-started',
       'progress',
       'arrived',
@@ -201,6 +276,11 @@ describe('progress figures', () => {
       stepsDone: fc.anything(),
       stepsTotal: fc.anything(),
       summary: fc.anything(),
+      clients: fc.anything(),
+      declined: fc.anything(),
+      declines: fc.anything(),
+      shares: fc.anything(),
+      detail: fc.anything(),
     });
     fc.assert(
       fc.property(fc.array(fc.oneof(odd, fc.anything())), (events) => {

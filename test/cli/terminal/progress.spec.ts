@@ -39,9 +39,35 @@ describe('progress without a terminal', () => {
     progress.close();
     progress.event(ended(2));
     assert.deepEqual(written, [
-      'waiting for clients  3 of 10 online\n',
+      'waiting for clients: 3 of 10 online\n',
       'round 1/12  cohort 10  survivors 10  test.accuracy 0.671  1.8 s  ~20 s left\n',
     ]);
+  });
+
+  it('names whom the round waits for, once, when nothing else has come for a while', () => {
+    const { progress, written } = make({ isTTY: false });
+    const clients = [{ client: 'c1', isOnline: true }];
+    const waits = {
+      kind: 'waiting-for',
+      atMs: 0,
+      round: 1,
+      task: 'train',
+      done: 9,
+      of: 10,
+      more: 0,
+      clients,
+      untilMs: 0,
+    } as const;
+    progress.tick();
+    progress.event(started(1));
+    progress.event(waits);
+    assert.deepEqual(written, []);
+    for (let i = 0; i < 3; i++) progress.tick();
+    assert.equal(written.length, 1);
+    assert.match(written[0], /^waiting for c1, 9 of 10 done, round ends at .* at the latest\n$/);
+    progress.event(ended(1));
+    progress.tick();
+    assert.equal(written.length, 2, 'the round is over');
   });
 
   it('is what a dumb terminal gets too', () => {

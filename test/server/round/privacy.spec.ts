@@ -147,6 +147,19 @@ describe('the privacy of a run', () => {
     }
   });
 
+  it('claims nothing for the draw: one of six costs what all of them do, and so does who is drawn because others are late', () => {
+    const spec = { ...ENGINE, cohort: 1, minClients: 1, minSurvivors: 1, rounds: 2 };
+    const six = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const late = Object.fromEntries(six.slice(1).map((name) => [name, { took: 0, train: { times: 9, round: 1 } }]));
+    for (const attendances of [{}, late]) {
+      const begun = { ...initialState('r', spec, 'm0', spendingOf(work())), attendances };
+      const [, records] = playOn(...play(begun, ...online(...six)));
+      const drafts = records.flatMap((record) => (record.kind === 'committed' ? [record.draft] : []));
+      assert.deepEqual([drafts[0].cohort, drafts[0].epsilon], [1, epsilonAfter(COST, 1)]);
+      if (attendances === late) assert.equal(drafts[1].epsilon, epsilonAfter(COST, 2)); // a is drawn in both, and pays
+    }
+  });
+
   it('counts a client whatever its name is', () => {
     const spending = charge(spendingOf(work())!, 1, ['constructor', 'valueof']);
     assert.deepEqual(spending.charged, { constructor: 1, valueof: 1 });

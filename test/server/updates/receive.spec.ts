@@ -5,6 +5,7 @@ import { FlError } from '../../../shared/errors.js';
 import type { UpdateHeader } from '../../../shared/run/plan.js';
 import type { UploadReply } from '../../../shared/service.js';
 import { sha256Hex, signedBytes } from '../../../shared/signing/identity.js';
+import { FakeClock } from '../../support/fake-clock.js';
 import { identityOf } from '../../support/peer.js';
 
 const BYTES = Uint8Array.of(1, 2, 3, 4, 5, 6, 7);
@@ -29,6 +30,7 @@ function receiver(early?: UploadReply) {
     },
   };
   const self = new UpdateReceiver({
+    clock: new FakeClock(),
     publicKeyOf: (name) => identityOf(name).publicKey,
     runOf(id) {
       if (id === 'r') return { updates, traffic };

@@ -73,6 +73,7 @@ export const clientFrame: fc.Arbitrary<ClientFrame> = fc.oneof(
     kind: fc.constant('proof' as const),
     signature: bytes(64),
     pending: fc.array(pending, { maxLength: 4 }),
+    policy: sha256,
     shown: record({
       tasks: fc.array(record({ task, signature: bytes(64) }), { minLength: 1, maxLength: 4 }),
       heads: fc.array(signedHead, { maxLength: 4 }),

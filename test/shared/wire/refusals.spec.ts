@@ -220,10 +220,9 @@ describe('a receiver', () => {
       control({ $case: 'evaluation', value: { task, metrics: metric('__proto__'), signature: SIGNATURE } }),
       /got "__proto__"$/,
     );
-    refuses(
-      control({ $case: 'proof', value: { signature: new Uint8Array(65), pending: [], tasks: [], heads: [] } }),
-      /got 65 bytes$/,
-    );
+    const proven = { signature: SIGNATURE, pending: [], policy: '', tasks: [], heads: [] };
+    refuses(control({ $case: 'proof', value: { ...proven, signature: new Uint8Array(65) } }), /got 65 bytes$/);
+    refuses(control({ $case: 'proof', value: { ...proven, policy: 'all' } }), /^proof\.policy: .* got "all"$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, outcome: 0 } }), /^receipt\.outcome: .* got 0$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, reason: 'bored' } }), /^receipt\.reason: .* got "bored"$/);
     refuses(order({ $case: 'receipt', value: { ...receipt, count: 0 } }), 'receipt.index: expected below 0, got 0');

@@ -101,9 +101,15 @@ const CODECS: readonly Codec<unknown>[] = [
   codec('tokens', fc.string({ maxLength: 512 }), admin.encodeTokenReply, admin.decodeTokenReply),
   codec(
     'lists of clients',
-    fc.array(any.record({ name: any.name, online: fc.boolean(), enrolledAtMs: any.size, publicKey: any.bytes(32) }), {
-      maxLength: 5,
-    }),
+    fc.array(
+      fc
+        .tuple(
+          any.record({ name: any.name, online: fc.boolean(), enrolledAtMs: any.size, publicKey: any.bytes(32) }),
+          fc.constantFrom({}, { lastSeenAtMs: 1, lastReason: 'deadline (run r, round 1)' }),
+        )
+        .map(([client, seen]) => ({ ...client, ...seen })),
+      { maxLength: 5 },
+    ),
     admin.encodeClientList,
     admin.decodeClientList,
   ),

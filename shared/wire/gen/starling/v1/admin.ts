@@ -58,6 +58,10 @@ export interface Client {
   enrolledAtMs: bigint;
   /** Ed25519, 32 bytes. */
   publicKey: Uint8Array;
+  /** When it left, or, of one that is online, when it came; 0: not since the coordinator started. */
+  lastSeenAtMs: bigint;
+  /** What went wrong with it last; empty: nothing since the coordinator started. */
+  lastReason: string;
   /** pending, approved, suspended or revoked; empty, of an older coordinator: approved. */
   standing: string;
   /** Why it stands so; empty: nobody has said. */
@@ -349,7 +353,16 @@ export const ListClientsRequest: MessageFns<ListClientsRequest> = {
 };
 
 function createBaseClient(): Client {
-  return { name: "", online: false, enrolledAtMs: 0n, publicKey: new Uint8Array(0), standing: "", standingReason: "" };
+  return {
+    name: "",
+    online: false,
+    enrolledAtMs: 0n,
+    publicKey: new Uint8Array(0),
+    lastSeenAtMs: 0n,
+    lastReason: "",
+    standing: "",
+    standingReason: "",
+  };
 }
 
 export const Client: MessageFns<Client> = {
@@ -368,6 +381,15 @@ export const Client: MessageFns<Client> = {
     }
     if (message.publicKey.length !== 0) {
       writer.uint32(34).bytes(message.publicKey);
+    }
+    if (message.lastSeenAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastSeenAtMs) !== message.lastSeenAtMs) {
+        throw new globalThis.Error("value provided for field message.lastSeenAtMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.lastSeenAtMs);
+    }
+    if (message.lastReason !== "") {
+      writer.uint32(50).string(message.lastReason);
     }
     if (message.standing !== "") {
       writer.uint32(58).string(message.standing);
@@ -421,6 +443,22 @@ export const Client: MessageFns<Client> = {
             }
 
             message.publicKey = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lastSeenAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lastReason = reader.string();
             continue;
           }
           case 7: {

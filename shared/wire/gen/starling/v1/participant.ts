@@ -187,6 +187,12 @@ export interface Proof {
    */
   tasks: SignedTask[];
   heads: LedgerHead[];
+  /**
+   * Stands for what the site allows, without saying it: 64 hex digits that are others when that has changed. A client that
+   * tells a new one is asked again about runs that it has declined. Not signed: all that a false one brings about is a plan
+   * that is declined once more. Empty: the client does not tell.
+   */
+  policy: string;
 }
 
 /** Which task a plan was about, in small. Clients older than this keep none. */
@@ -1195,7 +1201,7 @@ export const Challenge: MessageFns<Challenge> = {
 };
 
 function createBaseProof(): Proof {
-  return { signature: new Uint8Array(0), pending: [], tasks: [], heads: [] };
+  return { signature: new Uint8Array(0), pending: [], tasks: [], heads: [], policy: "" };
 }
 
 export const Proof: MessageFns<Proof> = {
@@ -1211,6 +1217,9 @@ export const Proof: MessageFns<Proof> = {
     }
     for (const v of message.heads) {
       LedgerHead.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.policy !== "") {
+      writer.uint32(42).string(message.policy);
     }
     return writer;
   },
@@ -1258,6 +1267,14 @@ export const Proof: MessageFns<Proof> = {
             }
 
             message.heads.push(LedgerHead.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.policy = reader.string();
             continue;
           }
         }
