@@ -5,7 +5,7 @@ import { authorityCommand } from './commands/authority.js';
 import { backupCommand, restoreCommand } from './commands/backup.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
-import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
+import { coordinatorCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -15,6 +15,7 @@ import { privacyCommand } from './commands/privacy.js';
 import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { simulateCommand } from './commands/simulate.js';
+import { tokenCommand } from './commands/token.js';
 import { verifyCommand } from './commands/verify.js';
 
 /** Throws a CommanderError instead of ending the process. */

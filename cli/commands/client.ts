@@ -5,12 +5,15 @@ import { VERSION } from '../../shared/version.js';
 import { clientListCommand } from './client-list.js';
 import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
+import { clientStandingCommands } from './client-standing.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
 import { endOf, serve } from './service.js';
+import { readToken } from './token-file.js';
 
 interface RunOptions {
   readonly name?: string;
   readonly join?: string;
+  readonly tokenFile?: string;
   readonly policy?: string;
   readonly data?: string;
   readonly slice?: { index: number; count: number };
@@ -18,40 +21,47 @@ interface RunOptions {
   readonly workload: string[];
 }
 
-/** `starling client` with `join`, `run`, `policy`, `log`, and `list` for the operator. */
+/** `starling client` with `join`, `run`, `policy` and `log` of a lab, and what an operator does about clients. */
 export function clientCommand(): Command {
   const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
-    .argument('TOKEN')
+    .argument('[TOKEN]')
+    .option('--token-file <FILE>', TOKEN_FILE)
     .option('--json', 'print JSON')
-    .action(async (token: string, given: { json?: boolean }) => {
+    .action(async (token: string | undefined, given: { tokenFile?: string; json?: boolean }) => {
       const { joinClient } = await import('../../client/join.js');
-      const membership = await joinClient({ token, clientsDir: clientsDir() });
+      const membership = await joinClient({ token: await readToken(token, given.tokenFile), clientsDir: clientsDir() });
       if (given.json) return printJson(membership);
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
     });
   const run = command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml')
     .option('--name <NAME>', 'which client, when this machine is several')
     .option('--join <TOKEN>', 'join first, if that has not been done')
+    .option('--token-file <FILE>', `join first by ${TOKEN_FILE}`)
     .option('--policy <FILE>', 'what this site allows (default: as `starling client policy` lists it)')
     .option('--data <DIR>', "this site's data (default: the data sets that packages bring)")
     .option('--slice <I/N>', 'use the I-th of N shares of the data: for several clients on one data set', slice)
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
-  return command('client', 'be a client', 'starling client join TOKEN')
+  const client = command('client', 'be a client, or see to those of a coordinator', 'starling client join TOKEN')
     .addCommand(join)
     .addCommand(run)
     .addCommand(clientPolicyCommand())
     .addCommand(clientLogCommand())
     .addCommand(clientListCommand());
+  return clientStandingCommands().reduce((all, one) => all.addCommand(one), client);
 }
+
+const TOKEN_FILE = 'a file with the token; - is standard input';
 
 async function runAction(given: RunOptions): Promise<void> {
   const { joinClient } = await import('../../client/join.js');
   const { runClient } = await import('../../client/run.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
-  const joined =
-    given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });
+  const isNew = given.join !== undefined || given.tokenFile !== undefined;
+  const joined = isNew
+    ? await joinClient({ token: await readToken(given.join, given.tokenFile), clientsDir: clientsDir() })
+    : undefined;
   const modules: Record<string, string> = {};
   for (const file of given.workload) modules[(await loadWorkload(file).catch(asWrongUse)).manifest.name] = file;
   const name = given.name ?? joined?.client;
