@@ -1,6 +1,7 @@
 /** The command tree of `starling`. Everything heavy is imported by the command that needs it, when it needs it. */
 import { Command } from 'commander';
 import { VERSION } from '../shared/version.js';
+import { accountCommand } from './commands/account.js';
 import { authorityCommand } from './commands/authority.js';
 import { backupCommand, restoreCommand } from './commands/backup.js';
 import { benchCommand } from './commands/bench.js';
@@ -28,6 +29,7 @@ export function createProgram(): Command {
     demoCommand(),
     coordinatorCommand(),
     tokenCommand(),
+    accountCommand(),
     authorityCommand(),
     clientCommand(),
     runCommand(),

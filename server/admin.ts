@@ -8,6 +8,7 @@ import type { RunSpec } from '../shared/run/spec.js';
 import type { AdminService } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import { isLoopback, parseAddress } from '../shared/wire/address.js';
+import type { Accounts } from './accounts.js';
 import { newSecret, peopleOf } from './people.js';
 import type { Seen } from './presence.js';
 import type { Registry } from './registry.js';
@@ -28,7 +29,9 @@ interface AdminDeps {
   /** What a join token says about where to go. */
   addresses(): readonly string[];
   /** Whose authority a join token pins; absent: the address is called in plaintext. */
-  readonly issuer?: { readonly authorityFingerprint: string };
+  readonly issuer?: { readonly authorityFingerprint: string; issueOperator?(name: string): Promise<string> };
+  /** Of operators; absent: there is nobody but `admin`. */
+  readonly accounts?: Accounts;
   runs(): readonly Run[];
   damaged(): readonly DamagedRun[];
   /** @throws FlError not-found · failed-precondition: it is damaged */

@@ -30,6 +30,7 @@ import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Shown } from '../shared/signing/shown.js';
+import type { Accounts } from './accounts.js';
 import { adminOf } from './admin.js';
 import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
@@ -53,6 +54,8 @@ export interface Issuer {
   readonly authorityFingerprint: string;
   /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
   issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
+  /** A new key for an operator, its certificate and the authorities, PEM. */
+  issueOperator?(name: string): Promise<string>;
 }
 
 /** What a coordinator stands on, and whom it tells. */
@@ -60,6 +63,8 @@ export interface CoordinatorOptions {
   readonly dataDir: string;
   readonly identity: Identity;
   readonly registry: Registry;
+  /** Of operators; absent: there is nobody but `admin`. */
+  readonly accounts?: Accounts;
   readonly clock: Clock;
   /** For nonces, sessions, tokens and run ids. */
   readonly rng: Rng;

@@ -14,14 +14,18 @@ import { corrupt, FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
+import { Accounts } from './accounts.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
+import type { AdminAction } from './grpc/operators.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
 import { openJournal } from './journal/journal.js';
+import type { Logger } from './log.js';
 import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
 import { reportOf } from './report/run-report.js';
+import { isChange } from './roles.js';
 import { openCertificates } from './tls/certificates.js';
 
 export interface CoordinatorProcess {
@@ -71,8 +75,10 @@ export async function startCoordinator(options: {
     ? await openCertificates({ dataDir, hosts: reach.hosts, clock: systemClock, onFault })
     : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  const { adminToken, accounts } = await accountsIn(dataDir, { append, records });
   const coordinator = await Coordinator.open({
     dataDir,
+    accounts,
     identity: await identityIn(dataDir, !isFirstStart),
     registry: new Registry({ append }, records),
     clock: systemClock,
@@ -88,11 +94,12 @@ export async function startCoordinator(options: {
     },
     fatal: (error) => end(error),
   });
-  const adminToken = await secretIn(join(dataDir, ADMIN_TOKEN_FILE));
   server = await serveGrpc({
     participant: coordinator,
     admin: coordinator.admin,
     adminToken,
+    accounts,
+    onAction: (action) => told(log, action),
     listen: options.listen,
     tls: certificates,
     onFault: (fault) => warn(fault, 'a call failed inside'),
@@ -134,6 +141,23 @@ async function identityIn(dataDir: string, isKnown: boolean): Promise<Identity> 
   if (stored === undefined) await writeFileDurably(path, seed);
   if (shown === undefined) await writeFileDurably(publicPath, new TextEncoder().encode(publicKey));
   return identity;
+}
+
+/** Operators: `admin`, whose token is a file here, and who is in the log. */
+async function accountsIn(
+  dataDir: string,
+  { append, records }: { append(record: unknown): Promise<void>; readonly records: readonly unknown[] },
+): Promise<{ readonly adminToken: string; readonly accounts: Accounts }> {
+  const path = join(dataDir, ADMIN_TOKEN_FILE);
+  const adminToken = await secretIn(path);
+  const keep = (token: string) => writeFileDurably(path, new TextEncoder().encode(token));
+  return { adminToken, accounts: new Accounts({ append }, records, { token: adminToken, keep }) };
+}
+
+/** What changes something, or was refused, in the name of who asked for it. */
+function told(log: Logger, action: AdminAction): void {
+  const level = isChange(action.call) || action.outcome !== 'done' ? 'info' : 'debug';
+  log[level](action, `operator: ${action.call} ${action.outcome}`);
 }
 
 async function secretIn(path: string): Promise<string> {

@@ -23,7 +23,31 @@ export interface TokenInfo {
   readonly isRevoked: boolean;
 }
 
-/** The operator's calls about clients and their tokens. */
+/** What the account of an operator may do: server/roles.ts says which calls. */
+export const ROLES = ['viewer', 'operator', 'auditor', 'admin'] as const;
+/** One of them. */
+export type Role = (typeof ROLES)[number];
+
+/** An account of somebody who calls a coordinator as its operator. */
+export interface Account {
+  readonly name: string;
+  readonly role: Role;
+  /** When it was made, or given another token. */
+  readonly sinceMs: number;
+}
+
+/** What its holder calls by: a secret. */
+export interface AccountKey {
+  readonly name: string;
+  readonly role: Role;
+  /** HOST:PORT of the coordinator. */
+  readonly address: string;
+  readonly token: string;
+  /** PEM: key, certificate, authorities; empty: connections are in plaintext. */
+  readonly tls: string;
+}
+
+/** The operator's calls about clients, their tokens, and other operators. */
 export interface PeopleService {
   /**
    * `reason` is for a person, the client among them. Durable, and done to its stream and to each round, when it resolves.
@@ -39,4 +63,11 @@ export interface PeopleService {
   listTokens(): Promise<readonly TokenInfo[]>;
   /** Nobody joins with it any more; who has joined stays. @throws FlError not-found */
   revokeToken(id: string): Promise<void>;
+  /** @throws FlError already-exists · invalid-argument */
+  addAccount(request: { readonly name: string; readonly role: Role }): Promise<AccountKey>;
+  /** Another token and certificate for an account; the token before it is refused from then on. @throws FlError not-found */
+  rotateAccount(name: string): Promise<AccountKey>;
+  listAccounts(): Promise<readonly Account[]>;
+  /** @throws FlError not-found · failed-precondition: `admin`, who is always there */
+  removeAccount(name: string): Promise<void>;
 }

@@ -2,10 +2,11 @@
 import type { Command } from 'commander';
 import type { StandingChange } from '../../shared/people.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import { command, durationMs, print, printJson } from './options.js';
+import { askingCoordinator, command, durationMs, print, printJson } from './options.js';
 
 interface Given {
   readonly dataDir?: string;
+  readonly credential?: string;
   readonly reason?: string;
   readonly expires: number;
   readonly json?: boolean;
@@ -26,9 +27,9 @@ export function clientStandingCommands(): Command[] {
   const changes = (Object.keys(WHAT) as StandingChange[]).map((change) =>
     of(change, WHAT[change].does)
       .option('--reason <TEXT>', 'for a person; the client is told')
-      .action((client: string, { dataDir, reason = '' }: Given) =>
-        withAdmin({ dataDir }, async (admin) => {
-          await admin.setStanding({ client, change, reason });
+      .action((client: string, given: Given) =>
+        withAdmin(given, async (admin) => {
+          await admin.setStanding({ client, change, reason: given.reason ?? '' });
           print(`${client} ${WHAT[change].done}`);
         }),
       ),
@@ -47,7 +48,5 @@ export function clientStandingCommands(): Command[] {
 }
 
 function of(name: string, description: string): Command {
-  return command(name, description, `starling client ${name} charite`)
-    .argument('NAME')
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)");
+  return askingCoordinator(command(name, description, `starling client ${name} charite`)).argument('NAME');
 }

@@ -57,6 +57,16 @@ export function command(name: string, description: string, example: string): Com
   return new Command(name).description(description).addHelpText('after', exampleText(example));
 }
 
+/** For a command that asks a coordinator: which one, and as whom. */
+export function askingCoordinator(made: Command): Command {
+  return made
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option(
+      '--credential <FILE>',
+      'of an account, from anywhere: starling account add (default: $STARLING_CREDENTIAL)',
+    );
+}
+
 /** What a help text ends with. */
 export function exampleText(example: string): string {
   return `\nExample:\n  $ ${example}`;

@@ -5,10 +5,20 @@ import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import { asWrongUse, checkEnded, columns, command, onInterrupt, print, printJson } from './options.js';
+import {
+  askingCoordinator,
+  asWrongUse,
+  checkEnded,
+  columns,
+  command,
+  onInterrupt,
+  print,
+  printJson,
+} from './options.js';
 
 interface Given {
   readonly dataDir?: string;
+  readonly credential?: string;
   readonly json?: boolean;
 }
 
@@ -56,9 +66,7 @@ export function runCommand(): Command {
 
 function sub(usage: string, description: string, example: string): Command {
   const [name, ...args] = usage.split(' ');
-  const made = command(name, description, example)
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
-    .option('--json', 'print JSON');
+  const made = askingCoordinator(command(name, description, example)).option('--json', 'print JSON');
   return args.reduce((all, arg) => all.argument(arg), made);
 }
 

@@ -3,10 +3,11 @@ import type { Command } from 'commander';
 import { toHex } from '../../shared/hex.js';
 import type { TokenInfo } from '../../shared/people.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import { columns, command, durationMs, integer, print, printJson } from './options.js';
+import { askingCoordinator, columns, command, durationMs, integer, print, printJson } from './options.js';
 
 interface Given {
   readonly dataDir?: string;
+  readonly credential?: string;
   readonly json?: boolean;
 }
 
@@ -42,18 +43,14 @@ export function tokenCommand(): Command {
   const revoke = sub('revoke', 'nobody joins with it any more', 'starling token revoke 5f0c1e2a9b3d')
     .argument('ID', 'as `starling token list` says it')
     .action((id: string, given: Given) => withAdmin(given, (admin) => admin.revokeToken(id)));
-  const enrolled = command(
-    'enrolled',
-    'who has joined, and the keys that labs may pin',
-    'starling token enrolled > enrolment.json',
-  )
-    .option('--data-dir <DIR>', DATA_DIR)
-    .action((given: Given) =>
-      withAdmin(given, async (admin) => {
-        const clients = (await admin.listClients()).filter(({ standing = 'approved' }) => standing === 'approved');
-        printJson(Object.fromEntries(clients.map(({ name, publicKey }) => [name, toHex(publicKey)])));
-      }),
-    );
+  const enrolled = askingCoordinator(
+    command('enrolled', 'who has joined, and the keys that labs may pin', 'starling token enrolled > enrolment.json'),
+  ).action((given: Given) =>
+    withAdmin(given, async (admin) => {
+      const clients = (await admin.listClients()).filter(({ standing = 'approved' }) => standing === 'approved');
+      printJson(Object.fromEntries(clients.map(({ name, publicKey }) => [name, toHex(publicKey)])));
+    }),
+  );
   return command('token', 'invite clients', 'starling token create --name charite')
     .addCommand(create)
     .addCommand(list)
@@ -61,10 +58,8 @@ export function tokenCommand(): Command {
     .addCommand(enrolled);
 }
 
-const DATA_DIR = "the coordinator's data directory (default: ~/.starling/coordinator)";
-
 function sub(name: string, description: string, example: string): Command {
-  return command(name, description, example).option('--data-dir <DIR>', DATA_DIR).option('--json', 'print JSON');
+  return askingCoordinator(command(name, description, example)).option('--json', 'print JSON');
 }
 
 const HEAD = ['ID', 'NAME', 'USED', 'EXPIRES', 'NOW'];

@@ -39,10 +39,18 @@ export function connectAdmin(address: string, adminToken: string, options: Parti
       await call(methods.setStanding, people.encodeStandingRequest(request));
     },
     reEnrol: async (request) =>
-      wire.decodeTokenReply(await call(methods.reEnrol, people.encodeReEnrolRequest(request))),
+      people.decodeReEnrolReply(await call(methods.reEnrol, people.encodeReEnrolRequest(request))),
     listTokens: async () => people.decodeTokenList(await call(methods.listTokens, wire.EMPTY_MESSAGE)),
     async revokeToken(id) {
       await call(methods.revokeToken, people.encodeTokenId(id));
+    },
+    addAccount: async (request) =>
+      people.decodeAccountKey(await call(methods.addAccount, people.encodeAccountRequest(request))),
+    rotateAccount: async (name) =>
+      people.decodeAccountKey(await call(methods.rotateAccount, people.encodeAccountName(name))),
+    listAccounts: async () => people.decodeAccountList(await call(methods.listAccounts, wire.EMPTY_MESSAGE)),
+    async removeAccount(name) {
+      await call(methods.removeAccount, people.encodeAccountName(name));
     },
     startRun: (spec, model) => startRun(channel, metadata, spec, model),
     async stopRun(run, reason) {

@@ -1,7 +1,7 @@
 /** The operator's calls about clients and tokens over gRPC: a part of starling.v1.AdminService. */
 import type { handleUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { PeopleService } from '../../shared/people.js';
-import { EMPTY_MESSAGE, encodeTokenReply } from '../../shared/wire/admin.js';
+import { EMPTY_MESSAGE } from '../../shared/wire/admin.js';
 import * as wire from '../../shared/wire/people.js';
 
 type Guarded = (
@@ -17,11 +17,22 @@ export function peopleHandlers(people: PeopleService, guarded: Guarded): Untyped
       return EMPTY_MESSAGE;
     }),
     reEnrol: guarded('ReEnrol', async (request) =>
-      encodeTokenReply(await people.reEnrol(wire.decodeReEnrolRequest(request))),
+      wire.encodeReEnrolReply(await people.reEnrol(wire.decodeReEnrolRequest(request))),
     ),
     listTokens: guarded('ListTokens', async () => wire.encodeTokenList(await people.listTokens())),
     revokeToken: guarded('RevokeToken', async (request) => {
       await people.revokeToken(wire.decodeTokenId(request));
+      return EMPTY_MESSAGE;
+    }),
+    addAccount: guarded('AddAccount', async (request) =>
+      wire.encodeAccountKey(await people.addAccount(wire.decodeAccountRequest(request))),
+    ),
+    rotateAccount: guarded('RotateAccount', async (request) =>
+      wire.encodeAccountKey(await people.rotateAccount(wire.decodeAccountName(request))),
+    ),
+    listAccounts: guarded('ListAccounts', async () => wire.encodeAccountList(await people.listAccounts())),
+    removeAccount: guarded('RemoveAccount', async (request) => {
+      await people.removeAccount(wire.decodeAccountName(request));
       return EMPTY_MESSAGE;
     }),
   };

@@ -10,10 +10,12 @@ import { formatAddress, localHostOf, parseAddress, parseLoopback } from '../../s
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
 import { EnrolmentServiceService, ParticipantServiceService } from '../../shared/wire/gen/starling/v1/participant.js';
 import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
+import { Accounts } from '../accounts.js';
 import { adminHandlers } from './admin.js';
-import { adminCheck, type FaultListener, rawService } from './call.js';
+import { type FaultListener, rawService } from './call.js';
 import { type ControlLimits, ControlStreams, checkControlLimits } from './control.js';
 import { Connections, listen, plainListener, shutDown, tlsListener } from './listener.js';
+import { type AccountBook, type AdminAction, guardOf } from './operators.js';
 import { enrolmentHandlers, participantHandlers, type UploadLimits } from './participant.js';
 import { type PeerAware, peersOf, type ServerTls } from './peers.js';
 import { injectorWithWindows } from './windows.js';
@@ -42,7 +44,12 @@ export interface ServeOptions {
   /** Has to be aware of peers when there is TLS. */
   readonly participant: ParticipantService | PeerAware;
   readonly admin: AdminService;
+  /** The token of the account `admin`, where there are no others. */
   readonly adminToken: string;
+  /** Absent: `admin` alone. */
+  readonly accounts?: AccountBook;
+  /** Hears of every call of an operator, in the name of its account, whatever became of it. */
+  readonly onAction?: (action: AdminAction) => void;
   /** HOST:PORT; port 0 picks a free one. */
   readonly listen: string;
   /** Absent: plaintext, on loopback. */
@@ -53,6 +60,9 @@ export interface ServeOptions {
   /** Hears of peers (ADDRESS:PORT) whose certificate, or lack of TLS, was refused; each is told in its own words. */
   readonly onRefusal?: (peer: string, reason: string) => void;
 }
+
+/** Of accounts that nobody adds to. */
+const nowhere = { append: async () => undefined };
 
 /** A server that listens. */
 export interface GrpcServer {
@@ -83,8 +93,9 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   });
   server.addService(rawService(EnrolmentServiceService), enrolmentHandlers(participant, onFault));
   server.addService(rawService(ParticipantServiceService), participantHandlers(peers, { control, limits, onFault }));
-  const check = adminCheck(options.adminToken, peers);
-  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, check, onFault));
+  const accounts = options.accounts ?? new Accounts(nowhere, [], { token: options.adminToken, keep: nowhere.append });
+  const guard = guardOf(accounts, peers, options.onAction ?? (() => {}));
+  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, guard, onFault));
   const injector = injectorWithWindows(server, WINDOW_BYTES);
   const wiring = { connections, onRefusal, accept: injector.injectConnection };
   const listener = tls === undefined ? plainListener(wiring) : tlsListener(tls, wiring);

@@ -9,7 +9,9 @@ import { IDENTITY_FILE, joinClient } from '../../client/join.js';
 import { Participant } from '../../client/round/participant.js';
 import { memorySecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
+import { Accounts } from '../../server/accounts.js';
 import { Coordinator } from '../../server/coordinator.js';
+import type { AdminAction } from '../../server/grpc/operators.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
@@ -54,6 +56,10 @@ export class Door {
   duringRound: (client: string) => Promise<void> | void = () => {};
   /** Sees each frame that a client has sent, and may send more. */
   sent: (client: string, frame: ClientFrame, send: (frame: ClientFrame) => void) => void = () => {};
+  #onAction: ((action: AdminAction) => void) | undefined;
+  readonly #accounts = new Accounts({ append: async () => undefined }, [], {
+    ...{ token: ADMIN_TOKEN, keep: async () => undefined },
+  });
   readonly #participants: Participant[] = [];
   readonly #streams: (() => void)[] = [];
   readonly #connections: { close(): void }[] = [];
@@ -62,8 +68,10 @@ export class Door {
     this.directory = directory;
   }
 
-  static async open(hosts = ['127.0.0.1']): Promise<Door> {
+  /** @param onAction hears of the calls of operators, who may have accounts */
+  static async open(hosts = ['127.0.0.1'], onAction?: (action: AdminAction) => void): Promise<Door> {
     const door = new Door(await mkdtemp(join(tmpdir(), 'starling-door-')));
+    door.#onAction = onAction;
     const dataDir = door.directory;
     const onFault = (thrown: unknown) => {
       throw thrown;
@@ -73,7 +81,7 @@ export class Door {
     const registry = new Registry({ append: async () => undefined }, []);
     door.coordinator = await Coordinator.open({
       ...{ dataDir, identity: identityFromSeed(seedOf('coordinator')), registry, clock: systemClock },
-      ...{ rng: rngFromEntropy(), log: silent, issuer: door, fatal: onFault },
+      ...{ rng: rngFromEntropy(), log: silent, issuer: door, fatal: onFault, accounts: door.#accounts },
       addresses: () => [door.server.address, ...door.addresses],
     });
     await door.serve(door.certificates);
@@ -90,13 +98,17 @@ export class Door {
     await this.server?.close();
     this.server = await serveGrpc({
       ...{ participant: this.coordinator, admin: this.coordinator.admin, adminToken: ADMIN_TOKEN },
-      ...{ listen: '127.0.0.1:0', tls },
+      ...{ listen: '127.0.0.1:0', tls, accounts: this.#accounts, onAction: this.#onAction },
       onRefusal: (_, reason) => void this.refusals.push(reason),
     });
   }
 
   get authorityFingerprint(): string {
     return this.certificates.authorityFingerprint;
+  }
+
+  issueOperator(name: string): Promise<string> {
+    return this.certificates.issueOperator(name);
   }
 
   issueFor(client: string, publicKey: Uint8Array): Promise<Issued> {

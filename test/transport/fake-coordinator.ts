@@ -43,6 +43,8 @@ export const TOKENS = [
   },
 ];
 
+export const KEY = { name: 'ada', role: 'viewer' as const, address: '127.0.0.1:1', token: 'sesame', tls: 'PEM' };
+
 export class FakeParticipant implements ParticipantService {
   /** The model that download gives, in pieces of `chunkBytes`. */
   model: Uint8Array = new Uint8Array(0);
@@ -144,6 +146,24 @@ export class FakeAdmin implements AdminService {
 
   async revokeToken(id: string) {
     this.calls.push({ revoke: id });
+  }
+
+  async addAccount(request: Parameters<AdminService['addAccount']>[0]) {
+    this.calls.push(request);
+    return KEY;
+  }
+
+  async rotateAccount(name: string) {
+    this.calls.push({ rotate: name });
+    return KEY;
+  }
+
+  async listAccounts() {
+    return [{ name: 'ada', role: 'viewer' as const, sinceMs: 5 }];
+  }
+
+  async removeAccount(name: string) {
+    this.calls.push({ remove: name });
   }
 
   async listClients() {

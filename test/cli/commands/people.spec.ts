@@ -1,6 +1,6 @@
 /** The operator's commands about clients and tokens, and a lab's that join by a file: the whole way, in this process. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createProgram } from '../../../cli/program.js';
@@ -77,6 +77,33 @@ describe('the people of a coordinator', () => {
       operator('token', 'revoke', '0123456789ab'),
       /an id of `starling token list`, got "0123456789ab"/,
     );
+  });
+
+  it('operate it by a credential, as far as their role goes, from anywhere', async () => {
+    const file = join(folder, 'ada.json');
+    const added = await operator('account', 'add', 'ada', '--role', 'viewer', '--out', file);
+    assert.match(added, /^ada is viewer; its credential is in /);
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    assert.match(await starling('run', 'list', '--credential', file), /^RUN/);
+    await assert.rejects(
+      starling('run', 'stop', 'cnn-1', '--credential', file),
+      /StopRun: expected an account that is operator or admin, got "ada", which is viewer/,
+    );
+    await assert.rejects(operator('account', 'rotate', 'ada', '--out', file), /out: expected a new file/);
+    await operator('account', 'rotate', 'ada', '--out', `${file}.2`);
+    await assert.rejects(starling('run', 'list', '--credential', file), /got another/);
+    process.env.STARLING_CREDENTIAL = `${file}.2`;
+    try {
+      assert.match(await starling('run', 'list'), /^RUN/);
+    } finally {
+      delete process.env.STARLING_CREDENTIAL;
+    }
+    await operator('account', 'rotate', 'admin', '--out', join(folder, 'admin.json'));
+    const list = await operator('account', 'list');
+    assert.match(list, /^ada +viewer .*\nadmin +admin /m, 'by the token that is new in its file');
+    await operator('account', 'remove', 'ada');
+    await assert.rejects(starling('run', 'list', '--credential', `${file}.2`), /got another/);
+    await assert.rejects(starling('run', 'list', '--credential', join(folder, 'none')), /account add`, got ENOENT/);
   });
 
   it('are asked for a token that is there once and is one', async () => {

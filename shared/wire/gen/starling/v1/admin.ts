@@ -89,6 +89,10 @@ export interface ReEnrolRequest {
   expiresMs: bigint;
 }
 
+export interface ReEnrolResponse {
+  token: string;
+}
+
 export interface ListTokensRequest {
 }
 
@@ -112,6 +116,58 @@ export interface RevokeTokenRequest {
 }
 
 export interface RevokeTokenResponse {
+}
+
+export interface AddAccountRequest {
+  /** Of a person: [a-z0-9-]{1,63}. */
+  name: string;
+  /** viewer, operator, auditor or admin. */
+  role: string;
+}
+
+/** What a person calls the coordinator with: to be kept like a key. */
+export interface AccountKey {
+  name: string;
+  role: string;
+  /** HOST:PORT of the coordinator. */
+  address: string;
+  /** Goes into the metadata of each call. */
+  token: string;
+  /** PEM: key, certificate, authorities; empty: connections are in plaintext. */
+  tls: string;
+}
+
+export interface AddAccountResponse {
+  key: AccountKey | undefined;
+}
+
+export interface RotateAccountRequest {
+  name: string;
+}
+
+export interface RotateAccountResponse {
+  key: AccountKey | undefined;
+}
+
+export interface ListAccountsRequest {
+}
+
+export interface Account {
+  name: string;
+  role: string;
+  /** When it was made, or given another token. */
+  sinceMs: bigint;
+}
+
+export interface ListAccountsResponse {
+  accounts: Account[];
+}
+
+export interface RemoveAccountRequest {
+  name: string;
+}
+
+export interface RemoveAccountResponse {
 }
 
 export interface RunHeader {
@@ -699,6 +755,52 @@ export const ReEnrolRequest: MessageFns<ReEnrolRequest> = {
   },
 };
 
+function createBaseReEnrolResponse(): ReEnrolResponse {
+  return { token: "" };
+}
+
+export const ReEnrolResponse: MessageFns<ReEnrolResponse> = {
+  encode(message: ReEnrolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReEnrolResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReEnrolResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseListTokensRequest(): ListTokensRequest {
   return {};
 }
@@ -960,6 +1062,524 @@ export const RevokeTokenResponse: MessageFns<RevokeTokenResponse> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRevokeTokenResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAddAccountRequest(): AddAccountRequest {
+  return { name: "", role: "" };
+}
+
+export const AddAccountRequest: MessageFns<AddAccountRequest> = {
+  encode(message: AddAccountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddAccountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddAccountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAccountKey(): AccountKey {
+  return { name: "", role: "", address: "", token: "", tls: "" };
+}
+
+export const AccountKey: MessageFns<AccountKey> = {
+  encode(message: AccountKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.token !== "") {
+      writer.uint32(34).string(message.token);
+    }
+    if (message.tls !== "") {
+      writer.uint32(42).string(message.tls);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccountKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccountKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.tls = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAddAccountResponse(): AddAccountResponse {
+  return { key: undefined };
+}
+
+export const AddAccountResponse: MessageFns<AddAccountResponse> = {
+  encode(message: AddAccountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      AccountKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddAccountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddAccountResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = AccountKey.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotateAccountRequest(): RotateAccountRequest {
+  return { name: "" };
+}
+
+export const RotateAccountRequest: MessageFns<RotateAccountRequest> = {
+  encode(message: RotateAccountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateAccountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateAccountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotateAccountResponse(): RotateAccountResponse {
+  return { key: undefined };
+}
+
+export const RotateAccountResponse: MessageFns<RotateAccountResponse> = {
+  encode(message: RotateAccountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      AccountKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateAccountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateAccountResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = AccountKey.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListAccountsRequest(): ListAccountsRequest {
+  return {};
+}
+
+export const ListAccountsRequest: MessageFns<ListAccountsRequest> = {
+  encode(_: ListAccountsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAccountsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAccountsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAccount(): Account {
+  return { name: "", role: "", sinceMs: 0n };
+}
+
+export const Account: MessageFns<Account> = {
+  encode(message: Account, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Account {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListAccountsResponse(): ListAccountsResponse {
+  return { accounts: [] };
+}
+
+export const ListAccountsResponse: MessageFns<ListAccountsResponse> = {
+  encode(message: ListAccountsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.accounts) {
+      Account.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAccountsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAccountsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.accounts.push(Account.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveAccountRequest(): RemoveAccountRequest {
+  return { name: "" };
+}
+
+export const RemoveAccountRequest: MessageFns<RemoveAccountRequest> = {
+  encode(message: RemoveAccountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveAccountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveAccountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveAccountResponse(): RemoveAccountResponse {
+  return {};
+}
+
+export const RemoveAccountResponse: MessageFns<RemoveAccountResponse> = {
+  encode(_: RemoveAccountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveAccountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveAccountResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1775,8 +2395,8 @@ export const AdminServiceService = {
     responseStream: false as const,
     requestSerialize: (value: ReEnrolRequest): Buffer => Buffer.from(ReEnrolRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ReEnrolRequest => ReEnrolRequest.decode(value),
-    responseSerialize: (value: CreateTokenResponse): Buffer => Buffer.from(CreateTokenResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): CreateTokenResponse => CreateTokenResponse.decode(value),
+    responseSerialize: (value: ReEnrolResponse): Buffer => Buffer.from(ReEnrolResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReEnrolResponse => ReEnrolResponse.decode(value),
   },
   listTokens: {
     path: "/starling.v1.AdminService/ListTokens" as const,
@@ -1795,6 +2415,46 @@ export const AdminServiceService = {
     requestDeserialize: (value: Buffer): RevokeTokenRequest => RevokeTokenRequest.decode(value),
     responseSerialize: (value: RevokeTokenResponse): Buffer => Buffer.from(RevokeTokenResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeTokenResponse => RevokeTokenResponse.decode(value),
+  },
+  addAccount: {
+    path: "/starling.v1.AdminService/AddAccount" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddAccountRequest): Buffer => Buffer.from(AddAccountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddAccountRequest => AddAccountRequest.decode(value),
+    responseSerialize: (value: AddAccountResponse): Buffer => Buffer.from(AddAccountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddAccountResponse => AddAccountResponse.decode(value),
+  },
+  /** Another token and certificate; what it had before is nothing any more. */
+  rotateAccount: {
+    path: "/starling.v1.AdminService/RotateAccount" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateAccountRequest): Buffer => Buffer.from(RotateAccountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateAccountRequest => RotateAccountRequest.decode(value),
+    responseSerialize: (value: RotateAccountResponse): Buffer =>
+      Buffer.from(RotateAccountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateAccountResponse => RotateAccountResponse.decode(value),
+  },
+  listAccounts: {
+    path: "/starling.v1.AdminService/ListAccounts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListAccountsRequest): Buffer => Buffer.from(ListAccountsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListAccountsRequest => ListAccountsRequest.decode(value),
+    responseSerialize: (value: ListAccountsResponse): Buffer =>
+      Buffer.from(ListAccountsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListAccountsResponse => ListAccountsResponse.decode(value),
+  },
+  removeAccount: {
+    path: "/starling.v1.AdminService/RemoveAccount" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveAccountRequest): Buffer => Buffer.from(RemoveAccountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveAccountRequest => RemoveAccountRequest.decode(value),
+    responseSerialize: (value: RemoveAccountResponse): Buffer =>
+      Buffer.from(RemoveAccountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveAccountResponse => RemoveAccountResponse.decode(value),
   },
   /** First message: the run's header; then its initial model in chunks. */
   startRun: {
@@ -1860,9 +2520,14 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listClients: handleUnaryCall<ListClientsRequest, ListClientsResponse>;
   setStanding: handleUnaryCall<SetStandingRequest, SetStandingResponse>;
   /** The client's key is revoked, and the answer lets one other key in under its name. */
-  reEnrol: handleUnaryCall<ReEnrolRequest, CreateTokenResponse>;
+  reEnrol: handleUnaryCall<ReEnrolRequest, ReEnrolResponse>;
   listTokens: handleUnaryCall<ListTokensRequest, ListTokensResponse>;
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenResponse>;
+  addAccount: handleUnaryCall<AddAccountRequest, AddAccountResponse>;
+  /** Another token and certificate; what it had before is nothing any more. */
+  rotateAccount: handleUnaryCall<RotateAccountRequest, RotateAccountResponse>;
+  listAccounts: handleUnaryCall<ListAccountsRequest, ListAccountsResponse>;
+  removeAccount: handleUnaryCall<RemoveAccountRequest, RemoveAccountResponse>;
   /** First message: the run's header; then its initial model in chunks. */
   startRun: handleClientStreamingCall<StartRunRequest, StartRunResponse>;
   stopRun: handleUnaryCall<StopRunRequest, StopRunResponse>;
@@ -1923,18 +2588,18 @@ export interface AdminServiceClient extends Client1 {
   /** The client's key is revoked, and the answer lets one other key in under its name. */
   reEnrol(
     request: ReEnrolRequest,
-    callback: (error: ServiceError | null, response: CreateTokenResponse) => void,
+    callback: (error: ServiceError | null, response: ReEnrolResponse) => void,
   ): ClientUnaryCall;
   reEnrol(
     request: ReEnrolRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: CreateTokenResponse) => void,
+    callback: (error: ServiceError | null, response: ReEnrolResponse) => void,
   ): ClientUnaryCall;
   reEnrol(
     request: ReEnrolRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: CreateTokenResponse) => void,
+    callback: (error: ServiceError | null, response: ReEnrolResponse) => void,
   ): ClientUnaryCall;
   listTokens(
     request: ListTokensRequest,
@@ -1965,6 +2630,67 @@ export interface AdminServiceClient extends Client1 {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeTokenResponse) => void,
+  ): ClientUnaryCall;
+  addAccount(
+    request: AddAccountRequest,
+    callback: (error: ServiceError | null, response: AddAccountResponse) => void,
+  ): ClientUnaryCall;
+  addAccount(
+    request: AddAccountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddAccountResponse) => void,
+  ): ClientUnaryCall;
+  addAccount(
+    request: AddAccountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddAccountResponse) => void,
+  ): ClientUnaryCall;
+  /** Another token and certificate; what it had before is nothing any more. */
+  rotateAccount(
+    request: RotateAccountRequest,
+    callback: (error: ServiceError | null, response: RotateAccountResponse) => void,
+  ): ClientUnaryCall;
+  rotateAccount(
+    request: RotateAccountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateAccountResponse) => void,
+  ): ClientUnaryCall;
+  rotateAccount(
+    request: RotateAccountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateAccountResponse) => void,
+  ): ClientUnaryCall;
+  listAccounts(
+    request: ListAccountsRequest,
+    callback: (error: ServiceError | null, response: ListAccountsResponse) => void,
+  ): ClientUnaryCall;
+  listAccounts(
+    request: ListAccountsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListAccountsResponse) => void,
+  ): ClientUnaryCall;
+  listAccounts(
+    request: ListAccountsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListAccountsResponse) => void,
+  ): ClientUnaryCall;
+  removeAccount(
+    request: RemoveAccountRequest,
+    callback: (error: ServiceError | null, response: RemoveAccountResponse) => void,
+  ): ClientUnaryCall;
+  removeAccount(
+    request: RemoveAccountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveAccountResponse) => void,
+  ): ClientUnaryCall;
+  removeAccount(
+    request: RemoveAccountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveAccountResponse) => void,
   ): ClientUnaryCall;
   /** First message: the run's header; then its initial model in chunks. */
   startRun(
