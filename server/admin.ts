@@ -1,22 +1,21 @@
 /** What an operator may ask of a coordinator: each call of the command line, in a word or two of what is there. */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { FlError } from '../shared/errors.js';
 import { encodeJoinToken, MAX_OTHERS } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
-import type { AdminService } from '../shared/service.js';
+import type { AdminService, RunInfo } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import type { Accounts } from './accounts.js';
 import { newSecret, peopleOf } from './people.js';
 import type { Seen } from './presence.js';
 import type { Registry } from './registry.js';
-import { reportOf } from './report/run-report.js';
-import { infoOf } from './run/activity.js';
-import { type DamagedRun, infoOfDamaged } from './run/damaged.js';
-import { runIdFor } from './run/directory.js';
+import { readReport, reportOf } from './report/run-report.js';
+import { readRun, runIdFor } from './run/directory.js';
+import { readAllEvents } from './run/past-events.js';
 import type { Run } from './run/run.js';
+import type { Runs } from './runs.js';
 
 /** The coordinator, as far as an operator can reach. */
 interface AdminDeps {
@@ -32,10 +31,7 @@ interface AdminDeps {
   readonly issuer?: { readonly authorityFingerprint: string; issueOperator?(name: string): Promise<string> };
   /** Of operators; absent: there is nobody but `admin`. */
   readonly accounts?: Accounts;
-  runs(): readonly Run[];
-  damaged(): readonly DamagedRun[];
-  /** @throws FlError not-found · failed-precondition: it is damaged */
-  runOf(id: string): Run;
+  readonly runs: Pick<Runs, 'rows' | 'get' | 'missing' | 'resume'>;
   isHere(client: string): boolean;
   /** When it was here last, and what went wrong last. */
   seen(client: string): Seen;
@@ -46,7 +42,12 @@ interface AdminDeps {
 
 /** The calls, on this coordinator. */
 export function adminOf(deps: AdminDeps): AdminService {
-  const { registry, rng, clock, identity, runs, runOf } = deps;
+  const { registry, rng, clock, identity, runs } = deps;
+  const rowOf = (id: string): RunInfo => {
+    const row = runs.rows().find(({ run }) => run === id);
+    if (row === undefined) throw runs.missing(id);
+    return row;
+  };
   const tokenOf = (secret: string): string => {
     const fingerprint = sha256Hex(identity.publicKey);
     const [address, ...others] = deps.addresses();
@@ -75,32 +76,30 @@ export function adminOf(deps: AdminDeps): AdminService {
       return id;
     },
     async stopRun(id, reason) {
-      const run = runOf(id);
-      run.post({ kind: 'stop', status: 'stopped', reason });
-      await run.idle();
+      const run = runs.get(id);
+      if (rowOf(id).status === 'damaged') throw runs.missing(id);
+      run?.post({ kind: 'stop', status: 'stopped', reason });
+      await run?.idle();
     },
-    async resumeRun(id) {
-      const run = runOf(id);
-      const { status, reason, forgotten } = run.state;
-      if (status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-      if (forgotten !== undefined) throw new FlError('failed-precondition', reason);
-      run.post({ kind: 'resume' });
-      await run.idle();
-    },
+    resumeRun: (id) => runs.resume(id),
     async listRuns() {
-      const nowMs = clock.nowMs();
-      return [...runs().map((run) => infoOf(run, nowMs)), ...deps.damaged().map(infoOfDamaged)].sort(
-        (a, b) => a.createdAtMs - b.createdAtMs,
-      );
+      return runs.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
     },
     async getRun(id) {
-      const damaged = deps.damaged().find(({ run }) => run === id);
-      if (damaged !== undefined) return { info: infoOfDamaged(damaged), report: 'null' };
-      const run = runOf(id);
-      return { info: infoOf(run, clock.nowMs()), report: JSON.stringify(reportOf(run), null, 2) };
+      const info = rowOf(id);
+      if (info.status === 'damaged') return { info, report: 'null' };
+      const run = runs.get(id);
+      const report = run === undefined ? reportOf(await readRun(info.directory)) : await readReport(run);
+      return { info, report: JSON.stringify(report, null, 2) };
     },
     async *watchRun(id, signal) {
-      for await (const event of runOf(id).feed.watch(signal)) yield JSON.stringify(event);
+      const { directory, status } = rowOf(id);
+      if (status === 'damaged') throw runs.missing(id);
+      const events = runs.get(id)?.feed.watch(signal) ?? readAllEvents(directory);
+      for await (const event of events) {
+        yield JSON.stringify(event);
+        if (signal?.aborted) return;
+      }
     },
   };
 }

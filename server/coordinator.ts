@@ -2,11 +2,13 @@
  * The coordinator: who is enrolled, who is here, which runs there are. It carries frames between clients and runs and
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
+import type { Files } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import type { Rng } from '../shared/rng.js';
+import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
   AdminService,
@@ -36,24 +38,22 @@ import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
 import { Presence } from './presence.js';
 import type { Registry } from './registry.js';
-import { zeroedWarning } from './report/zeroed.js';
+import { roundWarnings } from './report/warnings.js';
 import { dropReceipt } from './round/fate.js';
-import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
-import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
-import { storedRuns } from './run/stored.js';
+import { Runs } from './runs.js';
 import { newsOf } from './shown.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 
 /** Who makes the certificates of clients. */
 export interface Issuer {
-  /** What a join token pins it by: SHA-256 of its certificate, hex. */
+  /** What a join token pins it by: SHA-256 of its certificate, hex; `site`: the site's own, which clients are given. */
   readonly authorityFingerprint: string;
-  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
+  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled. Undefined: the site issues */
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
   /** A new key for an operator, its certificate and the authorities, PEM. */
   issueOperator?(name: string): Promise<string>;
 }
@@ -72,6 +72,9 @@ export interface CoordinatorOptions {
   readonly isNoiseSeeded?: boolean;
   readonly log: Logger;
   readonly inFlightBytes?: number;
+  /** For tests: by which runs are written, and beyond how many bytes a journal is compacted. */
+  readonly files?: Files;
+  readonly journalBytes?: number;
   /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
   readonly addresses?: () => readonly string[];
   /** Makes certificates for clients that join; absent: connections are in plaintext. */
@@ -91,9 +94,7 @@ export class Coordinator implements ParticipantService {
   /** The operator's calls. */
   readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
-  readonly #runs = new Map<string, Run>();
-  /** What was found below runs/ and could not be opened. */
-  readonly #damaged = new Map<string, DamagedRun>();
+  readonly #runs: Runs;
   /** By client. */
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
@@ -106,14 +107,19 @@ export class Coordinator implements ParticipantService {
     this.#options = options;
     const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string) => this.#run(id);
+    const runOf = (id: string) => this.#runs.destination(id);
     this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
+    this.#runs = new Runs({
+      ...options,
+      lent: () => this.#deps(),
+      here: () => this.#connections.values(),
+      sendReceipts: (receipts) => this.#sendReceipts(receipts),
+      adopted: (run) => this.#adopted(run),
+    });
     this.admin = adminOf({
       ...options,
       addresses: () => this.#addresses(),
-      runs: () => [...this.#runs.values()],
-      damaged: () => [...this.#damaged.values()],
-      runOf,
+      runs: this.#runs,
       isHere: (client) => this.#connections.has(client),
       seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
@@ -122,22 +128,14 @@ export class Coordinator implements ParticipantService {
   }
 
   /**
-   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. A run that
-   * is damaged is set aside and named; the others go on. @throws FlError: the disk as a whole is full, read-only ...
+   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. Of one that
+   * has ended a row is read. A run that is damaged is set aside and named; the others go on.
+   * @throws FlError: the disk as a whole is full, read-only ...
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
-      await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
-    }
+    await coordinator.#runs.openAll(join(options.dataDir, 'runs'));
     return coordinator;
-  }
-
-  #setAside(directory: string, thrown: unknown): void {
-    if (isOfMachine(thrown)) throw thrown;
-    const damaged = damagedRun(directory, thrown);
-    this.#damaged.set(damaged.run, damaged);
-    this.#options.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
   }
 
   async close(): Promise<void> {
@@ -145,7 +143,7 @@ export class Coordinator implements ParticipantService {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
     }
-    for (const run of this.#runs.values()) await run.close();
+    await this.#runs.close();
     await this.#unmasking.close();
   }
 
@@ -177,8 +175,10 @@ export class Coordinator implements ParticipantService {
     }
     const refusal = registry.refusalOf(client);
     if (refusal?.retry === false) throw new FlError('permission-denied', `renew: ${refusal.reason}`);
+    const issued = await issuer.issueFor(client, publicKey);
+    if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
     log.info({ client }, 'certificate renewed');
-    return issuer.issueFor(client, publicKey);
+    return issued;
   }
 
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
@@ -215,9 +215,9 @@ export class Coordinator implements ParticipantService {
     this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
-    this.#answerUnknownRuns(connection, pending);
+    this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
-    for (const run of this.#runs.values()) {
+    for (const run of this.#runs.atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.enter(client, ofRun, policy);
       if (this.#connections.get(client) !== connection) return;
@@ -228,22 +228,29 @@ export class Coordinator implements ParticipantService {
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
-    const isKnown = (run: string) => this.#runs.has(run) || this.#damaged.has(run);
+    const isKnown = (run: string) => this.#runs.isKnown(run);
     for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
       const { round } = said;
-      if (this.#runs.has(run)) log.warn({ run, client, ...said }, AHEAD);
+      if (this.#runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
       this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
     }
   }
 
-  /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
-  #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
-    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && !this.#damaged.has(run)); // that may be mended
-    const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
+  /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
+  #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
+    this.#runs.answerFinished(client, pending);
+    const unknown = pending.filter(({ run }) => !this.#runs.isKnown(run)); // one that is damaged may be mended
+    const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
-    for (const signed of signReceipts(this.#options.identity, receipts)) end.send({ kind: 'receipt', ...signed });
+    this.#sendReceipts(receipts);
+  }
+
+  #sendReceipts(receipts: readonly Receipt[]): void {
+    for (const signed of signReceipts(this.#options.identity, receipts)) {
+      this.#connections.get(signed.receipt.client)?.end.send({ kind: 'receipt', ...signed });
+    }
   }
 
   #left(connection: Connection): void {
@@ -252,7 +259,7 @@ export class Coordinator implements ParticipantService {
     this.#connections.delete(client);
     this.#sessions.delete(toHex(session));
     this.#presence.moved(client, this.#options.clock.nowMs());
-    for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
+    for (const run of this.#runs.atWork()) run.post({ kind: 'offline', client });
     this.#options.log.info({ client }, 'client disconnected');
   }
 
@@ -262,7 +269,7 @@ export class Coordinator implements ParticipantService {
     const refusal = registry.refusalOf(client);
     if (refusal === undefined) return;
     const { reason: detail } = refusal;
-    for (const run of this.#runs.values()) run.post({ kind: 'excluded', client, detail });
+    for (const run of this.#runs.atWork()) run.post({ kind: 'excluded', client, detail });
     log.warn({ client, reason: detail }, 'client shut out');
     const connection = this.#connections.get(client);
     if (connection === undefined) return;
@@ -318,7 +325,7 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
     const { client } = this.#connectionOf(session, peer);
-    const run = this.#run(request.run);
+    const run = this.#runs.need(request.run);
     for (const piece of piecesOf(run.model, request)) {
       this.#checkStanding(client);
       run.traffic.down += piece.length;
@@ -362,23 +369,17 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#deps());
-    this.#adopt(run);
-    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
+    const run = await this.#runs.create(spec, model, { id, directory });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
   }
 
   /** A run that an earlier process left in `directory`. */
-  async openRun(directory: string): Promise<Run> {
-    const run = await openRun(directory, basename(directory), this.#deps());
-    this.#adopt(run);
-    for (const { client, policy } of this.#connections.values()) run.post({ kind: 'online', client, policy });
-    return run;
+  openRun(directory: string): Promise<Run> {
+    return this.#runs.open(directory);
   }
 
-  #adopt(run: Run): void {
-    this.#runs.set(run.id, run);
+  #adopted(run: Run): void {
     let past = true; // an end that is replayed was told to an earlier process
     const note = noteTaker(run.id, this.#options.log);
     run.feed.subscribe((event) => {
@@ -387,8 +388,9 @@ export class Coordinator implements ParticipantService {
       if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#options.onRunEnded?.(run);
       if (event.kind !== 'round-ended') return;
-      const warning = zeroedWarning([event.summary]);
-      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      for (const warning of roundWarnings(event.summary)) {
+        this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      }
     });
     past = false;
   }
@@ -400,22 +402,14 @@ export class Coordinator implements ParticipantService {
   }
 
   #deps() {
-    const { clock, identity, fatal, rng, registry, isNoiseSeeded } = this.#options;
+    const { clock, identity, fatal, rng, registry, isNoiseSeeded, files, journalBytes } = this.#options;
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
     const enrolled = () => registry.names();
-    const unmasking = this.#unmasking;
-    return { clock, identity, isNoiseSeeded, fatal, send, releaseUpload, enrolled, rng, keysOf, unmasking };
-  }
-
-  #run(id: string): Run {
-    const run = this.#runs.get(id);
-    if (run !== undefined) return run;
-    const damaged = this.#damaged.get(id);
-    if (damaged !== undefined) throw new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
-    throw new FlError('not-found', `run "${id}" is not known here`);
+    const lent = { send, releaseUpload, enrolled, rng, keysOf, unmasking: this.#unmasking };
+    return { clock, identity, isNoiseSeeded, fatal, ...lent, files, journalBytes };
   }
 
   /** @throws FlError permission-denied, in the words that its stream ended by */

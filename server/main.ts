@@ -24,9 +24,10 @@ import type { Logger } from './log.js';
 import { reachOf } from './reach.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
-import { reportOf } from './report/run-report.js';
+import { readReport } from './report/run-report.js';
 import { isChange } from './roles.js';
-import { openCertificates } from './tls/certificates.js';
+import { type CertificateOptions, type Certificates, openCertificates } from './tls/certificates.js';
+import { openSiteCertificates, type SiteFiles } from './tls/site.js';
 
 export interface CoordinatorProcess {
   /** HOST:PORT, on this machine. */
@@ -45,6 +46,8 @@ export async function startCoordinator(options: {
   readonly listen: string;
   /** By which clients reach it over TLS: HOST, or HOST:PORT where the port is another one out there. */
   readonly publicAddresses?: readonly string[];
+  /** A site's own certificates, in place of those of an authority that is made here. */
+  readonly siteFiles?: SiteFiles;
   /** Other addresses that lead here, HOST:PORT: a tunnel's, or a proxy's. */
   readonly addresses?: readonly string[];
   readonly logLevel: string;
@@ -71,10 +74,8 @@ export async function startCoordinator(options: {
   let server: GrpcServer | undefined;
   const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
   const onFault = (thrown: unknown) => warn(thrown, 'certificates could not be renewed; another try follows');
-  const certificates = reach.isSecure
-    ? await openCertificates({ dataDir, hosts: reach.hosts, clock: systemClock, onFault })
-    : undefined;
-  if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  const wanted = { dataDir, hosts: reach.hosts, clock: systemClock, onFault };
+  const certificates = await certificatesOf(reach.isSecure ? wanted : undefined, options);
   const { adminToken, accounts } = await accountsIn(dataDir, { append, records });
   const coordinator = await Coordinator.open({
     dataDir,
@@ -88,7 +89,8 @@ export async function startCoordinator(options: {
     issuer: certificates,
     onRunEnded: (run) => {
       const facts = { plannedRounds: run.spec.work.rounds };
-      writeReport(run.directory, reportOf(run), facts).catch((error) =>
+      const written = readReport(run).then((report) => writeReport(run.directory, report, facts));
+      written.catch((error) =>
         log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
       );
     },
@@ -141,6 +143,18 @@ async function identityIn(dataDir: string, isKnown: boolean): Promise<Identity> 
   if (stored === undefined) await writeFileDurably(path, seed);
   if (shown === undefined) await writeFileDurably(publicPath, new TextEncoder().encode(publicKey));
   return identity;
+}
+
+/** By the site's files, if it has named some; undefined where connections are in plaintext: then no operator has any. */
+async function certificatesOf(
+  wanted: CertificateOptions | undefined,
+  { dataDir, siteFiles }: { readonly dataDir: string; readonly siteFiles?: SiteFiles },
+): Promise<Certificates | undefined> {
+  if (wanted !== undefined) {
+    return siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted);
+  }
+  await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  return undefined;
 }
 
 /** Operators: `admin`, whose token is a file here, and who is in the log. */

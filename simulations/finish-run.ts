@@ -9,11 +9,15 @@ import { openModels } from '../server/journal/models.js';
 import { writeReport } from '../server/report/build.js';
 import { reportOf } from '../server/report/run-report.js';
 import { readRun } from '../server/run/directory.js';
+import type { History } from '../server/run/history.js';
 import type { Run } from '../server/run/run.js';
 import { FlError } from '../shared/errors.js';
 import { rngFromSeed } from '../shared/rng.js';
-import { meansOf, type SumMetrics } from '../shared/run/metrics.js';
+import type { RunEvent } from '../shared/run/events.js';
+import { figuresOf as figuresOfSums } from '../shared/run/figures.js';
+import type { SumMetrics } from '../shared/run/metrics.js';
 import type { Report } from '../shared/run/report.js';
+import type { RunSpec } from '../shared/run/spec.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
 
 /** The report, its page as HTML, and the run directory that both were written to. */
@@ -33,12 +37,17 @@ export interface FinishOptions {
   /** Clients of the federation, for the page. */
   readonly clients: number;
   readonly command?: string;
+  /** Figures of rounds, where more are known than the coordinator had. */
+  readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
   /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
   readonly secretNoise?: boolean;
 }
 
 /** What is needed of a run that has ended. */
-export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
+export type EndedRun = Pick<Run, 'spec' | 'state'> & {
+  readonly history: History;
+  readonly model: { readonly params: Params };
+};
 
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
@@ -49,12 +58,32 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     command,
     artefacts: await writeArtefacts(options, run),
     noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
-    figures: (sums) => figuresOf(workload, sums),
+    figures: (sums) => figuresOf(workload, sums, run.spec),
+    roundFigures: options.roundFigures,
   });
   const { headline } = workload.manifest;
   const facts = { headline, clients, plannedRounds: run.spec.work.rounds };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
+}
+
+/** A run's events with the figures that only the workload's code tells; and these, by round. */
+export function withCode(workload: Workload, run: Pick<Run, 'spec' | 'pooled'>) {
+  const byRound = new Map<number, Readonly<Record<string, number>>>();
+  return {
+    byRound,
+    event(event: RunEvent): RunEvent {
+      if (event.kind !== 'round-ended' || workload.finish === undefined || !event.summary.evaluated?.clients)
+        return event;
+      const { resolution = {}, metrics: known } = event.summary;
+      const all = Object.entries(figuresOf(workload, run.pooled, run.spec));
+      // what the coordinator has left out is below what can be seen
+      const seen = all.filter(([name]) => Object.hasOwn(known, name) || !Object.hasOwn(resolution, name));
+      const metrics = { ...known, ...Object.fromEntries(seen) };
+      byRound.set(event.summary.round, metrics);
+      return { ...event, summary: { ...event.summary, metrics } };
+    },
+  };
 }
 
 /** The same for a run directory that another process has filled. */
@@ -65,11 +94,16 @@ export async function finishDirectory(options: FinishOptions): Promise<Simulatio
   return finishRun(options, { spec, state, history, model: { params } });
 }
 
-/** The means of the pooled sums and what the workload makes of the others, under `test.`. */
-export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, number> {
+/** The means of the pooled sums and what specification and workload make of the others, under `test.`. */
+export function figuresOf(
+  workload: Workload,
+  sums: SumMetrics,
+  { engine }: Pick<RunSpec, 'engine'>,
+): Record<string, number> {
   const finished = Object.keys(sums).length === 0 ? {} : (workload.finish?.(sums) ?? {});
   const named = Object.entries(finished).map(([name, value]) => [`test.${name}`, value] as const);
-  return { ...meansOf(sums, 'test'), ...Object.fromEntries(named) };
+  const { metrics } = figuresOfSums(sums, 'test', { formulas: engine.figures?.formulas });
+  return { ...metrics, ...Object.fromEntries(named) };
 }
 
 async function writeArtefacts({ workload, directory }: FinishOptions, run: EndedRun): Promise<Report['artefacts']> {

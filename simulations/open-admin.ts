@@ -7,7 +7,7 @@ import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from '../server/data-di
 import { coordinatorDir } from '../shared/disk/home.js';
 import { FlError } from '../shared/errors.js';
 import type { AccountKey } from '../shared/people.js';
-import { certificatesIn } from '../shared/tls/subject.js';
+import { certificatesIn, OPERATOR_SERVER_NAME } from '../shared/tls/subject.js';
 
 /** Which coordinator, and as whom. */
 interface Where {
@@ -60,7 +60,7 @@ async function readCredential(path: string): Promise<AccountKey> {
 /** The key, the certificate and the authorities of the file that a coordinator with TLS leaves beside its address. */
 function operatorTls(text: string): ClientTls {
   const [certificate, ...authorities] = certificatesIn(text);
-  return { certificate, key: text, authorities };
+  return { certificate, key: text, authorities, serverName: OPERATOR_SERVER_NAME };
 }
 
 /** Closes the connection whatever happens. */

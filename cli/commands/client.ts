@@ -8,9 +8,10 @@ import { clientPolicyCommand } from './client-policy.js';
 import { clientStandingCommands } from './client-standing.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
 import { endOf, serve } from './service.js';
+import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
 import { readToken } from './token-file.js';
 
-interface RunOptions {
+interface RunOptions extends SiteFilesGiven {
   readonly name?: string;
   readonly join?: string;
   readonly tokenFile?: string;
@@ -23,17 +24,22 @@ interface RunOptions {
 
 /** `starling client` with `join`, `run`, `policy` and `log` of a lab, and what an operator does about clients. */
 export function clientCommand(): Command {
-  const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
+  const join = withSiteFiles(
+    command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…'),
+  )
     .argument('[TOKEN]')
     .option('--token-file <FILE>', TOKEN_FILE)
     .option('--json', 'print JSON')
-    .action(async (token: string | undefined, given: { tokenFile?: string; json?: boolean }) => {
+    .action(async (given: string | undefined, more: SiteFilesGiven & { tokenFile?: string; json?: boolean }) => {
       const { joinClient } = await import('../../client/join.js');
-      const membership = await joinClient({ token: await readToken(token, given.tokenFile), clientsDir: clientsDir() });
-      if (given.json) return printJson(membership);
+      const token = await readToken(given, more.tokenFile);
+      const membership = await joinClient({ token, clientsDir: clientsDir(), siteFiles: siteFilesOf(more) });
+      if (more.json) return printJson(membership);
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
     });
-  const run = command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml')
+  const run = withSiteFiles(
+    command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml'),
+  )
     .option('--name <NAME>', 'which client, when this machine is several')
     .option('--join <TOKEN>', 'join first, if that has not been done')
     .option('--token-file <FILE>', `join first by ${TOKEN_FILE}`)
@@ -59,9 +65,11 @@ async function runAction(given: RunOptions): Promise<void> {
   const { runClient } = await import('../../client/run.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
   const isNew = given.join !== undefined || given.tokenFile !== undefined;
-  const joined = isNew
-    ? await joinClient({ token: await readToken(given.join, given.tokenFile), clientsDir: clientsDir() })
-    : undefined;
+  const token = isNew ? await readToken(given.join, given.tokenFile) : undefined;
+  const joined =
+    token === undefined
+      ? undefined
+      : await joinClient({ token, clientsDir: clientsDir(), siteFiles: siteFilesOf(given) });
   const modules: Record<string, string> = {};
   for (const file of given.workload) modules[(await loadWorkload(file).catch(asWrongUse)).manifest.name] = file;
   const name = given.name ?? joined?.client;

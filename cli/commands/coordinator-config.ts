@@ -10,6 +10,9 @@ const schema = z.strictObject({
   'data-dir': z.string().optional(),
   listen: z.string().optional(),
   'public-addresses': z.array(z.string()).optional(),
+  'tls-cert': z.string().optional(),
+  'tls-key': z.string().optional(),
+  'tls-ca': z.string().optional(),
   addresses: z.array(z.string()).optional(),
   'log-level': z.enum(LOG_LEVELS).optional(),
 });

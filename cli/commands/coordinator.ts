@@ -4,10 +4,11 @@ import { coordinatorDir } from '../../shared/disk/home.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
 import { command, print, repeated } from './options.js';
 import { endOf, serve } from './service.js';
+import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
 
 const DEFAULT_LISTEN = '127.0.0.1:7437';
 
-interface CoordinatorGiven {
+interface CoordinatorGiven extends SiteFilesGiven {
   readonly config?: string;
   readonly dataDir?: string;
   readonly listen?: string;
@@ -18,8 +19,13 @@ interface CoordinatorGiven {
 
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
-  return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
-    .option('--config <FILE>', 'YAML with the keys data-dir, listen, public-addresses, addresses, log-level')
+  return withSiteFiles(
+    command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator'),
+  )
+    .option(
+      '--config <FILE>',
+      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level',
+    )
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
     .option(
@@ -44,6 +50,11 @@ export function coordinatorCommand(): Command {
         dataDir,
         listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
         publicAddresses: [...(file['public-addresses'] ?? []), ...given.publicAddress],
+        siteFiles: siteFilesOf({
+          tlsCert: given.tlsCert ?? file['tls-cert'],
+          tlsKey: given.tlsKey ?? file['tls-key'],
+          tlsCa: given.tlsCa ?? file['tls-ca'],
+        }),
         addresses: [...(file.addresses ?? []), ...given.address],
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {

@@ -1,6 +1,7 @@
 /** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
 import type { Command } from 'commander';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { Headline, Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
@@ -27,9 +28,10 @@ export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
-      const { spec, model } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
+      const { spec, model, notes } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
+        for (const note of notes) process.stderr.write(`note: ${note}\n`);
         if (given.json) printJson({ run });
         else print(`${run}: now starling run watch ${run}`);
       });
@@ -76,7 +78,7 @@ const TICK_MS = 5_000;
 async function watchAction(run: string, given: Given): Promise<void> {
   await withAdmin(given, async (admin) => {
     const { createProgress } = await import('../terminal/progress.js');
-    const { info } = await admin.getRun(run);
+    const { info, report } = await admin.getRun(run);
     const abort = new AbortController();
     const release = onInterrupt(() => abort.abort());
     const stream = process.stdout;
@@ -86,7 +88,7 @@ async function watchAction(run: string, given: Given): Promise<void> {
       columns: stream.columns ?? 80,
       nowMs: Date.now,
       rounds: info.rounds,
-      headline: { metric: 'test.accuracy', better: 'higher' },
+      headline: headlineIn(report),
     });
     let last: RunEvent | undefined;
     const ticking = setInterval(() => given.json || progress.tick(), TICK_MS);
@@ -103,6 +105,12 @@ async function watchAction(run: string, given: Given): Promise<void> {
     }
     if (last?.kind === 'ended') checkEnded(last.status, last.reason);
   });
+}
+
+/** What the run itself says is looked at first; a run that an older version began says nothing. */
+function headlineIn(report: string): Headline {
+  const { headline } = (JSON.parse(report) ?? {}) as Partial<Report>;
+  return headline ?? { metric: 'test.accuracy', better: 'higher' };
 }
 
 function table(runs: readonly RunInfo[]): string[] {

@@ -16,29 +16,31 @@ import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf, type Params } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { VERSION } from '../../shared/version.js';
-import { type Journal, openJournal, parseJournal } from '../journal/journal.js';
+import { openJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
-import { createdIn, type RunRecord } from '../journal/records.js';
+import { checkpointIn, createdIn, type RunRecord } from '../journal/records.js';
+import { HISTORY_FOLDER } from '../journal/segments.js';
 import { restore } from '../round/restore.js';
 import type { RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/check-aggregator.js';
-import { History } from './history.js';
-import { openLedger } from './ledger.js';
+import { CommittedRounds } from './committed.js';
+import { type History, historyOf } from './history.js';
+import { type Ledger, openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
+import { allRecordsOf, JOURNAL_FILE, openRunJournal, type RunJournal } from './run-journal.js';
 
 /** What a coordinator lends to all its runs. */
 interface SharedDeps extends Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy' | 'noise'> {
   /** Central privacy has noise that follows from `identity`: a simulation's. */
   readonly isNoiseSeeded?: boolean;
-  /** By which a new run is made; default: the real ones. */
+  /** By which runs are written; default: the real ones. */
   readonly files?: Files;
+  /** Beyond how many bytes a journal is compacted; for tests. */
+  readonly journalBytes?: number;
 }
-
-/** The file without which a directory is no run: it comes last. */
-export const JOURNAL_FILE = 'journal.log';
 
 /** Readable, sortable, unique: workload-20261124-203000-1f2e. */
 export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
@@ -106,11 +108,9 @@ async function build(
 
 /** What the journal of a run says, without opening the run: nothing is written. */
 export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
-  const content = await systemFiles.read(join(directory, JOURNAL_FILE));
-  if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
-  const records = parseJournal(content).records as RunRecord[];
+  const records = await allRecordsOf(directory);
   const [state] = restore(records, 0);
-  return { spec: specOf(createdIn(records).spec), state, history: new History(records) };
+  return { spec: specOf(createdIn(records).spec), state, history: historyOf(records) };
 }
 
 /**
@@ -118,18 +118,20 @@ export async function readRun(directory: string): Promise<{ spec: RunSpec; state
  * @throws FlError whose message begins with the file that is wrong: corrupt, not-found, failed-precondition · disk faults
  */
 export async function openRun(directory: string, id: string, deps: SharedDeps): Promise<Run> {
-  const journalPath = join(directory, JOURNAL_FILE);
   if (!(await systemFiles.list(directory)).includes(JOURNAL_FILE)) {
     throw new FlError('not-found', `${JOURNAL_FILE}: expected the journal of a run, there is none`);
   }
-  for (const folder of [directory, join(directory, 'strategy')]) await removeTemporaries(folder);
+  for (const folder of ['', 'strategy', HISTORY_FOLDER]) await removeTemporaries(join(directory, folder));
   const check = (records: readonly unknown[]) => {
     const { run } = createdIn(records as RunRecord[]);
     if (run !== id) throw new FlError('corrupt', `expected run ${id}, got ${run}: is this folder a copy?`);
   };
-  const { records: raw, journal } = await about(JOURNAL_FILE, () => openJournal(journalPath, { check }));
+  const { files, journalBytes } = deps;
+  const { records, journal } = await about(JOURNAL_FILE, () =>
+    openRunJournal(directory, { files, journalBytes, check }),
+  );
   try {
-    return await openWith(directory, raw as RunRecord[], journal, deps);
+    return await openWith(directory, records, journal, deps);
   } catch (error) {
     await journal.close();
     throw error;
@@ -139,16 +141,15 @@ export async function openRun(directory: string, id: string, deps: SharedDeps): 
 async function openWith(
   directory: string,
   records: readonly RunRecord[],
-  journal: Journal,
+  journal: RunJournal,
   deps: SharedDeps,
 ): Promise<Run> {
   const { spec: stored, atMs: createdAtMs } = createdIn(records);
   const [state, effects] = await about(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
   const spec = specOf(stored);
-  const history = new History(records);
-  const ledger = await openLedger(directory, { records, identity: deps.identity });
+  const ledger = await ledgerOf(directory, records, deps);
   const noise = await openNoise(directory, deps.identity, state.status === 'completed');
-  const models = await openModels(join(directory, 'models'));
+  const models = await openModels(join(directory, 'models'), { files: deps.files });
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const { modelSha256: sha256 } = state;
@@ -157,10 +158,26 @@ async function openWith(
   );
   const run = new Run(
     { ...deps, journal, ledger, models, directory, strategy, noise },
-    { spec, createdAtMs, state, history, model },
+    { spec, createdAtMs, state, model, committed: new CommittedRounds(records), pastRounds: roundsOver(records) },
   );
   run.start(effects);
   return run;
+}
+
+/** A ledger that is not what a checkpoint says is held against all records, which say where it is wrong or write it again. */
+async function ledgerOf(directory: string, records: readonly RunRecord[], deps: SharedDeps): Promise<Ledger> {
+  const { identity, files } = deps;
+  try {
+    return await openLedger(directory, { records, identity, files });
+  } catch (thrown) {
+    if (checkpointIn(records) === undefined || FlError.from(thrown).code !== 'corrupt') throw thrown;
+    return openLedger(directory, { records: await allRecordsOf(directory), identity, files });
+  }
+}
+
+function roundsOver(records: readonly RunRecord[]): number {
+  const last = records.findLast((record) => record.kind === 'round-ended');
+  return last?.summary.round ?? checkpointIn(records)?.rounds ?? 0;
 }
 
 /** Names the file in what goes wrong with it, once. */

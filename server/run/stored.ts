@@ -5,8 +5,8 @@ import { entriesOf, removeUnfinished } from '../../shared/disk/aside.js';
 import { systemFiles } from '../../shared/disk/files.js';
 import { parseJournal } from '../journal/journal.js';
 import type { Logger } from '../log.js';
-import { JOURNAL_FILE } from './directory.js';
 import { NOISE_FILE } from './noise.js';
+import { JOURNAL_FILE } from './run-journal.js';
 
 /**
  * The run directories below `runs`, sorted, damaged ones and stray folders among them; none when there is no such folder.

@@ -111,7 +111,7 @@ export class Door {
     return this.certificates.issueOperator(name);
   }
 
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued> {
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined> {
     return this.certificates.issueFor(client, publicKey);
   }
 
