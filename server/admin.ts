@@ -1,6 +1,7 @@
 /** What an operator may ask of a coordinator: each call of the command line, in a word or two of what is there. */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
+import { invalidArgument } from '../shared/errors.js';
 import { encodeJoinToken, MAX_OTHERS } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
@@ -71,6 +72,7 @@ export function adminOf(deps: AdminDeps): AdminService {
       });
     },
     async startRun(spec, model) {
+      checkClients(spec, registry);
       const id = runIdFor(spec, clock.nowMs(), rng);
       await deps.createRun(spec, model, { id, directory: join(deps.dataDir, 'runs', id) });
       return id;
@@ -102,4 +104,11 @@ export function adminOf(deps: AdminDeps): AdminService {
       }
     },
   };
+}
+
+/** A name that nobody has is a mistake: the run would wait for ever. @throws FlError invalid-argument */
+function checkClients({ engine: { clients = [] } }: RunSpec, registry: Registry): void {
+  const enrolled = new Set(registry.list().map(({ client }) => client));
+  const unknown = clients.find((name) => !enrolled.has(name));
+  if (unknown !== undefined) throw invalidArgument('clients', 'clients that are enrolled', unknown);
 }

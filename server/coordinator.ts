@@ -47,6 +47,7 @@ import { Runs } from './runs.js';
 import { newsOf } from './shown.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
+import { visibleTo } from './visible-runs.js';
 
 /** Who makes the certificates of clients. */
 export interface Issuer {
@@ -107,7 +108,7 @@ export class Coordinator implements ParticipantService {
     this.#options = options;
     const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string) => this.#runs.destination(id);
+    const runOf = (id: string, client: string) => visibleTo(this.#runs, client).destination(id);
     this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
     this.#runs = new Runs({
       ...options,
@@ -217,7 +218,7 @@ export class Coordinator implements ParticipantService {
     end.send({ kind: 'welcome', session });
     this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
-    for (const run of this.#runs.atWork()) {
+    for (const run of visibleTo(this.#runs, client).atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.enter(client, ofRun, policy);
       if (this.#connections.get(client) !== connection) return;
@@ -228,19 +229,21 @@ export class Coordinator implements ParticipantService {
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
-    const isKnown = (run: string) => this.#runs.isKnown(run);
-    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
+    const runs = visibleTo(this.#runs, client);
+    const isKnown = (run: string) => runs.isKnown(run);
+    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => runs.get(id)?.state, isKnown)) {
       const { round } = said;
-      if (this.#runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
+      if (runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
-      this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
+      runs.get(run)?.post({ kind: 'shown', client, ...said });
     }
   }
 
   /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
   #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
-    this.#runs.answerFinished(client, pending);
-    const unknown = pending.filter(({ run }) => !this.#runs.isKnown(run)); // one that is damaged may be mended
+    const runs = visibleTo(this.#runs, client);
+    runs.answerFinished(pending);
+    const unknown = pending.filter(({ run }) => !runs.isKnown(run)); // one that is damaged may be mended
     const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
@@ -289,7 +292,7 @@ export class Coordinator implements ParticipantService {
       return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
     }
     const { task } = frame;
-    const run = this.#runs.get(task.run);
+    const run = visibleTo(this.#runs, client).get(task.run);
     if (run === undefined) return;
     switch (frame.kind) {
       case 'progress': {
@@ -325,7 +328,7 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
     const { client } = this.#connectionOf(session, peer);
-    const run = this.#runs.need(request.run);
+    const run = visibleTo(this.#runs, client).need(request.run);
     for (const piece of piecesOf(run.model, request)) {
       this.#checkStanding(client);
       run.traffic.down += piece.length;

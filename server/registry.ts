@@ -159,9 +159,9 @@ export class Registry {
     return [...this.#clients.values()].sort((a, b) => (a.client < b.client ? -1 : 1));
   }
 
-  /** In the order in which they came. */
+  /** Of those that take part, in the order in which they came. */
   names(): string[] {
-    return [...this.#clients.keys()];
+    return [...this.#clients.keys()].filter((client) => this.standingOf(client).standing === 'approved');
   }
 
   /** Of an enrolled client. */

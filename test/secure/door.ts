@@ -20,7 +20,7 @@ import { type Certificates, openCertificates } from '../../server/tls/certificat
 import { systemClock } from '../../shared/clock.js';
 import { fromHex } from '../../shared/hex.js';
 import { rngFromEntropy } from '../../shared/rng.js';
-import type { ClientFrame, Issued, ParticipantService } from '../../shared/service.js';
+import type { ClientFrame, CoordinatorFrame, Issued, ParticipantService } from '../../shared/service.js';
 import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import type { KeyPair } from '../../shared/tls/certificate.js';
@@ -54,6 +54,8 @@ export class Door {
   authority!: KeyPair;
   /** Runs in each task of a client, before it trains. */
   duringRound: (client: string) => Promise<void> | void = () => {};
+  /** Sees each frame that a client was sent. */
+  heard: (client: string, frame: CoordinatorFrame) => void = () => {};
   /** Sees each frame that a client has sent, and may send more. */
   sent: (client: string, frame: ClientFrame, send: (frame: ClientFrame) => void) => void = () => {};
   #onAction: ((action: AdminAction) => void) | undefined;
@@ -174,6 +176,7 @@ export class Door {
       const stream = service.connect({
         send: (frame) => {
           if (frame.kind === 'welcome') this.sessions.set(client, { session: frame.session, service });
+          this.heard(client, frame);
           toClient.send(frame);
         },
         close: (reason) => toClient.close(reason),
