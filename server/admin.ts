@@ -17,6 +17,7 @@ import { readRun, runIdFor } from './run/directory.js';
 import { readAllEvents } from './run/past-events.js';
 import type { Run } from './run/run.js';
 import type { Runs } from './runs.js';
+import type { Upkeep } from './upkeep.js';
 
 /** The coordinator, as far as an operator can reach. */
 interface AdminDeps {
@@ -33,6 +34,7 @@ interface AdminDeps {
   /** Of operators; absent: there is nobody but `admin`. */
   readonly accounts?: Accounts;
   readonly runs: Pick<Runs, 'rows' | 'get' | 'missing' | 'resume'>;
+  upkeep(): Upkeep;
   isHere(client: string): boolean;
   /** When it was here last, and what went wrong last. */
   seen(client: string): Seen;
@@ -43,19 +45,16 @@ interface AdminDeps {
 
 /** The calls, on this coordinator. */
 export function adminOf(deps: AdminDeps): AdminService {
-  const { registry, rng, clock, identity, runs } = deps;
+  const { registry, rng, clock, runs } = deps;
   const rowOf = (id: string): RunInfo => {
     const row = runs.rows().find(({ run }) => run === id);
-    if (row === undefined) throw runs.missing(id);
+    if (row === undefined) throw deps.upkeep().whyNot(id) ?? runs.missing(id);
     return row;
   };
-  const tokenOf = (secret: string): string => {
-    const fingerprint = sha256Hex(identity.publicKey);
-    const [address, ...others] = deps.addresses();
-    if (deps.issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
-    const authority = deps.issuer.authorityFingerprint;
-    const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
-    return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
+  const tokenOf = tokenMaker(deps);
+  const checkUsable = (id: string): void => {
+    const why = deps.upkeep().whyNot(id);
+    if (why !== undefined) throw why;
   };
   return {
     ...peopleOf({ ...deps, tokenOf }),
@@ -78,16 +77,26 @@ export function adminOf(deps: AdminDeps): AdminService {
       return id;
     },
     async stopRun(id, reason) {
+      checkUsable(id);
+      rowOf(id);
       const run = runs.get(id);
-      if (rowOf(id).status === 'damaged') throw runs.missing(id);
       run?.post({ kind: 'stop', status: 'stopped', reason });
       await run?.idle();
     },
-    resumeRun: (id) => runs.resume(id),
-    async listRuns() {
+    async resumeRun(id) {
+      checkUsable(id);
+      await runs.resume(id);
+    },
+    archiveRun: (id) => deps.upkeep().archive(id),
+    deleteRun: (id) => deps.upkeep().delete(id),
+    repairRun: (id) => deps.upkeep().repair(id),
+    async listRuns({ archived = false } = {}) {
+      if (archived) return deps.upkeep().list();
       return runs.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
     },
     async getRun(id) {
+      const archived = await deps.upkeep().get(id);
+      if (archived !== undefined) return archived;
       const info = rowOf(id);
       if (info.status === 'damaged') return { info, report: 'null' };
       const run = runs.get(id);
@@ -95,8 +104,8 @@ export function adminOf(deps: AdminDeps): AdminService {
       return { info, report: JSON.stringify(report, null, 2) };
     },
     async *watchRun(id, signal) {
-      const { directory, status } = rowOf(id);
-      if (status === 'damaged') throw runs.missing(id);
+      checkUsable(id);
+      const { directory } = rowOf(id);
       const events = runs.get(id)?.feed.watch(signal) ?? readAllEvents(directory);
       for await (const event of events) {
         yield JSON.stringify(event);
@@ -111,4 +120,16 @@ function checkClients({ engine: { clients = [] } }: RunSpec, registry: Registry)
   const enrolled = new Set(registry.list().map(({ client }) => client));
   const unknown = clients.find((name) => !enrolled.has(name));
   if (unknown !== undefined) throw invalidArgument('clients', 'clients that are enrolled', unknown);
+}
+
+/** The join token of a secret. */
+function tokenMaker({ identity, issuer, ...deps }: AdminDeps): (secret: string) => string {
+  const fingerprint = sha256Hex(identity.publicKey);
+  return (secret) => {
+    const [address, ...others] = deps.addresses();
+    if (issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
+    const authority = issuer.authorityFingerprint;
+    const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
+    return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
+  };
 }

@@ -3,11 +3,8 @@
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
 import { join } from 'node:path';
-import type { Clock } from '../shared/clock.js';
-import type { Files } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
-import type { Rng } from '../shared/rng.js';
 import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
@@ -28,16 +25,13 @@ import type {
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
-import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Shown } from '../shared/signing/shown.js';
-import type { Accounts } from './accounts.js';
 import { adminOf } from './admin.js';
-import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
+import type { CoordinatorOptions } from './options.js';
 import { Presence } from './presence.js';
-import type { Registry } from './registry.js';
 import { roundWarnings } from './report/warnings.js';
 import { dropReceipt } from './round/fate.js';
 import { piecesOf } from './run/model.js';
@@ -45,46 +39,11 @@ import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
 import { Runs } from './runs.js';
 import { newsOf } from './shown.js';
+import { shortage, watchSpace } from './space.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
+import { Upkeep } from './upkeep.js';
 import { visibleTo } from './visible-runs.js';
-
-/** Who makes the certificates of clients. */
-export interface Issuer {
-  /** What a join token pins it by: SHA-256 of its certificate, hex; `site`: the site's own, which clients are given. */
-  readonly authorityFingerprint: string;
-  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled. Undefined: the site issues */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
-  /** A new key for an operator, its certificate and the authorities, PEM. */
-  issueOperator?(name: string): Promise<string>;
-}
-
-/** What a coordinator stands on, and whom it tells. */
-export interface CoordinatorOptions {
-  readonly dataDir: string;
-  readonly identity: Identity;
-  readonly registry: Registry;
-  /** Of operators; absent: there is nobody but `admin`. */
-  readonly accounts?: Accounts;
-  readonly clock: Clock;
-  /** For nonces, sessions, tokens and run ids. */
-  readonly rng: Rng;
-  /** Noise of central privacy follows from `identity`: in a simulation, whose models follow from its seed. */
-  readonly isNoiseSeeded?: boolean;
-  readonly log: Logger;
-  readonly inFlightBytes?: number;
-  /** For tests: by which runs are written, and beyond how many bytes a journal is compacted. */
-  readonly files?: Files;
-  readonly journalBytes?: number;
-  /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
-  readonly addresses?: () => readonly string[];
-  /** Makes certificates for clients that join; absent: connections are in plaintext. */
-  readonly issuer?: Issuer;
-  /** A run has ended just now. */
-  onRunEnded?(run: Run): void;
-  /** The disk failed or a bug struck; the process should end. */
-  fatal(error: FlError): void;
-}
 
 type Proof = Extract<ClientFrame, { kind: 'proof' }>;
 
@@ -103,12 +62,16 @@ export class Coordinator implements ParticipantService {
   readonly #presence = new Presence();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
+  #upkeep!: Upkeep;
+  #stopWatch = () => {};
+  /** What is written after the end of a run, by run. */
+  readonly #written = new Map<string, Promise<void>>();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
     const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string, client: string) => visibleTo(this.#runs, client).destination(id);
+    const runOf = (id: string, client: string) => this.#visibleTo(client).destination(id);
     this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
     this.#runs = new Runs({
       ...options,
@@ -121,6 +84,7 @@ export class Coordinator implements ParticipantService {
       ...options,
       addresses: () => this.#addresses(),
       runs: this.#runs,
+      upkeep: () => this.#upkeep,
       isHere: (client) => this.#connections.has(client),
       seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
@@ -135,11 +99,32 @@ export class Coordinator implements ParticipantService {
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    await coordinator.#runs.openAll(join(options.dataDir, 'runs'));
+    const { space } = options;
+    const runs = coordinator.#runs;
+    coordinator.#upkeep = await Upkeep.open({
+      ...options,
+      runs,
+      written: async (run) => coordinator.#written.get(run),
+    });
+    await runs.openAll(join(options.dataDir, 'runs'));
+    if (space !== undefined) coordinator.#stopWatch = await watchSpace({ ...options, space, runs });
     return coordinator;
   }
 
+  /** Of its runs: how many there are to work on, which of them wait for space and why, which were set aside. */
+  get state() {
+    const running = [...this.#runs.atWork()].filter(({ state }) => state.status === 'running');
+    const paused = running.filter(({ state }) => state.paused !== undefined);
+    return {
+      running: running.length,
+      paused: paused.map(({ id }) => id),
+      why: paused[0]?.state.paused ?? '',
+      damaged: this.#runs.damaged(),
+    };
+  }
+
   async close(): Promise<void> {
+    this.#stopWatch();
     for (const { end } of this.#connections.values()) {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
@@ -218,7 +203,7 @@ export class Coordinator implements ParticipantService {
     end.send({ kind: 'welcome', session });
     this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
-    for (const run of visibleTo(this.#runs, client).atWork()) {
+    for (const run of this.#visibleTo(client).atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.enter(client, ofRun, policy);
       if (this.#connections.get(client) !== connection) return;
@@ -229,7 +214,7 @@ export class Coordinator implements ParticipantService {
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
-    const runs = visibleTo(this.#runs, client);
+    const runs = this.#visibleTo(client);
     const isKnown = (run: string) => runs.isKnown(run);
     for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => runs.get(id)?.state, isKnown)) {
       const { round } = said;
@@ -241,13 +226,18 @@ export class Coordinator implements ParticipantService {
 
   /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
   #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
-    const runs = visibleTo(this.#runs, client);
+    const runs = this.#visibleTo(client);
     runs.answerFinished(pending);
-    const unknown = pending.filter(({ run }) => !runs.isKnown(run)); // one that is damaged may be mended
+    const unknown = pending.filter(({ run }) => !runs.isKnown(run)); // one that is damaged may be mended, one that is archived come back
     const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
     this.#sendReceipts(receipts);
+  }
+
+  /** The runs, as far as this client can see. */
+  #visibleTo(client: string): ReturnType<typeof visibleTo> {
+    return visibleTo(this.#runs, client, (id) => this.#upkeep.whyNot(id));
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
@@ -292,7 +282,7 @@ export class Coordinator implements ParticipantService {
       return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
     }
     const { task } = frame;
-    const run = visibleTo(this.#runs, client).get(task.run);
+    const run = this.#visibleTo(client).get(task.run);
     if (run === undefined) return;
     switch (frame.kind) {
       case 'progress': {
@@ -328,7 +318,7 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
     const { client } = this.#connectionOf(session, peer);
-    const run = visibleTo(this.#runs, client).need(request.run);
+    const run = this.#visibleTo(client).need(request.run);
     for (const piece of piecesOf(run.model, request)) {
       this.#checkStanding(client);
       run.traffic.down += piece.length;
@@ -372,6 +362,9 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
+    const { space } = this.#options;
+    const why = space && shortage(space, { freeBytes: await space.freeBytes(), modelBytes: model.length });
+    if (why) throw new FlError('resource-exhausted', `run not started: ${why.replace(/, then it .*/, '')}`);
     const run = await this.#runs.create(spec, model, { id, directory });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
@@ -389,13 +382,19 @@ export class Coordinator implements ParticipantService {
       if (past) return;
       note(event);
       if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
-      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind === 'ended') this.#ended(run);
       if (event.kind !== 'round-ended') return;
       for (const warning of roundWarnings(event.summary)) {
         this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
       }
     });
     past = false;
+  }
+
+  #ended(run: Run): void {
+    const writing = this.#options.onRunEnded?.(run) ?? Promise.resolve();
+    this.#written.set(run.id, writing);
+    void writing.finally(() => this.#written.get(run.id) === writing && this.#written.delete(run.id));
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------

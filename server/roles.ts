@@ -15,6 +15,8 @@ const CALLS: Readonly<Record<string, readonly Role[]>> = {
   StartRun: ['operator'],
   StopRun: ['operator'],
   ResumeRun: ['operator'],
+  ArchiveRun: ['operator'],
+  RepairRun: ['operator'],
   ListTokens: ['auditor'],
   ListAccounts: ['auditor'],
 };

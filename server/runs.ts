@@ -92,6 +92,29 @@ export class Runs {
     return this.#damaged.has(id);
   }
 
+  /** At work or ended: whole, as far as is known. */
+  isWhole(id: string): boolean {
+    return this.#atWork.has(id) || this.#finished.has(id);
+  }
+
+  /** Where a run lies that is not running; undefined: it is not here. @throws FlError failed-precondition: it is running */
+  restingPlace(id: string): string | undefined {
+    const run = this.#atWork.get(id);
+    if (run?.state.status === 'running')
+      throw new FlError('failed-precondition', `run ${id} is running; first: starling run stop ${id}`);
+    return run?.directory ?? this.#finished.get(id)?.directory ?? this.#damaged.get(id)?.directory;
+  }
+
+  /** Names of those that are damaged. */
+  damaged(): string[] {
+    return [...this.#damaged.keys()];
+  }
+
+  /** What is wrong with it; undefined: nothing is known. */
+  damageOf(id: string): string | undefined {
+    return this.#damaged.get(id)?.reason;
+  }
+
   /** All of them, as an operator sees them. */
   rows(): RunInfo[] {
     const nowMs = this.#deps.clock.nowMs();
@@ -199,10 +222,24 @@ export class Runs {
     });
   }
 
-  #setAside(directory: string, thrown: unknown): void {
-    if (isOfMachine(thrown)) throw thrown;
+  /** Closed, if it was open, and not known any more; its files stay. */
+  async forget(id: string): Promise<void> {
+    await Promise.all(this.#retiring);
+    const run = this.#atWork.get(id);
+    for (const known of [this.#atWork, this.#finished, this.#damaged]) known.delete(id);
+    await run?.close();
+  }
+
+  /** What lies in `directory` is damaged: named, and not used. */
+  keepDamaged(directory: string, thrown: unknown): DamagedRun {
     const damaged = damagedRun(directory, thrown);
     this.#damaged.set(damaged.run, damaged);
+    return damaged;
+  }
+
+  #setAside(directory: string, thrown: unknown): void {
+    if (isOfMachine(thrown)) throw thrown;
+    const damaged = this.keepDamaged(directory, thrown);
     this.#deps.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
   }
 }

@@ -12,17 +12,18 @@ export function isFor(clients: readonly string[] | undefined, client: string): b
   return clients === undefined || clients.includes(client);
 }
 
-/** As far as `client` can see. */
-export function visibleTo(runs: Runs, client: string) {
+/** As far as `client` can see; `whyNot`: why a run cannot be used now, being damaged or archived. */
+export function visibleTo(runs: Runs, client: string, whyNot: (id: string) => FlError | undefined) {
   const isVisible = (id: string) => isFor(runs.clientsOf(id), client);
   const check = (id: string) => {
-    if (isVisible(id) && !runs.isDamaged(id)) return;
+    const aside = whyNot(id);
+    if (isVisible(id) && !runs.isDamaged(id) && aside === undefined) return;
     throw new FlError('not-found', `run "${id}" is not known here`);
   };
   return {
     atWork: (): Run[] => [...runs.atWork()].filter(({ spec }) => isFor(spec.engine.clients, client)),
     get: (id: string): Run | undefined => (isVisible(id) ? runs.get(id) : undefined),
-    isKnown: (id: string): boolean => isVisible(id) && runs.isKnown(id),
+    isKnown: (id: string): boolean => (isVisible(id) && runs.isKnown(id)) || whyNot(id) !== undefined,
     /** @throws FlError not-found */
     need(id: string): Run {
       check(id);

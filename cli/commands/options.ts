@@ -67,6 +67,20 @@ export function askingCoordinator(made: Command): Command {
     );
 }
 
+/** What a subcommand is given that asks the coordinator of a data directory. */
+export interface Given {
+  readonly dataDir?: string;
+  readonly credential?: string;
+  readonly json?: boolean;
+}
+
+/** A subcommand that asks the coordinator of a data directory, which must be running; `usage` is its name and its arguments. */
+export function sub(usage: string, description: string, example: string): Command {
+  const [name, ...args] = usage.split(' ');
+  const made = askingCoordinator(command(name, description, example)).option('--json', 'print JSON');
+  return args.reduce((all, arg) => all.argument(arg), made);
+}
+
 /** What a help text ends with. */
 export function exampleText(example: string): string {
   return `\nExample:\n  $ ${example}`;

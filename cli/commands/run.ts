@@ -1,4 +1,4 @@
-/** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
+/** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. What puts runs away: run-upkeep.ts. */
 import type { Command } from 'commander';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline, Report } from '../../shared/run/report.js';
@@ -6,22 +6,8 @@ import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import {
-  askingCoordinator,
-  asWrongUse,
-  checkEnded,
-  columns,
-  command,
-  onInterrupt,
-  print,
-  printJson,
-} from './options.js';
-
-interface Given {
-  readonly dataDir?: string;
-  readonly credential?: string;
-  readonly json?: boolean;
-}
+import { asWrongUse, checkEnded, columns, command, type Given, onInterrupt, print, printJson, sub } from './options.js';
+import { upkeepCommands } from './run-upkeep.js';
 
 /** `starling run` with its subcommands; each asks the coordinator of a data directory, which must be running. */
 export function runCommand(): Command {
@@ -37,13 +23,15 @@ export function runCommand(): Command {
       });
     },
   );
-  const list = sub('list', 'all runs', 'starling run list').action((given: Given) =>
-    withAdmin(given, async (admin) => {
-      const runs = await admin.listRuns();
-      if (given.json) printJson(runs);
-      else for (const line of table(runs)) print(line);
-    }),
-  );
+  const list = sub('list', 'all runs', 'starling run list')
+    .option('--archived', 'those that were put aside instead')
+    .action((given: Given & { archived?: boolean }) =>
+      withAdmin(given, async (admin) => {
+        const runs = await admin.listRuns({ archived: given.archived });
+        if (given.json) printJson(runs);
+        else for (const line of table(runs)) print(line);
+      }),
+    );
   const show = sub('show RUN', "a run and its report's figures", 'starling run show cnn-20261124-203000-1f2e').action(
     (run: string, given: Given) =>
       withAdmin(given, async (admin) => {
@@ -60,16 +48,14 @@ export function runCommand(): Command {
     (run: string, given: Given) => withAdmin(given, (admin) => admin.resumeRun(run)),
   );
   const watch = sub('watch RUN', 'follow a run', 'starling run watch RUN').action(watchAction);
-  return [start, list, show, watch, stop, resume].reduce(
+  return [start, list, show, watch, stop, resume, ...upkeepCommands()].reduce(
     (all, one) => all.addCommand(one),
-    command('run', 'start, list, show, watch, stop and resume runs', 'starling run start heart.yaml'),
+    command(
+      'run',
+      'start, list, show, watch, stop, resume, archive, delete and repair runs',
+      'starling run start heart.yaml',
+    ),
   );
-}
-
-function sub(usage: string, description: string, example: string): Command {
-  const [name, ...args] = usage.split(' ');
-  const made = askingCoordinator(command(name, description, example)).option('--json', 'print JSON');
-  return args.reduce((all, arg) => all.argument(arg), made);
 }
 
 /** A round without news for so long says whom it waits for. */

@@ -24,6 +24,10 @@ export class Connections {
     socket.on('error', () => {});
   }
 
+  get count(): number {
+    return this.#sockets.size;
+  }
+
   /** Why a peer counts as nobody: words for both ends. */
   whyUnknown(peer: string): string {
     const socket = this.#sockets.get(peer);

@@ -5,7 +5,8 @@
 import { FlError } from '../../shared/errors.js';
 import type { Account, Role } from '../../shared/people.js';
 import { AUTHORIZATION_KEY } from '../../shared/wire/status.js';
-import { rolesOf } from '../roles.js';
+import type { Logger } from '../log.js';
+import { isChange, rolesOf } from '../roles.js';
 import type { GuardedCall } from './call.js';
 import type { Peers } from './peers.js';
 
@@ -65,6 +66,14 @@ export function guardOf(
         throw thrown;
       }
     },
+  };
+}
+
+/** Logs what changes something, or was refused, in the name of who asked for it. */
+export function actionLogger(log: Logger): (action: AdminAction) => void {
+  return (action) => {
+    const level = isChange(action.call) || action.outcome !== 'done' ? 'info' : 'debug';
+    log[level](action, `operator: ${action.call} ${action.outcome}`);
   };
 }
 

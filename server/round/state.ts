@@ -92,6 +92,8 @@ export interface RunState {
   readonly valueRange?: number;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
+  /** Why no round begins now, though its clients may be there. */
+  readonly paused?: string;
 }
 
 /** `round` is in a model, by this coordinator's own signature, which `client` has shown. */
@@ -174,6 +176,8 @@ export type RoundEvent = {
   | { readonly kind: 'timer'; readonly id: string }
   | { readonly kind: 'stop'; readonly status: RunStatus; readonly reason: string }
   | { readonly kind: 'resume' }
+  /** No round begins until the reason is '' again; one that goes on ends. */
+  | { readonly kind: 'pause'; readonly reason: string }
 );
 /** An event by its kind. */
 export type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;

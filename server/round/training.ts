@@ -15,6 +15,7 @@ import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf }
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'waiting'>, turn: Turn): RunState {
+  if (waiting.paused !== undefined) return waiting;
   const here = willing(waiting);
   const { spending, round, spec } = waiting;
   const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { asideOf, putInPlace, removeTemporaries } from '../../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
-import { FlError, invalidArgument } from '../../shared/errors.js';
+import { FlError, inFile, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
@@ -26,7 +26,7 @@ import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/check-aggregator.js';
 import { CommittedRounds } from './committed.js';
 import { type History, historyOf } from './history.js';
-import { type Ledger, openLedger } from './ledger.js';
+import { checkLedger, LEDGER_FILE, type Ledger, openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
@@ -107,10 +107,13 @@ async function build(
 }
 
 /** What the journal of a run says, without opening the run: nothing is written. */
-export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
+export async function readRun(
+  directory: string,
+): Promise<{ spec: RunSpec; createdAtMs: number; state: RunState; history: History }> {
   const records = await allRecordsOf(directory);
   const [state] = restore(records, 0);
-  return { spec: specOf(createdIn(records).spec), state, history: historyOf(records) };
+  const { spec, atMs: createdAtMs } = createdIn(records);
+  return { spec: specOf(spec), createdAtMs, state, history: historyOf(records) };
 }
 
 /**
@@ -122,14 +125,31 @@ export async function openRun(directory: string, id: string, deps: SharedDeps): 
     throw new FlError('not-found', `${JOURNAL_FILE}: expected the journal of a run, there is none`);
   }
   for (const folder of ['', 'strategy', HISTORY_FOLDER]) await removeTemporaries(join(directory, folder));
-  const check = (records: readonly unknown[]) => {
+  const { files, journalBytes, identity } = deps;
+  const ledger = await systemFiles.read(join(directory, LEDGER_FILE));
+  let misfit: FlError | undefined;
+  const checkRun = (records: readonly unknown[]) => {
     const { run } = createdIn(records as RunRecord[]);
     if (run !== id) throw new FlError('corrupt', `expected run ${id}, got ${run}: is this folder a copy?`);
   };
-  const { files, journalBytes } = deps;
-  const { records, journal } = await about(JOURNAL_FILE, () =>
-    openRunJournal(directory, { files, journalBytes, check }),
-  );
+  /** Before a byte is cut off: a last record that is damaged looks torn, but the ledger may know that it was whole. */
+  const checkBoth = (records: readonly unknown[]) => {
+    checkRun(records);
+    try {
+      if (ledger !== undefined) checkLedger(ledger, { records: records as RunRecord[], identity });
+    } catch (thrown) {
+      misfit = FlError.from(thrown);
+      throw misfit;
+    }
+  };
+  const open = (check: typeof checkRun) =>
+    inFile(JOURNAL_FILE, () => openRunJournal(directory, { files, journalBytes, check }));
+  const { records, journal } = await open(checkBoth).catch(async (thrown) => {
+    if (misfit === undefined || ledger === undefined) throw thrown;
+    // what a checkpoint says of a ledger that was cut is held against all records, which write it again
+    checkLedger(ledger, { records: await allRecordsOf(directory), identity });
+    return open(checkRun);
+  });
   try {
     return await openWith(directory, records, journal, deps);
   } catch (error) {
@@ -144,8 +164,8 @@ async function openWith(
   journal: RunJournal,
   deps: SharedDeps,
 ): Promise<Run> {
-  const { spec: stored, atMs: createdAtMs } = createdIn(records);
-  const [state, effects] = await about(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
+  const { spec: stored, atMs: createdAtMs, modelSha256: firstSha256 } = createdIn(records);
+  const [state, effects] = await inFile(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
   const spec = specOf(stored);
   const ledger = await ledgerOf(directory, records, deps);
   const noise = await openNoise(directory, deps.identity, state.status === 'completed');
@@ -153,9 +173,8 @@ async function openWith(
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const { modelSha256: sha256 } = state;
-  const model = await about(`models/${sha256}.safetensors, or its file in strategy/`, () =>
-    openModel(models, { directory, sha256, layout, strategy }),
-  );
+  const isMoved = sha256 !== firstSha256;
+  const model = await openModel(models, { directory, sha256, layout, strategy, isMoved });
   const run = new Run(
     { ...deps, journal, ledger, models, directory, strategy, noise },
     { spec, createdAtMs, state, model, committed: new CommittedRounds(records), pastRounds: roundsOver(records) },
@@ -178,14 +197,4 @@ async function ledgerOf(directory: string, records: readonly RunRecord[], deps: 
 function roundsOver(records: readonly RunRecord[]): number {
   const last = records.findLast((record) => record.kind === 'round-ended');
   return last?.summary.round ?? checkpointIn(records)?.rounds ?? 0;
-}
-
-/** Names the file in what goes wrong with it, once. */
-async function about<T>(file: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (thrown) {
-    const { code, message, cause } = FlError.from(thrown);
-    throw new FlError(code, `${file}: ${message}`, { cause: thrown instanceof FlError ? cause : thrown });
-  }
 }

@@ -53,16 +53,11 @@ export async function openLedger(
   const { run } = created;
   const known = checkpointIn(records)?.ledger;
   const committed = records.filter((record) => record.kind === 'committed');
-  const coordinatorKey = toHex(identity.publicKey);
   let stored = known;
   const { lines: file } = await openLines(join(directory, LEDGER_FILE), {
     files,
     wholeBytes(content) {
-      if (known !== undefined) checkKnown(content, known, { run, coordinatorKey });
-      const first = known === undefined ? 0 : known.round + 1;
-      const lines = wholeLines(content.subarray(known?.sizeBytes), { coordinatorKey, first });
-      checkChain(lines, { created, known, committed, coordinatorKey });
-      stored = lines.reduce(endAfter, known);
+      stored = checkLedger(content, { records, identity });
       return stored?.sizeBytes ?? 0;
     },
   });
@@ -86,6 +81,41 @@ export async function openLedger(
   };
   for (const record of committed.slice(end.round - (known?.round ?? 0))) await ledger.append(record);
   return ledger;
+}
+
+/**
+ * Where a ledger file ends, if its whole lines are the first of this journal's; undefined: it has none. Pure.
+ * @throws FlError as {@link openLedger}
+ */
+export function checkLedger(
+  content: Uint8Array,
+  { records, identity }: { records: readonly RunRecord[]; identity: Identity },
+): LedgerEnd | undefined {
+  const created = createdIn(records);
+  const known = checkpointIn(records)?.ledger;
+  const committed = records.filter((record) => record.kind === 'committed');
+  const coordinatorKey = toHex(identity.publicKey);
+  if (known !== undefined) checkKnown(content, known, { run: created.run, coordinatorKey });
+  const first = known === undefined ? 0 : known.round + 1;
+  const lines = wholeLines(content.subarray(known?.sizeBytes), { coordinatorKey, first });
+  checkChain(lines, { created, known, committed, coordinatorKey });
+  return lines.reduce(endAfter, known);
+}
+
+/** All lines that follow from all records of a run, without their ends: what the file of an undisturbed coordinator holds. */
+export function ledgerLines(records: readonly RunRecord[], identity: Identity): string[] {
+  const created = createdIn(records);
+  let end: LedgerEnd | undefined;
+  const lineOf = (entry: LedgerEntry): string => {
+    const text = signLine('ledger', entry, identity);
+    end = endAfter(end, { entry, text });
+    return text;
+  };
+  const lines = [lineOf(firstEntry(created, identity))];
+  for (const record of records) {
+    if (record.kind === 'committed') lines.push(lineOf(nextEntry(created.run, end!, record, identity)));
+  }
+  return lines;
 }
 
 function endAfter(before: LedgerEnd | undefined, { entry, text }: Pick<StoredLine, 'entry' | 'text'>): LedgerEnd {

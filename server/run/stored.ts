@@ -14,7 +14,7 @@ import { JOURNAL_FILE } from './run-journal.js';
  */
 export async function storedRuns(runs: string, log: Logger): Promise<string[]> {
   for (const name of await removeUnfinished(runs))
-    log.info({ directory: join(runs, name) }, 'removed: a run half made');
+    log.info({ directory: join(runs, name) }, 'removed: a run half made or half deleted');
   const folders = (await entriesOf(runs)).filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
   const stored: string[] = [];
   for (const directory of folders.map(({ name }) => join(runs, name)).sort()) {

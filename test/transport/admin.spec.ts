@@ -18,7 +18,12 @@ describe('the operator over gRPC', () => {
     assert.equal(await operator.startRun(SPEC, model), 'run-1');
     await operator.stopRun('run-1', 'enough');
     await operator.resumeRun('run-1');
+    assert.equal(await operator.archiveRun('run-1'), '/data/archive/run-1');
+    await operator.deleteRun('run-1');
+    assert.deepEqual(await operator.repairRun('run-1'), await admin.repairRun('run-1'));
+    admin.calls.pop();
     assert.deepEqual(await operator.listRuns(), [RUN_INFO]);
+    assert.deepEqual(await operator.listRuns({ archived: true }), []);
     assert.deepEqual(await operator.getRun('run-1'), { info: RUN_INFO, report: admin.report });
     assert.equal(await operator.createToken({ name: 'lab-2', uses: 1, expiresMs: 5, isPending: true }), 'sl1.token');
     assert.deepEqual(await operator.listTokens(), TOKENS);
@@ -34,6 +39,9 @@ describe('the operator over gRPC', () => {
       { spec: SPEC, model },
       { stop: 'run-1', reason: 'enough' },
       { resume: 'run-1' },
+      { archive: 'run-1' },
+      { delete: 'run-1' },
+      { repair: 'run-1' },
       { get: 'run-1' },
       { name: 'lab-2', uses: 1, expiresMs: 5, isPending: true },
       { revoke: '0123456789ab' },
@@ -86,6 +94,9 @@ describe('the operator over gRPC', () => {
     await assert.rejects(stranger.startRun(SPEC, bytes(9_000_000)), denied);
     await assert.rejects(stranger.stopRun('run-1', ''), denied);
     await assert.rejects(stranger.resumeRun('run-1'), denied);
+    await assert.rejects(stranger.archiveRun('run-1'), denied);
+    await assert.rejects(stranger.deleteRun('run-1'), denied);
+    await assert.rejects(stranger.repairRun('run-1'), denied);
     await assert.rejects(stranger.listRuns(), denied);
     await assert.rejects(stranger.getRun('run-1'), denied);
     await assert.rejects(async () => {
