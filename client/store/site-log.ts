@@ -114,7 +114,10 @@ export async function openSiteLog(directory: string, options: SiteLogOptions): P
 }
 
 /** The entries of the log that are kept, oldest first. @throws FlError not-found; corrupt: file, line and what is wrong */
-export async function* readSiteLog(directory: string, publicKey: Uint8Array): AsyncGenerator<SiteEntry> {
+export async function* readSiteLog(
+  directory: string,
+  publicKey: Uint8Array | readonly Uint8Array[],
+): AsyncGenerator<SiteEntry> {
   const names = [...(await olderFiles(directory)), SITE_LOG_FILE];
   let previous: string | undefined; // what the oldest line follows may be gone
   for (const name of names) {
