@@ -7,10 +7,10 @@ import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { AdminService, RunInfo } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
-import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import type { Accounts } from './accounts.js';
 import { newSecret, peopleOf } from './people.js';
 import type { Seen } from './presence.js';
+import { elsewhere } from './reach.js';
 import type { Registry } from './registry.js';
 import { readReport, reportOf } from './report/run-report.js';
 import { readRun, runIdFor } from './run/directory.js';
@@ -126,10 +126,9 @@ function checkClients({ engine: { clients = [] } }: RunSpec, registry: Registry)
 function tokenMaker({ identity, issuer, ...deps }: AdminDeps): (secret: string) => string {
   const fingerprint = sha256Hex(identity.publicKey);
   return (secret) => {
-    const [address, ...others] = deps.addresses();
+    const [address, ...others] = elsewhere(deps.addresses());
     if (issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
     const authority = issuer.authorityFingerprint;
-    const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
-    return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
+    return encodeJoinToken({ address, fingerprint, secret, authority, others: others.slice(0, MAX_OTHERS) });
   };
 }
