@@ -1,13 +1,14 @@
 /** The command tree of `starling`. Everything heavy is imported by the command that needs it, when it needs it. */
 import { Command } from 'commander';
 import { VERSION } from '../shared/version.js';
+import { accountCommand } from './commands/account.js';
 import { auditCommand } from './commands/audit.js';
 import { authorityCommand } from './commands/authority.js';
 import { backupCommand, restoreCommand } from './commands/backup.js';
 import { benchCommand } from './commands/bench.js';
 import { clientCommand } from './commands/client.js';
 import { completionCommand } from './commands/completion.js';
-import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
+import { coordinatorCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -21,6 +22,7 @@ import { reportCommand } from './commands/report.js';
 import { runCommand } from './commands/run.js';
 import { schemaCommand } from './commands/schema.js';
 import { simulateCommand } from './commands/simulate.js';
+import { tokenCommand } from './commands/token.js';
 import { verifyCommand } from './commands/verify.js';
 import { inShort } from './exit.js';
 
@@ -36,6 +38,7 @@ export function createProgram(): Command {
     coordinatorCommand(),
     tokenCommand(),
     auditCommand(),
+    accountCommand(),
     authorityCommand(),
     clientCommand(),
     runCommand(),

@@ -11,6 +11,7 @@ import { rngFromEntropy } from '../shared/rng.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
 import { isIdentification } from '../shared/signing/login.js';
 import { keepCertificate } from './certificate.js';
+import { noteKey } from './former-keys.js';
 import { connectGrpc, type GrpcParticipant } from './grpc/participant.js';
 import { pinnedAuthority } from './grpc/tls.js';
 import { absolute, type SiteFiles, siteTls } from './site-certificates.js';
@@ -65,7 +66,7 @@ export async function joinClient(options: {
     const { client } = reply;
     const directory = join(options.clientsDir, client);
     if ((await entriesOf(directory)).some(({ name }) => name === IDENTITY_FILE)) {
-      const next = 'move it away, and join again with the same token';
+      const next = `move it away, or, if that key was revoked, remove ${IDENTITY_FILE} there (what was charged stays); then join again with the same token`;
       throw new FlError('already-exists', `${directory} holds the key of another client of that name; next: ${next}`);
     }
     const siteFiles = options.siteFiles && absolute(options.siteFiles);
@@ -74,6 +75,7 @@ export async function joinClient(options: {
     const membership = { client, address, coordinatorKey, ...(others?.length && { others }), siteFiles };
     const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
     await writeFileDurably(join(aside, MEMBERSHIP_FILE), text, files);
+    await noteKey(directory, identity.publicKey, { target: aside, files });
     await putInPlace(files, aside, directory, IDENTITY_FILE);
     await rm(join(directory, LOCK_FILE), { force: true }); // it came along
     return membership;

@@ -15,6 +15,7 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
+import { keysIn, noteKey } from './former-keys.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
@@ -76,7 +77,9 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const coordinatorKey = coordinatorKeyOf(membership);
   const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
-  const account = await openAccount(directory, { identity, delta: policy.delta });
+  await noteKey(directory, identity.publicKey);
+  const keys = await keysIn(directory, identity.publicKey);
+  const account = await openAccount(directory, { identity, keys, delta: policy.delta });
   const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels },

@@ -43,6 +43,7 @@ import { shortage, watchSpace } from './space.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 import { Upkeep } from './upkeep.js';
+import { visibleTo } from './visible-runs.js';
 
 type Proof = Extract<ClientFrame, { kind: 'proof' }>;
 
@@ -70,11 +71,7 @@ export class Coordinator implements ParticipantService {
     this.#options = options;
     const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string) => {
-      const why = this.#upkeep.whyNot(id);
-      if (why !== undefined) throw why;
-      return this.#runs.destination(id);
-    };
+    const runOf = (id: string, client: string) => this.#visibleTo(client).destination(id);
     this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
     this.#runs = new Runs({
       ...options,
@@ -91,6 +88,7 @@ export class Coordinator implements ParticipantService {
       isHere: (client) => this.#connections.has(client),
       seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
+      shutOut: (client) => this.#shutOut(client),
     });
   }
 
@@ -148,7 +146,7 @@ export class Coordinator implements ParticipantService {
   async enrol(request: EnrolRequest): Promise<EnrolReply> {
     const { registry, clock, identity, log, issuer } = this.#options;
     const { client, publicKey } = await registry.enrol(request, clock.nowMs());
-    log.info({ client }, 'client enrolled');
+    log.info({ client, standing: registry.standingOf(client).standing }, 'client enrolled');
     const issued = await issuer?.issueFor(client, publicKey);
     return { client, coordinatorKey: identity.publicKey, ...(issued && { issued }) };
   }
@@ -161,6 +159,8 @@ export class Coordinator implements ParticipantService {
     if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
       throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
     }
+    const refusal = registry.refusalOf(client);
+    if (refusal?.retry === false) throw new FlError('permission-denied', `renew: ${refusal.reason}`);
     const issued = await issuer.issueFor(client, publicKey);
     if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
     log.info({ client }, 'certificate renewed');
@@ -188,7 +188,9 @@ export class Coordinator implements ParticipantService {
       addresses: () => this.#addresses(),
       isHere: (client) => this.#connections.has(client),
       entered: (connection, said) => this.#entered(connection, said),
-      received: ({ client }, frame) => this.#received(client, frame),
+      received: (connection, frame) => {
+        if (this.#connections.get(connection.client) === connection) this.#received(connection.client, frame);
+      },
       left: (connection) => this.#left(connection),
     });
   }
@@ -201,7 +203,7 @@ export class Coordinator implements ParticipantService {
     end.send({ kind: 'welcome', session, addresses: this.#options.notice?.() });
     this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
-    for (const run of this.#runs.atWork()) {
+    for (const run of this.#visibleTo(client).atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.enter(client, ofRun, policy);
       if (this.#connections.get(client) !== connection) return;
@@ -212,24 +214,30 @@ export class Coordinator implements ParticipantService {
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
-    const isKnown = (run: string) => this.#runs.isKnown(run) || this.#upkeep.whyNot(run) !== undefined;
-    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
+    const runs = this.#visibleTo(client);
+    const isKnown = (run: string) => runs.isKnown(run);
+    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => runs.get(id)?.state, isKnown)) {
       const { round } = said;
-      if (this.#runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
+      if (runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
-      this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
+      runs.get(run)?.post({ kind: 'shown', client, ...said });
     }
   }
 
   /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
   #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
-    this.#runs.answerFinished(client, pending);
-    const isKnown = (run: string) => this.#runs.isKnown(run) || this.#upkeep.whyNot(run) !== undefined;
-    const unknown = pending.filter(({ run }) => !isKnown(run)); // one that is damaged may be mended, one that is archived come back
+    const runs = this.#visibleTo(client);
+    runs.answerFinished(pending);
+    const unknown = pending.filter(({ run }) => !runs.isKnown(run)); // one that is damaged may be mended, one that is archived come back
     const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
     this.#sendReceipts(receipts);
+  }
+
+  /** The runs, as far as this client can see. */
+  #visibleTo(client: string): ReturnType<typeof visibleTo> {
+    return visibleTo(this.#runs, client, (id) => this.#upkeep.whyNot(id));
   }
 
   #sendReceipts(receipts: readonly Receipt[]): void {
@@ -248,6 +256,21 @@ export class Coordinator implements ParticipantService {
     this.#options.log.info({ client }, 'client disconnected');
   }
 
+  /** A client that may not take part any more is gone at once: from its stream and its calls, and from every round. */
+  #shutOut(client: string): void {
+    const { registry, log } = this.#options;
+    const refusal = registry.refusalOf(client);
+    if (refusal === undefined) return;
+    const { reason: detail } = refusal;
+    for (const run of this.#runs.atWork()) run.post({ kind: 'excluded', client, detail });
+    log.warn({ client, reason: detail }, 'client shut out');
+    const connection = this.#connections.get(client);
+    if (connection === undefined) return;
+    connection.end.send({ kind: 'goodbye', ...refusal });
+    connection.end.close(detail);
+    this.#left(connection);
+  }
+
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
   #received(client: string, frame: ClientFrame): void {
     const { clock, log, registry } = this.#options;
@@ -259,7 +282,7 @@ export class Coordinator implements ParticipantService {
       return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
     }
     const { task } = frame;
-    const run = this.#runs.get(task.run);
+    const run = this.#visibleTo(client).get(task.run);
     if (run === undefined) return;
     switch (frame.kind) {
       case 'progress': {
@@ -294,16 +317,17 @@ export class Coordinator implements ParticipantService {
     request: { readonly run: string; readonly sha256: string; readonly offset: number },
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
-    this.#clientOf(session, peer);
-    const run = this.#runs.need(request.run);
+    const { client } = this.#connectionOf(session, peer);
+    const run = this.#visibleTo(client).need(request.run);
     for (const piece of piecesOf(run.model, request)) {
+      this.#checkStanding(client);
       run.traffic.down += piece.length;
       yield piece;
     }
   }
 
   async uploadStatus(session: Uint8Array, update: PendingUpdate, peer?: Peer): Promise<number> {
-    return this.#receiver.status(this.#clientOf(session, peer), update);
+    return this.#receiver.status(this.#connectionOf(session, peer).client, update);
   }
 
   async upload(
@@ -313,9 +337,16 @@ export class Coordinator implements ParticipantService {
     chunks: AsyncIterable<Uint8Array>,
     peer?: Peer,
   ): Promise<UploadReply> {
-    const client = this.#clientOf(session, peer);
+    const { client } = this.#connectionOf(session, peer);
+    const check = () => this.#checkStanding(client);
+    const checked = async function* () {
+      for await (const chunk of chunks) {
+        check();
+        yield chunk;
+      }
+    };
     try {
-      return await this.#receiver.receive(client, signed, offset, chunks);
+      return await this.#receiver.receive(client, signed, offset, checked());
     } catch (thrown) {
       const { run, round } = signed.header;
       this.#options.log.info({ client, run, round, reason: FlError.from(thrown).message }, 'an upload ended early');
@@ -384,8 +415,15 @@ export class Coordinator implements ParticipantService {
     return { clock, identity, isNoiseSeeded, fatal, ...lent, files, journalBytes };
   }
 
+  /** @throws FlError permission-denied, in the words that its stream ended by */
+  #checkStanding(client: string): void {
+    const refusal = this.#options.registry.refusalOf(client);
+    if (refusal !== undefined) throw new FlError('permission-denied', refusal.reason);
+  }
+
   /** A session that was opened by one certificate is worth nothing beside another. */
-  #clientOf(session: Uint8Array, peer: Peer | undefined): string {
+  #connectionOf(session: Uint8Array, peer: Peer | undefined): Connection {
+    if (peer !== undefined) this.#checkStanding(peer.name); // the certificate of a client that is revoked is worth nothing
     const connection = this.#sessions.get(toHex(session));
     if (connection === undefined) {
       throw new FlError('permission-denied', 'session: not known; open a control stream first');
@@ -393,6 +431,6 @@ export class Coordinator implements ParticipantService {
     if (connection.peer?.fingerprint !== peer?.fingerprint) {
       throw new FlError('permission-denied', 'session: expected the certificate that it was opened by, got another');
     }
-    return connection.client;
+    return connection;
   }
 }

@@ -39,7 +39,7 @@ interface LoginDeps {
   /** For nonces and sessions. */
   readonly rng: Rng;
   readonly identity: Identity;
-  readonly registry: Pick<Registry, 'get'>;
+  readonly registry: Pick<Registry, 'get' | 'refusalOf'>;
   /** Whom the certificate of this connection names; absent in plaintext. */
   readonly peer?: Peer;
   /** Where clients reach this coordinator; the first is what it tells them. */
@@ -146,6 +146,8 @@ function refusalOf(
       const over = peer === undefined ? '' : ', over the certificate of this connection';
       return { reason: `the proof is not by the key of client "${client}"${over}`, retry: false };
     }
+    const refusal = registry.refusalOf(client); // told to nobody but the client itself
+    if (refusal !== undefined) return refusal;
   } catch (error) {
     return { reason: FlError.from(error).message, retry: false };
   }

@@ -12,6 +12,7 @@ import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, inFile } from '../shared/errors.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { VERSION } from '../shared/version.js';
+import { Accounts } from './accounts.js';
 import { type Audit, openAudit } from './audit/audit.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
@@ -76,7 +77,7 @@ export async function startCoordinator(options: {
       ? undefined
       : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }), metrics);
   const { done, end } = ending();
-  const { registry, journal, isEmpty } = await openRegistry(dataDir, end);
+  const { registry, accounts, adminToken, journal, isEmpty } = await openRegistry(dataDir, end);
   const isFirstStart = isEmpty && (await entriesOf(join(dataDir, 'runs'))).length === 0;
   const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
   const onFault = (thrown: unknown) => warn(thrown, 'certificates could not be renewed; another try follows');
@@ -89,9 +90,7 @@ export async function startCoordinator(options: {
   const startedAtMs = systemClock.nowMs();
   const audit = await openAudit(dataDir, { identity, clock: steadyClock, log });
   coordinator = await Coordinator.open({
-    dataDir,
-    identity,
-    registry,
+    ...{ dataDir, accounts, identity, registry },
     clock: steadyClock,
     rng: rngFromEntropy(),
     log,
@@ -106,7 +105,7 @@ export async function startCoordinator(options: {
   server = await serveGrpc({
     participant: coordinator,
     admin: coordinator.admin,
-    adminToken: await secretIn(join(dataDir, ADMIN_TOKEN_FILE)),
+    ...{ adminToken, accounts },
     listen: options.listen,
     tls: certificates,
     isTokenGood: (token) => registry.isTokenGood(token, systemClock.nowMs()),
@@ -172,7 +171,11 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
       fail(fault);
       throw fault;
     });
-  return { registry: new Registry({ append }, records), journal, isEmpty: records.length === 0 };
+  const adminTokenFile = join(dataDir, ADMIN_TOKEN_FILE);
+  const adminToken = await secretIn(adminTokenFile);
+  const keep = (token: string) => writeFileDurably(adminTokenFile, new TextEncoder().encode(token));
+  const accounts = new Accounts({ append }, records, { token: adminToken, keep });
+  return { registry: new Registry({ append }, records), accounts, adminToken, journal, isEmpty: records.length === 0 };
 }
 
 async function writeRunReport(run: Run, log: Logger): Promise<void> {

@@ -7,6 +7,7 @@ import type { RunEvent } from '../shared/run/events.js';
 import type { Issued } from '../shared/service.js';
 import type { SignedNotice } from '../shared/signing/address-notice.js';
 import type { Identity } from '../shared/signing/identity.js';
+import type { Accounts } from './accounts.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';
 import type { Run } from './run/run.js';
@@ -18,6 +19,8 @@ export interface Issuer {
   readonly authorityFingerprint: string;
   /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled. Undefined: the site issues */
   issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
+  /** A new key for an operator, its certificate and the authorities, PEM. */
+  issueOperator?(name: string): Promise<string>;
 }
 
 /** What a coordinator stands on, and whom it tells. */
@@ -25,6 +28,8 @@ export interface CoordinatorOptions {
   readonly dataDir: string;
   readonly identity: Identity;
   readonly registry: Registry;
+  /** Of operators; absent: there is nobody but `admin`. */
+  readonly accounts?: Accounts;
   readonly clock: Clock;
   /** For nonces, sessions, tokens and run ids. */
   readonly rng: Rng;

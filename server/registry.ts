@@ -1,36 +1,68 @@
 /**
- * Who may take part: join tokens and enrolled keys, each a record in `clients.log`, the state their fold. Tokens are
- * kept as hashes only; whoever reads the coordinator's disk cannot join with them.
+ * Who may take part: join tokens, enrolled keys and how each client stands; every change a record in `clients.log`, the
+ * state their fold. Tokens are kept as hashes only; whoever reads the coordinator's disk cannot join with them. Clients of
+ * a log that is older than standings are approved.
  */
 import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex, toHex } from '../shared/hex.js';
+import type { StandingChange, TokenInfo } from '../shared/people.js';
 import type { EnrolRequest } from '../shared/service.js';
 import { sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
+import { afterChange, refusalOf, type Stood } from './standing.js';
 
 type RegistryRecord =
-  | { kind: 'token'; hash: string; name: string; uses: number; expiresAtMs: number }
-  | { kind: 'enrolled'; hash: string; client: string; publicKey: string; atMs: number };
+  /** `replaces`: it lets another key in for this client; `isPending`: who joins with it has to be approved. */
+  | {
+      kind: 'token';
+      hash: string;
+      name: string;
+      uses: number;
+      expiresAtMs: number;
+      isPending?: true;
+      replaces?: string;
+    }
+  | { kind: 'token-revoked'; hash: string }
+  /** Of a name that is enrolled: another key takes the place of the one before. */
+  | { kind: 'enrolled'; hash: string; client: string; publicKey: string; atMs: number; standing?: 'pending' }
+  | ({ kind: 'standing'; client: string; atMs: number } & Stood);
 
 /** Where records are kept; a journal, or nothing in a simulation. */
 export interface RecordLog {
   append(record: unknown): Promise<void>;
 }
 
-/** Who may take part; `publicKey` is Ed25519, 32 bytes. */
+/** Who is enrolled; `publicKey` is Ed25519, 32 bytes. */
 export interface Enrolled {
   readonly client: string;
   readonly publicKey: Uint8Array;
   readonly enrolledAtMs: number;
 }
 
+/** What a token is for. */
+interface TokenAbout {
+  readonly name: string;
+  readonly uses: number;
+  readonly expiresMs: number;
+  readonly isPending?: boolean;
+}
+
+interface Token extends Omit<Extract<RegistryRecord, { kind: 'token' }>, 'kind'> {
+  used: number;
+  isRevoked: boolean;
+}
+
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const TOKEN_ID_CHARS = 12;
 
 /** All tokens and clients of one coordinator. */
 export class Registry {
   readonly #log: RecordLog;
-  readonly #tokens = new Map<string, { name: string; uses: number; used: number; expiresAtMs: number }>();
+  /** By the hash of its secret. */
+  readonly #tokens = new Map<string, Token>();
   readonly #clients = new Map<string, Enrolled>();
+  readonly #standings = new Map<string, Stood>();
+  /** Every key that was ever enrolled, hex: one that was replaced is nobody's again. */
   readonly #clientOfKey = new Map<string, string>();
 
   constructor(log: RecordLog, records: readonly unknown[]) {
@@ -43,15 +75,46 @@ export class Registry {
    * `name-2` ... when there are several. Returns its secret, of which only the hash is kept.
    */
   async createToken(
-    { name, uses, expiresMs }: { name: string; uses: number; expiresMs: number },
+    { name, uses, expiresMs, isPending }: TokenAbout,
     { secret, nowMs }: { secret: string; nowMs: number },
   ): Promise<void> {
     if (!NAME.test(name)) throw invalidArgument('name', 'lower-case letters, digits and dashes, at most 63', name);
     if (!Number.isInteger(uses) || uses < 1 || uses > 10_000) throw invalidArgument('uses', '1 to 10000', uses);
     if (uses > 1 && !NAME.test(`${name}-${uses}`))
       throw invalidArgument('name', 'room for a number in 63 letters', name);
-    if (!(expiresMs > 0)) throw invalidArgument('expires', 'a time above 0 ms', expiresMs);
-    await this.#record({ kind: 'token', hash: sha256Hex(secret), name, uses, expiresAtMs: nowMs + expiresMs });
+    const waits = isPending === true && { isPending };
+    await this.#record({ kind: 'token', hash: sha256Hex(secret), name, uses, ...untilOf(expiresMs, nowMs), ...waits });
+  }
+
+  /** A token by which one other key is enrolled for `client`, whose own is revoked from now on. @throws FlError not-found */
+  async createReplacement(
+    { client, expiresMs }: { client: string; expiresMs: number },
+    { secret, nowMs }: { secret: string; nowMs: number },
+  ): Promise<void> {
+    const until = untilOf(expiresMs, nowMs);
+    this.#known(client);
+    const hash = sha256Hex(secret);
+    if (this.standingOf(client).standing !== 'revoked') {
+      const reason = 'its key is replaced by another';
+      await this.#record({ kind: 'standing', client, standing: 'revoked', reason, atMs: nowMs });
+    }
+    await this.#record({ kind: 'token', hash, name: client, uses: 1, ...until, replaces: client });
+  }
+
+  /** Nobody joins with it any more. `id` is what `tokens` says. @throws FlError not-found */
+  async revokeToken(id: string): Promise<void> {
+    const found = [...this.#tokens.values()].filter(({ hash }) => hash.slice(0, TOKEN_ID_CHARS) === id);
+    if (found.length === 0) {
+      throw new FlError('not-found', `token: expected an id of \`starling token list\`, got "${id.slice(0, 64)}"`);
+    }
+    for (const { hash } of found) await this.#record({ kind: 'token-revoked', hash });
+  }
+
+  /** Without their secrets, in the order in which they were made. */
+  tokens(): TokenInfo[] {
+    return [...this.#tokens.values()].map(({ hash, name, uses, used, expiresAtMs, isPending = false, isRevoked }) => {
+      return { id: hash.slice(0, TOKEN_ID_CHARS), name, uses, used, expiresAtMs, isPending, isRevoked };
+    });
   }
 
   /** Whether somebody could join by it now. */
@@ -70,15 +133,16 @@ export class Registry {
     }
     const publicKey = toHex(request.publicKey);
     const known = this.#clientOfKey.get(publicKey);
-    if (known !== undefined) return this.get(known);
-    const hash = sha256Hex(request.token);
-    const token = this.#tokens.get(hash);
-    if (token === undefined) throw new FlError('permission-denied', 'token: not known to this coordinator');
-    if (nowMs >= token.expiresAtMs) throw new FlError('permission-denied', `token: expired, ask for a new one`);
-    if (token.used >= token.uses) throw new FlError('permission-denied', 'token: used up, ask for a new one');
-    const client = token.uses === 1 ? token.name : this.#freeName(token);
-    if (this.#clients.has(client)) throw new FlError('already-exists', `client "${client}" is enrolled already`);
-    await this.#record({ kind: 'enrolled', hash, client, publicKey, atMs: nowMs });
+    if (known !== undefined) return this.#again(known, publicKey);
+    const token = this.#usable(sha256Hex(request.token), nowMs);
+    const { hash, replaces, isPending } = token;
+    const client = replaces ?? (token.uses === 1 ? token.name : this.#freeName(token));
+    if (replaces === undefined && this.#clients.has(client)) {
+      const next = `if its key is lost: starling client re-enrol ${client}`;
+      throw new FlError('already-exists', `client "${client}" is enrolled already; ${next}`);
+    }
+    const waits = isPending === true && { standing: 'pending' as const };
+    await this.#record({ kind: 'enrolled', hash, client, publicKey, atMs: nowMs, ...waits });
     return this.get(client);
   }
 
@@ -101,9 +165,49 @@ export class Registry {
     return [...this.#clients.values()].sort((a, b) => (a.client < b.client ? -1 : 1));
   }
 
-  /** In the order in which they came. */
+  /** Of those that take part, in the order in which they came. */
   names(): string[] {
-    return [...this.#clients.keys()];
+    return [...this.#clients.keys()].filter((client) => this.standingOf(client).standing === 'approved');
+  }
+
+  /** Of an enrolled client. */
+  standingOf(client: string): Stood {
+    return this.#standings.get(client) ?? { standing: 'approved', reason: '' };
+  }
+
+  /** Durable when it resolves, and true of everybody who asks from now on. @throws FlError not-found · failed-precondition */
+  async setStanding(client: string, change: StandingChange, { reason, nowMs }: { reason: string; nowMs: number }) {
+    this.#known(client);
+    const standing = afterChange(client, this.standingOf(client), change);
+    await this.#record({ kind: 'standing', client, standing, reason, atMs: nowMs });
+  }
+
+  /** Why a client is kept out; undefined: it takes part. @throws FlError permission-denied: nobody of that name */
+  refusalOf(client: string): ReturnType<typeof refusalOf> {
+    return refusalOf(this.get(client).client, this.standingOf(client));
+  }
+
+  /** The client of a key that was enrolled before: its reply was lost, unless it has lost its place since. */
+  #again(client: string, publicKey: string): Enrolled {
+    const enrolled = this.get(client);
+    const { standing } = this.standingOf(client);
+    if (toHex(enrolled.publicKey) === publicKey && standing !== 'revoked') return enrolled;
+    const next = 'join with a new key: move the directory of the client away, and ask for a token';
+    throw new FlError('permission-denied', `enrolment: this key of client "${client}" is revoked; ${next}`);
+  }
+
+  #usable(hash: string, nowMs: number): Token {
+    const refused = (why: string) => new FlError('permission-denied', `token: ${why}`);
+    const token = this.#tokens.get(hash);
+    if (token === undefined) throw refused('not known to this coordinator');
+    if (token.isRevoked) throw refused('revoked, ask for a new one');
+    if (nowMs >= token.expiresAtMs) throw refused('expired, ask for a new one');
+    if (token.used >= token.uses) throw refused('used up, ask for a new one');
+    return token;
+  }
+
+  #known(client: string): void {
+    if (!this.#clients.has(client)) throw new FlError('not-found', `client "${client}" is not enrolled here`);
   }
 
   #freeName({ name, used }: { name: string; used: number }): string {
@@ -119,15 +223,37 @@ export class Registry {
   }
 
   #apply(record: RegistryRecord): void {
-    if (record.kind === 'token') {
-      const { hash, name, uses, expiresAtMs } = record;
-      this.#tokens.set(hash, { name, uses, used: 0, expiresAtMs });
-      return;
+    switch (record.kind) {
+      case 'token': {
+        const { kind: _, ...token } = record;
+        this.#tokens.set(record.hash, { ...token, used: 0, isRevoked: false });
+        return;
+      }
+      case 'token-revoked': {
+        const token = this.#tokens.get(record.hash);
+        if (token !== undefined) token.isRevoked = true;
+        return;
+      }
+      case 'standing': {
+        const { client, standing, reason } = record;
+        this.#standings.set(client, { standing, reason });
+        return;
+      }
+      case 'enrolled': {
+        const { client, publicKey, atMs, hash, standing = 'approved' } = record;
+        const token = this.#tokens.get(hash);
+        if (token !== undefined) token.used++;
+        for (const other of this.#tokens.values()) if (other.replaces === client) other.isRevoked = true;
+        this.#clientOfKey.set(publicKey, client);
+        this.#clients.set(client, { client, publicKey: fromHex(publicKey), enrolledAtMs: atMs });
+        this.#standings.set(client, { standing, reason: '' });
+        return;
+      }
     }
-    const { client, publicKey, atMs, hash } = record;
-    const token = this.#tokens.get(hash);
-    if (token !== undefined) token.used++;
-    this.#clientOfKey.set(publicKey, client);
-    this.#clients.set(client, { client, publicKey: fromHex(publicKey), enrolledAtMs: atMs });
   }
+}
+
+function untilOf(expiresMs: number, nowMs: number): { readonly expiresAtMs: number } {
+  if (!(expiresMs > 0)) throw invalidArgument('expires', 'a time above 0 ms', expiresMs);
+  return { expiresAtMs: nowMs + expiresMs };
 }

@@ -13,9 +13,10 @@ import type { Logger } from './log.js';
 import { infoOf } from './run/activity.js';
 import { type DamagedRun, damagedRun, infoOfDamaged, isOfMachine } from './run/damaged.js';
 import { createRun, openRun } from './run/directory.js';
-import { lateUpdates, readFinished, writeFinished } from './run/finished.js';
+import { type FinishedRun, lateUpdates, readFinished, writeFinished } from './run/finished.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
+import { isFor } from './visible-runs.js';
 
 /** Descriptors that a start takes for runs that have ended, at a time. */
 const OPEN_FILES = 16;
@@ -38,7 +39,7 @@ interface RunsDeps {
 export class Runs {
   readonly #deps: RunsDeps;
   readonly #atWork = new Map<string, Run>();
-  readonly #finished = new Map<string, RunInfo>();
+  readonly #finished = new Map<string, FinishedRun>();
   readonly #damaged = new Map<string, DamagedRun>();
   readonly #retiring = new Set<Promise<void>>();
 
@@ -79,6 +80,16 @@ export class Runs {
   /** Whether it is here in any state. */
   isKnown(id: string): boolean {
     return this.#atWork.has(id) || this.#finished.has(id) || this.#damaged.has(id);
+  }
+
+  /** Which labs a run is for; undefined: all, or it is not known. */
+  clientsOf(id: string): readonly string[] | undefined {
+    return this.#atWork.get(id)?.spec.engine.clients ?? this.#finished.get(id)?.clients;
+  }
+
+  /** It could not be opened. */
+  isDamaged(id: string): boolean {
+    return this.#damaged.has(id);
   }
 
   /** At work or ended: whole, as far as is known. */
@@ -153,7 +164,7 @@ export class Runs {
   async create(spec: RunSpec, model: Uint8Array, { id, directory }: { id: string; directory: string }): Promise<Run> {
     const run = await createRun(directory, id, spec, model, this.#deps.lent());
     this.#adopt(run);
-    run.post({ kind: 'present', clients: [...this.#deps.here()].map(({ client }) => client) });
+    run.post({ kind: 'present', clients: this.#hereFor(run).map(({ client }) => client) });
     return run;
   }
 
@@ -161,7 +172,7 @@ export class Runs {
   async open(directory: string): Promise<Run> {
     const run = await openRun(directory, basename(directory), this.#deps.lent());
     this.#adopt(run);
-    for (const { client, policy } of this.#deps.here()) run.post({ kind: 'online', client, policy });
+    for (const { client, policy } of this.#hereFor(run)) run.post({ kind: 'online', client, policy });
     await this.#retire(run);
     return run;
   }
@@ -175,6 +186,10 @@ export class Runs {
     if (forgotten !== undefined) throw new FlError('failed-precondition', reason);
     run.post({ kind: 'resume' });
     await run.idle();
+  }
+
+  #hereFor({ spec }: Run): { readonly client: string; readonly policy?: string }[] {
+    return [...this.#deps.here()].filter(({ client }) => isFor(spec.engine.clients, client));
   }
 
   #adopt(run: Run): void {
@@ -196,7 +211,8 @@ export class Runs {
     if (run.state.status !== 'completed') return;
     await run.idle();
     if (this.#atWork.get(run.id) !== run) return;
-    const info = infoOf(run, this.#deps.clock.nowMs());
+    const { clients } = run.spec.engine;
+    const info = { ...infoOf(run, this.#deps.clock.nowMs()), ...(clients && { clients }) };
     this.#atWork.delete(run.id);
     this.#finished.set(run.id, info);
     await run.close();

@@ -72,4 +72,5 @@ export type DropReason =
   | 'invalid-update' // wrong shape, size or hash, or a number that is not finite or out of range
   | 'superseded' // over-selection: enough others were faster
   | 'dropout' // left the round by its own choice: shut down, or a simulated drop-out
+  | 'excluded' // suspended or revoked by an operator
   | 'round-aborted';

@@ -4,6 +4,7 @@
  * both worlds run the same code on both sides.
  */
 import type { SignedHead } from './ledger/against.js';
+import type { PeopleService, Standing } from './people.js';
 import type { TaskId, UpdateHeader } from './run/plan.js';
 import type { RunSpec } from './run/spec.js';
 import type { RunStatus } from './run/summary.js';
@@ -188,6 +189,10 @@ export interface ClientInfo {
   readonly lastSeenAtMs?: number;
   /** What went wrong last, since the coordinator started; absent: nothing. */
   readonly lastReason?: string;
+  /** Absent, of an older coordinator: approved. */
+  readonly standing?: Standing;
+  /** Why it stands so; absent: nobody has said. */
+  readonly standingReason?: string;
 }
 
 /** A run in a list, for an operator. */
@@ -205,9 +210,15 @@ export interface RunInfo {
 }
 
 /** The calls of the operator's command line. */
-export interface AdminService {
+export interface AdminService extends PeopleService {
   /** The join token, complete, to be handed to one lab. */
-  createToken(request: { readonly name: string; readonly uses: number; readonly expiresMs: number }): Promise<string>;
+  createToken(request: {
+    readonly name: string;
+    readonly uses: number;
+    readonly expiresMs: number;
+    /** Who joins with it waits for an operator's approval. */
+    readonly isPending?: boolean;
+  }): Promise<string>;
   listClients(): Promise<readonly ClientInfo[]>;
   /** `model` is the initial model's safetensors file. Returns the run's id. */
   startRun(spec: RunSpec, model: Uint8Array): Promise<string>;

@@ -6,14 +6,25 @@ import type { ClientTls } from '../client/grpc/tls.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from '../server/data-dir.js';
 import { coordinatorDir } from '../shared/disk/home.js';
 import { FlError } from '../shared/errors.js';
+import type { AccountKey } from '../shared/people.js';
 import { certificatesIn, OPERATOR_SERVER_NAME } from '../shared/tls/subject.js';
 
+/** Which coordinator, and as whom. */
 interface Where {
   readonly dataDir?: string;
+  /** The file of `starling account add`; absent, and without a data directory: $STARLING_CREDENTIAL, if it is set. */
+  readonly credential?: string;
 }
 
-/** A connection for the operator. @throws FlError not-found: no coordinator has been started there */
-export async function openAdmin({ dataDir }: Where): Promise<GrpcAdmin> {
+/**
+ * A connection for the operator: as who has the data directory, or by the credential of an account.
+ * @throws FlError not-found: no coordinator has been started there · invalid-argument: no credential
+ */
+export async function openAdmin({ dataDir, credential = fromEnvironment(dataDir) }: Where): Promise<GrpcAdmin> {
+  if (credential !== undefined) {
+    const { address, token, tls } = await readCredential(credential);
+    return connectAdmin(address, token, tls === '' ? {} : { tls: () => operatorTls(tls) });
+  }
   const directory = coordinatorDir(dataDir);
   const read = async (file: string) => {
     try {
@@ -26,6 +37,24 @@ export async function openAdmin({ dataDir }: Where): Promise<GrpcAdmin> {
   const [address, token] = [await read(ADDRESS_FILE), await read(ADMIN_TOKEN_FILE)];
   const operator = await readFile(join(directory, OPERATOR_FILE), 'utf8').catch(() => undefined);
   return connectAdmin(address, token, operator === undefined ? {} : { tls: () => operatorTls(operator) });
+}
+
+function fromEnvironment(dataDir: string | undefined): string | undefined {
+  return dataDir === undefined ? process.env.STARLING_CREDENTIAL : undefined;
+}
+
+async function readCredential(path: string): Promise<AccountKey> {
+  const refused = (got: string) =>
+    new FlError('invalid-argument', `credential: expected a file of \`starling account add\`, got ${got} in ${path}`);
+  let read: Partial<AccountKey>;
+  try {
+    read = JSON.parse(await readFile(path, 'utf8'));
+  } catch (thrown) {
+    throw refused((thrown as { code?: string }).code ?? 'no JSON'); // without the cause, which would quote it
+  }
+  const { address, token, tls } = read;
+  if ([address, token, tls].every((one) => typeof one === 'string')) return read as AccountKey;
+  throw refused('something else');
 }
 
 /** The key, the certificate and the authorities of the file that a coordinator with TLS leaves beside its address. */
@@ -42,7 +71,7 @@ export async function withAdmin(where: Where, use: (admin: GrpcAdmin) => Promise
   } catch (thrown) {
     const cause = FlError.from(thrown);
     if (cause.code !== 'unavailable') throw cause;
-    const directory = coordinatorDir(where.dataDir);
+    const directory = where.credential ?? coordinatorDir(where.dataDir);
     const message = `the coordinator of ${directory} does not answer; is it running? (${cause.message})`;
     throw new FlError('unavailable', message, { cause });
   } finally {

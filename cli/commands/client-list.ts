@@ -5,18 +5,15 @@ import { toHex } from '../../shared/hex.js';
 import type { ClientInfo } from '../../shared/service.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { plain } from '../terminal/clients.js';
-import { columns, command, print, printJson } from './options.js';
+import { askingCoordinator, columns, command, print, printJson } from './options.js';
 
 /** `starling client list`. */
 export function clientListCommand(): Command {
-  return command(
-    'list',
-    'clients of a coordinator on this machine: online, last seen, last reason',
-    'starling client list',
+  return askingCoordinator(
+    command('list', 'clients of a coordinator: online, last seen, how they stand and why', 'starling client list'),
   )
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option('--json', 'print JSON')
-    .action((given: { dataDir?: string; json?: boolean }) =>
+    .action((given: { dataDir?: string; credential?: string; json?: boolean }) =>
       withAdmin(given, async (admin) => {
         const clients = await admin.listClients();
         if (given.json) printJson(clients.map((client) => ({ ...client, publicKey: toHex(client.publicKey) })));
@@ -25,14 +22,15 @@ export function clientListCommand(): Command {
     );
 }
 
-const HEAD = ['CLIENT', 'NOW', 'SINCE', 'LAST REASON'];
+const HEAD = ['CLIENT', 'NOW', 'SINCE', 'STANDING', 'LAST REASON'];
 
-function row({ name, online, lastSeenAtMs, lastReason = '' }: ClientInfo, nowMs: number): string[] {
+function row({ name, online, lastSeenAtMs, standing = 'approved', ...why }: ClientInfo, nowMs: number): string[] {
   const never = 'not since the coordinator started';
   return [
     name,
     online ? 'online' : 'offline',
     lastSeenAtMs === undefined ? never : clockTime(lastSeenAtMs, nowMs),
-    plain(lastReason),
+    standing,
+    plain(why.standingReason ?? why.lastReason ?? ''),
   ];
 }

@@ -18,10 +18,11 @@ export function clientLogCommand() {
       const { readFile } = await import('node:fs/promises');
       const { IDENTITY_FILE, membershipDirectory } = await import('../../client/join.js');
       const { readSiteLog } = await import('../../client/store/site-log.js');
+      const { keysIn } = await import('../../client/former-keys.js');
       const { identityFromSeed } = await import('../../shared/signing/identity.js');
       const directory = await membershipDirectory({ clientsDir: clientsDir(), name });
       const identity = identityFromSeed(await readFile(join(directory, IDENTITY_FILE)));
-      for await (const entry of readSiteLog(directory, identity.publicKey)) {
+      for await (const entry of readSiteLog(directory, await keysIn(directory, identity.publicKey))) {
         print(json ? JSON.stringify(entry) : `${new Date(entry.atMs).toISOString()}  ${wordsOf(entry)}`);
       }
     });

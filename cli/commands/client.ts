@@ -6,6 +6,7 @@ import { checkDataCommand } from './client-check-data.js';
 import { clientListCommand } from './client-list.js';
 import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
+import { clientStandingCommands } from './client-standing.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
 import { endOf, serve } from './service.js';
 import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
@@ -22,17 +23,19 @@ interface RunOptions extends SiteFilesGiven {
   readonly workload: string[];
 }
 
-/** `starling client` with `join`, `run`, `policy`, `log`, and `list` for the operator. */
+/** `starling client` with `join`, `run`, `policy` and `log` of a lab, and what an operator does about clients. */
 export function clientCommand(): Command {
   const join = withSiteFiles(
     command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…'),
   )
-    .argument('TOKEN')
+    .argument('[TOKEN]')
+    .option('--token-file <FILE>', TOKEN_FILE)
     .option('--json', 'print JSON')
-    .action(async (token: string, given: SiteFilesGiven & { json?: boolean }) => {
+    .action(async (given: string | undefined, more: SiteFilesGiven & { tokenFile?: string; json?: boolean }) => {
       const { joinClient } = await import('../../client/join.js');
-      const membership = await joinClient({ token, clientsDir: clientsDir(), siteFiles: siteFilesOf(given) });
-      if (given.json) return printJson(membership);
+      const token = await readToken(given, more.tokenFile);
+      const membership = await joinClient({ token, clientsDir: clientsDir(), siteFiles: siteFilesOf(more) });
+      if (more.json) return printJson(membership);
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
     });
   const run = withSiteFiles(
@@ -63,7 +66,7 @@ export function clientCommand(): Command {
         `${membership.client} finds its coordinator at ${membership.address}; a client that runs goes there by itself`,
       );
     });
-  return command('client', 'be a client', 'starling client join TOKEN')
+  const client = command('client', 'be a client, or see to those of a coordinator', 'starling client join TOKEN')
     .addCommand(join)
     .addCommand(run)
     .addCommand(setAddress)
@@ -71,6 +74,7 @@ export function clientCommand(): Command {
     .addCommand(clientPolicyCommand())
     .addCommand(clientLogCommand())
     .addCommand(clientListCommand());
+  return clientStandingCommands().reduce((all, one) => all.addCommand(one), client);
 }
 
 const TOKEN_FILE = 'a file with the token; - is standard input';

@@ -1,10 +1,8 @@
-/** `starling coordinator` and `starling token create`. */
+/** `starling coordinator`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { coordinatorDir } from '../../shared/disk/home.js';
-import { toHex } from '../../shared/hex.js';
-import { withAdmin } from '../../simulations/open-admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
-import { command, durationMs, integer, print, printJson, repeated } from './options.js';
+import { command, integer, print, repeated } from './options.js';
 import { endOf, serve } from './service.js';
 import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
 
@@ -88,36 +86,4 @@ function atLeastOne(text: string): number {
 
 function mib(count: number | undefined): number | undefined {
   return count === undefined ? undefined : count * 2 ** 20;
-}
-
-/** Asks the coordinator of a data directory, which must be running. */
-export function tokenCommand(): Command {
-  const create = command('create', 'a join token for one lab, or for several', 'starling token create --name charite')
-    .requiredOption('--name <NAME>', 'the client will be called so; lower-case letters, digits, dashes')
-    .option('--uses <N>', 'how many clients may join with it; they are called NAME-1, NAME-2 ...', integer, 1)
-    .option('--expires <DURATION>', 'how long it is good for', durationMs, durationMs('24h'))
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
-    .option('--json', 'print JSON')
-    .action((given: { name: string; uses: number; expires: number; dataDir?: string; json?: boolean }) =>
-      withAdmin(given, async (admin) => {
-        const token = await admin.createToken({ name: given.name, uses: given.uses, expiresMs: given.expires });
-        if (given.json) printJson({ token });
-        else print(token);
-      }),
-    );
-  const enrolled = command(
-    'enrolled',
-    'who has joined, and the keys that labs may pin',
-    'starling token enrolled > enrolment.json',
-  )
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
-    .action((given: { dataDir?: string }) =>
-      withAdmin(given, async (admin) => {
-        const clients = await admin.listClients();
-        printJson(Object.fromEntries(clients.map(({ name, publicKey }) => [name, toHex(publicKey)])));
-      }),
-    );
-  return command('token', 'invite clients', 'starling token create --name charite')
-    .addCommand(create)
-    .addCommand(enrolled);
 }

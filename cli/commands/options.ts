@@ -57,18 +57,27 @@ export function command(name: string, description: string, example: string): Com
   return new Command(name).description(description).addHelpText('after', exampleText(example));
 }
 
+/** For a command that asks a coordinator: which one, and as whom. */
+export function askingCoordinator(made: Command): Command {
+  return made
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option(
+      '--credential <FILE>',
+      'of an account, from anywhere: starling account add (default: $STARLING_CREDENTIAL)',
+    );
+}
+
 /** What a subcommand is given that asks the coordinator of a data directory. */
 export interface Given {
   readonly dataDir?: string;
+  readonly credential?: string;
   readonly json?: boolean;
 }
 
 /** A subcommand that asks the coordinator of a data directory, which must be running; `usage` is its name and its arguments. */
 export function sub(usage: string, description: string, example: string): Command {
   const [name, ...args] = usage.split(' ');
-  const made = command(name, description, example)
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
-    .option('--json', 'print JSON');
+  const made = askingCoordinator(command(name, description, example)).option('--json', 'print JSON');
   return args.reduce((all, arg) => all.argument(arg), made);
 }
 

@@ -30,7 +30,9 @@ function readerOf(schema: unknown): Reader | undefined {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return readerOf(schema.unwrap());
   if (schema instanceof z.ZodNumber) return schema.isInt ? integer : number;
   if (schema instanceof z.ZodRecord) return keyValue as Reader;
-  if (!(schema instanceof z.ZodUnion) || !schema.options.some((one) => readerOf(one) === number)) return undefined;
+  if (!(schema instanceof z.ZodUnion)) return undefined;
+  const read = schema.options.map(readerOf).find((one) => one === number || one === integer);
+  if (read === undefined) return undefined;
   const words = schema.options.flatMap((option) => (option instanceof z.ZodLiteral ? [...option.values] : []));
-  return (text) => (words.includes(text) ? text : number(text));
+  return (text, held) => (words.includes(text) ? text : read(text, held));
 }

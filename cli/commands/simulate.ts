@@ -3,6 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import type { Workload } from '../../client/workload.js';
+import { invalidArgument } from '../../shared/errors.js';
+import type { Config } from '../../shared/run/settings.js';
 import type { Resolved } from '../../simulations/config/resolve.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import type { Shown } from '../terminal/show.js';
@@ -15,6 +17,12 @@ export function simulateCommand(): Command {
   const made = command('simulate', 'run a whole federation on this machine', example).argument('[CONFIG]');
   for (const key of SETTING_KEYS) made.addOption(settingOption(key));
   return made.option('--json <FILE>', 'also write report.json there; - for standard output').action(simulateAction);
+}
+
+/** Names are for labs. @throws FlError invalid-argument */
+function virtualClients({ clients, scale }: Config, { manifest }: Workload): number {
+  if (typeof clients !== 'object') return clients ?? manifest.scales[scale].clients;
+  throw invalidArgument('clients', 'a number: names are for labs, `starling run start`', 'a list');
 }
 
 async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
@@ -89,7 +97,7 @@ async function readSimulation(file: string | undefined, options: object) {
   const asked = { ...(file === undefined ? {} : await readYaml(file)), ...configOf(options) };
   const config = checkConfig(asked, file ?? 'options');
   const workload = await loadWorkload(config.workload).catch(asWrongUse);
-  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
+  const settings = { 'min-clients': virtualClients(config, workload), ...config };
   const initialModel = await readInitialModel(config);
   const resolved = resolve(settings, workload, { initialModel });
   checkGivenSimulation(asked, resolved);

@@ -8,6 +8,7 @@ import type { AdminService, RunInfo } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
 import { AdminServiceService as methods } from '../../shared/wire/gen/starling/v1/admin.js';
+import * as people from '../../shared/wire/people.js';
 import { AUTHORIZATION_KEY } from '../../shared/wire/status.js';
 import { Channel, type ChannelOptions, writeOrAnswered } from './channel.js';
 
@@ -34,6 +35,23 @@ export function connectAdmin(address: string, adminToken: string, options: Parti
     createToken: async (request) =>
       wire.decodeTokenReply(await call(methods.createToken, wire.encodeTokenRequest(request))),
     listClients: async () => wire.decodeClientList(await call(methods.listClients, wire.EMPTY_MESSAGE)),
+    async setStanding(request) {
+      await call(methods.setStanding, people.encodeStandingRequest(request));
+    },
+    reEnrol: async (request) =>
+      people.decodeReEnrolReply(await call(methods.reEnrol, people.encodeReEnrolRequest(request))),
+    listTokens: async () => people.decodeTokenList(await call(methods.listTokens, wire.EMPTY_MESSAGE)),
+    async revokeToken(id) {
+      await call(methods.revokeToken, people.encodeTokenId(id));
+    },
+    addAccount: async (request) =>
+      people.decodeAccountKey(await call(methods.addAccount, people.encodeAccountRequest(request))),
+    rotateAccount: async (name) =>
+      people.decodeAccountKey(await call(methods.rotateAccount, people.encodeAccountName(name))),
+    listAccounts: async () => people.decodeAccountList(await call(methods.listAccounts, wire.EMPTY_MESSAGE)),
+    async removeAccount(name) {
+      await call(methods.removeAccount, people.encodeAccountName(name));
+    },
     startRun: (spec, model) => startRun(channel, metadata, spec, model),
     async stopRun(run, reason) {
       await call(methods.stopRun, wire.encodeStopRequest(run, reason));

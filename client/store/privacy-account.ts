@@ -49,16 +49,21 @@ export interface PrivacyAccount {
 
 /**
  * Opens the account in `directory`, or begins it; a last record that a crash cut short is cut off, for its release never left.
- * @param delta what the site's policy says; absent: as the account was begun, or {@link DEFAULT_DELTA}
+ * @param about.keys all that the client has had; absent: its own alone
+ * @param about.delta what the site's policy says; absent: as the account was begun, or {@link DEFAULT_DELTA}
  * @throws FlError corrupt: a record is not what this client wrote; invalid-argument: it was begun at another delta
  */
 export async function openAccount(
   directory: string,
-  { identity, delta }: { readonly identity: Identity; readonly delta?: number },
+  {
+    identity,
+    keys = [identity.publicKey],
+    delta,
+  }: { readonly identity: Identity; readonly keys?: readonly Uint8Array[]; readonly delta?: number },
 ): Promise<PrivacyAccount> {
   const path = join(directory, ACCOUNT_FILE);
   const { content, lines } = await openLines(path);
-  let charges = readCharges(content, identity, path);
+  let charges = readCharges(content, keys, path);
   const begun = charges.at(-1)?.entry.delta;
   if (delta !== undefined && begun !== undefined && delta !== begun) {
     throw invalidArgument('delta', `${begun}, which ${path} was begun with`, delta);
@@ -144,8 +149,8 @@ function releasesLeft({ kind, round, work }: RoundPlan): { readonly train: numbe
   return { train: isBounded ? Math.min(train, roundsWithinBudget(costOf(work)!, train)) : train, evaluate };
 }
 
-function readCharges(content: Uint8Array, identity: Identity, path: string): Charges {
-  const checked = verifyCharges(content, identity.publicKey);
+function readCharges(content: Uint8Array, keys: readonly Uint8Array[], path: string): Charges {
+  const checked = verifyCharges(content, keys);
   if (checked.ok) return checked.charges;
   throw new FlError('corrupt', `${path}, record ${checked.record}: ${checked.reason}`);
 }

@@ -75,7 +75,10 @@ export function openSiteLog(directory: string, options: SiteLogOptions): Promise
 }
 
 /** The entries of the log that are kept, oldest first. @throws FlError not-found; corrupt: file, line and what is wrong */
-export async function* readSiteLog(directory: string, publicKey: Uint8Array): AsyncGenerator<SiteEntry> {
+export async function* readSiteLog(
+  directory: string,
+  publicKey: Uint8Array | readonly Uint8Array[],
+): AsyncGenerator<SiteEntry> {
   const whose = 'this client';
   for await (const { entry } of readRolling({ directory, name: NAME, schema: entrySchema, key: publicKey, whose })) {
     yield entry;

@@ -14,27 +14,34 @@ import { readSpec } from '../../shared/run/spec.js';
 import type { AdminService } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
-import { type FaultListener, type GuardedCall, statusOf, unary, writeOrWait } from './call.js';
+import { type FaultListener, statusOf, unary, writeOrWait } from './call.js';
+import { nameIn, type OperatorGuard } from './operators.js';
+import { peopleHandlers } from './people.js';
 
 type Call = ServerWritableStream<Uint8Array, Uint8Array>;
 
-/** AdminService; `check` throws for a call that is no operator's. `onFault` hears of what is no FlError. */
+/** AdminService; `guard` throws for a call that may not be made. `onFault` hears of what is no FlError. */
 export function adminHandlers(
   admin: AdminService,
-  check: (call: GuardedCall) => void,
+  guard: OperatorGuard,
   onFault: FaultListener,
 ): UntypedServiceImplementation {
   const guarded = (method: string, handle: (request: Uint8Array) => Promise<Uint8Array>) =>
-    unary(method, onFault, (request, call) => {
-      check(call);
-      return handle(request);
-    });
+    unary(method, onFault, (request, call) =>
+      guard.run(
+        call,
+        method,
+        () => handle(request),
+        () => nameIn(request),
+      ),
+    );
   return {
+    ...peopleHandlers(admin, guarded),
     createToken: guarded('CreateToken', async (request) =>
       wire.encodeTokenReply(await admin.createToken(wire.decodeTokenRequest(request))),
     ),
     listClients: guarded('ListClients', async () => wire.encodeClientList(await admin.listClients())),
-    startRun: startRun(admin, check, onFault),
+    startRun: startRun(admin, guard, onFault),
     stopRun: guarded('StopRun', async (request) => {
       const { run, reason } = wire.decodeStopRequest(request);
       await admin.stopRun(run, reason);
@@ -57,14 +64,14 @@ export function adminHandlers(
     listRuns: guarded('ListRuns', async (request) =>
       wire.encodeRunList(await admin.listRuns(wire.decodeListRequest(request))),
     ),
-    getRun: streamed('GetRun', check, onFault, async (call) => {
+    getRun: streamed('GetRun', guard, onFault, async (call) => {
       const { info, report } = await admin.getRun(wire.decodeRunName(call.request));
       await writeOrWait(call, wire.encodeRunInfo(info));
       for (const piece of piecesOf(new TextEncoder().encode(report))) {
         if (!(await writeOrWait(call, encodeChunk(UPLOAD_DATA_FIELD, piece)))) return;
       }
     }),
-    watchRun: streamed('WatchRun', check, onFault, async (call) => {
+    watchRun: streamed('WatchRun', guard, onFault, async (call) => {
       const gone = new AbortController();
       call.on('cancelled', () => gone.abort());
       for await (const event of admin.watchRun(wire.decodeRunName(call.request), gone.signal)) {
@@ -76,14 +83,18 @@ export function adminHandlers(
 
 function streamed(
   method: string,
-  check: (call: GuardedCall) => void,
+  guard: OperatorGuard,
   onFault: FaultListener,
   handle: (call: Call) => Promise<void>,
 ): handleServerStreamingCall<Uint8Array, Uint8Array> {
   return async (call) => {
     try {
-      check(call);
-      await handle(call);
+      await guard.run(
+        call,
+        method,
+        () => handle(call),
+        () => nameIn(call.request),
+      );
       call.end();
     } catch (thrown) {
       if (!call.cancelled) call.emit('error', statusOf(thrown, method, onFault));
@@ -93,13 +104,17 @@ function streamed(
 
 function startRun(
   admin: AdminService,
-  check: (call: GuardedCall) => void,
+  guard: OperatorGuard,
   onFault: FaultListener,
 ): handleClientStreamingCall<Uint8Array, Uint8Array> {
   const run = async (call: ServerReadableStream<Uint8Array, Uint8Array>): Promise<string> => {
-    check(call);
-    const { spec, model } = await readStart(call);
-    return admin.startRun(readSpec(spec), model);
+    let started = '';
+    const start = async () => {
+      const { spec, model } = await readStart(call);
+      started = await admin.startRun(readSpec(spec), model);
+      return started;
+    };
+    return guard.run(call, 'StartRun', start, () => started);
   };
   return (call, callback) => {
     call.on('error', () => {});

@@ -2,13 +2,12 @@
  * What every call of the server needs: raw bytes in and out (shared/wire has the codecs), errors as statuses, waits that
  * end when the client is gone.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { type handleUnaryCall, Metadata, type ServiceDefinition, type StatusObject } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
 import { fromHex, HEX_32_BYTES } from '../../shared/hex.js';
 import { clipText } from '../../shared/wire/checks.js';
-import { AUTHORIZATION_KEY, CODE_KEY, SESSION_KEY, statusOfCode } from '../../shared/wire/status.js';
-import type { AnyCall, Peers } from './peers.js';
+import { CODE_KEY, SESSION_KEY, statusOfCode } from '../../shared/wire/status.js';
+import type { AnyCall } from './peers.js';
 
 /** Hears of what was thrown and is not an FlError: a fault of the program, whose text does not go to the client. */
 export type FaultListener = (fault: unknown, method: string) => void;
@@ -94,27 +93,4 @@ export function sessionOf(metadata: Metadata): Uint8Array {
     throw new FlError('permission-denied', `${SESSION_KEY}: expected 64 hex digits, got none`);
   }
   return fromHex(value);
-}
-
-/**
- * Makes a check of an operator's call: the certificate, and the admin token, in a time that does not depend on where a
- * wrong token differs.
- */
-export function adminCheck(
-  adminToken: string,
-  peers: Pick<Peers, 'checkOperator'>,
-  /** Hears of each call that is an operator's. */
-  known: (peer: string) => void,
-): (call: GuardedCall) => void {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  const expected = digest(`Bearer ${adminToken}`);
-  return (call) => {
-    peers.checkOperator(call);
-    const [value] = call.metadata.get(AUTHORIZATION_KEY);
-    // Hashes have one length whatever was sent, as timingSafeEqual needs.
-    if (!timingSafeEqual(digest(String(value)), expected)) {
-      throw new FlError('permission-denied', `${AUTHORIZATION_KEY}: expected the admin token of this coordinator`);
-    }
-    known(call.getPeer());
-  };
 }

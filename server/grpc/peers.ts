@@ -33,8 +33,8 @@ export type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getPeer' | 'getAu
 /** Checks each call; throws FlError permission-denied. */
 export interface Peers {
   participantOf(call: AnyCall): ParticipantService;
-  /** An operator's certificate; in plaintext there is none to check. */
-  checkOperator(call: AnyCall): void;
+  /** The name in an operator's certificate; undefined: in plaintext, where there is none to check. */
+  checkOperator(call: AnyCall): string | undefined;
 }
 
 /** @throws TypeError: TLS without a service that is aware of peers */
@@ -43,7 +43,7 @@ export function peersOf(
   tls: ServerTls | undefined,
   connections: Connections,
 ): Peers {
-  if (tls === undefined) return { participantOf: () => participant, checkOperator: () => {} };
+  if (tls === undefined) return { participantOf: () => participant, checkOperator: () => undefined };
   if (!('forPeer' in participant)) throw new TypeError('participant: expected one that is aware of peers');
   const check = (call: AnyCall, kind: Peer['kind']): Peer => {
     const certificate = call.getAuthContext().sslPeerCertificate;
@@ -54,7 +54,7 @@ export function peersOf(
   };
   return {
     participantOf: (call) => participant.forPeer(check(call, 'client')),
-    checkOperator: (call) => void check(call, 'operator'),
+    checkOperator: (call) => check(call, 'operator').name,
   };
 }
 

@@ -11,12 +11,14 @@ import { formatAddress, localHostOf, parseAddress, parseLoopback } from '../../s
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
 import { EnrolmentServiceService, ParticipantServiceService } from '../../shared/wire/gen/starling/v1/participant.js';
 import { commonOptions, WINDOW_BYTES } from '../../shared/wire/tuning.js';
+import { Accounts } from '../accounts.js';
 import { adminHandlers } from './admin.js';
-import { adminCheck, type FaultListener, rawService } from './call.js';
+import { type FaultListener, rawService } from './call.js';
 import { ControlStreams, checkControlLimits } from './control.js';
 import { Guests } from './guests.js';
 import { GRPC_LIMITS, type GrpcLimits, maxGuests } from './limits.js';
 import { Connections, listen, plainListener, shutDown, tlsListener } from './listener.js';
+import { type AccountBook, type AdminAction, guardOf } from './operators.js';
 import { enrolmentHandlers, participantHandlers } from './participant.js';
 import { type PeerAware, peersOf, type ServerTls } from './peers.js';
 import { injectorWithWindows } from './windows.js';
@@ -27,7 +29,12 @@ export interface ServeOptions {
   /** Has to be aware of peers when there is TLS. */
   readonly participant: ParticipantService | PeerAware;
   readonly admin: AdminService;
+  /** The token of the account `admin`, where there are no others. */
   readonly adminToken: string;
+  /** Absent: `admin` alone. */
+  readonly accounts?: AccountBook;
+  /** Hears of every call of an operator, in the name of its account, whatever became of it. */
+  readonly onAction?: (action: AdminAction) => void;
   /** HOST:PORT; port 0 picks a free one. */
   readonly listen: string;
   /** Absent: plaintext, on loopback. */
@@ -44,6 +51,9 @@ export interface ServeOptions {
   /** Hears of what else belongs into a security log. */
   readonly witness?: Witness;
 }
+
+/** Of accounts that nobody adds to. */
+const nowhere = { append: async () => undefined };
 
 /** A server that listens. */
 export interface GrpcServer {
@@ -86,18 +96,22 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     turnedAway: (peer, reason) => onRefusal(peer, `login: ${reason}`),
     planned: plansSeen(witness.planned),
   });
+  const accounts = options.accounts ?? new Accounts(nowhere, [], { token: options.adminToken, keep: nowhere.append });
   const server = new Server({
     ...commonOptions(limits.keepalive),
     'grpc.max_concurrent_streams': limits.maxCallsPerConnection,
-    interceptors: [witnessing(witness, { onRefusal, tls })],
+    interceptors: [witnessing(witness, { onRefusal, accounts })],
   });
   server.addService(
     rawService(EnrolmentServiceService),
     enrolmentHandlers(participant, { onFault, isTokenGood: options.isTokenGood }),
   );
   server.addService(rawService(ParticipantServiceService), participantHandlers(peers, { control, limits, onFault }));
-  const check = adminCheck(options.adminToken, peers, (peer) => guests.know(peer, 'operator'));
-  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, check, onFault));
+  const guard = guardOf(accounts, peers, {
+    onAction: options.onAction,
+    known: (peer) => guests.know(peer, 'operator'),
+  });
+  server.addService(rawService(AdminServiceService), adminHandlers(options.admin, guard, onFault));
   const injector = injectorWithWindows(server, WINDOW_BYTES, guests.begin);
   const know = (peer: string, name: string) => guests.know(peer, name);
   const wiring = {

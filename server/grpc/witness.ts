@@ -3,18 +3,18 @@
  * calls as they pass and changes none; an action is told of before its caller hears that it is done.
  */
 import {
+  type Metadata,
   ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
   type ServerInterceptor,
   type ServiceDefinition,
   status as Status,
 } from '@grpc/grpc-js';
 import { sha256Hex } from '../../shared/signing/identity.js';
-import { peerOf } from '../../shared/tls/subject.js';
 import { decodeRunName } from '../../shared/wire/admin.js';
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
+import { AUTHORIZATION_KEY } from '../../shared/wire/status.js';
 import { decodeEnrolReply } from '../../shared/wire/transfer.js';
-import type { ServerTls } from './peers.js';
+import type { AccountBook } from './operators.js';
 
 /** An operator's call that changes something, or would have. */
 export interface Action {
@@ -57,18 +57,27 @@ const KEPT_PLANS = 64;
 /** For grpc-js. */
 export function witnessing(
   witness: Witness,
-  { onRefusal, tls }: { readonly onRefusal: (peer: string, reason: string) => void; readonly tls?: ServerTls },
+  {
+    onRefusal,
+    accounts,
+  }: { readonly onRefusal: (peer: string, reason: string) => void; readonly accounts: AccountBook },
 ): ServerInterceptor {
   return ({ path }, call) => {
     const action = path.startsWith(ADMIN) ? path.slice(ADMIN.length) : undefined;
     const isAction = action !== undefined && !READS.test(action);
     const isJoin = path === ENROL;
+    let account = '';
     let request: Uint8Array | undefined;
     let reply: Uint8Array | undefined;
     return new ServerInterceptingCall(call, {
       start(next) {
         if (!isAction) return next();
         next({
+          onReceiveMetadata(metadata: Metadata, pass: (metadata: Metadata) => void) {
+            const [token] = metadata.get(AUTHORIZATION_KEY);
+            account = accounts.accountOf(String(token).replace(/^Bearer /, ''))?.name ?? '';
+            pass(metadata);
+          },
           onReceiveMessage(message: Uint8Array, pass: (message: Uint8Array) => void) {
             request ??= message;
             pass(message);
@@ -88,7 +97,7 @@ export function witnessing(
         if (isAction && isKnown) {
           const about = { ...fieldsOf(action, request), ...(reply && runOf(action, reply)) };
           const outcome = code === Status.OK ? 'ok' : String(details);
-          told = witness.acted({ account: accountOf(call, tls), peer, action, about, outcome });
+          told = witness.acted({ account, peer, action, about, outcome });
         } else if (isJoin && code === Status.OK && reply !== undefined) {
           told = witness.joined(peer, decodeEnrolReply(reply).client);
         }
@@ -97,12 +106,6 @@ export function witnessing(
       },
     });
   };
-}
-
-/** Whom the certificate of an operator names; `admin` in plaintext. */
-function accountOf(call: ServerInterceptingCallInterface, tls: ServerTls | undefined): string {
-  const certificate = call.getAuthContext().sslPeerCertificate;
-  return tls === undefined || certificate === undefined ? 'admin' : peerOf(certificate.raw, tls.current().own).name;
 }
 
 /** No field of an operator's request is a secret; what is long or nested is left out. */

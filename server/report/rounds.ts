@@ -18,6 +18,7 @@ const WHY: Readonly<Record<DropReason, string>> = {
   'invalid-update': 'The update had a wrong shape, size or hash, or impossible numbers',
   superseded: 'Not needed: enough others were faster',
   dropout: 'Left the round',
+  excluded: 'Suspended or revoked by an operator',
   'round-aborted': 'The round was aborted',
 };
 const MAX_DROPPED = 200;

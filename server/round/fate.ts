@@ -41,8 +41,9 @@ export function lastWordOn(state: RunState, past: Past, update: UpdateId): Recei
 export function dropReceipt(
   run: string,
   { client, round, attempt, updateSha256 }: UpdateId,
-  reason: DropReason | 'unknown',
+  why: DropReason | 'unknown',
 ): Receipt {
+  const reason = why === 'excluded' ? 'round-aborted' : why; // a client that is older does not know the word
   return { run, round, attempt, client, updateSha256, outcome: 'dropped', reason, modelSha256: '' };
 }
 

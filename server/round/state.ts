@@ -143,6 +143,8 @@ export type RoundEvent = {
   /** Who is connected when the run comes to this coordinator; all at once, so that none is drawn before the others. */
   | { readonly kind: 'present'; readonly clients: readonly string[] }
   | { readonly kind: 'offline'; readonly client: string }
+  /** An operator has suspended or revoked a client. */
+  | { readonly kind: 'excluded'; readonly client: string; readonly detail: string }
   /** A client has shown what this coordinator has signed: an attempt at a round, or that the round is in a model. */
   | {
       readonly kind: 'shown';
@@ -218,6 +220,8 @@ export type Effect =
   | { readonly kind: 'open-secure'; readonly task: TaskId; readonly cohort: readonly string[] }
   /** This client takes no further part in the aggregation. */
   | { readonly kind: 'leave-secure'; readonly client: string }
+  /** Nothing of this client may be in the sum. */
+  | { readonly kind: 'exclude-secure'; readonly client: string }
   | UploadAnswer
   /** Sum, apply the strategy, store; then comes the event `stored`. */
   | { readonly kind: 'commit'; readonly round: number; readonly attempt: number; readonly survivors: readonly string[] }

@@ -25,6 +25,7 @@ import {
   onEvaluated,
   startEvaluation,
 } from './evaluation.js';
+import { onExcluded } from './excluded.js';
 import { dismiss, drop, end, planFor, resumed, timerId } from './moves.js';
 import { onSecureDropped, onSecured, onUnsecured } from './secagg-events.js';
 import { forgottenWords, onShown } from './shown.js';
@@ -59,6 +60,7 @@ const HANDLERS: Handlers = {
   online: onOnline,
   shown: onShownEvent,
   offline: onOffline,
+  excluded: onExcluded,
   arrived: onUpdate,
   invalid: onUpdate,
   declined: onDeclined,

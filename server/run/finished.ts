@@ -29,22 +29,27 @@ const finishedSchema = z.object({
   round: z.int(),
   rounds: z.int(),
   createdAtMs: z.number(),
+  /** The labs that it was for; absent: all. */
+  clients: z.array(z.string()).optional(),
   modelSha256: z.string().regex(HEX_32_BYTES),
   /** By name: size in bytes and time of the last change in nanoseconds, as in "1024 1764563000123456789". */
   files: z.record(z.string(), z.string()),
 });
 
+/** The row of a run, and whom it is for; `clients` absent: all. */
+export type FinishedRun = RunInfo & { readonly clients?: readonly string[] };
+
 /** Of a run that has ended, is closed, and whose files were whole. Durable when it resolves. */
-export async function writeFinished(info: RunInfo, modelSha256: string): Promise<void> {
-  const { run, workload, status, reason, round, rounds, createdAtMs, directory } = info;
+export async function writeFinished(info: FinishedRun, modelSha256: string): Promise<void> {
+  const { run, workload, status, reason, round, rounds, createdAtMs, clients, directory } = info;
   const files = await stampsOf(directory, modelSha256);
-  const about = { run, workload, status, reason, round, rounds, createdAtMs, modelSha256, files };
+  const about = { run, workload, status, reason, round, rounds, createdAtMs, clients, modelSha256, files };
   const text = `${JSON.stringify({ version: 1, ...about }, null, 2)}\n`;
   await writeFileDurably(join(directory, FINISHED_FILE), Buffer.from(text));
 }
 
 /** The row of a run that has ended, if `finished.json` is there, whole, and tells of the files that are there now. */
-export async function readFinished(directory: string, id: string): Promise<RunInfo | undefined> {
+export async function readFinished(directory: string, id: string): Promise<FinishedRun | undefined> {
   const text = await systemFiles.read(join(directory, FINISHED_FILE)).catch(() => undefined);
   if (text === undefined) return undefined;
   try {

@@ -22,6 +22,7 @@ import { CurrentAggregation } from '../secagg/current.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { UpdateIntake } from '../updates/intake.js';
+import { isFor } from '../visible-runs.js';
 import { type Enrolled, sharesOf, waitingNow } from './activity.js';
 import { type CommittedRounds, readPast } from './committed.js';
 import { Feed } from './feed.js';
@@ -104,6 +105,7 @@ export class Run {
     'open-sum': (task) => this.updates.open(task),
     'open-secure': ({ task }) => this.#openSecure(task.kind),
     'leave-secure': ({ client }) => this.#secure.left(client),
+    'exclude-secure': ({ client }) => this.#secure.exclude(client),
     answer: (answer) => this.updates.answer(answer),
     commit: (commit) => this.#commit(commit),
     receipts: ({ receipts }) => this.#sendReceipts(receipts),
@@ -127,7 +129,7 @@ export class Run {
   ) {
     this.#deps = deps;
     this.directory = deps.directory;
-    this.enrolled = deps.enrolled ?? (() => []);
+    this.enrolled = () => (deps.enrolled?.() ?? []).filter((name) => isFor(init.spec.engine.clients, name));
     this.#queue = new JobQueue((error) => deps.fatal(faultOf(`run ${init.state.run}`, error)));
     this.spec = init.spec;
     this.id = init.state.run;

@@ -126,6 +126,11 @@ export class SecureAggregation {
     this.#take(stepServer(this.#context, this.#state, { kind: 'left', id: client }));
   }
 
+  /** Nothing of this client may be in the sum: the aggregation is given up if its vector is, and nobody has signed yet. */
+  exclude(client: string): void {
+    this.#take(stepServer(this.#context, this.#state, { kind: 'exclude', id: client }));
+  }
+
   /** A client is back: says again to it, and to nobody else, what may have been lost. */
   resume(client: string): void {
     if (this.#state.phase === 'advertise') return; // its plan is all there is yet

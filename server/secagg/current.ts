@@ -93,6 +93,11 @@ export class CurrentAggregation {
     this.#aggregation?.left(client);
   }
 
+  /** Nothing of this client may be in the sum. */
+  exclude(client: string): void {
+    this.#aggregation?.exclude(client);
+  }
+
   /** A client is back: says again to it what may have been lost. */
   resume(client: string): void {
     this.#aggregation?.resume(client);

@@ -80,6 +80,11 @@ export class GroupedAggregation {
     this.#groupOf.get(client)?.aggregation.left(client);
   }
 
+  /** Nothing of this client may be in the sum. */
+  exclude(client: string): void {
+    this.#groupOf.get(client)?.aggregation.exclude(client);
+  }
+
   /** A client is back: says again to it what may have been lost. */
   resume(client: string): void {
     this.#groupOf.get(client)?.aggregation.resume(client);

@@ -9,6 +9,7 @@ import { writeFileDurably } from '../../shared/disk/files.js';
 import type { Issued } from '../../shared/service.js';
 import { issue, issueFor, type KeyPair } from '../../shared/tls/certificate.js';
 import { fingerprintOf, renewAtMs } from '../../shared/tls/subject.js';
+import { ROOT } from '../accounts.js';
 import { OPERATOR_FILE } from '../data-dir.js';
 import { type Authority, openAuthority } from './authority.js';
 
@@ -29,6 +30,8 @@ export interface Certificates {
   onChange(listener: () => void): void;
   /** For the key that a client is enrolled by; undefined: the site issues its own. */
   issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
+  /** For a new key, which is made here: key, certificate and authorities, PEM. */
+  issueOperator(name: string): Promise<string>;
   /** What a join token pins: SHA-256 of the authority's certificate, hex; or `site`. */
   readonly authorityFingerprint: string;
   close(): void;
@@ -71,6 +74,7 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
       const certificate = await issueFor(authority.current, { subject, publicKey, nowMs: clock.nowMs() });
       return { certificate, authorities: authority.trusted };
     },
+    issueOperator: (name) => operatorPem(name, authority, clock.nowMs()),
     authorityFingerprint: fingerprintOf(authority.trusted.at(-1)!), // it is what every client finds in the chain
     close() {
       isClosed = true;
@@ -84,10 +88,13 @@ async function show({ dataDir, hosts, clock }: CertificateOptions, authority: Au
   const { current, trusted, cross } = authority;
   const nowMs = clock.nowMs();
   const server = await issue(current, { subject: { kind: 'server', hosts }, nowMs });
-  const operator = await issue(current, { subject: { kind: 'operator', name: 'admin' }, nowMs });
-  const text = [operator.key, operator.certificate, ...trusted].join('');
-  await writeFileDurably(join(dataDir, OPERATOR_FILE), Buffer.from(text));
+  await writeFileDurably(join(dataDir, OPERATOR_FILE), Buffer.from(await operatorPem(ROOT, authority, nowMs)));
   // the oldest that is trusted ends the chain: a client that joins knows its hash, one that was away knows it alone
   const chain = [server.certificate, ...(cross === undefined ? [] : [cross]), trusted.at(-1)].join('');
   return { ...server, certificate: chain, trusted, own: trusted };
+}
+
+async function operatorPem(name: string, { current, trusted }: Authority, nowMs: number): Promise<string> {
+  const { key, certificate } = await issue(current, { subject: { kind: 'operator', name }, nowMs });
+  return [key, certificate, ...trusted].join('');
 }

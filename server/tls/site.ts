@@ -61,6 +61,7 @@ export async function openSiteCertificates(files: SiteFiles, options: Certificat
     },
     onChange: (listener) => void listeners.push(listener),
     issueFor: async () => undefined,
+    issueOperator: own.issueOperator,
     authorityFingerprint: 'site',
     close() {
       isClosed = true;

@@ -24,7 +24,7 @@ interface ReceiverDeps {
   /** Ed25519. @throws FlError permission-denied: nobody of that name is enrolled */
   publicKeyOf(client: string): Uint8Array;
   /** @throws FlError not-found */
-  runOf(id: string): Destination;
+  runOf(id: string, client: string): Destination;
 }
 
 /** Receives the updates of all runs; what came of an upload that was cut is kept for the next try. */
@@ -80,7 +80,7 @@ export class UpdateReceiver {
     if (!verifySignature(this.#deps.publicKeyOf(client), signedBytes('update', header), signature)) {
       throw new FlError('permission-denied', `update header: the signature is not by client "${client}"`);
     }
-    return this.#deps.runOf(header.run);
+    return this.#deps.runOf(header.run, client);
   }
 }
 

@@ -53,15 +53,24 @@ export function isSignedBy(kind: ChainKind, { entry, signature }: ChainLine<Chai
 }
 
 /**
- * That a line is by this key, `whose` in words, and, unless it is the first, follows the line of this hash.
+ * That a line is by this key, or by one of these, `whose` in words, and, unless it is the first, follows the line of this hash.
  * @throws FlError corrupt: signature, previous
  */
 export function checkLine(
   kind: ChainKind,
   line: ChainLine<ChainEntry>,
-  { key, whose, previous }: { readonly key: Uint8Array; readonly whose: string; readonly previous: string | undefined },
+  {
+    key,
+    whose,
+    previous,
+  }: {
+    readonly key: Uint8Array | readonly Uint8Array[];
+    readonly whose: string;
+    readonly previous: string | undefined;
+  },
 ): void {
-  if (!isSignedBy(kind, line, key)) throw corrupt('signature', `one by ${whose}`, 'another');
+  const keys = key instanceof Uint8Array ? [key] : key;
+  if (!keys.some((one) => isSignedBy(kind, line, one))) throw corrupt('signature', `one by ${whose}`, 'another');
   if (previous === undefined || previous === line.entry.previous) return;
   throw corrupt('previous', previous, line.entry.previous);
 }

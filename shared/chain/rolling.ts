@@ -80,8 +80,8 @@ export async function* readRolling<Entry extends ChainEntry>(options: {
   readonly directory: string;
   readonly name: ChainKind;
   readonly schema: z.ZodType<Entry>;
-  /** Ed25519, 32 bytes, and whose it is in words. */
-  readonly key: Uint8Array;
+  /** Ed25519, 32 bytes, of now and of before, and whose it is in words. */
+  readonly key: Uint8Array | readonly Uint8Array[];
   readonly whose: string;
 }): AsyncGenerator<RollingLine<Entry>> {
   const { directory, name, schema, key, whose } = options;

@@ -21,6 +21,12 @@ type Settings = Readonly<Record<string, Setting>>;
 
 /** Of clients, examples, rounds: at least one, and no more than anyone means. */
 export const count = z.int().min(1).max(1_000_000);
+/** Of enrolled clients: each once. */
+export const clientNames = z
+  .array(z.string().regex(/^[a-z0-9-]{1,63}$/, 'expected names of clients'))
+  .min(1)
+  .max(10_000)
+  .refine((names) => new Set(names).size === names.length, 'expected each name once');
 /** A workload's own settings, by name. */
 export const hyper = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
 /** Of learning, or of noise: above 0. */
@@ -135,7 +141,12 @@ export const SETTINGS = {
     value: 'FILE',
     help: 'with it: YAML, by our name of a tensor the name in the file, or {from: NAME, transpose: [1, 0]}',
   },
-  clients: { schema: count.optional(), value: 'N', help: 'virtual clients' },
+  /** A number in a simulation; names in a run of labs, which no other lab then sees anything of. */
+  clients: {
+    schema: z.union([count, clientNames], 'expected a number of virtual clients, or names of labs').optional(),
+    value: 'N',
+    help: 'virtual clients; in the file of a run of labs a list of their names: no other lab sees anything of it',
+  },
   cohort: { schema: count.optional(), value: 'N', help: 'clients per round' },
   rounds: { schema: count.optional(), value: 'N', help: 'rounds' },
   'local-epochs': { schema: count.optional(), value: 'N', help: 'epochs of local training per round' },

@@ -16,6 +16,7 @@ import { parseCodec } from '../tensors/codecs/index.js';
 import { layoutOf, tensorSpec } from '../tensors/params.js';
 import { figuresSpec } from './figures.js';
 import {
+  clientNames,
   count,
   ENGINE_SETTINGS,
   fieldsOf,
@@ -108,6 +109,8 @@ const ownEngineSpec = z.strictObject({
   cohort: count,
   ...fieldsOf(ENGINE_SETTINGS),
   strategy: z.string(),
+  /** The labs that the run may use; to any other it is not known. Absent: all that are enrolled. */
+  clients: clientNames.optional(),
   /** Secure aggregation without privacy: the value range of a round is what the last one would have needed, if it clamped. */
   adaptiveRange: z.boolean().optional(),
   /** How figures are made of test metrics; absent: their means are all there is. */
@@ -193,6 +196,10 @@ export function checkRunSpec(spec: unknown): asserts spec is RunSpec {
   const { work, engine } = spec;
   const { cohort, minSurvivors, minClients, evaluateClients } = engine;
   const { survivorsMin = 0, groupSize = 0 }: Partial<SecureSpec> = work.secure ?? {};
+  const { clients } = engine;
+  if (clients !== undefined && clients.length < minClients) {
+    throw invalidArgument('minClients', `at most as many as the run names (${clients.length})`, minClients);
+  }
   if (minSurvivors > cohort) throw invalidArgument('minSurvivors', `at most the cohort (${cohort})`, minSurvivors);
   if (minClients < minSurvivors)
     throw invalidArgument('minClients', `at least minSurvivors (${minSurvivors})`, minClients);

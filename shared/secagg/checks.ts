@@ -77,6 +77,7 @@ export type SecaggAbortReason =
   | 'too-few-signatures'
   | 'too-few-shares' // some secret has fewer answering holders than the threshold
   | 'secret-unrecoverable' // enough shares, but no subset fits the commitment
+  | 'member-excluded' // its vector is in the sum, and may not be
   | 'cancelled';
 
 /** Thrown inside the client machine and caught at its boundary; never leaves it. */

@@ -3,6 +3,7 @@
  * names the field, what was expected and what came.
  */
 import { FlError, invalidArgument } from '../errors.js';
+import { STANDINGS } from '../people.js';
 import type { StoredRunSpec } from '../run/spec.js';
 import { RUN_STATUSES } from '../run/summary.js';
 import type { ClientInfo, RunInfo } from '../service.js';
@@ -38,6 +39,7 @@ export interface TokenRequest {
   readonly name: string;
   readonly uses: number;
   readonly expiresMs: number;
+  readonly isPending?: boolean;
 }
 
 /** First message of StartRun. */
@@ -55,18 +57,20 @@ export type GetRunPart = { readonly info: RunInfo } | { readonly report: Uint8Ar
 export const EMPTY_MESSAGE = new Uint8Array(0);
 
 /** CreateTokenRequest. */
-export function encodeTokenRequest({ name, uses, expiresMs }: TokenRequest): Uint8Array {
+export function encodeTokenRequest({ name, uses, expiresMs, isPending = false }: TokenRequest): Uint8Array {
   return serialise('CreateTokenRequest', gen.CreateTokenRequest, {
     name: checkName('name', name),
     uses: checkUint32('uses', uses),
     expiresMs: toUint64('expires_ms', expiresMs),
+    isPending,
   });
 }
 
 /** Inverse of {@link encodeTokenRequest}. */
 export function decodeTokenRequest(bytes: Uint8Array): TokenRequest {
-  const { name, uses, expiresMs } = parse('CreateTokenRequest', gen.CreateTokenRequest, bytes);
-  return { name: checkName('name', name), uses, expiresMs: fromUint64('expires_ms', expiresMs) };
+  const { name, uses, expiresMs, isPending } = parse('CreateTokenRequest', gen.CreateTokenRequest, bytes);
+  const request = { name: checkName('name', name), uses, expiresMs: fromUint64('expires_ms', expiresMs) };
+  return isPending ? { ...request, isPending } : request;
 }
 
 /** CreateTokenResponse. */
@@ -83,13 +87,15 @@ export function decodeTokenReply(bytes: Uint8Array): string {
 /** ListClientsResponse. */
 export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
   return serialise('ListClientsResponse', gen.ListClientsResponse, {
-    clients: clients.map(({ name, online, enrolledAtMs, publicKey, lastSeenAtMs = 0, lastReason = '' }) => ({
+    clients: clients.map(({ name, online, enrolledAtMs, publicKey, ...more }) => ({
       name: checkName('name', name),
       online,
       enrolledAtMs: toUint64('enrolled_at_ms', enrolledAtMs),
       publicKey: checkLength('public_key', publicKey, KEY_BYTES),
-      lastSeenAtMs: toUint64('last_seen_at_ms', lastSeenAtMs),
-      lastReason: clipText(lastReason),
+      lastSeenAtMs: toUint64('last_seen_at_ms', more.lastSeenAtMs ?? 0),
+      lastReason: clipText(more.lastReason ?? ''),
+      standing: more.standing ?? '',
+      standingReason: clipText(more.standingReason ?? ''),
     })),
   });
 }
@@ -101,6 +107,10 @@ export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
     online: client.online,
     enrolledAtMs: fromUint64('enrolled_at_ms', client.enrolledAtMs),
     publicKey: own(checkLength('public_key', client.publicKey, KEY_BYTES)),
+    ...(client.standing !== '' && { standing: oneOf('standing', STANDINGS, client.standing) }),
+    ...(client.standingReason !== '' && {
+      standingReason: checkText('standing_reason', client.standingReason, MAX_TEXT_CHARS),
+    }),
     ...seenFromWire(client),
   }));
 }

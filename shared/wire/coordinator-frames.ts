@@ -45,6 +45,7 @@ const REASONS: Readonly<Record<DropReason | 'unknown', true>> = {
   'invalid-update': true,
   superseded: true,
   dropout: true,
+  excluded: true,
   'round-aborted': true,
   unknown: true,
 };

@@ -46,6 +46,14 @@ const participant: ParticipantService = {
 
 const admin: AdminService = {
   createToken: refuse,
+  setStanding: refuse,
+  reEnrol: refuse,
+  listTokens: async () => [],
+  revokeToken: refuse,
+  addAccount: refuse,
+  rotateAccount: refuse,
+  listAccounts: async () => [],
+  removeAccount: refuse,
   listClients: async () => [],
   startRun: refuse,
   stopRun: refuse,

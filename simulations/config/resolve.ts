@@ -80,7 +80,8 @@ export function resolve(
 ): Resolved {
   const { manifest } = workload;
   const scale = manifest.scales[config.scale];
-  const clients = config.clients ?? scale.clients;
+  const named = typeof config.clients === 'number' ? undefined : config.clients;
+  const clients = named?.length ?? (config.clients as number | undefined) ?? scale.clients;
   const cohort = config.cohort ?? Math.min(scale.cohort, clients);
   if (cohort > clients) throw invalidArgument('cohort', `at most clients (${clients})`, cohort);
   const rounds = config.rounds ?? scale.rounds;
@@ -133,6 +134,7 @@ export function resolve(
       minClients: cohort,
       minSurvivors,
       ...givenOf(config, ENGINE_SETTINGS),
+      ...(named && { clients: named }),
       ...(adapts && { adaptiveRange: true }),
       figures: figuresOfWorkload(workload, hyper).spec,
     },

@@ -93,7 +93,11 @@ describe('starling client join', () => {
     assert.deepEqual(joined.map(({ client }) => client).sort(), names);
     assert.deepEqual((await readdir(clientsDir)).sort(), names);
     for (const name of names) {
-      assert.deepEqual((await readdir(join(clientsDir, name))).sort(), ['client.json', 'identity.key']);
+      assert.deepEqual((await readdir(join(clientsDir, name))).sort(), [
+        'client.json',
+        'identity.key',
+        'public-keys.json',
+      ]);
     }
   });
 

@@ -7,10 +7,13 @@ import { connectGrpc, type GrpcParticipant } from '../../client/grpc/participant
 import type { ClientTls } from '../../client/grpc/tls.js';
 import { IDENTITY_FILE, joinClient } from '../../client/join.js';
 import { Participant } from '../../client/round/participant.js';
+import { memorySecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
+import { Accounts } from '../../server/accounts.js';
 import { type Audit, openAudit } from '../../server/audit/audit.js';
 import { Coordinator } from '../../server/coordinator.js';
 import type { GrpcLimits } from '../../server/grpc/limits.js';
+import type { AdminAction } from '../../server/grpc/operators.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
@@ -19,13 +22,14 @@ import { type Certificates, openCertificates } from '../../server/tls/certificat
 import { systemClock } from '../../shared/clock.js';
 import { fromHex } from '../../shared/hex.js';
 import { rngFromEntropy } from '../../shared/rng.js';
-import type { ClientFrame, ControlEnd, Issued, ParticipantService } from '../../shared/service.js';
+import type { ClientFrame, ControlEnd, CoordinatorFrame, Issued, ParticipantService } from '../../shared/service.js';
 import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import type { KeyPair } from '../../shared/tls/certificate.js';
 import { toyModel, toySpec, toyTrainer } from '../support/toy.js';
 import { ADMIN_TOKEN } from '../transport/fake-coordinator.js';
 import { seedOf } from './hostile-coordinator.js';
+import { ANY } from './sites.js';
 
 export const NAMES = ['c-1', 'c-2', 'c-3', 'c-4'];
 
@@ -57,7 +61,15 @@ export class Door {
   /** The open stream of each client, as itself sees it. */
   readonly streams = new Map<string, ControlEnd<ClientFrame>>();
   /** Runs in each task of a client, before it trains. */
-  duringRound: () => Promise<void> | void = () => {};
+  duringRound: (client: string) => Promise<void> | void = () => {};
+  /** Sees each frame that a client was sent. */
+  heard: (client: string, frame: CoordinatorFrame) => void = () => {};
+  /** Sees each frame that a client has sent, and may send more. */
+  sent: (client: string, frame: ClientFrame, send: (frame: ClientFrame) => void) => void = () => {};
+  #onAction: ((action: AdminAction) => void) | undefined;
+  readonly #accounts = new Accounts({ append: async () => undefined }, [], {
+    ...{ token: ADMIN_TOKEN, keep: async () => undefined },
+  });
   readonly #participants: Participant[] = [];
   readonly #streams: (() => void)[] = [];
   readonly #connections: { close(): void }[] = [];
@@ -66,8 +78,10 @@ export class Door {
     this.directory = directory;
   }
 
-  static async open(hosts = ['127.0.0.1']): Promise<Door> {
+  /** @param onAction hears of the calls of operators, who may have accounts */
+  static async open(hosts = ['127.0.0.1'], onAction?: (action: AdminAction) => void): Promise<Door> {
     const door = new Door(await mkdtemp(join(tmpdir(), 'starling-door-')));
+    door.#onAction = onAction;
     const dataDir = door.directory;
     const onFault = (thrown: unknown) => {
       throw thrown;
@@ -80,7 +94,7 @@ export class Door {
     door.audit = await openAudit(dataDir, { identity, clock: systemClock, log: silent });
     door.coordinator = await Coordinator.open({
       ...{ dataDir, identity: identityFromSeed(seedOf('coordinator')), registry, clock: systemClock },
-      ...{ rng: rngFromEntropy(), log: silent, issuer: door, fatal: onFault },
+      ...{ rng: rngFromEntropy(), log: silent, issuer: door, fatal: onFault, accounts: door.#accounts },
       addresses: () => [door.server.address, ...door.addresses],
     });
     await door.serve(door.certificates);
@@ -97,7 +111,7 @@ export class Door {
     await this.server?.close();
     this.server = await serveGrpc({
       ...{ participant: this.coordinator, admin: this.coordinator.admin, adminToken: ADMIN_TOKEN },
-      ...{ listen: '127.0.0.1:0', tls },
+      ...{ listen: '127.0.0.1:0', tls, accounts: this.#accounts, onAction: this.#onAction },
       limits,
       isTokenGood: (token) => this.registry.isTokenGood(token, systemClock.nowMs()),
       onRefusal: (peer, reason) => {
@@ -110,6 +124,10 @@ export class Door {
 
   get authorityFingerprint(): string {
     return this.certificates.authorityFingerprint;
+  }
+
+  issueOperator(name: string): Promise<string> {
+    return this.certificates.issueOperator(name);
   }
 
   issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined> {
@@ -158,7 +176,11 @@ export class Door {
         coordinatorKey: fromHex(coordinatorKey),
       },
       ...{ version: '0', store: memoryStore(), clock: systemClock, rng: rngFromEntropy() },
-      trainer: toyTrainer(() => this.duringRound()),
+      trainer: toyTrainer((task) => this.duringRound(task.client)),
+      secure: {
+        ...{ signingSeed: this.homes.get(client)!.seed, policy: ANY, store: memorySecaggStore() },
+        rng: rngFromEntropy(),
+      },
       notice: (message, fields) => void this.notices.push(`${client}: ${message} ${JSON.stringify(fields)}`),
     });
     participant.done.catch((error: Error) => void this.notices.push(`${client}: ended ${error.message}`));
@@ -171,6 +193,7 @@ export class Door {
       const stream = service.connect({
         send: (frame) => {
           if (frame.kind === 'welcome') this.sessions.set(client, { session: frame.session, service });
+          this.heard(client, frame);
           toClient.send(frame);
         },
         close: (reason) => toClient.close(reason),
@@ -185,6 +208,7 @@ export class Door {
         send: (frame) => {
           this.said.push({ client, frame });
           stream.send(frame);
+          this.sent(client, frame, (more) => stream.send(more));
         },
       };
     };

@@ -250,6 +250,7 @@ describe('who wants to be a client', () => {
       enrolledAtMs: world.clock.nowMs(),
       publicKey,
       online: false,
+      standing: 'approved',
     });
     assert.notEqual(Peer.enter(world, 'site').last('welcome'), undefined);
     const late = await coordinator.admin.createToken({ name: 'late', uses: 1, expiresMs: 1000 });

@@ -13,7 +13,10 @@ function open() {
   const rng = rngFromSeed(1);
   const deps = {
     ...{ clock, rng, identity: coordinatorIdentity, addresses: () => ['lab:1'], isHere: () => false },
-    registry: { get: (client: string) => ({ client, publicKey: identityOf(client).publicKey, enrolledAtMs: 0 }) },
+    registry: {
+      get: (client: string) => ({ client, publicKey: identityOf(client).publicKey, enrolledAtMs: 0 }),
+      refusalOf: () => undefined,
+    },
     entered: ({ client }: Connection) => void told.push(`entered ${client}`),
     received: ({ client }: Connection, { kind }: ClientFrame) => void told.push(`${client} says ${kind}`),
     left: ({ client }: Connection) => void told.push(`left ${client}`),

@@ -183,3 +183,104 @@ describe('the log of clients', () => {
     await assert.rejects(registry.enrolTrusted('C1', identityOf(2).publicKey, 3), { code: 'invalid-argument' });
   });
 });
+
+describe('an enrolled client', () => {
+  const at = { reason: 'why', nowMs: 5 };
+  const enrolled = async (about: { isPending?: boolean } = {}) => {
+    const { registry, log } = open();
+    await registry.createToken({ name: 'lab', uses: 1, expiresMs: 1000, ...about }, { secret: 's3cret', nowMs: 0 });
+    await registry.enrol(request(1), 0);
+    return { registry, log };
+  };
+  /** Whether it is let in, kept out for now or for good. */
+  const stands = (registry: Registry) => {
+    const refusal = registry.refusalOf('lab');
+    return refusal === undefined ? 'in' : refusal.retry ? 'later' : 'never';
+  };
+
+  it('is approved by its token, or waits for an approval if the token says so', async () => {
+    assert.equal(stands((await enrolled()).registry), 'in');
+    const { registry, log } = await enrolled({ isPending: true });
+    assert.match(registry.refusalOf('lab')!.reason, /"lab" is pending: .*starling client approve lab/);
+    assert.equal(stands(open(log).registry), 'later', 'after a restart, too');
+    await registry.setStanding('lab', 'approve', at);
+    assert.deepEqual([stands(registry), stands(open(log).registry)], ['in', 'in']);
+  });
+
+  it('moves by what an operator does and no other way, and stands as it stood after a restart', async () => {
+    // rows: how it stands; what each change makes of it, in the order approve, suspend, resume, revoke; - is refused
+    const table: Record<string, readonly string[]> = {
+      pending: ['approved', 'suspended', '-', 'revoked'],
+      approved: ['-', 'suspended', '-', 'revoked'],
+      suspended: ['-', '-', 'approved', 'revoked'],
+      revoked: ['-', '-', '-', '-'],
+    };
+    const changes = ['approve', 'suspend', 'resume', 'revoke'] as const;
+    const way = { pending: [], approved: ['approve'], suspended: ['suspend'], revoked: ['revoke'] } as const;
+    for (const [from, row] of Object.entries(table)) {
+      for (const [i, change] of changes.entries()) {
+        const { registry, log } = await enrolled({ isPending: true });
+        for (const step of way[from as keyof typeof way]) await registry.setStanding('lab', step, at);
+        const moved = registry.setStanding('lab', change, at);
+        if (row[i] !== '-') await moved;
+        else await assert.rejects(moved, { code: 'failed-precondition', message: new RegExp(`which is ${from}`) });
+        const expected = row[i] === '-' ? from : row[i];
+        assert.equal(registry.standingOf('lab').standing, expected, `${change} of ${from}`);
+        assert.deepEqual(open(log).registry.standingOf('lab'), registry.standingOf('lab'));
+      }
+    }
+    const { registry } = await enrolled();
+    await assert.rejects(registry.setStanding('lob', 'revoke', at), { code: 'not-found' });
+  });
+
+  it('of a log that is older than standings is approved', () => {
+    const publicKey = Buffer.from(identityOf(1).publicKey).toString('hex');
+    const record = { kind: 'enrolled', hash: 'ab', client: 'lab', publicKey, atMs: 1 };
+    assert.equal(stands(open([record]).registry), 'in');
+  });
+
+  it('that has lost its key takes its name again with another, once, and the first key is nothing any more', async () => {
+    const { registry, log } = await enrolled();
+    await registry.createReplacement({ client: 'lab', expiresMs: 1000 }, { secret: 'again', nowMs: 10 });
+    assert.equal(stands(registry), 'never', 'until then');
+    await assert.rejects(registry.enrol(request(1, 'again'), 11), denied(/this key of client "lab" is revoked/));
+    assert.deepEqual(await registry.enrol(request(2, 'again'), 12), {
+      ...{ client: 'lab', publicKey: identityOf(2).publicKey, enrolledAtMs: 12 },
+    });
+    assert.equal(stands(registry), 'in');
+    await assert.rejects(registry.enrol(request(3, 'again'), 13), denied(/revoked|used up/));
+    await assert.rejects(registry.enrol(request(1), 13), denied(/this key of client "lab" is revoked/));
+    const { registry: next } = open(log);
+    assert.deepEqual(next.get('lab').publicKey, identityOf(2).publicKey);
+    await assert.rejects(next.enrol(request(1), 13), denied(/this key of client "lab" is revoked/));
+    await assert.rejects(registry.createReplacement({ client: 'lob', expiresMs: 1 }, { secret: 'x', nowMs: 0 }), {
+      code: 'not-found',
+    });
+  });
+
+  it('leaves no second way in when several tokens were made for its name', async () => {
+    const { registry } = await enrolled();
+    for (const secret of ['one', 'two']) {
+      await registry.createReplacement({ client: 'lab', expiresMs: 1000 }, { secret, nowMs: 10 });
+    }
+    await registry.enrol(request(2, 'one'), 12);
+    await assert.rejects(registry.enrol(request(3, 'two'), 12), denied(/token: revoked/));
+  });
+});
+
+describe('the list of tokens', () => {
+  it('says what is left of each and nothing that lets anybody in; one that is revoked does so no more', async () => {
+    const { registry, log } = await withToken({ uses: 2 });
+    await registry.enrol(request(1), 1);
+    const [token, ...more] = registry.tokens();
+    const { id, ...rest } = token;
+    assert.match(id, /^[0-9a-f]{12}$/);
+    assert.deepEqual(rest, { name: 'lab', uses: 2, used: 1, expiresAtMs: 1000, isPending: false, isRevoked: false });
+    assert.deepEqual(more, []);
+    await assert.rejects(registry.revokeToken('0'.repeat(12)), { code: 'not-found' });
+    await registry.revokeToken(id);
+    assert.equal(open(log).registry.tokens()[0].isRevoked, true);
+    await assert.rejects(registry.enrol(request(2), 1), denied(/token: revoked/));
+    assert.equal((await registry.enrol(request(1), 2)).client, 'lab-1', 'who has joined stays');
+  });
+});

@@ -119,7 +119,7 @@ describe('the model of seed 1', function () {
     const config = checkConfig({ scale: 'smoke', seed: 1, backend: BACKEND, ...options }, name);
     const workload = await loadWorkload(config.workload);
     const { workers = 1, transport, dropout, baselines } = config;
-    const clients = config.clients ?? workload.manifest.scales.smoke.clients;
+    const clients = (config.clients as number | undefined) ?? workload.manifest.scales.smoke.clients;
     const resolved = resolve({ 'min-clients': clients, ...config }, workload);
     const { report } = await simulate({
       ...resolved,

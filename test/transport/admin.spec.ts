@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { connectAdmin } from '../../client/grpc/admin.js';
 import { FlError } from '../../shared/errors.js';
-import { ADMIN_TOKEN, RUN_INFO, SPEC } from './fake-coordinator.js';
+import { ADMIN_TOKEN, KEY, RUN_INFO, SPEC, TOKENS } from './fake-coordinator.js';
 import { bytes, eachLink, hasCode, signal } from './fixture.js';
 
 describe('the operator over gRPC', () => {
@@ -25,6 +25,15 @@ describe('the operator over gRPC', () => {
     assert.deepEqual(await operator.listRuns(), [RUN_INFO]);
     assert.deepEqual(await operator.listRuns({ archived: true }), []);
     assert.deepEqual(await operator.getRun('run-1'), { info: RUN_INFO, report: admin.report });
+    assert.equal(await operator.createToken({ name: 'lab-2', uses: 1, expiresMs: 5, isPending: true }), 'sl1.token');
+    assert.deepEqual(await operator.listTokens(), TOKENS);
+    await operator.revokeToken('0123456789ab');
+    await operator.setStanding({ client: 'lab-1', change: 'revoke', reason: 'gone' });
+    assert.equal(await operator.reEnrol({ client: 'lab-1', expiresMs: 7 }), 'sl1.again');
+    assert.deepEqual(await operator.addAccount({ name: 'ada', role: 'auditor' }), KEY);
+    assert.deepEqual(await operator.rotateAccount('ada'), KEY);
+    assert.deepEqual(await operator.listAccounts(), await admin.listAccounts());
+    await operator.removeAccount('ada');
     assert.deepEqual(admin.calls, [
       { name: 'lab-1', uses: 3, expiresMs: 86_400_000 },
       { spec: SPEC, model },
@@ -34,6 +43,13 @@ describe('the operator over gRPC', () => {
       { delete: 'run-1' },
       { repair: 'run-1' },
       { get: 'run-1' },
+      { name: 'lab-2', uses: 1, expiresMs: 5, isPending: true },
+      { revoke: '0123456789ab' },
+      { client: 'lab-1', change: 'revoke', reason: 'gone' },
+      { client: 'lab-1', expiresMs: 7 },
+      { name: 'ada', role: 'auditor' },
+      { rotate: 'ada' },
+      { remove: 'ada' },
     ]);
   });
 

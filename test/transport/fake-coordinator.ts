@@ -31,6 +31,20 @@ export const RUN_INFO: RunInfo = {
   activity: 'waiting for 2 clients – schön',
 };
 
+export const TOKENS = [
+  {
+    id: '0123456789ab',
+    name: 'lab',
+    uses: 3,
+    used: 1,
+    expiresAtMs: 1_700_000_000_001,
+    isPending: true,
+    isRevoked: false,
+  },
+];
+
+export const KEY = { name: 'ada', role: 'viewer' as const, address: '127.0.0.1:1', token: 'sesame', tls: 'PEM' };
+
 export class FakeParticipant implements ParticipantService {
   /** The model that download gives, in pieces of `chunkBytes`. */
   model: Uint8Array = new Uint8Array(0);
@@ -115,6 +129,41 @@ export class FakeAdmin implements AdminService {
   async createToken(request: Parameters<AdminService['createToken']>[0]) {
     this.calls.push(request);
     return 'sl1.token';
+  }
+
+  async setStanding(request: Parameters<AdminService['setStanding']>[0]) {
+    this.calls.push(request);
+  }
+
+  async reEnrol(request: Parameters<AdminService['reEnrol']>[0]) {
+    this.calls.push(request);
+    return 'sl1.again';
+  }
+
+  async listTokens() {
+    return TOKENS;
+  }
+
+  async revokeToken(id: string) {
+    this.calls.push({ revoke: id });
+  }
+
+  async addAccount(request: Parameters<AdminService['addAccount']>[0]) {
+    this.calls.push(request);
+    return KEY;
+  }
+
+  async rotateAccount(name: string) {
+    this.calls.push({ rotate: name });
+    return KEY;
+  }
+
+  async listAccounts() {
+    return [{ name: 'ada', role: 'viewer' as const, sinceMs: 5 }];
+  }
+
+  async removeAccount(name: string) {
+    this.calls.push({ remove: name });
   }
 
   async listClients() {

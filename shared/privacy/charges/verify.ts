@@ -55,12 +55,12 @@ export function encodeCharges(charges: Charges): Uint8Array {
 }
 
 /**
- * Checks all of what {@link encodeCharges} gave, with the signer's Ed25519 key, 32 bytes; never throws for what is in it.
+ * Checks all of what {@link encodeCharges} gave, with the signer's Ed25519 key, 32 bytes, or all that it has had; never throws for what is in it.
  * `recompute`: `last` (default) recomputes the final ε only, `all` that of each line.
  */
 export function verifyCharges(
   content: Uint8Array,
-  key: Uint8Array,
+  key: Uint8Array | readonly Uint8Array[],
   options: { readonly expectedHead?: string; readonly recompute?: 'all' | 'last' } = {},
 ): ChargesVerification {
   const charges: ChainLine<Charge>[] = [];

@@ -51,6 +51,8 @@ export function stepServer(context: ServerContext, state: ServerState, input: Se
       return closeIfComplete(context, onFrame(context, state, input.from, input.bytes));
     case 'left':
       return closeIfComplete(context, dropMember(context, state, { id: input.id, reason: 'deadline' }));
+    case 'exclude':
+      return exclude(context, state, input.id);
     case 'deadline':
       return close(context, [state, lateDrops(state)]);
     case 'resume':
@@ -58,6 +60,15 @@ export function stepServer(context: ServerContext, state: ServerState, input: Se
     case 'cancel':
       return aborted(state, 'cancelled');
   }
+}
+
+/** As if it had refused; what it has advertised is forgotten, too. */
+function exclude(context: ServerContext, state: Active, id: string): ServerStep {
+  if (state.phase === 'mask') {
+    const index = topologyOf(context, state).indexOf.get(id);
+    if (index !== undefined && state.uploaded[index]) return aborted(state, 'member-excluded');
+  }
+  return closeIfComplete(context, dropMember(context, state, { id, reason: 'refused' }));
 }
 
 type Active = Exclude<ServerState, { phase: 'done' | 'aborted' }>;

@@ -88,6 +88,8 @@ export type ServerInput =
   | { readonly kind: 'frame'; readonly from: string; readonly bytes: Uint8Array }
   /** The client's connection is lost for good. */
   | { readonly kind: 'left'; readonly id: string }
+  /** The client may not be in the sum: there is none if its vector is, unless survivors have signed for it. */
+  | { readonly kind: 'exclude'; readonly id: string }
   /** Closes the phase with whoever has delivered. */
   | { readonly kind: 'deadline' }
   /** After a restart: sends the current phase's frames again to those who have not answered. */

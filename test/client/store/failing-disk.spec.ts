@@ -121,7 +121,7 @@ describe('aggregations of a client', () => {
     const store = await fileSecaggStore(directory);
     await store.keep('zero', 'state');
     await without('used-aggregations', async () => {
-      await assert.rejects(store.keep('one', 'keys'), { code: 'EISDIR' });
+      await assert.rejects(store.keep('one', 'keys'), { message: /EISDIR/ });
     });
     const again = await fileSecaggStore(directory);
     assert.deepEqual(await again.find('one'), { used: true, state: 'keys' });
@@ -133,7 +133,7 @@ describe('aggregations of a client', () => {
   it('are written again after a write that failed', async () => {
     const store = await fileSecaggStore(directory);
     await without('masked-vectors.json', async () => {
-      await assert.rejects(store.bind('one', task), { code: 'EISDIR' });
+      await assert.rejects(store.bind('one', task), { message: /EISDIR/ });
     });
     assert.equal(await store.bind('one', task), true);
     assert.equal((await fileSecaggStore(directory)).mayMask('two', task), false);
@@ -146,7 +146,7 @@ describe('a release that the disk did not take', () => {
     const nameOf = (round: number, id = 'x') => ({ run: 'r', round, attempt: 1, id, isByAggregation: false });
     const released = { values: Float32Array.of(1), weights: [1], metrics: {} };
     await without('r.release', async () => {
-      await assert.rejects(store.keep(nameOf(5), released), { code: 'EISDIR' });
+      await assert.rejects(store.keep(nameOf(5), released), { message: /EISDIR/ });
     });
     assert.match(store.refusalOf(nameOf(3)) ?? '', /^run r: round 3 attempt 1 is asked for after round 5 attempt 1/);
     assert.equal(await store.find(nameOf(5)), undefined);

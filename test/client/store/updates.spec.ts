@@ -140,7 +140,7 @@ describe('a store on disk', () => {
     const store = await onDisk();
     const updates = join(directories.get(store)!, 'updates');
     await rm(updates, { recursive: true });
-    await assert.rejects(store.keep(update(1, [1])), { code: 'ENOENT' });
+    await assert.rejects(store.keep(update(1, [1])), { message: /ENOENT/ });
     await assert.rejects(store.read(pendingOf(update(1, [1]))), { code: 'not-found' });
   });
 
