@@ -18,16 +18,10 @@ import { checkEd25519Key } from '../shared/signing/strict.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
+import { readPolicy } from './policy/file.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
-import {
-  budgetDeclineReasonOf,
-  crowdOf,
-  POLICY_DEFAULTS,
-  type Policy,
-  parsePolicy,
-  secaggPolicyOf,
-} from './round/policy.js';
+import { budgetDeclineReasonOf, crowdOf, POLICY_DEFAULTS, type Policy, secaggPolicyOf } from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
 import { fileFollowed } from './store/followed.js';
@@ -39,6 +33,7 @@ import { fileSecaggStore } from './store/secagg.js';
 import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
+import { codesOf } from './workloads/code.js';
 
 /** What the command line says of a client. */
 export interface RunClientOptions {
@@ -72,8 +67,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const signingSeed = await seedIn(directory);
   const identity = identityFromSeed(signingSeed);
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
-  const policy =
-    policyFile === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
+  const policy = policyFile === undefined ? POLICY_DEFAULTS : await readPolicy(policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
   say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
@@ -86,7 +80,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels },
-    budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
+    budget: (plan, isBegun) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account, isBegun) : undefined),
   });
   const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
   const participant = await Participant.start({
@@ -112,10 +106,9 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       const detail = await site.declineReason(plan);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
-    clock: systemClock,
-    rng: rngFromEntropy(),
-    ...{ version, notice },
-    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
+    ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
+    policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
+    answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
@@ -124,6 +117,16 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     unlock();
   };
   return { directory, done: participant.done, stop: close };
+}
+
+/** Which round it was and, where examples are charged, what one has been charged over all runs. */
+function answeredLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, policy: Policy): string {
+  const { run, kind, round, work } = plan;
+  const how = work.secure === undefined ? 'in the clear' : 'under a mask';
+  const did = kind === 'train' ? `trained, and gave its update ${how}` : `evaluated, and gave its figures ${how}`;
+  const limit = policy['max-epsilon'] === undefined ? '' : ` of at most ${policy['max-epsilon']}`;
+  const spent = epsilon === 0 ? '' : `; epsilon ${Number(epsilon.toPrecision(4))}${limit} at delta ${delta} so far`;
+  return `round ${round} of ${work.rounds} of ${run}: ${did}${spent}`;
 }
 
 /** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */

@@ -350,6 +350,7 @@ export class Coordinator implements ParticipantService {
     run.feed.subscribe((event) => {
       if (past) return;
       note(event);
+      this.#options.onEvent?.(run, event);
       if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#ended(run);
       if (event.kind !== 'round-ended') return;

@@ -11,6 +11,8 @@ import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, inFile } from '../shared/errors.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import { VERSION } from '../shared/version.js';
+import { type Audit, openAudit } from './audit/audit.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
 import { refusals, reserveDescriptors } from './descriptors.js';
@@ -19,10 +21,12 @@ import { type HealthPort, serveHealth } from './health.js';
 import { type Journal, openJournal } from './journal/journal.js';
 import { identityIn, secretIn } from './keys.js';
 import type { Logger } from './log.js';
+import { metricsOf } from './metrics.js';
 import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
+import { settingsOf } from './report/facts.js';
 import { readReport } from './report/run-report.js';
 import type { Run } from './run/run.js';
 import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
@@ -66,10 +70,11 @@ export async function startCoordinator(options: {
   for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
   let coordinator: Coordinator | undefined;
   let server: GrpcServer | undefined;
+  const metrics = options.healthPort === undefined ? undefined : metricsOf(() => coordinator?.admin);
   const health =
     options.healthPort === undefined
       ? undefined
-      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }));
+      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }), metrics);
   const { done, end } = ending();
   const { registry, journal, isEmpty } = await openRegistry(dataDir, end);
   const isFirstStart = isEmpty && (await entriesOf(join(dataDir, 'runs'))).length === 0;
@@ -82,6 +87,7 @@ export async function startCoordinator(options: {
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
   const identity = await identityIn(dataDir, !isFirstStart);
   const startedAtMs = systemClock.nowMs();
+  const audit = await openAudit(dataDir, { identity, clock: steadyClock, log });
   coordinator = await Coordinator.open({
     dataDir,
     identity,
@@ -94,6 +100,7 @@ export async function startCoordinator(options: {
     issuer: certificates,
     notice: () => server && reach.notice(server, identity, startedAtMs),
     onRunEnded: (run) => writeRunReport(run, log),
+    onEvent: ({ id, spec }, event) => metrics?.heed({ id, workload: spec.work.workload }, event),
     fatal: (error) => end(error),
   });
   server = await serveGrpc({
@@ -102,13 +109,15 @@ export async function startCoordinator(options: {
     adminToken: await secretIn(join(dataDir, ADMIN_TOKEN_FILE)),
     listen: options.listen,
     tls: certificates,
+    isTokenGood: (token) => registry.isTokenGood(token, systemClock.nowMs()),
     onFault: (fault) => warn(fault, 'a call failed inside'),
-    onRefusal: (peer, reason) => log.warn({ peer, reason }, 'a connection was refused'),
+    ...{ onRefusal: audit.refused, witness: audit },
     onRefused: refusals(steadyClock, log),
   });
   const stopReserve = await reserveDescriptors(server, steadyClock);
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
-  const parts = { coordinator, certificates, server, journal, health, stopReserve, unlock };
+  await audit.add({ event: 'started', program: VERSION, address: server.address, secure: reach.isSecure });
+  const parts = { coordinator, certificates, server, journal, health, audit, stopReserve, unlock };
   return {
     address: server.address,
     healthAddress: health?.address,
@@ -135,6 +144,7 @@ async function stop(parts: {
   server: GrpcServer;
   journal: Journal;
   health: HealthPort | undefined;
+  audit: Audit;
   stopReserve: () => void;
   unlock: () => void;
 }): Promise<void> {
@@ -143,6 +153,7 @@ async function stop(parts: {
   parts.certificates?.close();
   await parts.server.close();
   await parts.health?.close();
+  await parts.audit.close();
   await parts.journal.close();
   parts.unlock();
 }
@@ -166,7 +177,10 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
 
 async function writeRunReport(run: Run, log: Logger): Promise<void> {
   try {
-    await writeReport(run.directory, await readReport(run), { plannedRounds: run.spec.work.rounds });
+    await writeReport(run.directory, await readReport(run), {
+      plannedRounds: run.spec.work.rounds,
+      settings: settingsOf(run.spec),
+    });
   } catch (error) {
     log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written');
   }

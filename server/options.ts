@@ -3,6 +3,7 @@ import type { Clock } from '../shared/clock.js';
 import type { Files } from '../shared/disk/files.js';
 import type { FlError } from '../shared/errors.js';
 import type { Rng } from '../shared/rng.js';
+import type { RunEvent } from '../shared/run/events.js';
 import type { Issued } from '../shared/service.js';
 import type { SignedNotice } from '../shared/signing/address-notice.js';
 import type { Identity } from '../shared/signing/identity.js';
@@ -44,6 +45,8 @@ export interface CoordinatorOptions {
   readonly space?: Space;
   /** A run has ended just now; never rejects, and resolves when nothing more is written of it. */
   onRunEnded?(run: Run): Promise<void>;
+  /** For counters: each event of a run, once, as it happens; it never throws. */
+  onEvent?(run: Run, event: RunEvent): void;
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }

@@ -16,6 +16,8 @@ const START_MS = 60_000;
 export interface Child {
   /** The first line of its output, or of its log, that matches; rejects if the process ends before. */
   line(pattern: RegExp, from?: 'output' | 'log'): Promise<string>;
+  /** Its output so far. */
+  readonly lines: readonly string[];
   /** Rejects if the process ends before {@link end} or {@link kill}. */
   readonly failure: Promise<never>;
   /** Asks it to stop, then makes it; resolves when it is gone. */
@@ -60,6 +62,7 @@ export function startChild(args: readonly string[], home: string, within: readon
   };
   return {
     failure,
+    lines,
     end: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     line(pattern, from = 'output') {

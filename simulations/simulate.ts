@@ -116,9 +116,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await Promise.race([over, failed, ...participants.map(({ done }) => done.then(() => over))]);
     await run.idle();
     const compared = await compare(options, run, names);
+    const interrupted = isCompared(options, run) && options.signal?.aborted;
     const { state } = run;
     const ended = { spec, state, model: run.model, history: await readHistory(directory) };
-    return await finishRun({ ...options, secretNoise, baselines: compared, roundFigures: coded.byRound }, ended);
+    const beside = { secretNoise, baselines: compared, interrupted, roundFigures: coded.byRound };
+    return await finishRun({ ...options, ...beside }, ended);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -220,7 +222,7 @@ async function enter(about: {
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
   const { spec, workload, trainer, model, federations = [], onBaseline, signal } = options;
-  if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
+  if (!isCompared(options, run)) return {};
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const input: BaselineInput = {
@@ -237,10 +239,11 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     onProgress: onBaseline,
     signal,
   };
-  return baselines(input).catch((thrown) => {
-    if (signal?.aborted) return {}; // the run itself has ended well: its report is written
-    throw thrown;
-  });
+  return baselines(input);
+}
+
+function isCompared({ baselines }: SimulationOptions, run: Run): boolean {
+  return baselines !== 'none' && run.state.status === 'completed';
 }
 
 async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {

@@ -1,15 +1,13 @@
 /** `starling client policy init` and `check`: a site's policy begun, and held against a run before it is one. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { policyHelp, policyText } from '../../client/policy/file.js';
+import { policyHelp, policyText, readPolicy } from '../../client/policy/file.js';
 import type { Answer } from '../../client/policy/site.js';
 import { systemClock } from '../../shared/clock.js';
 import { clientsDir } from '../../shared/disk/home.js';
 import { FlError } from '../../shared/errors.js';
 import { checkPlan, type RoundPlan } from '../../shared/run/plan.js';
-import { sha256Of } from '../../shared/tensors/bytes.js';
-import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { asWrongUse, command, exampleText, print, printJson, repeated } from './options.js';
 
@@ -55,13 +53,10 @@ export function clientPolicyCommand(): Command {
 
 async function checkAction(file: string, given: CheckOptions): Promise<void> {
   const { ledgerModelsOf, siteAnswersOf } = await import('../../client/policy/site.js');
-  const { declineText, parsePolicy, POLICY_DEFAULTS, priceDeclineReasonOf } = await import(
-    '../../client/round/policy.js'
-  );
+  const { declineText, POLICY_DEFAULTS, priceDeclineReasonOf } = await import('../../client/round/policy.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
   const { readBegunRuns } = await import('../../client/store/begun-runs.js');
-  const policy =
-    given.policy === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(given.policy, 'utf8'), given.policy);
+  const policy = given.policy === undefined ? POLICY_DEFAULTS : await readPolicy(given.policy);
   const workloadModules: Record<string, string> = {};
   for (const path of given.workload) workloadModules[(await loadWorkload(path).catch(asWrongUse)).manifest.name] = path;
   const plan = await planOf(file);
@@ -89,27 +84,8 @@ async function planOf(file: string): Promise<RoundPlan> {
     return value;
   }
   const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
-  const { spec, model } = await resolveForLabs(value, file).catch(asWrongUse);
-  const { work, engine } = spec;
-  const secure = work.secure && { nonce: '0'.repeat(32), enrolled: namesOf(engine.cohort) };
-  return {
-    ...{
-      run: 'check',
-      kind: 'train',
-      round: 1,
-      attempt: 1,
-      deadlineMs: engine.deadlineMs,
-      cohort: engine.cohort,
-      work,
-    },
-    ...{ modelSha256: sha256Of(model), modelSizeBytes: encode(model).length },
-    ...(secure && { secure }),
-  };
-}
-
-/** As many names as a cohort has: the sizes of its groups follow. */
-function namesOf(cohort: number): Record<string, string> {
-  return Object.fromEntries(Array.from({ length: cohort }, (_, i) => [`lab-${i + 1}`, '0'.repeat(64)]));
+  const { firstPlanOf } = await import('../../simulations/config/first-plan.js');
+  return firstPlanOf(await resolveForLabs(value, file).catch(asWrongUse));
 }
 
 function table(answers: readonly Answer[]): string[] {

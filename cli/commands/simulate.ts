@@ -19,23 +19,17 @@ export function simulateCommand(): Command {
 
 async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
   const { json, ...options } = given as { json?: string };
-  const fromFile = file === undefined ? {} : await readYaml(file);
-  const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
-  const config = checkConfig({ ...fromFile, ...configOf(options) }, file ?? 'options');
-  const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
+  const { config, workload, settings, initialModel, resolved } = await readSimulation(file, options);
+  const { isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
-  const { loadData } = await import('../../client/training/task.js');
+  const { checkShares } = await import('../../simulations/config/shares.js');
   const { simulate } = await import('../../simulations/simulate.js');
+  const { notesOn } = await import('../../simulations/config/notes.js');
   const { federationsOf } = await import('../../simulations/baselines/federations.js');
   const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
-  const workload = await loadWorkload(config.workload).catch(asWrongUse);
-  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
-  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
-  const initialModel = await readInitialModel(config);
-  const resolved = resolve(settings, workload, { initialModel });
   // Data that is not here ends the run before it begins, and not on every client of it.
-  await loadData(workload, resolved.spec.work).catch(asWrongUse);
+  await checkShares(workload, resolved).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
@@ -51,7 +45,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const beside =
     config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
-  for (const why of beside.missing) show.line(why);
+  for (const why of [...beside.missing, ...notesOn(resolved)]) show.line(why);
   const causes = createCauses();
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
@@ -70,7 +64,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       federations: beside.federations,
       directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,
-      onEvent: show.event,
+      onEvent: (event) => show.event(causes.told(event)),
       onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
@@ -84,6 +78,22 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     show.close();
     await trainer.close();
   }
+}
+
+/** What was asked for, complete. @throws FlError invalid-argument: it cannot work */
+async function readSimulation(file: string | undefined, options: object) {
+  const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
+  const { checkGivenSimulation } = await import('../../simulations/config/given.js');
+  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
+  const { loadWorkload } = await import('../../client/workloads/index.js');
+  const asked = { ...(file === undefined ? {} : await readYaml(file)), ...configOf(options) };
+  const config = checkConfig(asked, file ?? 'options');
+  const workload = await loadWorkload(config.workload).catch(asWrongUse);
+  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
+  const initialModel = await readInitialModel(config);
+  const resolved = resolve(settings, workload, { initialModel });
+  checkGivenSimulation(asked, resolved);
+  return { config, workload, settings, initialModel, resolved };
 }
 
 /** What is wrong with the figures of a workload, said before it runs, and given back to be said again at the end. */

@@ -1,9 +1,11 @@
 /** The command line's contract: exit codes, what a refusal says, and what machines read. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { createProgram } from '../../cli/program.js';
 import type { Report } from '../../shared/run/report.js';
@@ -26,6 +28,8 @@ const FILES: Readonly<Record<string, string>> = {
   'no-yaml.yaml': 'workload: [cnn\n',
   'list.yaml': '- workload\n',
   'policy.yaml': 'workload: [cnn]\n',
+  'small.yaml': 'workload: cnn\nscale: smoke\ncohort: 3\nmin-survivors: 2\n',
+  'not-here.yaml': 'workload: cnn\nscale: smoke\ndropout: 0.1\n',
 };
 
 /** Command · what it says on standard error, as one line after `starling: ` or commander's `error: `. */
@@ -68,9 +72,29 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ['simulate --workload cnn --strategy best', /^starling: strategy: expected one of .*, got "best"$/],
   ['simulate --workload cnn --strategy fedadam:speed=1', /expected one of lr, beta1, beta2, tau, got "speed"$/],
   ['simulate --workload cnn --backend abacus', /^starling: backend: expected one of tfjs-node-gpu, .*, got "abacus"$/],
+  [
+    'simulate --workload cnn --scale smoke --clients 3 --cohort 3 --secure-aggregation --min-survivors 2 --out refused',
+    /^starling: min-survivors: expected at least 3 .*, got 2: a cohort of 3 with adversary-fraction 0\.05 tolerates 0 drop-outs; for 1 take a cohort of 4$/,
+  ],
+  [
+    'simulate --workload cnn --scale smoke --clients 3 --cohort 3 --secure-aggregation --drop-fraction 0.34 --out refused',
+    /^starling: drop-fraction: .* tolerates 0 drop-outs; for 1 take a cohort \(and min-clients\) of 4, /,
+  ],
+  [
+    'simulate --workload cnn --scale smoke --partition shards:100000 --out refused',
+    /^starling: shards:100000: expected clients \* 100000 of at most \d+ examples, got \d+ clients$/,
+  ],
+  [
+    'run start small.yaml',
+    /^starling: min-survivors: .*, got 2: a cohort of 3 with adversary-fraction 0\.05 tolerates 0 drop-outs; for 1 take a cohort of 4$/,
+  ],
+  [
+    'run start not-here.yaml',
+    /^starling: not-here\.yaml: dropout: expected no such key in a run of labs, got one; labs drop out by themselves$/,
+  ],
   ['simulate --workload cnn --workers 1000', /^starling: workers: expected an integer from 1 to 256, got 1000$/],
   ['simulate --workload mlp', /^starling: workload: expected one of cnn.* or a path, got "mlp"$/],
-  ['simulate --workload ./mlp.ts', /^starling: workload: no file \S+mlp\.ts$/],
+  ['simulate --workload ./mlp.ts', /^starling: workload: expected a file, got none: \S+mlp\.ts$/],
   ['workloads mlp', /^starling: workload: expected one of cnn.* or a path, got "mlp"$/],
   ['data get cifar', /^starling: data set: expected one of mnist, .*, got "cifar"$/],
   ['bench speed', /^starling: bench: expected one of aggregation, .*, got "speed"$/],
@@ -133,6 +157,11 @@ describe('the command line', function () {
     assert.equal(await succeed(['--version'], { cwd }), `${VERSION}\n`);
   });
 
+  it('can be run by its file, whatever the compiler has made anew', async () => {
+    const { stdout } = await promisify(execFile)(join(ROOT, 'bin', 'starling.js'), ['--version']);
+    assert.equal(stdout, `${VERSION}\n`);
+  });
+
   for (const [code, cases] of [
     [2, WRONG_USE],
     [1, FAILURES],
@@ -145,6 +174,10 @@ describe('the command line', function () {
       });
     }
   }
+
+  it('leaves no directory of a simulation that was refused', async () => {
+    await assert.rejects(readdir(join(cwd, 'refused')), { code: 'ENOENT' });
+  });
 
   // One of each kind: refused by commander, by us, and a failure.
   for (const command of ['flap', 'simulate list.yaml', 'client run']) {
