@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Clock, systemClock } from '../shared/clock.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
@@ -23,7 +24,12 @@ export interface Addresses {
   connect(connect: ParticipantService['connect'], toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame>;
 }
 
+/** TCP itself takes two minutes to give up an address where nobody says no. */
+const LOGIN_MS = 30_000;
+
 interface AddressesDeps {
+  /** Default: the machine's. */
+  readonly clock?: Clock;
   /** Ed25519, 32 bytes: nobody else's word counts. */
   readonly coordinatorKey: Uint8Array;
   readonly notice: (message: string, fields: object) => void;
@@ -31,7 +37,7 @@ interface AddressesDeps {
 
 /** @param directory the client's; `client.json` is read again for each stream, so that a person can correct it */
 export function addressesIn(directory: string, joined: Membership, deps: AddressesDeps): Addresses {
-  const { coordinatorKey, notice } = deps;
+  const { coordinatorKey, notice, clock = systemClock } = deps;
   let membership = joined;
   let signed = noticeIn(directory, coordinatorKey);
   let at = membership.address;
@@ -57,21 +63,42 @@ export function addressesIn(directory: string, joined: Membership, deps: Address
     },
     connect(connect, toClient) {
       let isIn = false;
-      return connect({
+      let isOver = false;
+      /** Says whether it was not over before. */
+      const over = () => {
+        if (isOver) return false;
+        isOver = true;
+        cancel();
+        const all = known();
+        if (!isIn) at = all[(all.indexOf(at) + 1) % all.length];
+        return true;
+      };
+      const end = (reason: string) => over() && toClient.close(reason);
+      const cancel = clock.after(LOGIN_MS, () => {
+        const reason = `no answer from ${at} within ${LOGIN_MS / 1000} s`;
+        stream.close(reason);
+        end(reason);
+      });
+      const stream = connect({
         send(frame) {
+          if (isOver) return;
           if (frame.kind === 'welcome') {
             isIn = true;
+            cancel();
             const failed = (thrown: unknown) => notice('addresses not kept', { reason: FlError.from(thrown).message });
             if (frame.addresses !== undefined) keep(frame.addresses).catch(failed);
           }
           toClient.send(frame);
         },
-        close(reason) {
-          const all = known();
-          if (!isIn) at = all[(all.indexOf(at) + 1) % all.length];
-          toClient.close(reason);
-        },
+        close: (reason) => void end(reason),
       });
+      return {
+        send: (frame) => stream.send(frame),
+        close(reason) {
+          over();
+          stream.close(reason);
+        },
+      };
     },
   };
 }

@@ -86,8 +86,7 @@ export async function startCoordinator(options: {
   const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
   const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
-  const identity = await identityIn(dataDir, !isFirstStart);
-  const startedAtMs = systemClock.nowMs();
+  const [identity, startedAtMs] = [await identityIn(dataDir, !isFirstStart), systemClock.nowMs()];
   const audit = await openAudit(dataDir, { identity, clock: steadyClock, log });
   coordinator = await Coordinator.open({
     ...{ dataDir, accounts, identity, registry },

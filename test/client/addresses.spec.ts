@@ -13,6 +13,7 @@ import type { CoordinatorFrame, ParticipantService } from '../../shared/service.
 import { MAX_NOTICE_ADDRESSES, type SignedNotice, signNotice } from '../../shared/signing/address-notice.js';
 import { identityFromSeed, newIdentitySeed } from '../../shared/signing/identity.js';
 import { openAdmin } from '../../simulations/open-admin.js';
+import { FakeClock } from '../support/fake-clock.js';
 
 const coordinator = identityFromSeed(newIdentitySeed());
 const MEMBERSHIP: Membership = {
@@ -71,6 +72,27 @@ describe('the addresses of a coordinator', () => {
     assert.equal(await tried(addresses, 4), 'old new other old');
     await stream(addresses, welcome());
     assert.equal(await tried(addresses, 2), 'new other');
+  });
+
+  it('are left after half a minute without an answer, and an answer that comes later is not heard', () => {
+    const clock = new FakeClock();
+    const addresses = addressesIn(directory, MEMBERSHIP, { coordinatorKey: coordinator.publicKey, notice() {}, clock });
+    const closed: string[] = [];
+    let late: (frame: CoordinatorFrame) => void = () => {};
+    const connect: ParticipantService['connect'] = (toClient) => {
+      late = toClient.send;
+      return { send() {}, close: (reason) => void closed.push(reason) };
+    };
+    const heard: CoordinatorFrame[] = [];
+    const ends: string[] = [];
+    addresses.connect(connect, { send: (frame) => void heard.push(frame), close: (reason) => void ends.push(reason) });
+    clock.advance(29_999);
+    assert.deepEqual(ends, []);
+    clock.advance(1);
+    assert.deepEqual([closed.length, ends], [1, ['no answer from old.example.org:7437 within 30 s']]);
+    assert.equal(addresses.current(), 'other.example.org:7437');
+    late(welcome());
+    assert.deepEqual(heard, []);
   });
 
   it('are kept as the coordinator has signed them, over a restart', async () => {

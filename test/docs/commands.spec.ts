@@ -37,7 +37,7 @@ const HUB = 'hub.example.org';
 let hub: string;
 
 describe('the commands in', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   const sockets = new Set<Duplex>();
   const proxy = createServer().on('connect', ({ url = '' }, socket) => {
     const [host, port] = url.split(':');
