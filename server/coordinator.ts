@@ -336,11 +336,11 @@ export class Coordinator implements ParticipantService {
     return run;
   }
 
-  /** A run that an earlier process left in `directory`. */
-  async openRun(directory: string): Promise<Run> {
-    const run = await openRun(directory, basename(directory), this.#deps());
+  /** A run that an earlier process left in `directory`, by default under its own name. */
+  async openRun(directory: string, id = basename(directory)): Promise<Run> {
+    const run = await openRun(directory, id, this.#deps());
     this.#adopt(run);
-    for (const { client, policy } of this.#connections.values()) run.post({ kind: 'online', client, policy });
+    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
     return run;
   }
 

@@ -9,6 +9,7 @@ import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
 import { noOpenings } from '../client/store/openings.js';
+import { filePrivateTensors } from '../client/store/private-tensors.js';
 import { memoryReleases } from '../client/store/releases.js';
 import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
@@ -18,8 +19,11 @@ import { Coordinator } from '../server/coordinator.js';
 import { serveGrpc } from '../server/grpc/server.js';
 import { silent } from '../server/log.js';
 import { Registry } from '../server/registry.js';
+import { JOURNAL_FILE } from '../server/run/directory.js';
+import { rewind } from '../server/run/rewind.js';
 import type { Run } from '../server/run/run.js';
 import { systemClock } from '../shared/clock.js';
+import { systemFiles } from '../shared/disk/files.js';
 import type { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
@@ -40,6 +44,9 @@ import { figuresOf, finishRun, type SimulationResult } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
 import { seededNoise } from './seeded-noise.js';
 
+/** In a run directory: the private tensors of each client, by its name. */
+export const PERSONAL_FOLDER = 'personal';
+
 /** A federation to be simulated, and what it trains with. */
 export interface SimulationOptions {
   readonly spec: RunSpec;
@@ -59,8 +66,10 @@ export interface SimulationOptions {
   readonly baselines: 'none' | 'all';
   /** With baselines: other federations that the run is set beside; default: none. */
   readonly federations?: readonly Federation[];
-  /** The run directory; must not hold a run. */
+  /** The run directory; must not hold a run, unless `resume`. */
   readonly directory: string;
+  /** The run that the directory holds goes on, as if it had never been interrupted; one that it does not hold begins. */
+  readonly resume?: boolean;
   readonly command?: string;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
@@ -71,8 +80,7 @@ export interface SimulationOptions {
 
 /** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { directory, spec, model } = options;
-  const { secretNoise = false } = options;
+  const { directory, spec, model, secretNoise = false } = options;
   const rng = rngFromSeed(spec.work.seed).split('simulation');
   const identity = identityFromSeed(rng.split('coordinator').bytes(32));
   const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
@@ -97,17 +105,33 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   network = await openNetwork(options.transport, coordinator);
   const participants: Participant[] = [];
   try {
-    const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
+    const readers = readersOf(identity.publicKey);
+    const limit = pLimit(2 * options.workers); // a few ahead, so that no worker waits for a download
+    const enterAll = async () => {
+      const connected: Promise<void>[] = [];
+      for (const [index, client] of names.entries()) {
+        const entered = await enter({ options, client, index, rng, network, registry, readers, limit });
+        participants.push(entered.participant);
+        connected.push(entered.connected);
+      }
+      return connected;
+    };
+    const id = runId(spec);
+    const goesOn = options.resume === true && (await isRun(directory));
+    if (goesOn) {
+      await rewind(directory);
+      const connected = Promise.all(await enterAll()); // a cohort is drawn from all of them, as it would have been
+      await Promise.race([connected, failed, ...participants.map(({ done }) => done)]);
+    }
+    const run = goesOn
+      ? await coordinator.openRun(directory, id)
+      : await coordinator.createRun(spec, encode(model), { id, directory });
     const ended = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
     if (options.onEvent !== undefined) run.feed.subscribe(options.onEvent);
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
-    const readers = readersOf(identity.publicKey);
-    const limit = pLimit(2 * options.workers); // a few ahead, so that no worker waits for a download
-    for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readers, limit }));
-    }
+    if (!goesOn) await enterAll();
     await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
     await run.idle();
     const compared = await compare(options, run, names);
@@ -117,6 +141,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await network.close();
     await coordinator.close();
   }
+}
+
+/** Whether a run's beginning is on the disk; without it there is nothing to go on with. */
+async function isRun(directory: string): Promise<boolean> {
+  return (await systemFiles.read(join(directory, JOURNAL_FILE))) !== undefined;
 }
 
 interface Network {
@@ -172,14 +201,18 @@ async function enter(about: {
   registry: Registry;
   readers: Readers;
   limit: <T>(task: () => Promise<T>) => Promise<T>;
-}): Promise<Participant> {
+}): Promise<{ readonly participant: Participant; readonly connected: Promise<void> }> {
   const { options, client, index, rng, network, registry, readers, limit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
   const noiseSecret = options.secretNoise ? rngFromEntropy().bytes(32) : signingSeed;
   await registry.enrolTrusted(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
-  return Participant.start({
+  let welcome = () => {};
+  const connected = new Promise<void>((resolve) => {
+    welcome = resolve;
+  });
+  const participant = await Participant.start({
     service: network.connect(),
     client,
     identity,
@@ -191,7 +224,10 @@ async function enter(about: {
       rng: rng.split(`secure/${client}`),
       openings: noOpenings,
     },
-    store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
+    store: memoryStore({
+      readOnce: options.transport === 'memory', // what memory carries is never sent twice
+      privateTensors: filePrivateTensors(join(options.directory, PERSONAL_FOLDER, client)),
+    }),
     trainer: options.trainer,
     // what is asked for again follows from the seed again, so no virtual client keeps a release
     privacy: {
@@ -207,8 +243,12 @@ async function enter(about: {
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
-    notice: (message, fields) => options.onNotice?.(client, message, fields),
+    notice(message, fields) {
+      if (message === 'connected') welcome();
+      options.onNotice?.(client, message, fields);
+    },
   });
+  return { participant, connected };
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
@@ -240,7 +280,7 @@ async function simulateAgain(options: SimulationOptions, { name, label, resolved
   const { onEvent: _, command: __, ...rest } = options;
   const place = label === undefined ? [name] : ['federated', name];
   const directory = join(options.directory, ...place);
-  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none' })).report;
+  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume })).report;
 }
 
 function runId({ work }: RunSpec): string {

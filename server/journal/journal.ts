@@ -137,7 +137,7 @@ export class Journal {
     while (this.#waiting.length > 0) {
       const group = this.#takeGroup();
       try {
-        const frame = encodeFrame(group);
+        const frame = encodeFrame(group.map(({ json }) => json));
         await writeAll(this.#file, frame, this.#endBytes);
         await this.#file.datasync();
         this.#endBytes += frame.length;
@@ -168,8 +168,17 @@ export class Journal {
   }
 }
 
-function encodeFrame(group: readonly Waiting[]): Uint8Array {
-  const payload = Buffer.from(`[${group.map(({ json }) => json).join(',')}]`);
+/**
+ * The bytes of a journal that holds `records` and nothing more; undefined when one of them is too large for it. A frame each.
+ */
+export function encodeJournal(records: readonly unknown[]): Uint8Array | undefined {
+  const jsons = records.map((record) => JSON.stringify(record));
+  if (jsons.some((json) => Buffer.byteLength(json) > MAX_RECORD_BYTES)) return undefined;
+  return Buffer.concat([MAGIC, ...jsons.map((json) => encodeFrame([json]))]);
+}
+
+function encodeFrame(jsons: readonly string[]): Uint8Array {
+  const payload = Buffer.from(`[${jsons.join(',')}]`);
   const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
   frame.writeUInt32LE(payload.length, 0);
   frame.writeUInt32LE(crc32(payload), 4);

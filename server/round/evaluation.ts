@@ -3,6 +3,7 @@
  * test data; then comes the next round. Cases of `step`.
  */
 import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft, Evaluation } from '../journal/records.js';
 import { attendanceOf, attended } from './attendance.js';
@@ -14,11 +15,17 @@ import { offlineWaitMs } from './waiting.js';
 
 const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
+/** Whether it is the round's turn. */
+export function isEvaluatedAfter(
+  round: number,
+  { rounds, evaluateEvery }: Pick<EngineSpec, 'rounds' | 'evaluateEvery'>,
+): boolean {
+  return round === rounds || (evaluateEvery > 0 && round % evaluateEvery === 0);
+}
+
 /** Waits for evaluators if it is the round's turn. */
 export function awaitEvaluators(state: RunState, { draft }: StageOf<'made'>, turn: Turn): RunState {
-  const { spec, round } = state;
-  const isItsTurn = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
-  if (!isItsTurn) return closeRound(state, draft, turn);
+  if (!isEvaluatedAfter(state.round, state.spec)) return closeRound(state, draft, turn);
   const next: RunState = { ...state, stage: { kind: 'committed', draft } };
   turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + offlineWaitMs(state) });
   return next;
