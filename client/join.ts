@@ -13,6 +13,7 @@ import { isIdentification } from '../shared/signing/login.js';
 import { keepCertificate } from './certificate.js';
 import { connectGrpc, type GrpcParticipant } from './grpc/participant.js';
 import { pinnedAuthority } from './grpc/tls.js';
+import { absolute, type SiteFiles, siteTls } from './site-certificates.js';
 
 /** What `join` leaves in a client's directory, beside its key. */
 export interface Membership {
@@ -21,6 +22,8 @@ export interface Membership {
   readonly address: string;
   /** Others of its addresses, as the token said. */
   readonly others?: readonly string[];
+  /** Of a lab whose certificates are its site's own. */
+  readonly siteFiles?: SiteFiles;
   /** Ed25519, hex: plans and receipts of anybody else are ignored. */
   readonly coordinatorKey: string;
 }
@@ -39,13 +42,15 @@ export const MEMBERSHIP_FILE = 'client.json';
 export async function joinClient(options: {
   readonly token: string;
   readonly clientsDir: string;
+  /** For a coordinator whose certificates are a site's own. */
+  readonly siteFiles?: SiteFiles;
   /** By which the directory is made; default: the real ones. */
   readonly files?: Files;
 }): Promise<Membership> {
   const { files = systemFiles } = options;
   const { fingerprint, secret, others } = decodeJoinToken(options.token);
   let unlock = () => {};
-  const { address, service, isSecure } = await reach(options.token);
+  const { address, service, isSecure } = await reach(options.token, options.siteFiles);
   try {
     await checkCoordinator(service, options.token);
     const taken = await takeAside(join(options.clientsDir, sha256Hex(secret).slice(0, 16)), files);
@@ -63,9 +68,10 @@ export async function joinClient(options: {
       const next = 'move it away, and join again with the same token';
       throw new FlError('already-exists', `${directory} holds the key of another client of that name; next: ${next}`);
     }
-    if (isSecure) await keepCertificate(aside, reply.issued, { seed, files });
+    const siteFiles = options.siteFiles && absolute(options.siteFiles);
+    if (isSecure && siteFiles === undefined) await keepCertificate(aside, reply.issued, { seed, files });
     const coordinatorKey = toHex(reply.coordinatorKey);
-    const membership = { client, address, coordinatorKey, ...(others && others.length > 0 && { others }) };
+    const membership = { client, address, coordinatorKey, ...(others?.length && { others }), siteFiles };
     const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
     await writeFileDurably(join(aside, MEMBERSHIP_FILE), text, files);
     await putInPlace(files, aside, directory, IDENTITY_FILE);
@@ -110,8 +116,18 @@ async function seedIn(aside: string, files: Files): Promise<Uint8Array> {
 }
 
 /** A connection to the first of the token's addresses where the coordinator that made it is; by TLS, if it says so. */
-async function reach(token: string): Promise<{ address: string; service: GrpcParticipant; isSecure: boolean }> {
+async function reach(
+  token: string,
+  siteFiles: SiteFiles | undefined,
+): Promise<{ address: string; service: GrpcParticipant; isSecure: boolean }> {
   const { address: first, others = [], authority } = decodeJoinToken(token);
+  if ((authority === 'site') !== (siteFiles !== undefined)) {
+    const wanted = authority === 'site' ? 'those of your site, as the token says' : 'none, as the token brings its own';
+    throw invalidArgument('--tls-cert, --tls-key, --tls-ca', wanted, siteFiles === undefined ? 'none' : 'some');
+  }
+  if (siteFiles !== undefined) {
+    return { address: first, service: connectGrpc(first, { tls: siteTls(siteFiles) }), isSecure: true };
+  }
   if (authority === undefined) return { address: first, service: connectGrpc(first), isSecure: false };
   const failures: FlError[] = [];
   for (const address of [first, ...others]) {

@@ -15,9 +15,8 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
-import { renewalIn } from './certificate.js';
-import { connectGrpc } from './grpc/participant.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
@@ -81,9 +80,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
   const coordinatorKey = coordinatorKeyOf(membership);
-  const renewal = await renewalIn(directory, { seed: signingSeed, client: membership.client, coordinatorKey, notice });
-  const service = connectGrpc(membership.address, renewal && { tls: renewal.current });
-  renewal?.start(service);
+  const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   const account = await openAccount(directory, { identity, delta: policy.delta });
   const ledgerModels = await ledgerModelsOf(policy, policyFile);
@@ -122,7 +119,6 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   });
   const close = async () => {
     participant.stop();
-    renewal?.stop();
     await trainer.close();
     service.close();
     unlock();

@@ -7,6 +7,7 @@
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../shared/rng.js';
+import type { Formula } from '../shared/run/formula.js';
 import type { MetricSum, SumMetrics } from '../shared/run/metrics.js';
 import type { Headline, RowName } from '../shared/run/report.js';
 import type { Config } from '../shared/run/settings.js';
@@ -74,6 +75,11 @@ export interface Manifest {
    * vector. Absent: the workload cannot be run with secure aggregation.
    */
   maskedMetrics?(hyper: Hyper): readonly MaskedMetric[];
+  /**
+   * How figures that are no plain means are made of the sums, as data, so that a coordinator without this code has them in
+   * every round; their names without `test.`, and none that a raw metric has.
+   */
+  figures?(hyper: Hyper): Readonly<Record<string, Formula>>;
   /** The metric that a person looks at first, and which way is better. */
   readonly headline: Headline;
   /** Figures from outside, which the workload's page shows beside ours. */
@@ -225,7 +231,10 @@ export interface Workload<Data = unknown> {
   perExampleLoss?(params: TensorMap, batch: Batch): tf.Tensor1D;
   /** Sums over one batch: 1-D tensors with a count. */
   metrics(params: TensorMap, batch: Batch): Readonly<Record<string, { sum: tf.Tensor; count: number }>>;
-  /** Pooled sums to figures that are no plain means (ECE, AUROC ...); the means are there already. */
+  /**
+   * Pooled sums to figures that are no plain means (ECE, AUROC ...); the means are there already. What `manifest.figures` can
+   * say belongs there: of what is said here a deployed run knows only roots, exponentials and ratios.
+   */
   finish?(sums: SumMetrics): Record<string, number>;
   /** What a person opens when the run has ended. */
   artefacts?(ctx: {

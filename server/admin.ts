@@ -1,20 +1,20 @@
 /** What an operator may ask of a coordinator: each call of the command line, in a word or two of what is there. */
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
-import { FlError } from '../shared/errors.js';
 import { encodeJoinToken, MAX_OTHERS } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
-import type { AdminService } from '../shared/service.js';
+import type { AdminService, RunInfo } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
 import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import type { Seen } from './presence.js';
 import type { Registry } from './registry.js';
-import { reportOf } from './report/run-report.js';
-import { infoOf } from './run/activity.js';
-import { type DamagedRun, infoOfDamaged } from './run/damaged.js';
-import { runIdFor } from './run/directory.js';
+import { readReport, reportOf } from './report/run-report.js';
+import { readRun, runIdFor } from './run/directory.js';
+import { readAllEvents } from './run/past-events.js';
 import type { Run } from './run/run.js';
+import type { Runs } from './runs.js';
+import type { Upkeep } from './upkeep.js';
 
 /** The coordinator, as far as an operator can reach. */
 interface AdminDeps {
@@ -28,10 +28,8 @@ interface AdminDeps {
   addresses(): readonly string[];
   /** Whose authority a join token pins; absent: the address is called in plaintext. */
   readonly issuer?: { readonly authorityFingerprint: string };
-  runs(): readonly Run[];
-  damaged(): readonly DamagedRun[];
-  /** @throws FlError not-found · failed-precondition: it is damaged */
-  runOf(id: string): Run;
+  readonly runs: Pick<Runs, 'rows' | 'get' | 'missing' | 'resume'>;
+  upkeep(): Upkeep;
   isHere(client: string): boolean;
   /** When it was here last, and what went wrong last. */
   seen(client: string): Seen;
@@ -40,7 +38,16 @@ interface AdminDeps {
 
 /** The calls, on this coordinator. */
 export function adminOf(deps: AdminDeps): AdminService {
-  const { registry, rng, clock, identity, runs, runOf } = deps;
+  const { registry, rng, clock, identity, runs } = deps;
+  const rowOf = (id: string): RunInfo => {
+    const row = runs.rows().find(({ run }) => run === id);
+    if (row === undefined) throw deps.upkeep().whyNot(id) ?? runs.missing(id);
+    return row;
+  };
+  const checkUsable = (id: string): void => {
+    const why = deps.upkeep().whyNot(id);
+    if (why !== undefined) throw why;
+  };
   return {
     async createToken(request) {
       const secret = Buffer.from(rng.bytes(32)).toString('base64url');
@@ -63,32 +70,40 @@ export function adminOf(deps: AdminDeps): AdminService {
       return id;
     },
     async stopRun(id, reason) {
-      const run = runOf(id);
-      run.post({ kind: 'stop', status: 'stopped', reason });
-      await run.idle();
+      checkUsable(id);
+      rowOf(id);
+      const run = runs.get(id);
+      run?.post({ kind: 'stop', status: 'stopped', reason });
+      await run?.idle();
     },
     async resumeRun(id) {
-      const run = runOf(id);
-      const { status, reason, forgotten } = run.state;
-      if (status === 'completed') throw new FlError('failed-precondition', `run ${id} is completed`);
-      if (forgotten !== undefined) throw new FlError('failed-precondition', reason);
-      run.post({ kind: 'resume' });
-      await run.idle();
+      checkUsable(id);
+      await runs.resume(id);
     },
-    async listRuns() {
-      const nowMs = clock.nowMs();
-      return [...runs().map((run) => infoOf(run, nowMs)), ...deps.damaged().map(infoOfDamaged)].sort(
-        (a, b) => a.createdAtMs - b.createdAtMs,
-      );
+    archiveRun: (id) => deps.upkeep().archive(id),
+    deleteRun: (id) => deps.upkeep().delete(id),
+    repairRun: (id) => deps.upkeep().repair(id),
+    async listRuns({ archived = false } = {}) {
+      if (archived) return deps.upkeep().list();
+      return runs.rows().toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.run < b.run ? -1 : 1));
     },
     async getRun(id) {
-      const damaged = deps.damaged().find(({ run }) => run === id);
-      if (damaged !== undefined) return { info: infoOfDamaged(damaged), report: 'null' };
-      const run = runOf(id);
-      return { info: infoOf(run, clock.nowMs()), report: JSON.stringify(reportOf(run), null, 2) };
+      const archived = await deps.upkeep().get(id);
+      if (archived !== undefined) return archived;
+      const info = rowOf(id);
+      if (info.status === 'damaged') return { info, report: 'null' };
+      const run = runs.get(id);
+      const report = run === undefined ? reportOf(await readRun(info.directory)) : await readReport(run);
+      return { info, report: JSON.stringify(report, null, 2) };
     },
     async *watchRun(id, signal) {
-      for await (const event of runOf(id).feed.watch(signal)) yield JSON.stringify(event);
+      checkUsable(id);
+      const { directory } = rowOf(id);
+      const events = runs.get(id)?.feed.watch(signal) ?? readAllEvents(directory);
+      for await (const event of events) {
+        yield JSON.stringify(event);
+        if (signal?.aborted) return;
+      }
     },
   };
 }

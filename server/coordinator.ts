@@ -2,11 +2,10 @@
  * The coordinator: who is enrolled, who is here, which runs there are. It carries frames between clients and runs and
  * knows nothing of models, networks or rounds; `serveGrpc` puts it on a network, a simulation calls it directly.
  */
-import { basename, join } from 'node:path';
-import type { Clock } from '../shared/clock.js';
+import { join } from 'node:path';
 import { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
-import type { Rng } from '../shared/rng.js';
+import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type {
   AdminService,
@@ -26,56 +25,24 @@ import type {
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
-import type { Identity } from '../shared/signing/identity.js';
 import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
-import type { Logger } from './log.js';
 import { type Connection, login, wrongAddress } from './login.js';
+import type { CoordinatorOptions } from './options.js';
 import { Presence } from './presence.js';
-import type { Registry } from './registry.js';
-import { zeroedWarning } from './report/zeroed.js';
+import { roundWarnings } from './report/warnings.js';
 import { dropReceipt } from './round/fate.js';
-import { type DamagedRun, damagedRun, isOfMachine } from './run/damaged.js';
-import { createRun, openRun } from './run/directory.js';
 import { piecesOf } from './run/model.js';
 import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
-import { storedRuns } from './run/stored.js';
+import { Runs } from './runs.js';
 import { newsOf } from './shown.js';
+import { shortage, watchSpace } from './space.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
-
-/** Who makes the certificates of clients. */
-export interface Issuer {
-  /** What a join token pins it by: SHA-256 of its certificate, hex. */
-  readonly authorityFingerprint: string;
-  /** @param publicKey Ed25519, 32 bytes, by which `client` is enrolled */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
-}
-
-/** What a coordinator stands on, and whom it tells. */
-export interface CoordinatorOptions {
-  readonly dataDir: string;
-  readonly identity: Identity;
-  readonly registry: Registry;
-  readonly clock: Clock;
-  /** For nonces, sessions, tokens and run ids. */
-  readonly rng: Rng;
-  /** Noise of central privacy follows from `identity`: in a simulation, whose models follow from its seed. */
-  readonly isNoiseSeeded?: boolean;
-  readonly log: Logger;
-  readonly inFlightBytes?: number;
-  /** Where clients reach it; the first is what a join token says. Absent: in this process, without a network. */
-  readonly addresses?: () => readonly string[];
-  /** Makes certificates for clients that join; absent: connections are in plaintext. */
-  readonly issuer?: Issuer;
-  /** A run has ended just now. */
-  onRunEnded?(run: Run): void;
-  /** The disk failed or a bug struck; the process should end. */
-  fatal(error: FlError): void;
-}
+import { Upkeep } from './upkeep.js';
 
 type Proof = Extract<ClientFrame, { kind: 'proof' }>;
 
@@ -86,9 +53,7 @@ export class Coordinator implements ParticipantService {
   /** The operator's calls. */
   readonly admin: AdminService;
   readonly #options: CoordinatorOptions;
-  readonly #runs = new Map<string, Run>();
-  /** What was found below runs/ and could not be opened. */
-  readonly #damaged = new Map<string, DamagedRun>();
+  readonly #runs: Runs;
   /** By client. */
   readonly #connections = new Map<string, Connection>();
   /** By session, in hex. */
@@ -96,19 +61,33 @@ export class Coordinator implements ParticipantService {
   readonly #presence = new Presence();
   readonly #receiver: UpdateReceiver;
   readonly #unmasking = new UnmaskPool();
+  #upkeep!: Upkeep;
+  #stopWatch = () => {};
+  /** What is written after the end of a run, by run. */
+  readonly #written = new Map<string, Promise<void>>();
 
   private constructor(options: CoordinatorOptions) {
     this.#options = options;
     const { inFlightBytes, registry, clock } = options;
     const publicKeyOf = (client: string) => registry.get(client).publicKey;
-    const runOf = (id: string) => this.#run(id);
+    const runOf = (id: string) => {
+      const why = this.#upkeep.whyNot(id);
+      if (why !== undefined) throw why;
+      return this.#runs.destination(id);
+    };
     this.#receiver = new UpdateReceiver({ inFlightBytes, clock, publicKeyOf, runOf });
+    this.#runs = new Runs({
+      ...options,
+      lent: () => this.#deps(),
+      here: () => this.#connections.values(),
+      sendReceipts: (receipts) => this.#sendReceipts(receipts),
+      adopted: (run) => this.#adopted(run),
+    });
     this.admin = adminOf({
       ...options,
       addresses: () => this.#addresses(),
-      runs: () => [...this.#runs.values()],
-      damaged: () => [...this.#damaged.values()],
-      runOf,
+      runs: this.#runs,
+      upkeep: () => this.#upkeep,
       isHere: (client) => this.#connections.has(client),
       seen: (client) => this.#presence.of(client),
       createRun: (spec, model, where) => this.createRun(spec, model, where),
@@ -116,30 +95,43 @@ export class Coordinator implements ParticipantService {
   }
 
   /**
-   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. A run that
-   * is damaged is set aside and named; the others go on. @throws FlError: the disk as a whole is full, read-only ...
+   * Opens what the data directory holds; runs that a crash interrupted go on as soon as their clients are back. Of one that
+   * has ended a row is read. A run that is damaged is set aside and named; the others go on.
+   * @throws FlError: the disk as a whole is full, read-only ...
    */
   static async open(options: CoordinatorOptions): Promise<Coordinator> {
     const coordinator = new Coordinator(options);
-    for (const directory of await storedRuns(join(options.dataDir, 'runs'), options.log)) {
-      await coordinator.openRun(directory).catch((thrown) => coordinator.#setAside(directory, thrown));
-    }
+    const { space } = options;
+    const runs = coordinator.#runs;
+    coordinator.#upkeep = await Upkeep.open({
+      ...options,
+      runs,
+      written: async (run) => coordinator.#written.get(run),
+    });
+    await runs.openAll(join(options.dataDir, 'runs'));
+    if (space !== undefined) coordinator.#stopWatch = await watchSpace({ ...options, space, runs });
     return coordinator;
   }
 
-  #setAside(directory: string, thrown: unknown): void {
-    if (isOfMachine(thrown)) throw thrown;
-    const damaged = damagedRun(directory, thrown);
-    this.#damaged.set(damaged.run, damaged);
-    this.#options.log.warn({ ...damaged }, 'a run is damaged: it is set aside, the others go on');
+  /** Of its runs: how many there are to work on, which of them wait for space and why, which were set aside. */
+  get state() {
+    const running = [...this.#runs.atWork()].filter(({ state }) => state.status === 'running');
+    const paused = running.filter(({ state }) => state.paused !== undefined);
+    return {
+      running: running.length,
+      paused: paused.map(({ id }) => id),
+      why: paused[0]?.state.paused ?? '',
+      damaged: this.#runs.damaged(),
+    };
   }
 
   async close(): Promise<void> {
+    this.#stopWatch();
     for (const { end } of this.#connections.values()) {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
     }
-    for (const run of this.#runs.values()) await run.close();
+    await this.#runs.close();
     await this.#unmasking.close();
   }
 
@@ -169,8 +161,10 @@ export class Coordinator implements ParticipantService {
     if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
       throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
     }
+    const issued = await issuer.issueFor(client, publicKey);
+    if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
     log.info({ client }, 'certificate renewed');
-    return issuer.issueFor(client, publicKey);
+    return issued;
   }
 
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
@@ -205,9 +199,9 @@ export class Coordinator implements ParticipantService {
     this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
     end.send({ kind: 'welcome', session });
-    this.#answerUnknownRuns(connection, pending);
+    this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
-    for (const run of this.#runs.values()) {
+    for (const run of this.#runs.atWork()) {
       const ofRun = pending.filter((update) => update.run === run.id);
       run.enter(client, ofRun, policy);
       if (this.#connections.get(client) !== connection) return;
@@ -218,22 +212,30 @@ export class Coordinator implements ParticipantService {
   /** Before the client may be drawn: what it shows of rounds that these data have forgotten. */
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
-    const isKnown = (run: string) => this.#runs.has(run) || this.#damaged.has(run);
+    const isKnown = (run: string) => this.#runs.isKnown(run) || this.#upkeep.whyNot(run) !== undefined;
     for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => this.#runs.get(id)?.state, isKnown)) {
       const { round } = said;
-      if (this.#runs.has(run)) log.warn({ run, client, ...said }, AHEAD);
+      if (this.#runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
       this.#runs.get(run)?.post({ kind: 'shown', client, ...said });
     }
   }
 
-  /** Updates of runs that this coordinator has never heard of: the client must not keep them for ever. */
-  #answerUnknownRuns({ client, end }: Connection, pending: readonly PendingUpdate[]): void {
-    const unknownRuns = pending.filter(({ run }) => !this.#runs.has(run) && !this.#damaged.has(run)); // that may be mended
-    const receipts = unknownRuns.map(({ run, round, attempt, sha256: updateSha256 }) =>
+  /** Updates of runs that have ended, or that this coordinator has never heard of: the client must not keep them for ever. */
+  #answerOtherRuns({ client }: Connection, pending: readonly PendingUpdate[]): void {
+    this.#runs.answerFinished(client, pending);
+    const isKnown = (run: string) => this.#runs.isKnown(run) || this.#upkeep.whyNot(run) !== undefined;
+    const unknown = pending.filter(({ run }) => !isKnown(run)); // one that is damaged may be mended, one that is archived come back
+    const receipts = unknown.map(({ run, round, attempt, sha256: updateSha256 }) =>
       dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
     );
-    for (const signed of signReceipts(this.#options.identity, receipts)) end.send({ kind: 'receipt', ...signed });
+    this.#sendReceipts(receipts);
+  }
+
+  #sendReceipts(receipts: readonly Receipt[]): void {
+    for (const signed of signReceipts(this.#options.identity, receipts)) {
+      this.#connections.get(signed.receipt.client)?.end.send({ kind: 'receipt', ...signed });
+    }
   }
 
   #left(connection: Connection): void {
@@ -242,7 +244,7 @@ export class Coordinator implements ParticipantService {
     this.#connections.delete(client);
     this.#sessions.delete(toHex(session));
     this.#presence.moved(client, this.#options.clock.nowMs());
-    for (const run of this.#runs.values()) run.post({ kind: 'offline', client });
+    for (const run of this.#runs.atWork()) run.post({ kind: 'offline', client });
     this.#options.log.info({ client }, 'client disconnected');
   }
 
@@ -293,7 +295,7 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): AsyncGenerator<Uint8Array> {
     this.#clientOf(session, peer);
-    const run = this.#run(request.run);
+    const run = this.#runs.need(request.run);
     for (const piece of piecesOf(run.model, request)) {
       run.traffic.down += piece.length;
       yield piece;
@@ -329,35 +331,39 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#deps());
-    this.#adopt(run);
-    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
+    const { space } = this.#options;
+    const why = space && shortage(space, { freeBytes: await space.freeBytes(), modelBytes: model.length });
+    if (why) throw new FlError('resource-exhausted', `run not started: ${why.replace(/, then it .*/, '')}`);
+    const run = await this.#runs.create(spec, model, { id, directory });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;
   }
 
   /** A run that an earlier process left in `directory`, by default under its own name. */
-  async openRun(directory: string, id = basename(directory)): Promise<Run> {
-    const run = await openRun(directory, id, this.#deps());
-    this.#adopt(run);
-    run.post({ kind: 'present', clients: [...this.#connections.keys()] });
-    return run;
+  openRun(directory: string, id?: string): Promise<Run> {
+    return this.#runs.open(directory, id);
   }
 
-  #adopt(run: Run): void {
-    this.#runs.set(run.id, run);
+  #adopted(run: Run): void {
     let past = true; // an end that is replayed was told to an earlier process
     const note = noteTaker(run.id, this.#options.log);
     run.feed.subscribe((event) => {
       if (past) return;
       note(event);
       if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
-      if (event.kind === 'ended') this.#options.onRunEnded?.(run);
+      if (event.kind === 'ended') this.#ended(run);
       if (event.kind !== 'round-ended') return;
-      const warning = zeroedWarning([event.summary]);
-      if (warning !== null) this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      for (const warning of roundWarnings(event.summary)) {
+        this.#options.log.warn({ run: run.id, round: event.summary.round }, warning);
+      }
     });
     past = false;
+  }
+
+  #ended(run: Run): void {
+    const writing = this.#options.onRunEnded?.(run) ?? Promise.resolve();
+    this.#written.set(run.id, writing);
+    void writing.finally(() => this.#written.get(run.id) === writing && this.#written.delete(run.id));
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------
@@ -367,22 +373,14 @@ export class Coordinator implements ParticipantService {
   }
 
   #deps() {
-    const { clock, identity, fatal, rng, registry, isNoiseSeeded } = this.#options;
+    const { clock, identity, fatal, rng, registry, isNoiseSeeded, files, journalBytes } = this.#options;
     const keysOf = (clients: readonly string[]) =>
       Object.fromEntries(clients.map((client) => [client, toHex(registry.get(client).publicKey)]));
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
     const enrolled = () => registry.names();
-    const unmasking = this.#unmasking;
-    return { clock, identity, isNoiseSeeded, fatal, send, releaseUpload, enrolled, rng, keysOf, unmasking };
-  }
-
-  #run(id: string): Run {
-    const run = this.#runs.get(id);
-    if (run !== undefined) return run;
-    const damaged = this.#damaged.get(id);
-    if (damaged !== undefined) throw new FlError('failed-precondition', `run ${id} is damaged: ${damaged.reason}`);
-    throw new FlError('not-found', `run "${id}" is not known here`);
+    const lent = { send, releaseUpload, enrolled, rng, keysOf, unmasking: this.#unmasking };
+    return { clock, identity, isNoiseSeeded, fatal, ...lent, files, journalBytes };
   }
 
   /** A session that was opened by one certificate is worth nothing beside another. */

@@ -3,9 +3,10 @@
  */
 
 // The coordinator, and the way onto a network.
-export { Coordinator, type CoordinatorOptions } from './coordinator.js';
+export { Coordinator } from './coordinator.js';
 export { GRPC_LIMITS, type GrpcLimits, type GrpcServer, serveGrpc } from './grpc/server.js';
 export { type CoordinatorProcess, startCoordinator } from './main.js';
+export type { CoordinatorOptions } from './options.js';
 export { Registry } from './registry.js';
 // Reports.
 export { buildReport, writeReport } from './report/build.js';

@@ -2,31 +2,38 @@
  * `starling coordinator`: opens the data directory, listens, serves until it is told to stop. What a kill -9 leaves
  * behind is what the next start goes on from.
  */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { systemClock } from '../shared/clock.js';
+import { steadyClock, systemClock } from '../shared/clock.js';
 import { entriesOf, removeTemporaries } from '../shared/disk/aside.js';
-import { faultOf } from '../shared/disk/faults.js';
-import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
+import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { corrupt, FlError } from '../shared/errors.js';
-import { toHex } from '../shared/hex.js';
+import { FlError, inFile } from '../shared/errors.js';
 import { rngFromEntropy } from '../shared/rng.js';
-import { type Identity, identityFromSeed, newIdentitySeed } from '../shared/signing/identity.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
+import { refusals, reserveDescriptors } from './descriptors.js';
 import { type GrpcServer, serveGrpc } from './grpc/server.js';
-import { openJournal } from './journal/journal.js';
+import { type HealthPort, serveHealth } from './health.js';
+import { type Journal, openJournal } from './journal/journal.js';
+import { identityIn, secretIn } from './keys.js';
+import type { Logger } from './log.js';
 import { reachOf } from './reach.js';
+import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
-import { reportOf } from './report/run-report.js';
-import { openCertificates } from './tls/certificates.js';
+import { readReport } from './report/run-report.js';
+import type { Run } from './run/run.js';
+import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
+import { type Certificates, openCertificates } from './tls/certificates.js';
+import { openSiteCertificates, type SiteFiles } from './tls/site.js';
 
 export interface CoordinatorProcess {
   /** HOST:PORT, on this machine. */
   readonly address: string;
+  /** HOST:PORT of the health port. */
+  readonly healthAddress: string | undefined;
   /** By TLS; otherwise in plaintext, on loopback. */
   readonly isSecure: boolean;
   /** Where clients reach it; the first is what a join token says. */
@@ -41,9 +48,15 @@ export async function startCoordinator(options: {
   readonly listen: string;
   /** By which clients reach it over TLS: HOST, or HOST:PORT where the port is another one out there. */
   readonly publicAddresses?: readonly string[];
+  /** A site's own certificates, in place of those of an authority that is made here. */
+  readonly siteFiles?: SiteFiles;
   /** Other addresses that lead here, HOST:PORT: a tunnel's, or a proxy's. */
   readonly addresses?: readonly string[];
   readonly logLevel: string;
+  /** PORT or HOST:PORT of the health port; none without it. */
+  readonly healthPort?: string;
+  /** Free space below which no round begins. */
+  readonly diskReserveBytes?: number;
 }): Promise<CoordinatorProcess> {
   const { dataDir } = options;
   const reach = reachOf(options);
@@ -51,95 +64,101 @@ export async function startCoordinator(options: {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const unlock = lockDirectory(dataDir);
   for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
-  const { records, journal } = await openJournal(join(dataDir, 'clients.log'));
-  const isFirstStart = records.length === 0 && (await entriesOf(join(dataDir, 'runs'))).length === 0;
+  let coordinator: Coordinator | undefined;
+  let server: GrpcServer | undefined;
+  const health =
+    options.healthPort === undefined
+      ? undefined
+      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }));
   let end: (error?: FlError) => void = () => {};
   const done = new Promise<void>((resolve, reject) => {
     end = (error) => (error === undefined ? resolve() : reject(error));
   });
   done.catch(() => undefined); // it may fail before anybody listens
-  const append = (record: unknown) =>
-    journal.append(record).catch((error) => {
-      const fault = faultOf(join(dataDir, 'clients.log'), error);
-      end(fault);
-      throw fault;
-    });
-  let server: GrpcServer | undefined;
+  const { registry, journal, isEmpty } = await openRegistry(dataDir, end);
+  const isFirstStart = isEmpty && (await entriesOf(join(dataDir, 'runs'))).length === 0;
   const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
   const onFault = (thrown: unknown) => warn(thrown, 'certificates could not be renewed; another try follows');
-  const certificates = reach.isSecure
-    ? await openCertificates({ dataDir, hosts: reach.hosts, clock: systemClock, onFault })
-    : undefined;
+  const wanted = { dataDir, hosts: reach.hosts, clock: systemClock, onFault };
+  const { siteFiles } = options;
+  const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
+  const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
-  const coordinator = await Coordinator.open({
+  coordinator = await Coordinator.open({
     dataDir,
     identity: await identityIn(dataDir, !isFirstStart),
-    registry: new Registry({ append }, records),
-    clock: systemClock,
+    registry,
+    clock: steadyClock,
     rng: rngFromEntropy(),
     log,
+    space: spaceOf(dataDir, options.diskReserveBytes ?? DISK_RESERVE_BYTES),
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
-    onRunEnded: (run) => {
-      const facts = { plannedRounds: run.spec.work.rounds };
-      writeReport(run.directory, reportOf(run), facts).catch((error) =>
-        log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written'),
-      );
-    },
+    onRunEnded: (run) => writeRunReport(run, log),
     fatal: (error) => end(error),
   });
-  const adminToken = await secretIn(join(dataDir, ADMIN_TOKEN_FILE));
   server = await serveGrpc({
     participant: coordinator,
     admin: coordinator.admin,
-    adminToken,
+    adminToken: await secretIn(join(dataDir, ADMIN_TOKEN_FILE)),
     listen: options.listen,
     tls: certificates,
     onFault: (fault) => warn(fault, 'a call failed inside'),
     onRefusal: (peer, reason) => log.warn({ peer, reason }, 'a connection was refused'),
+    onRefused: refusals(steadyClock, log),
   });
+  const stopReserve = await reserveDescriptors(server, steadyClock);
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
-  const stop = async () => {
-    await coordinator.close();
-    certificates?.close();
-    await server.close();
-    await journal.close();
-    unlock();
-    end();
+  const parts = { coordinator, certificates, server, journal, health, stopReserve, unlock };
+  return {
+    address: server.address,
+    healthAddress: health?.address,
+    isSecure: reach.isSecure,
+    addresses: reach.addresses(server),
+    done,
+    stop: () => stop(parts).then(() => end()),
   };
-  return { address: server.address, isSecure: reach.isSecure, addresses: reach.addresses(server), done, stop };
 }
 
-/** Every client knows this coordinator by its key: one that has been shown to anybody is never replaced by a new one. */
-async function identityIn(dataDir: string, isKnown: boolean): Promise<Identity> {
-  const path = join(dataDir, 'identity.key');
-  const publicPath = join(dataDir, 'identity.pub');
-  const stored = await systemFiles.read(path);
-  const shown = await systemFiles.read(publicPath);
-  const restore = `restore ${path} from a backup; to begin anew, with clients that join again, take another data directory`;
-  if (stored === undefined && (isKnown || shown !== undefined)) {
-    throw new FlError(
-      'not-found',
-      `${path}: expected the key that clients know this coordinator by, got none; ${restore}`,
-    );
-  }
-  const seed = stored ?? newIdentitySeed();
-  if (seed.length !== 32) throw corrupt(path, '32 bytes', `${seed.length}; ${restore}`);
-  const identity = identityFromSeed(seed);
-  const publicKey = toHex(identity.publicKey);
-  const shownKey = shown && new TextDecoder().decode(shown);
-  if (shownKey !== undefined && shownKey !== publicKey) {
-    throw corrupt(path, `the key of ${publicPath}`, `another; ${restore}`);
-  }
-  if (stored === undefined) await writeFileDurably(path, seed);
-  if (shown === undefined) await writeFileDurably(publicPath, new TextEncoder().encode(publicKey));
-  return identity;
+async function stop(parts: {
+  coordinator: Coordinator;
+  certificates: Certificates | undefined;
+  server: GrpcServer;
+  journal: Journal;
+  health: HealthPort | undefined;
+  stopReserve: () => void;
+  unlock: () => void;
+}): Promise<void> {
+  parts.stopReserve();
+  await parts.coordinator.close();
+  parts.certificates?.close();
+  await parts.server.close();
+  await parts.health?.close();
+  await parts.journal.close();
+  parts.unlock();
 }
 
-async function secretIn(path: string): Promise<string> {
-  const stored = await systemFiles.read(path);
-  if (stored !== undefined) return (await readFile(path, 'utf8')).trim();
-  const secret = toHex(rngFromEntropy().bytes(32));
-  await writeFileDurably(path, new TextEncoder().encode(secret));
-  return secret;
+/** `fail` hears that an enrolment could not be kept. */
+async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
+  const path = join(dataDir, 'clients.log');
+  const { records, journal } = await inFile(path, () => openJournal(path)).catch((thrown) => {
+    throw thrown.code !== 'corrupt'
+      ? thrown
+      : new FlError('corrupt', `${thrown.message}; next: put it back from a backup`, { cause: thrown });
+  });
+  const append = (record: unknown) =>
+    journal.append(record).catch((error) => {
+      const fault = FlError.from(error); // it names the file
+      fail(fault);
+      throw fault;
+    });
+  return { registry: new Registry({ append }, records), journal, isEmpty: records.length === 0 };
+}
+
+async function writeRunReport(run: Run, log: Logger): Promise<void> {
+  try {
+    await writeReport(run.directory, await readReport(run), { plannedRounds: run.spec.work.rounds });
+  } catch (error) {
+    log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written');
+  }
 }

@@ -26,12 +26,14 @@ export interface ReachOptions {
   readonly listen: string;
   readonly publicAddresses?: readonly string[];
   readonly addresses?: readonly string[];
+  /** A site's own certificates, which are for TLS wherever it listens. */
+  readonly siteFiles?: object;
 }
 
 /** TLS begins with the first public address, or with an address to listen on that is not this machine's own. */
-export function reachOf({ listen, publicAddresses = [], addresses = [] }: ReachOptions): Reach {
+export function reachOf({ listen, publicAddresses = [], addresses = [], siteFiles }: ReachOptions): Reach {
   const at = parseAddress('listen', listen);
-  const isSecure = publicAddresses.length > 0 || !isLoopback(at.host);
+  const isSecure = siteFiles !== undefined || publicAddresses.length > 0 || !isLoopback(at.host);
   if (!isSecure) {
     const alsoAt = addresses.map((address) => formatAddress(parseLoopback('address', address)));
     return { isSecure, hosts: [], addresses: ({ address }) => [address, ...alsoAt] };

@@ -19,3 +19,12 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * The machine's clock as it was when the process began, and from then on at its timers' own pace: what sets the wall clock,
+ * forwards or backwards, moves no deadline of a round. While the machine sleeps it stands still.
+ */
+export const steadyClock: Clock = {
+  nowMs: () => Math.round(performance.timeOrigin + performance.now()),
+  after: systemClock.after,
+};

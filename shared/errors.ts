@@ -46,6 +46,16 @@ export function corrupt(field: string, expected: string | number, got: string | 
   return new FlError('corrupt', `${field}: expected ${expected}, got ${got}`);
 }
 
+/** What `read` gives; the message of what it throws gets the name of its file before it. */
+export async function inFile<T>(file: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (thrown) {
+    const { code, message, cause } = FlError.from(thrown);
+    throw new FlError(code, `${file}: ${message}`, { cause: thrown instanceof FlError ? cause : thrown });
+  }
+}
+
 /** A short, safe rendering of a value for an error message: never more than 80 characters, never bytes. */
 export function describe(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;

@@ -13,7 +13,10 @@ export interface JoinToken {
   readonly secret: string;
   /** Other addresses of the coordinator, in the order in which they are tried. */
   readonly others?: readonly string[];
-  /** SHA-256 of the certificate of the coordinator's authority, hex. Absent: the address is called in plaintext. */
+  /**
+   * SHA-256 of the certificate of the coordinator's authority, hex; `site`: the client is given its site's authorities.
+   * Absent: the address is called in plaintext.
+   */
   readonly authority?: string;
 }
 
@@ -43,7 +46,8 @@ export function decodeJoinToken(text: string): JoinToken {
   if (typeof secret !== 'string' || secret === '') throw refused('one without secret');
   const token: { -readonly [Key in keyof JoinToken]: JoinToken[Key] } = { address, fingerprint, secret };
   if (authority !== undefined) {
-    if (typeof authority !== 'string' || !HEX_32_BYTES.test(authority)) throw refused('one with half an authority');
+    if (typeof authority !== 'string' || !(authority === 'site' || HEX_32_BYTES.test(authority)))
+      throw refused('one with half an authority');
     token.authority = authority;
   }
   if (others !== undefined) {

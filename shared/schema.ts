@@ -4,7 +4,10 @@
 import type { z } from 'zod';
 import { FlError } from './errors.js';
 
-type DeepReadonly<T> = { readonly [Key in keyof T]: DeepReadonly<T[Key]> };
+/** A method of an array is left as it is. */
+type DeepReadonly<T> = T extends (...args: never[]) => unknown
+  ? T
+  : { readonly [Key in keyof T]: DeepReadonly<T[Key]> };
 
 /** What a schema lets through, readonly to its leaves. */
 export type Infer<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;

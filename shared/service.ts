@@ -211,7 +211,14 @@ export interface AdminService {
   startRun(spec: RunSpec, model: Uint8Array): Promise<string>;
   stopRun(run: string, reason: string): Promise<void>;
   resumeRun(run: string): Promise<void>;
-  listRuns(): Promise<readonly RunInfo[]>;
+  /** Puts a run that has ended, or is damaged, out of the way of the others. Returns the folder in which it lies then. */
+  archiveRun(run: string): Promise<string>;
+  /** For good: a run that has ended, is damaged, or is archived. */
+  deleteRun(run: string): Promise<void>;
+  /** Mends a run that is damaged, or has ended, and opens it; a sentence for each thing done. */
+  repairRun(run: string): Promise<readonly string[]>;
+  /** `archived`: the runs that were put aside instead. */
+  listRuns(which?: { readonly archived?: boolean }): Promise<readonly RunInfo[]>;
   /** The run and its report.json as it stands now; `null` of one that is damaged. */
   getRun(run: string): Promise<{ readonly info: RunInfo; readonly report: string }>;
   /** Every event of the run from the first on (JSON of a RunEvent); ends when the run has ended. */

@@ -9,11 +9,17 @@ import { openModels } from '../server/journal/models.js';
 import { writeReport } from '../server/report/build.js';
 import { reportOf } from '../server/report/run-report.js';
 import { readRun } from '../server/run/directory.js';
+import type { History } from '../server/run/history.js';
 import type { Run } from '../server/run/run.js';
+import { recordsOf } from '../server/run/run-journal.js';
 import { FlError } from '../shared/errors.js';
 import { rngFromSeed } from '../shared/rng.js';
-import { meansOf, type SumMetrics } from '../shared/run/metrics.js';
+import type { RunEvent } from '../shared/run/events.js';
+import { figuresOf as figuresOfSums } from '../shared/run/figures.js';
+import type { SumMetrics } from '../shared/run/metrics.js';
 import type { Report } from '../shared/run/report.js';
+import type { RunSpec } from '../shared/run/spec.js';
+import type { RoundSummary } from '../shared/run/summary.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
 
 /** The report, its page as HTML, and the run directory that both were written to. */
@@ -33,12 +39,17 @@ export interface FinishOptions {
   /** Clients of the federation, for the page. */
   readonly clients: number;
   readonly command?: string;
+  /** Figures of rounds, where more are known than the coordinator had. */
+  readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
   /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
   readonly secretNoise?: boolean;
 }
 
 /** What is needed of a run that has ended. */
-export type EndedRun = Pick<Run, 'spec' | 'state' | 'history'> & { readonly model: { readonly params: Params } };
+export type EndedRun = Pick<Run, 'spec' | 'state'> & {
+  readonly history: History;
+  readonly model: { readonly params: Params };
+};
 
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
@@ -49,12 +60,52 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     command,
     artefacts: await writeArtefacts(options, run),
     noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
-    figures: (sums) => figuresOf(workload, sums),
+    figures: (sums) => figuresOf(workload, sums, run.spec),
+    roundFigures: options.roundFigures,
   });
   const { headline } = workload.manifest;
   const facts = { headline, clients, plannedRounds: run.spec.work.rounds };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
+}
+
+/** A run's events with the figures that only the workload's code tells. */
+export function withCode(workload: Workload, run: Pick<Run, 'spec' | 'pooled'>): (event: RunEvent) => RunEvent {
+  return (event) => {
+    if (event.kind !== 'round-ended') return event;
+    const metrics = roundFigures(workload, event.summary, { spec: run.spec, pooled: run.pooled });
+    return { ...event, summary: { ...event.summary, metrics } };
+  };
+}
+
+/** The same of all rounds that are over, by round. */
+export async function roundFiguresIn(
+  directory: string,
+  workload: Workload,
+  spec: RunSpec,
+): Promise<ReadonlyMap<number, Readonly<Record<string, number>>>> {
+  const byRound = new Map<number, Readonly<Record<string, number>>>();
+  if (workload.finish === undefined) return byRound;
+  for await (const records of recordsOf(directory)) {
+    for (const record of records) {
+      if (record.kind !== 'round-ended') continue;
+      const { summary, pooled } = record;
+      byRound.set(summary.round, roundFigures(workload, summary, { spec, pooled }));
+    }
+  }
+  return byRound;
+}
+
+function roundFigures(
+  workload: Workload,
+  { resolution = {}, metrics: known, evaluated }: RoundSummary,
+  { spec, pooled }: { readonly spec: RunSpec; readonly pooled: SumMetrics },
+): Readonly<Record<string, number>> {
+  if (workload.finish === undefined || !evaluated?.clients) return known;
+  const all = Object.entries(figuresOf(workload, pooled, spec));
+  // what the coordinator has left out is below what can be seen
+  const seen = all.filter(([name]) => Object.hasOwn(known, name) || !Object.hasOwn(resolution, name));
+  return { ...known, ...Object.fromEntries(seen) };
 }
 
 /** The same for a run directory that another process has filled. */
@@ -65,11 +116,16 @@ export async function finishDirectory(options: FinishOptions): Promise<Simulatio
   return finishRun(options, { spec, state, history, model: { params } });
 }
 
-/** The means of the pooled sums and what the workload makes of the others, under `test.`. */
-export function figuresOf(workload: Workload, sums: SumMetrics): Record<string, number> {
+/** The means of the pooled sums and what specification and workload make of the others, under `test.`. */
+export function figuresOf(
+  workload: Workload,
+  sums: SumMetrics,
+  { engine }: Pick<RunSpec, 'engine'>,
+): Record<string, number> {
   const finished = Object.keys(sums).length === 0 ? {} : (workload.finish?.(sums) ?? {});
   const named = Object.entries(finished).map(([name, value]) => [`test.${name}`, value] as const);
-  return { ...meansOf(sums, 'test'), ...Object.fromEntries(named) };
+  const { metrics } = figuresOfSums(sums, 'test', { formulas: engine.figures?.formulas });
+  return { ...metrics, ...Object.fromEntries(named) };
 }
 
 async function writeArtefacts({ workload, directory }: FinishOptions, run: EndedRun): Promise<Report['artefacts']> {

@@ -6,7 +6,7 @@ import type { ClientTls } from '../client/grpc/tls.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from '../server/data-dir.js';
 import { coordinatorDir } from '../shared/disk/home.js';
 import { FlError } from '../shared/errors.js';
-import { certificatesIn } from '../shared/tls/subject.js';
+import { certificatesIn, OPERATOR_SERVER_NAME } from '../shared/tls/subject.js';
 
 interface Where {
   readonly dataDir?: string;
@@ -31,7 +31,7 @@ export async function openAdmin({ dataDir }: Where): Promise<GrpcAdmin> {
 /** The key, the certificate and the authorities of the file that a coordinator with TLS leaves beside its address. */
 function operatorTls(text: string): ClientTls {
   const [certificate, ...authorities] = certificatesIn(text);
-  return { certificate, key: text, authorities };
+  return { certificate, key: text, authorities, serverName: OPERATOR_SERVER_NAME };
 }
 
 /** Closes the connection whatever happens. */

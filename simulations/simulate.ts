@@ -19,9 +19,10 @@ import { Coordinator } from '../server/coordinator.js';
 import { serveGrpc } from '../server/grpc/server.js';
 import { silent } from '../server/log.js';
 import { Registry } from '../server/registry.js';
-import { JOURNAL_FILE } from '../server/run/directory.js';
+import { readHistory } from '../server/run/history.js';
 import { rewind } from '../server/run/rewind.js';
 import type { Run } from '../server/run/run.js';
+import { JOURNAL_FILE } from '../server/run/run-journal.js';
 import { systemClock } from '../shared/clock.js';
 import { systemFiles } from '../shared/disk/files.js';
 import type { FlError } from '../shared/errors.js';
@@ -40,7 +41,7 @@ import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
-import { figuresOf, finishRun, type SimulationResult } from './finish-run.js';
+import { figuresOf, finishRun, roundFiguresIn, type SimulationResult, withCode } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
 import { seededNoise } from './seeded-noise.js';
 
@@ -126,16 +127,20 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const run = goesOn
       ? await coordinator.openRun(directory, id)
       : await coordinator.createRun(spec, encode(model), { id, directory });
-    const ended = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
-    if (options.onEvent !== undefined) run.feed.subscribe(options.onEvent);
+    const over = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
+    const coded = withCode(options.workload, run);
+    run.feed.subscribe((event) => options.onEvent?.(coded(event)));
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
     if (!goesOn) await enterAll();
-    await Promise.race([ended, failed, ...participants.map(({ done }) => done.then(() => ended))]);
+    await Promise.race([over, failed, ...participants.map(({ done }) => done.then(() => over))]);
     await run.idle();
     const compared = await compare(options, run, names);
-    return await finishRun({ ...options, secretNoise, baselines: compared }, run);
+    const { state } = run;
+    const ended = { spec, state, model: run.model, history: await readHistory(directory) };
+    const roundFigures = await roundFiguresIn(directory, options.workload, spec);
+    return await finishRun({ ...options, secretNoise, baselines: compared, roundFigures }, ended);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -264,7 +269,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     headline: workload.manifest.headline,
     trainExamples: shares.map(({ train }) => train.length),
     limit: pLimit(2 * options.workers),
-    figures: (sums) => figuresOf(workload, sums),
+    figures: (sums) => figuresOf(workload, sums, spec),
     federations,
     runAgain: (federation: Federation) => simulateAgain(options, federation),
     onProgress: onBaseline,

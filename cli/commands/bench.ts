@@ -26,6 +26,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'round-overhead': {
     run: async () => (await import('../../simulations/bench/round-overhead.js')).benchRoundOverhead(),
   },
+  tls: { run: async () => (await import('../../simulations/bench/tls.js')).benchTls() },
   'idle-clients': { run: async () => [await (await import('../../simulations/bench/transport.js')).benchIdle()] },
   backends: {
     run: async ({ dp }) => {

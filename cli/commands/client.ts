@@ -7,8 +7,9 @@ import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
 import { endOf, serve } from './service.js';
+import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
 
-interface RunOptions {
+interface RunOptions extends SiteFilesGiven {
   readonly name?: string;
   readonly join?: string;
   readonly policy?: string;
@@ -20,16 +21,20 @@ interface RunOptions {
 
 /** `starling client` with `join`, `run`, `policy`, `log`, and `list` for the operator. */
 export function clientCommand(): Command {
-  const join = command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')
+  const join = withSiteFiles(
+    command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…'),
+  )
     .argument('TOKEN')
     .option('--json', 'print JSON')
-    .action(async (token: string, given: { json?: boolean }) => {
+    .action(async (token: string, given: SiteFilesGiven & { json?: boolean }) => {
       const { joinClient } = await import('../../client/join.js');
-      const membership = await joinClient({ token, clientsDir: clientsDir() });
+      const membership = await joinClient({ token, clientsDir: clientsDir(), siteFiles: siteFilesOf(given) });
       if (given.json) return printJson(membership);
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
     });
-  const run = command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml')
+  const run = withSiteFiles(
+    command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml'),
+  )
     .option('--name <NAME>', 'which client, when this machine is several')
     .option('--join <TOKEN>', 'join first, if that has not been done')
     .option('--policy <FILE>', 'what this site allows (default: as `starling client policy` lists it)')
@@ -51,7 +56,9 @@ async function runAction(given: RunOptions): Promise<void> {
   const { runClient } = await import('../../client/run.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
   const joined =
-    given.join === undefined ? undefined : await joinClient({ token: given.join, clientsDir: clientsDir() });
+    given.join === undefined
+      ? undefined
+      : await joinClient({ token: given.join, clientsDir: clientsDir(), siteFiles: siteFilesOf(given) });
   const modules: Record<string, string> = {};
   for (const file of given.workload) modules[(await loadWorkload(file).catch(asWrongUse)).manifest.name] = file;
   const name = given.name ?? joined?.client;

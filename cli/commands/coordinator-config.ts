@@ -10,8 +10,13 @@ const schema = z.strictObject({
   'data-dir': z.string().optional(),
   listen: z.string().optional(),
   'public-addresses': z.array(z.string()).optional(),
+  'tls-cert': z.string().optional(),
+  'tls-key': z.string().optional(),
+  'tls-ca': z.string().optional(),
   addresses: z.array(z.string()).optional(),
   'log-level': z.enum(LOG_LEVELS).optional(),
+  'health-port': z.union([z.string(), z.number().int()]).optional(),
+  'disk-reserve': z.number().int().min(1).optional(),
 });
 
 /** @throws FlError invalid-argument naming the file, the key, what was expected and what came */

@@ -1,27 +1,35 @@
 /** `starling coordinator` and `starling token create`. */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { coordinatorDir } from '../../shared/disk/home.js';
 import { toHex } from '../../shared/hex.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
 import { command, durationMs, integer, print, printJson, repeated } from './options.js';
 import { endOf, serve } from './service.js';
+import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
 
 const DEFAULT_LISTEN = '127.0.0.1:7437';
 
-interface CoordinatorGiven {
+interface CoordinatorGiven extends SiteFilesGiven {
   readonly config?: string;
   readonly dataDir?: string;
   readonly listen?: string;
   readonly publicAddress: readonly string[];
   readonly address: readonly string[];
+  readonly healthPort?: string;
+  readonly diskReserve?: number;
   readonly logLevel?: string;
 }
 
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
-  return command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator')
-    .option('--config <FILE>', 'YAML with the keys data-dir, listen, public-addresses, addresses, log-level')
+  return withSiteFiles(
+    command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator'),
+  )
+    .option(
+      '--config <FILE>',
+      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve',
+    )
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
     .option(
@@ -36,6 +44,8 @@ export function coordinatorCommand(): Command {
       repeated,
       [],
     )
+    .option('--health-port <PORT>', 'answer /live and /ready by HTTP there, on 127.0.0.1 unless it is HOST:PORT')
+    .option('--disk-reserve <MIB>', 'free space below which no round begins (default: 64)', atLeastOne)
     .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
     .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
@@ -46,20 +56,38 @@ export function coordinatorCommand(): Command {
         dataDir,
         listen: given.listen ?? file.listen ?? DEFAULT_LISTEN,
         publicAddresses: [...(file['public-addresses'] ?? []), ...given.publicAddress],
+        siteFiles: siteFilesOf({
+          tlsCert: given.tlsCert ?? file['tls-cert'],
+          tlsKey: given.tlsKey ?? file['tls-key'],
+          tlsCa: given.tlsCa ?? file['tls-ca'],
+        }),
         addresses: [...(file.addresses ?? []), ...given.address],
+        healthPort: given.healthPort ?? file['health-port']?.toString(),
+        diskReserveBytes: mib(given.diskReserve ?? file['disk-reserve']),
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {
         throw endOf(name, thrown);
       });
       const serving = serve(coordinator, name); // before it is said to be there: who hears that may stop it at once
-      const { address, addresses, isSecure } = coordinator;
+      const { address, addresses, isSecure, healthAddress } = coordinator;
       print(
         isSecure
           ? `coordinator listens on ${address} by TLS; clients reach it at ${addresses.join(', ')}`
           : `coordinator listens on ${address} (in plaintext, for this machine alone; --public-address makes it TLS)`,
       );
+      if (healthAddress !== undefined) print(`health on http://${healthAddress}/live and /ready`);
       await serving;
     });
+}
+
+function atLeastOne(text: string): number {
+  const value = integer(text);
+  if (value < 1) throw new InvalidArgumentError('expected at least 1.');
+  return value;
+}
+
+function mib(count: number | undefined): number | undefined {
+  return count === undefined ? undefined : count * 2 ** 20;
 }
 
 /** Asks the coordinator of a data directory, which must be running. */

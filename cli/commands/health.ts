@@ -1,17 +1,13 @@
 /** `starling health`: for a supervisor or a probe; whether the coordinator answers and its disk takes what is written. */
-import { unlink } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { diskError, writeFileDurably } from '../../shared/disk/files.js';
 import { coordinatorDir } from '../../shared/disk/home.js';
+import { probeDisk } from '../../shared/disk/probe.js';
 import { FlError } from '../../shared/errors.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { command, print, printJson } from './options.js';
 
 /** A coordinator that has not answered by then is not well. */
 const ANSWER_LIMIT_MS = 5_000;
-/** A journal needs no less: one block of the disk. */
-const PROBE_BYTES = 4_096;
 
 interface Given {
   readonly dataDir?: string;
@@ -27,7 +23,7 @@ export function healthCommand(): Command {
       const directory = coordinatorDir(given.dataDir);
       try {
         const runs = await runningOf(given, directory);
-        await checkDisk(directory);
+        await probeDisk(directory);
         if (given.json) printJson({ healthy: true, directory, running: runs });
         else print(`healthy: the coordinator of ${directory} answers, its disk can be written; runs at work: ${runs}`);
       } catch (thrown) {
@@ -49,14 +45,4 @@ async function runningOf(given: Given, directory: string): Promise<number> {
   });
   await Promise.race([asked, late]).finally(() => clearTimeout(timer));
   return running;
-}
-
-async function checkDisk(directory: string): Promise<void> {
-  const probe = join(directory, `health.${process.pid}`);
-  try {
-    await writeFileDurably(probe, new Uint8Array(PROBE_BYTES));
-    await unlink(probe);
-  } catch (error) {
-    throw diskError(directory, error);
-  }
 }

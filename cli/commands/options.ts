@@ -57,6 +57,21 @@ export function command(name: string, description: string, example: string): Com
   return new Command(name).description(description).addHelpText('after', exampleText(example));
 }
 
+/** What a subcommand is given that asks the coordinator of a data directory. */
+export interface Given {
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
+/** A subcommand that asks the coordinator of a data directory, which must be running; `usage` is its name and its arguments. */
+export function sub(usage: string, description: string, example: string): Command {
+  const [name, ...args] = usage.split(' ');
+  const made = command(name, description, example)
+    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
+    .option('--json', 'print JSON');
+  return args.reduce((all, arg) => all.argument(arg), made);
+}
+
 /** What a help text ends with. */
 export function exampleText(example: string): string {
   return `\nExample:\n  $ ${example}`;

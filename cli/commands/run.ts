@@ -1,37 +1,37 @@
-/** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. */
+/** `starling run start | list | show | watch | stop | resume`: the operator's view of a coordinator. What puts runs away: run-upkeep.ts. */
 import type { Command } from 'commander';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { Headline, Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
-import { asWrongUse, checkEnded, columns, command, onInterrupt, print, printJson } from './options.js';
-
-interface Given {
-  readonly dataDir?: string;
-  readonly json?: boolean;
-}
+import { asWrongUse, checkEnded, columns, command, type Given, onInterrupt, print, printJson, sub } from './options.js';
+import { upkeepCommands } from './run-upkeep.js';
 
 /** `starling run` with its subcommands; each asks the coordinator of a data directory, which must be running. */
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
-      const { spec, model } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
+      const { spec, model, notes } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
+        for (const note of notes) process.stderr.write(`note: ${note}\n`);
         if (given.json) printJson({ run });
         else print(`${run}: now starling run watch ${run}`);
       });
     },
   );
-  const list = sub('list', 'all runs', 'starling run list').action((given: Given) =>
-    withAdmin(given, async (admin) => {
-      const runs = await admin.listRuns();
-      if (given.json) printJson(runs);
-      else for (const line of table(runs)) print(line);
-    }),
-  );
+  const list = sub('list', 'all runs', 'starling run list')
+    .option('--archived', 'those that were put aside instead')
+    .action((given: Given & { archived?: boolean }) =>
+      withAdmin(given, async (admin) => {
+        const runs = await admin.listRuns({ archived: given.archived });
+        if (given.json) printJson(runs);
+        else for (const line of table(runs)) print(line);
+      }),
+    );
   const show = sub('show RUN', "a run and its report's figures", 'starling run show cnn-20261124-203000-1f2e').action(
     (run: string, given: Given) =>
       withAdmin(given, async (admin) => {
@@ -48,18 +48,14 @@ export function runCommand(): Command {
     (run: string, given: Given) => withAdmin(given, (admin) => admin.resumeRun(run)),
   );
   const watch = sub('watch RUN', 'follow a run', 'starling run watch RUN').action(watchAction);
-  return [start, list, show, watch, stop, resume].reduce(
+  return [start, list, show, watch, stop, resume, ...upkeepCommands()].reduce(
     (all, one) => all.addCommand(one),
-    command('run', 'start, list, show, watch, stop and resume runs', 'starling run start heart.yaml'),
+    command(
+      'run',
+      'start, list, show, watch, stop, resume, archive, delete and repair runs',
+      'starling run start heart.yaml',
+    ),
   );
-}
-
-function sub(usage: string, description: string, example: string): Command {
-  const [name, ...args] = usage.split(' ');
-  const made = command(name, description, example)
-    .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
-    .option('--json', 'print JSON');
-  return args.reduce((all, arg) => all.argument(arg), made);
 }
 
 /** A round without news for so long says whom it waits for. */
@@ -68,7 +64,7 @@ const TICK_MS = 5_000;
 async function watchAction(run: string, given: Given): Promise<void> {
   await withAdmin(given, async (admin) => {
     const { createProgress } = await import('../terminal/progress.js');
-    const { info } = await admin.getRun(run);
+    const { info, report } = await admin.getRun(run);
     const abort = new AbortController();
     const release = onInterrupt(() => abort.abort());
     const stream = process.stdout;
@@ -78,7 +74,7 @@ async function watchAction(run: string, given: Given): Promise<void> {
       columns: stream.columns ?? 80,
       nowMs: Date.now,
       rounds: info.rounds,
-      headline: { metric: 'test.accuracy', better: 'higher' },
+      headline: headlineIn(report),
     });
     let last: RunEvent | undefined;
     const ticking = setInterval(() => given.json || progress.tick(), TICK_MS);
@@ -95,6 +91,12 @@ async function watchAction(run: string, given: Given): Promise<void> {
     }
     if (last?.kind === 'ended') checkEnded(last.status, last.reason);
   });
+}
+
+/** What the run itself says is looked at first; a run that an older version began says nothing. */
+function headlineIn(report: string): Headline {
+  const { headline } = (JSON.parse(report) ?? {}) as Partial<Report>;
+  return headline ?? { metric: 'test.accuracy', better: 'higher' };
 }
 
 function table(runs: readonly RunInfo[]): string[] {

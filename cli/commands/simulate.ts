@@ -2,7 +2,10 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
+import type { Workload } from '../../client/workload.js';
+import type { Resolved } from '../../simulations/config/resolve.js';
 import { readYaml } from '../../simulations/config/yaml.js';
+import type { Shown } from '../terminal/show.js';
 import { asWrongUse, checkEnded, command, newRunDirectory, onInterrupt, print } from './options.js';
 import { configOf, SETTING_KEYS, settingOption } from './settings.js';
 
@@ -44,6 +47,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     headline: workload.manifest.headline,
     quiet: json === '-',
   });
+  const wrong = await saidFirst(workload, resolved, show);
   show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
   const beside =
     config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
@@ -70,7 +74,7 @@ async function simulateAction(file: string | undefined, given: Record<string, un
       onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
-    for (const why of causes.lines()) show.line(why);
+    for (const why of [...causes.lines(), ...wrong]) show.line(why);
     show.result(report, html);
     if (json === '-') print(JSON.stringify(report, null, 2));
     else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
@@ -80,4 +84,12 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     show.close();
     await trainer.close();
   }
+}
+
+/** What is wrong with the figures of a workload, said before it runs, and given back to be said again at the end. */
+async function saidFirst(workload: Workload, { spec }: Resolved, show: Shown): Promise<string[]> {
+  const { figuresOfWorkload, twiceWords } = await import('../../simulations/config/figures.js');
+  const words = twiceWords(workload, figuresOfWorkload(workload, spec.work.hyper));
+  for (const line of words) show.line(line);
+  return words;
 }

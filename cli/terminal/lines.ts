@@ -4,10 +4,12 @@
  */
 
 import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
-import { zeroedWarning } from '../../server/report/zeroed.js';
-
+import { lossyNote } from '../../server/report/lossy.js';
+import { belowResolution } from '../../server/report/resolution.js';
+import { roundWarnings } from '../../server/report/warnings.js';
 import { shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { RoundSummary } from '../../shared/run/summary.js';
 import {
   droppedLines,
   isSomebodyAway,
@@ -97,8 +99,9 @@ export function warningLines(state: ProgressState, event: RunEvent): string[] {
   if (event?.kind === 'dropped' && event.reason === 'refused') return plainLines(state, event);
   if (event?.kind === 'ended') return plainLines(state, event).slice(0, -1);
   if (event?.kind !== 'round-ended') return [];
-  const warning = zeroedWarning([event.summary ?? {}]);
-  return warning === null ? [] : [`WARNING  round ${state.round}/${state.rounds}  ${warning}`];
+  return roundWarnings(event.summary ?? {}).map((warning) => {
+    return `WARNING  round ${state.round}/${state.rounds}  ${plain(warning)}`;
+  });
 }
 
 /** One line, cut to `columns` characters and, if wanted, coloured. */
@@ -188,16 +191,30 @@ function metricLine({ values, best }: ProgressState): Segment[] {
 
 function roundEnded(state: ProgressState, { summary }: Extract<RunEvent, { kind: 'round-ended' }>): string {
   const found = headlineValue(state, summary.metrics);
+  const unseen = belowResolution(summary, state.headline.metric);
+  const note = lossyNote(summary.lossy);
   const left = leftMs(state);
   return [
     `round ${state.round}/${state.rounds}`,
     `cohort ${formatNumber(summary.cohort)}`,
     `survivors ${formatNumber(summary.survivors)}`,
     ...(found === null ? [] : [`${shorten(plain(found.name), 60)} ${formatValue(found.value)}`]),
+    ...(unseen === null ? [] : [`${shorten(plain(state.headline.metric), 60)} ${unseen}`]),
+    ...overWhom(summary),
+    ...(note === null ? [] : [note]),
     ...(summary.epsilon === undefined ? [] : [`ε ${formatValue(summary.epsilon)}`]),
     formatDuration(summary.durationMs),
     ...(left === null ? [] : [`~${formatDuration(left)} left`]),
   ].join('  ');
+}
+
+/** Said where a figure is not of all. */
+function overWhom({ evaluated, zeroedTests = 0 }: RoundSummary): string[] {
+  if (!Array.isArray(evaluated?.missing) || evaluated.missing.length + zeroedTests === 0) return [];
+  const { clients, examples, missing } = evaluated;
+  return [
+    `of ${clients} of ${plural(clients + missing.length + zeroedTests, 'client')}, ${plural(examples, 'example')}`,
+  ];
 }
 
 function endedLine(state: ProgressState): string {

@@ -54,6 +54,7 @@ export function createProgress(options: ProgressOptions): Progress {
 }
 
 function asLog(state: ProgressState, { stream, nowMs }: ProgressOptions): Progress {
+  const isNew = newWarnings();
   let closed = false;
   let last = '';
   const say = (line: string) => {
@@ -65,7 +66,7 @@ function asLog(state: ProgressState, { stream, nowMs }: ProgressOptions): Progre
     event(e) {
       if (closed) return;
       advance(state, e);
-      plainLines(state, e).forEach(say);
+      plainLines(state, e).filter(isNew).forEach(say);
     },
     tick() {
       if (state.waitingFor !== null) say(waitingForLine(state.waitingFor, nowMs()));
@@ -80,6 +81,7 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
   const { stream, nowMs } = options;
   const color = options.color ?? (process.env.NO_COLOR ?? '') === '';
   const restore = () => stream.write(SHOW_CURSOR);
+  const isNew = newWarnings();
   let drawn = 0;
   let drawnAtMs = Number.NEGATIVE_INFINITY;
   let begun = false;
@@ -104,7 +106,7 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
     event(e) {
       if (closed) return;
       advance(state, e);
-      const above = warningLines(state, e); // stays above the frame
+      const above = warningLines(state, e).filter(isNew); // stays above the frame
       if (above.length > 0 || e?.kind === 'ended' || nowMs() - drawnAtMs >= MIN_FRAME_MS) draw(above);
     },
     tick() {
@@ -118,5 +120,17 @@ function onTerminal(state: ProgressState, options: ProgressOptions): Progress {
       process.off('exit', restore);
       restore();
     },
+  };
+}
+
+/** A warning is said once, and again when it says something else: a client that is never there warns once. */
+function newWarnings(): (line: string) => boolean {
+  const said = new Set<string>();
+  return (line) => {
+    const words = /^WARNING {2}round \S+ {2}(.*)$/s.exec(line)?.[1];
+    if (words === undefined) return true;
+    const isSaid = said.has(words);
+    said.add(words);
+    return !isSaid;
   };
 }

@@ -4,10 +4,11 @@
  */
 
 import { formatDuration, plural } from '../../server/report/format.js';
+import { evaluatedWords } from '../../server/report/lossy.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { testNoiseWords } from '../../server/report/test-noise.js';
-import { zeroedWarning } from '../../server/report/zeroed.js';
+import { warningsOf } from '../../server/report/warnings.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 
@@ -24,16 +25,23 @@ export interface ResultOptions {
  */
 export function resultLines(report: Report, options: ResultOptions = {}): string[] {
   const headline = headlineOf(report, options.headline);
-  const warning = zeroedWarning(report.rounds);
   return [
     outcome(report),
-    ...(warning === null ? [] : [`WARNING  ${warning}`]),
+    ...warningsOf(report.rounds).map((warning) => `WARNING  ${plain(warning)}`),
     '',
     ...(headline === null ? [] : [...table(report, headline), '']),
+    ...(report.evaluated === undefined
+      ? []
+      : [`tested   ${plain(evaluatedWords(report.evaluated, zeroedIn(report)))}`]),
     ...privacyLine(report, headline?.metric),
     ...(report.modelSha256 === '' ? [] : [`model    ${report.modelSha256}`]),
     ...(options.reportPath === undefined ? [] : [`report   ${plain(options.reportPath)}`]),
   ];
+}
+
+/** Evaluations of zeros in the last round that was evaluated. */
+function zeroedIn({ rounds }: Report): number {
+  return rounds.findLast(({ evaluated }) => evaluated !== undefined)?.zeroedTests ?? 0;
 }
 
 function outcome(report: Report): string {

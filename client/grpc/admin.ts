@@ -41,7 +41,12 @@ export function connectAdmin(address: string, adminToken: string, options: Parti
     async resumeRun(run) {
       await call(methods.resumeRun, wire.encodeRunName(run));
     },
-    listRuns: async () => wire.decodeRunList(await call(methods.listRuns, wire.EMPTY_MESSAGE)),
+    archiveRun: async (run) => wire.decodeArchived(await call(methods.archiveRun, wire.encodeRunName(run))),
+    async deleteRun(run) {
+      await call(methods.deleteRun, wire.encodeRunName(run));
+    },
+    repairRun: async (run) => wire.decodeRepaired(await call(methods.repairRun, wire.encodeRunName(run))),
+    listRuns: async (which = {}) => wire.decodeRunList(await call(methods.listRuns, wire.encodeListRequest(which))),
     getRun: (run) => getRun(channel, metadata, run),
     async *watchRun(run, signal) {
       const request = wire.encodeRunName(run);

@@ -183,7 +183,7 @@ function clientTo(target: Address, keepalive: Keepalive, tls: ClientTls | undefi
   const shown = tls === undefined ? credentials.createInsecure() : secureCredentials(tls, host);
   return new Client(`${scheme}:${formatAddress(target)}`, shown, {
     ...commonOptions(keepalive),
-    ...targetOptions(host),
+    ...targetOptions(host, tls),
     'grpc.keepalive_permit_without_calls': 1,
     'grpc-node.flow_control_window': WINDOW_BYTES,
     'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,

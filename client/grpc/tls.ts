@@ -20,6 +20,8 @@ export interface ClientTls {
   /** With its chain, if there is one; absent while joining. */
   readonly certificate?: string;
   readonly key?: string;
+  /** What the coordinator is told that is wanted of it (SNI), when that is not what was dialled. */
+  readonly serverName?: string;
 }
 
 /** RFC 6066 allows no address as a server's name: then none that means anything is sent. */
@@ -28,16 +30,21 @@ const NAME_OF_ADDRESS = 'coordinator.starling.invalid';
 const PROBE_MS = 10_000;
 
 /** For a channel to `host`, whose certificate must be for that name or address. */
-export function secureCredentials({ authorities, certificate, key }: ClientTls, host: string): ChannelCredentials {
-  const context = createSecureContext({ ca: [...authorities], cert: certificate, key, minVersion: 'TLSv1.3' });
+export function secureCredentials(tls: ClientTls, host: string): ChannelCredentials {
+  const { authorities, certificate, key, serverName } = tls;
+  // Node adds a named context to the default one instead of replacing it, and of keys of two kinds OpenSSL likes P-256
+  // best: who asks for the coordinator's own certificate by name says that it has to be Ed25519 as well
+  const sigalgs = serverName === undefined ? undefined : 'ed25519';
+  const context = createSecureContext({ ca: [...authorities], cert: certificate, key, sigalgs, minVersion: 'TLSv1.3' });
   // grpc-js gives what it has dialled, which is not what it has to be when that is an address
   const check = (_: string, peer: PeerCertificate) => checkServerIdentity(host, peer);
   return credentials.createFromSecureContext(context, { checkServerIdentity: check });
 }
 
 /** Options of a channel by {@link secureCredentials}. */
-export function targetOptions(host: string): Readonly<Record<string, string>> {
-  return isIpAddress(host) ? { 'grpc.ssl_target_name_override': NAME_OF_ADDRESS } : {};
+export function targetOptions(host: string, tls: ClientTls | undefined): Readonly<Record<string, string>> {
+  const name = tls?.serverName ?? (isIpAddress(host) ? NAME_OF_ADDRESS : undefined);
+  return name === undefined ? {} : { 'grpc.ssl_target_name_override': name };
 }
 
 /**

@@ -6,10 +6,11 @@
 import { FlError } from '../../shared/errors.js';
 import { fromHex, toHex } from '../../shared/hex.js';
 import { type Rng, rngFromKey } from '../../shared/rng.js';
+import { lossOf, lossyPart, ownLossWords } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import { planOfMember } from '../../shared/run/secagg-groups.js';
-import { flattenMetrics, type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
+import { cutMetricsWords, flattenMetrics, type SecaggSetup, secaggSetupOf } from '../../shared/run/secagg-params.js';
 import {
   aggregationIdOf,
   type ClientContext,
@@ -73,6 +74,8 @@ interface SecaggTaskOptions {
   /** Takes down what is about to be sent, before it is. */
   record?(type: FrameType, frame: Uint8Array): Promise<void>;
   send(frame: Uint8Array): void;
+  /** To this site, of what its own contribution loses. */
+  notice?(message: string, fields: object): void;
   /** The machine has ended; `refusal` says which check failed. */
   ended(refusal: string | undefined): void;
   failed(error: FlError): void;
@@ -233,14 +236,22 @@ export class SecaggTask {
   }
 
   async #quantized(): Promise<Int32Array> {
-    const { values, weights, metrics } = await this.#options.contribute();
+    const contributed = await this.#options.contribute();
+    const { values, weights, metrics } = contributed;
+    const { plan, notice } = this.#options;
+    const { valueRange } = this.#setup.quantize;
+    const loss = plan.kind === 'train' ? lossOf(plan.work, valueRange, contributed) : undefined;
+    // under privacy this log is the only place that says it
+    const key = plan.work.privacy === undefined ? 'told' : 'cause';
+    const told = [...ownLossWords(plan.work, loss, valueRange), ...cutMetricsWords(this.#setup, metrics)];
+    for (const words of told) notice?.('lossy', { ...this.task, [key]: words });
     // By round and not by attempt, under the client's own secret: a round that is repeated rounds to the same integers.
     const { run, kind, round } = this.task;
     const rng = rngFromKey(this.#options.signingSeed, `quantize/${run}/${kind}/${round}`);
     const flat = {
       values,
       ...wholeWeights(this.#setup, weights),
-      metrics: flattenMetrics(this.#setup, metrics),
+      metrics: flattenMetrics(this.#setup, { ...metrics, ...lossyPart(plan.work, loss) }),
     };
     return quantize({ kernel, suite: nodeSuite, rng }, this.#setup.quantize, flat);
   }

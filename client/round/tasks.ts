@@ -2,6 +2,7 @@
 
 import { FlError } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
+import { clippedWords } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { zeroedPart } from '../../shared/run/zeroed.js';
@@ -86,7 +87,12 @@ export function tasksOf(
   return {
     async train(plan, options) {
       if (plan.work.privacy === undefined) return train(plan, options);
-      const draw = async (noise: Rng) => privatize(plan, await train(plan, options, noise), noise);
+      const draw = async (noise: Rng) => {
+        const contribution = await train(plan, options, noise);
+        const words = clippedWords(plan, contribution.values);
+        if (words !== undefined) notice?.('lossy', { run: plan.run, kind: plan.kind, round: plan.round, cause: words });
+        return privatize(plan, contribution, noise);
+      };
       return releaseOnce(plan, siteOf(privacy), draw);
     },
     async evaluate(plan, options) {

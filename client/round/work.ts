@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/clock.js';
 import { adviceOn } from '../../shared/disk/faults.js';
 import { FlError } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
+import { encodedPart } from '../../shared/run/lossy.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
@@ -87,9 +88,11 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options: TaskOptions): Promise<void> {
   const { run, round, attempt, work } = plan;
   const codec = parseCodec(work.compression); // one that is not known here costs no training
-  const { values, weights, metrics } = await tasks.train(plan, options);
+  const { values, weights, metrics: measured } = await tasks.train(plan, options);
   if (options.signal?.aborted) return;
   const bytes = codec.encode(values); // once: whatever is sent again is this
+  const isCounted = work.compression !== undefined && work.privacy === undefined;
+  const metrics = isCounted ? { ...measured, ...encodedPart(values, codec.decode(bytes, values.length)) } : measured;
   const sha256 = sha256Hex(bytes);
   await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });
@@ -139,6 +142,7 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
       contribute: () => limit(() => contribution(plan, deps.tasks, options)),
       record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
+      notice,
       ended: (refusal) => end({ kind: 'finished', task }, refusal),
       failed,
     });

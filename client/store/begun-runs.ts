@@ -42,8 +42,8 @@ export interface BegunRuns {
  */
 export async function openBegunRuns(directory: string): Promise<BegunRuns> {
   const path = join(directory, BEGUN_RUNS_FILE);
-  const lines = await openLines(path);
-  const all = parse(lines.content, path);
+  const { content, lines } = await openLines(path);
+  const all = parse(content, path);
   return {
     all,
     async add(run) {

@@ -24,6 +24,6 @@ export async function ledgerHeads(directory: string): Promise<(head: SignedHead)
     await systemFiles.rename(join(directory, OLD_FILE), join(directory, LEDGER_HEADS_FILE));
     await systemFiles.syncDirectory(directory);
   }
-  const lines = await openLines(join(directory, LEDGER_HEADS_FILE));
+  const { lines } = await openLines(join(directory, LEDGER_HEADS_FILE));
   return (head) => lines.append(Buffer.from(`${canonicalJson(head)}\n`));
 }

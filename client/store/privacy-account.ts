@@ -57,8 +57,8 @@ export async function openAccount(
   { identity, delta }: { readonly identity: Identity; readonly delta?: number },
 ): Promise<PrivacyAccount> {
   const path = join(directory, ACCOUNT_FILE);
-  const lines = await openLines(path);
-  let charges = readCharges(lines.content, identity, path);
+  const { content, lines } = await openLines(path);
+  let charges = readCharges(content, identity, path);
   const begun = charges.at(-1)?.entry.delta;
   if (delta !== undefined && begun !== undefined && delta !== begun) {
     throw invalidArgument('delta', `${begun}, which ${path} was begun with`, delta);

@@ -8,6 +8,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../../shared/disk/files.js';
+import { openLines } from '../../shared/disk/lines.js';
 import { FlError } from '../../shared/errors.js';
 import type { TaskId } from '../../shared/run/plan.js';
 
@@ -35,7 +36,8 @@ interface Kept {
 
 /** How the parts of {@link Kept} become durable; each resolves when it is. */
 interface Saving {
-  used(): Promise<void>;
+  /** One more id. */
+  used(id: string): Promise<void>;
   current(): Promise<void>;
   masked(): Promise<void>;
 }
@@ -55,12 +57,18 @@ export async function fileSecaggStore(directory: string): Promise<SecaggStore> {
   const usedPath = join(directory, 'used-aggregations');
   const currentPath = join(directory, 'current-aggregation.json');
   const maskedPath = join(directory, 'masked-vectors.json');
+  const { content, lines: used } = await openLines(usedPath); // one more line each time: it holds all that ever were
+  const addUsed = (id: string) => used.append(Buffer.from(`${id}\n`));
   const kept: Kept = {
-    used: new Set((await readIfThere(usedPath))?.split('\n').filter((line) => line !== '')),
+    used: new Set(Buffer.from(content).toString('utf8').split('\n').slice(0, -1)),
     current: parseIfThere(await readIfThere(currentPath), currentPath),
     masked: new Map(parseIfThere<[]>(await readIfThere(maskedPath), maskedPath)),
   };
-  if (kept.current !== undefined) kept.used.add(kept.current.id); // a crash may have come between the two files
+  const { current } = kept;
+  if (current !== undefined && !kept.used.has(current.id)) {
+    kept.used.add(current.id); // a crash came between the two files
+    await addUsed(current.id);
+  }
   let writing: Promise<void> = Promise.resolve();
   /** One after the other, in the order asked for: the file must end as the last call left it. */
   const save = (path: string, render: () => string) => {
@@ -70,7 +78,7 @@ export async function fileSecaggStore(directory: string): Promise<SecaggStore> {
     return written;
   };
   return storeOf(kept, {
-    used: () => save(usedPath, () => `${[...kept.used].join('\n')}\n`),
+    used: addUsed,
     current: () => save(currentPath, () => JSON.stringify(kept.current)),
     masked: () => save(maskedPath, () => JSON.stringify([...kept.masked])),
   });
@@ -95,7 +103,7 @@ function storeOf(kept: Kept, save: Saving): SecaggStore {
       kept.current = { id, state };
       // The state first: killed before the second, it goes on; the other way round it would refuse itself as replayed.
       await save.current();
-      if (isNew) await save.used();
+      if (isNew) await save.used(id);
     },
     async bind(id, task) {
       if (!mayMask(id, task)) return false;

@@ -84,9 +84,10 @@ interface SiteLogOptions {
 export async function openSiteLog(directory: string, options: SiteLogOptions): Promise<SiteLog> {
   const { identity, clock, fileBytes = FILE_BYTES, keptFiles = KEPT_FILES } = options;
   const path = join(directory, SITE_LOG_FILE);
-  let file: LinesFile = await openLines(path);
-  let sizeBytes = file.content.length;
-  let previous = await lastHash(directory, file.content);
+  const { content, lines } = await openLines(path);
+  let file: LinesFile = lines;
+  let sizeBytes = content.length;
+  let previous = await lastHash(directory, content);
   let last: Promise<void> = Promise.resolve();
 
   async function write(event: SiteEvent): Promise<void> {
@@ -95,7 +96,7 @@ export async function openSiteLog(directory: string, options: SiteLogOptions): P
     const line = Buffer.from(`${text}\n`);
     if (sizeBytes > 0 && sizeBytes + line.length > fileBytes) {
       await rotate(directory, keptFiles);
-      file = await openLines(path);
+      file = (await openLines(path)).lines;
       sizeBytes = 0;
     }
     await file.append(line);

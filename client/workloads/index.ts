@@ -6,6 +6,7 @@
 import { FlError } from '../../shared/errors.js';
 import type { Workload } from '../workload.js';
 
+export type { Formula } from '../../shared/run/formula.js';
 export type * from '../workload.js';
 export { defineWorkload } from '../workload.js';
 export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './parts/hyper.js';

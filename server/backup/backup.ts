@@ -3,7 +3,7 @@
  * disk had stood still for a moment. Nobody is asked to wait, since every file is added to, replaced whole, or never changed:
  *
  * - Of a run, what follows from the journal comes before it (the ledger has no line that the journal lacks; noise.key is
- *   there if the journal says that it is needed), and the model that the journal names after it. If that one has been
+ *   there if the journal says that it is needed), and what it counts in history/ and the model that it names after it. If that one has been
  *   dropped meanwhile, the run has gone on, and is copied again.
  * - clients.log comes last: whoever is in a run has enrolled before.
  */
@@ -12,10 +12,12 @@ import { entriesOf } from '../../shared/disk/aside.js';
 import { type Files, systemFiles } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { parseJournal } from '../journal/journal.js';
+import { HISTORY_FOLDER } from '../journal/segments.js';
 import { damagedRun, isOfMachine } from '../run/damaged.js';
-import { JOURNAL_FILE, readRun } from '../run/directory.js';
+import { readRun } from '../run/directory.js';
 import { LEDGER_FILE } from '../run/ledger.js';
 import { NOISE_FILE } from '../run/noise.js';
+import { JOURNAL_FILE } from '../run/run-journal.js';
 import { copyFile, type FileEntry, newFolder } from './copy.js';
 
 /** In a backup: what is in it. It comes last. */
@@ -119,7 +121,7 @@ async function copyJournal(copying: Copying, from: string, path: string): Promis
 }
 
 const FIRST = [LEDGER_FILE, NOISE_FILE];
-const LAST = ['models', 'strategy'];
+const LAST = [HISTORY_FOLDER, 'models', 'strategy'];
 
 async function copyRun(copying: Copying, from: string, path: string): Promise<BackedUpRun> {
   const directory = join(from, path);

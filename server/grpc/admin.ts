@@ -44,7 +44,19 @@ export function adminHandlers(
       await admin.resumeRun(wire.decodeRunName(request));
       return wire.EMPTY_MESSAGE;
     }),
-    listRuns: guarded('ListRuns', async () => wire.encodeRunList(await admin.listRuns())),
+    archiveRun: guarded('ArchiveRun', async (request) =>
+      wire.encodeArchived(await admin.archiveRun(wire.decodeRunName(request))),
+    ),
+    deleteRun: guarded('DeleteRun', async (request) => {
+      await admin.deleteRun(wire.decodeRunName(request));
+      return wire.EMPTY_MESSAGE;
+    }),
+    repairRun: guarded('RepairRun', async (request) =>
+      wire.encodeRepaired(await admin.repairRun(wire.decodeRunName(request))),
+    ),
+    listRuns: guarded('ListRuns', async (request) =>
+      wire.encodeRunList(await admin.listRuns(wire.decodeListRequest(request))),
+    ),
     getRun: streamed('GetRun', check, onFault, async (call) => {
       const { info, report } = await admin.getRun(wire.decodeRunName(call.request));
       await writeOrWait(call, wire.encodeRunInfo(info));

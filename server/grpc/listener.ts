@@ -7,6 +7,7 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
+import { OPERATOR_SERVER_NAME } from '../../shared/tls/subject.js';
 import type { ServerTls } from './peers.js';
 
 /** Open sockets by peer, named as grpc-js names it. */
@@ -21,6 +22,10 @@ export class Connections {
     });
     // A peer that resets the connection is no fault of ours; the HTTP/2 session over the socket ends its calls.
     socket.on('error', () => {});
+  }
+
+  get count(): number {
+    return this.#sockets.size;
   }
 
   /** Why a peer counts as nobody: words for both ends. */
@@ -75,8 +80,8 @@ export function plainListener({ connections, accept }: ListenerOptions): NetServ
  * why not: `Peers` refuses each call. A session is never resumed: what was checked once would hold for ever.
  */
 export function tlsListener(tls: ServerTls, { connections, accept, onRefusal }: ListenerOptions): NetServer {
-  const context = () => {
-    const { certificate, key, trusted } = tls.current();
+  const context = ({ certificate, key }: { certificate: string; key: string } = tls.current()) => {
+    const { trusted } = tls.current();
     const secureOptions = constants.SSL_OP_NO_TICKET;
     return { cert: certificate, key, ca: [...trusted], minVersion: 'TLSv1.3' as const, secureOptions };
   };
@@ -100,7 +105,15 @@ export function tlsListener(tls: ServerTls, { connections, accept, onRefusal }: 
       onRefusal(nameOf(socket._parent ?? socket), whyNoTls(error));
     },
   );
-  tls.onChange(() => listener.setSecureContext(context()));
+  const showOperators = () => {
+    const { operator } = tls.current();
+    if (operator !== undefined) listener.addContext(OPERATOR_SERVER_NAME, context(operator));
+  };
+  showOperators();
+  tls.onChange(() => {
+    listener.setSecureContext(context());
+    showOperators();
+  });
   return listener;
 }
 

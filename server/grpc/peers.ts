@@ -16,6 +16,7 @@ export interface ServerTls {
     readonly key: string;
     readonly trusted: readonly string[];
     readonly own: readonly string[];
+    readonly operator?: { readonly certificate: string; readonly key: string };
   };
   onChange(listener: () => void): void;
 }

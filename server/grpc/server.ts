@@ -50,6 +50,8 @@ export interface ServeOptions {
   readonly limits?: Partial<GrpcLimits>;
   /** Hears of thrown things that are not an FlError; the client is only told that there was a fault. */
   readonly onFault?: FaultListener;
+  /** Hears of connections that were refused because `limit` were open. */
+  readonly onRefused?: (limit: number) => void;
   /** Hears of peers (ADDRESS:PORT) whose certificate, or lack of TLS, was refused; each is told in its own words. */
   readonly onRefusal?: (peer: string, reason: string) => void;
 }
@@ -59,6 +61,11 @@ export interface GrpcServer {
   /** HOST:PORT, as a client on this machine takes it. */
   readonly address: string;
   readonly port: number;
+  /** From now on at most `count` connections are open; who comes when there are as many is refused. */
+  limitConnections(count: number): void;
+  readonly connections: number;
+  /** The next connection will be refused. */
+  readonly isFull: boolean;
   /** Takes no more calls, ends the control streams, gives transfers `closeGraceMs`, then cuts. Never rejects. */
   close(): Promise<void>;
 }
@@ -89,10 +96,20 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const wiring = { connections, onRefusal, accept: injector.injectConnection };
   const listener = tls === undefined ? plainListener(wiring) : tlsListener(tls, wiring);
   listener.maxConnections = limits.maxConnections;
+  listener.on('drop', () => options.onRefused?.(listener.maxConnections));
   const bound = await listen(listener, host, port);
   return {
     address: formatAddress({ host: localHostOf(host), port: bound }),
     port: bound,
+    limitConnections(count) {
+      listener.maxConnections = Math.min(count, limits.maxConnections);
+    },
+    get connections() {
+      return connections.count;
+    },
+    get isFull() {
+      return connections.count >= listener.maxConnections;
+    },
     close: () => {
       control.closeAll('the coordinator is shutting down');
       return shutDown({ server, listener, connections, graceMs: limits.closeGraceMs });

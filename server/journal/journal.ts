@@ -58,7 +58,7 @@ export async function openJournal(
     await file.close();
     throw diskError(`journal ${path}`, error);
   }
-  return { records, journal: new Journal(file, endBytes), tornBytes };
+  return { records, journal: new Journal(file, endBytes, path), tornBytes };
 }
 
 /** Every record of a journal's bytes, and where the last whole frame ends. Pure; throws as {@link openJournal}. */
@@ -82,9 +82,18 @@ export function parseJournal(content: Uint8Array): { records: unknown[]; endByte
   return { records, endBytes: offset };
 }
 
+/** `content` with the first bytes that every journal has, if a whole frame follows where the first one would; else itself. */
+export function mendMagic(content: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(content);
+  if (bytes.subarray(0, MAGIC.length).equals(MAGIC) || frameAt(bytes, MAGIC.length) === undefined) return content;
+  MAGIC.copy(bytes);
+  return bytes;
+}
+
 /** Appends records and makes them durable. Made by {@link openJournal}. */
 export class Journal {
   readonly #file: OpenFile;
+  readonly #path: string;
   #endBytes: number;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -92,8 +101,9 @@ export class Journal {
   #failure: FlError | undefined;
   #closed = false;
 
-  constructor(file: OpenFile, endBytes: number) {
+  constructor(file: OpenFile, endBytes: number, path: string) {
     this.#file = file;
+    this.#path = path;
     this.#endBytes = endBytes;
   }
 
@@ -124,6 +134,11 @@ export class Journal {
     });
   }
 
+  /** What the file holds, durably. */
+  get sizeBytes(): number {
+    return this.#endBytes;
+  }
+
   /** Waits for what was appended, then closes. Every later append is refused; closing twice is no error. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -142,7 +157,7 @@ export class Journal {
         await this.#file.datasync();
         this.#endBytes += frame.length;
       } catch (error) {
-        this.#fail(diskError('journal', error), group);
+        this.#fail(diskError(this.#path, error), group);
         break;
       }
       for (const { resolve } of group) resolve();

@@ -93,7 +93,7 @@ class Models implements ModelStore {
       await writeDurably(this.#files, path, `${path}.tmp`, file);
       this.#present.add(sha256);
     } catch (error) {
-      throw diskError(`model ${sha256}`, error);
+      throw diskError(path, error);
     } finally {
       this.#writing.delete(sha256);
     }

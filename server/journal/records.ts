@@ -49,13 +49,40 @@ export type RunRecord = { readonly atMs: number } & (
       readonly privacy?: RoundPrivacy;
       /** With adaptive clipping: the bound of the next round. */
       readonly nextClippingBound?: number;
+      /** Where masked updates were clamped: the value range of the next rounds. */
+      readonly nextValueRange?: number;
     }
   /** `perClient` is kept for the last round only. */
   | ({ readonly kind: 'round-ended'; readonly summary: RoundSummary } & Evaluation)
   | { readonly kind: 'ended'; readonly status: RunStatus; readonly reason: string }
   /** `nextAttempt`: to go on with; absent: one more than before. */
   | { readonly kind: 'resumed'; readonly nextAttempt?: number }
+  | Checkpoint
 );
+
+/**
+ * What all records before it come to; second in a journal, or not there. They are in `history/` (segments.ts), and nobody
+ * needs them to go on.
+ */
+export interface Checkpoint {
+  readonly kind: 'checkpoint';
+  /** The fold of them, without what `created` says (server/round/restore.ts). */
+  readonly state: object;
+  /** Rounds that are over. */
+  readonly rounds: number;
+  /** So many files of `history/` hold them; one more may have been left by a crash, and is nothing. */
+  readonly segments: number;
+  /** The ledger as it stood. */
+  readonly ledger: LedgerEnd;
+}
+
+/** Where a ledger ends; `round` is 0 after its first line. */
+export interface LedgerEnd {
+  readonly round: number;
+  readonly lineSha256: string;
+  readonly modelSha256: string;
+  readonly sizeBytes: number;
+}
 
 /** The records of one kind. */
 export type RecordOf<Kind extends RunRecord['kind']> = Extract<RunRecord, { kind: Kind }>;
@@ -64,4 +91,9 @@ export type RecordOf<Kind extends RunRecord['kind']> = Extract<RunRecord, { kind
 export function createdIn([first]: readonly RunRecord[]): RecordOf<'created'> {
   if (first?.kind === 'created') return first;
   throw new FlError('corrupt', `journal: expected "created" first, got ${first?.kind}`);
+}
+
+/** The checkpoint of a journal, if it has one. */
+export function checkpointIn([, second]: readonly RunRecord[]): RecordOf<'checkpoint'> | undefined {
+  return second?.kind === 'checkpoint' ? second : undefined;
 }

@@ -10,6 +10,7 @@ import type { RoundSummary, RunStatus } from '../../shared/run/summary.js';
 import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from './artefacts.js';
 import type { ReportFacts } from './facts.js';
 import { renderReport } from './html.js';
+import { lossyOver } from './lossy.js';
 
 /** What the engine knows when a run has ended, or is looked at. */
 export interface BuildInput {
@@ -24,6 +25,7 @@ export interface BuildInput {
   /** Paths below artefacts/, with or without that folder's name in front. */
   readonly artefacts: Report['artefacts'];
   readonly secureAggregation?: boolean;
+  readonly headline?: Report['headline'];
   readonly modelSha256: string;
   readonly privacy: Report['privacy'];
   readonly command?: string;
@@ -37,6 +39,8 @@ export interface BuildInput {
 export function buildReport(input: BuildInput): Report {
   const byRound = new Map(input.rounds.toSorted((a, b) => a.attempt - b.attempt).map((round) => [round.round, round]));
   const rounds = [...byRound.values()].sort((a, b) => a.round - b.round);
+  const evaluated = rounds.findLast((round) => round.evaluated !== undefined)?.evaluated;
+  const lossy = lossyOver(rounds);
   return {
     schema: 'starling.report/1',
     run: input.run,
@@ -51,6 +55,9 @@ export function buildReport(input: BuildInput): Report {
     baselines: finiteBaselines(input.baselines),
     privacy: input.privacy,
     ...(input.secureAggregation && { secureAggregation: true }),
+    ...(input.headline && { headline: input.headline }),
+    ...(evaluated && { evaluated }),
+    ...(lossy && { lossy }),
     modelSha256: input.modelSha256,
     artefacts: input.artefacts.map(({ path, mime, title }) => ({ path: artefactPath(path), mime, title })),
     ...(input.command !== undefined && { command: input.command }),
@@ -84,6 +91,7 @@ export async function writeReport(
 
 function roundReport(round: RoundSummary): RoundReport {
   const { cohort, survivors, dropped, durationMs, overheadMs, bytesUp, bytesDown, zeroed, zeroedTests } = round;
+  const { lossy, resolution, evaluated } = round;
   const metrics = finiteMetrics(round.metrics);
   return {
     round: round.round,
@@ -98,6 +106,9 @@ function roundReport(round: RoundSummary): RoundReport {
     bytesDown,
     ...(zeroed !== undefined && { zeroed }),
     ...(zeroedTests !== undefined && { zeroedTests }),
+    ...(lossy && { lossy }),
+    ...(resolution && { resolution }),
+    ...(evaluated && { evaluated }),
   };
 }
 

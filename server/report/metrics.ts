@@ -52,10 +52,10 @@ export function findMetric(metric: string, isThere: (name: string) => boolean): 
 }
 
 /**
- * The metric to look at first: the given one, if the report has it.
+ * The metric to look at first: the given one, or what the run says, if the report has it.
  * Without a manifest: test accuracy, another test fraction, any test metric that is no loss, any test metric, any.
  */
-export function headlineOf(report: Report, given?: Headline): Headline | null {
+export function headlineOf(report: Report, given = report.headline): Headline | null {
   const names = metricNames(report);
   if (given !== undefined) {
     const found = findMetric(given.metric, (name) => names.includes(name));

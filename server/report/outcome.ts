@@ -9,8 +9,9 @@ import type { RunStatus } from '../../shared/run/summary.js';
 import { awaited, clientCount, largestCohort, type ReportFacts, total } from './facts.js';
 import { capital, formatBytes, formatCount, formatDuration, formatNumber, formatPercent, plural } from './format.js';
 import { finalValue, formatMetric, isFraction, metricValue, readable } from './metrics.js';
+import { belowResolution } from './resolution.js';
 import { comparisonRows } from './rows.js';
-import { zeroedWarning } from './zeroed.js';
+import { warningsOf } from './warnings.js';
 
 const STATUS: Readonly<Record<RunStatus, string>> = {
   running: 'still running',
@@ -23,13 +24,13 @@ const STATUS: Readonly<Record<RunStatus, string>> = {
 /** Title, sentence, comparison and tiles. */
 export function outcomeSection(report: Report, headline: Headline | null, facts: ReportFacts): Html {
   const status = Object.hasOwn(STATUS, report.status) ? report.status : 'failed';
-  const warning = zeroedWarning(report.rounds);
+  const warnings = warningsOf(report.rounds);
   return html`<header class="hero ${status}">
 <p class="brand">${birds()}<span>Starling run report</span><span class="status ${status}">${STATUS[status]}</span></p>
 <h1>${shorten(report.workload, 80)} <small>${shorten(report.scale, 40)} scale</small></h1>
 <p class="outcome">${sentence(report, headline, facts)}</p>
 ${report.reason !== null && report.reason !== '' && html`<p class="reason ${status}"><strong>Reason:</strong> ${shorten(report.reason, 600)}</p>`}
-${warning !== null && html`<p class="reason failed"><strong>Warning:</strong> ${warning}</p>`}
+${warnings.map((warning) => html`<p class="reason failed"><strong>Warning:</strong> ${shorten(warning, 1500)}</p>`)}
 ${report.rounds.length > 0 && html`<p class="lead">In every round the coordinator sends the current model to a group of clients, the cohort. Each trains it on data that never leaves it and returns an update; the updates together make the next model.${report.secureAggregation === true && ' Secure aggregation was on: the coordinator learned sums over the clients and nothing of one client, so no figures of single clients exist.'}</p>`}
 ${headline !== null && comparison(report, headline)}
 </header>
@@ -49,6 +50,9 @@ export function sentence(report: Report, headline: Headline | null, facts: Repor
   const of = facts.plannedRounds !== undefined && facts.plannedRounds > rounds ? ` of ${facts.plannedRounds}` : '';
   const after = `${formatCount(rounds)}${of} ${rounds === 1 && of === '' ? 'round' : 'rounds'} with ${who}`;
   const compared = alone === null ? '' : `; training alone reached ${formatMetric(name, alone)}`;
+  const unseen = belowResolution(report.rounds.at(-1), name);
+  if (value === null && unseen !== null)
+    return html`${capital(`${ending(report.status)}${after}`)}; ${shorten(readable(name), 80)} is ${unseen}.`;
   if (value === null) return html`${capital(`${ending(report.status)}${after}`)}.`;
   const reached = html`<b>${formatMetric(name, value)} ${shorten(readable(name), 80)}</b>`;
   if (report.status === 'completed') return html`${reached} after ${after}${compared}.`;

@@ -1,25 +1,47 @@
 /** The report of a run from what the coordinator knows of it; who has the workload's code adds what that says. */
-import { meansOf, type SumMetrics } from '../../shared/run/metrics.js';
+import { figuresOf } from '../../shared/run/figures.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import { privacyReport } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
+import type { RoundSummary } from '../../shared/run/summary.js';
 import { deviationOf } from '../../shared/run/test-noise.js';
+import { type History, readHistory } from '../run/history.js';
 import type { Run } from '../run/run.js';
 import { type BuildInput, buildReport } from './build.js';
 
 /** What whoever has the workload's code knows beside the coordinator. */
 export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'baselines' | 'artefacts' | 'command'>> {
-  /** Pooled sums to figures; default: the means, under `test.`. */
+  /** Pooled sums to figures under `test.` that the run's specification does not know of; default: none. */
   readonly figures?: (sums: SumMetrics) => Record<string, number>;
+  /** Figures of rounds, where more are known than the coordinator had. */
+  readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
   /** Where a simulation's noise came from. */
   readonly noise?: NonNullable<Report['privacy']>['noise'];
 }
 
+/** A run, and its past. */
+type KnownRun = Pick<Run, 'spec' | 'state'> & { readonly history: History };
+
+/** The report of a run that is at work, or was until now. @throws FlError naming the file of its past that is wrong */
+export async function readReport({
+  directory,
+  spec,
+  state,
+}: Pick<Run, 'directory' | 'spec' | 'state'>): Promise<Report> {
+  return reportOf({ spec, state, history: await readHistory(directory) });
+}
+
 /** The report of a run as it stands, also while it goes on. */
 export function reportOf(
-  { history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>,
-  { figures = (sums) => meansOf(sums, 'test'), noise, ...known }: KnownBeside = {},
+  { history, spec, state }: KnownRun,
+  { figures, roundFigures, noise, ...known }: KnownBeside = {},
 ): Report {
-  const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, figures(sums)] as const);
+  const { headline, formulas } = spec.engine.figures ?? {};
+  const finish = (sums: SumMetrics) => ({ ...figuresOf(sums, 'test', { formulas }).metrics, ...figures?.(sums) });
+  const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, finish(sums)] as const);
+  // a figure that its round left out is below what can be seen
+  const lost = lostIn(history.summaries.findLast(({ evaluated }) => evaluated !== undefined));
+  const seen = Object.entries(finish(history.pooled)).filter(([name]) => !lost.has(name));
   const privacy = privacyReport(spec.work, history.summaries);
   return buildReport({
     run: state.run,
@@ -27,8 +49,12 @@ export function reportOf(
     status: state.status,
     reason: state.reason === '' ? null : state.reason,
     backend: known.backend ?? null,
-    rounds: history.summaries,
-    final: { metrics: figures(history.pooled), perClient: Object.fromEntries(perClient) },
+    rounds: history.summaries.map((summary) => {
+      const metrics = roundFigures?.get(summary.round);
+      return metrics === undefined ? summary : { ...summary, metrics };
+    }),
+    final: { metrics: Object.fromEntries(seen), perClient: Object.fromEntries(perClient) },
+    headline,
     baselines: known.baselines ?? {},
     artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
@@ -38,8 +64,14 @@ export function reportOf(
   });
 }
 
+/** Figures that have a resolution and no value. */
+function lostIn(summary: RoundSummary | undefined): ReadonlySet<string> {
+  const { resolution = {}, metrics = {} } = summary ?? {};
+  return new Set(Object.keys(resolution).filter((name) => !Object.hasOwn(metrics, name)));
+}
+
 /** What the noise does to the figures; under secure aggregation as many are taken to have answered as were there. */
-function testsOf({ history, spec, state }: Pick<Run, 'history' | 'spec' | 'state'>) {
+function testsOf({ history, spec, state }: KnownRun) {
   const { tests } = spec.work.privacy ?? {};
   if (tests === undefined) return {};
   const { pooled, perClient } = history;

@@ -4,6 +4,7 @@
 
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
+import { formatNumber, plural } from './format.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
@@ -14,6 +15,7 @@ export function runSection(report: Report): Html {
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
 ${fact('Workload', html`${shorten(report.workload, 200)}, ${shorten(report.scale, 40)} scale`)}
 ${fact('Seed', html`${report.seed}`)}
+${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evaluated.clients, 'client')}, ${plural(report.evaluated.examples, 'example')}`)}
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}
@@ -42,10 +44,11 @@ function figures(report: Report): Html | null {
   const names = metricNames(report).slice(0, 60);
   if (names.length === 0) return null;
   const rows = comparisonRows(report);
+  const resolution = report.rounds.findLast((round) => round.evaluated !== undefined)?.resolution;
   const cell = (name: string, value: number | null) => html`<td class="number">${formatMetric(name, value)}</td>`;
-  return html`<details${report.rounds.length < 2 && html` open`}><summary>All final figures</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th>${rows.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead><tbody>
+  return html`<details${report.rounds.length < 2 && html` open`}><summary>All final figures</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th>${rows.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}${resolution && html`<th scope="col" class="number">Resolution</th>`}</tr></thead><tbody>
 ${names.map(
   (name) =>
-    html`<tr><th scope="row"><code>${shorten(name, 80)}</code></th>${rows.map((row) => cell(name, row.pooled(name)))}</tr>`,
+    html`<tr><th scope="row"><code>${shorten(name, 80)}</code></th>${rows.map((row) => cell(name, row.pooled(name)))}${resolution && html`<td class="number">${Object.hasOwn(resolution, name) ? formatNumber(resolution[name]) : ''}</td>`}</tr>`,
 )}</tbody></table></div></details>`;
 }

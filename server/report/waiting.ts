@@ -29,7 +29,8 @@ export function waitingForText({ task, clients, more, done, of, untilMs }: Waiti
 /** Who has declined, then whom it takes besides; and the way out when that cannot come about. */
 export function waitingText(waiting: Waiting, nowMs: number): string {
   const { online, need, enrolled = Number.POSITIVE_INFINITY, declines = 0, declined = [], missing = [] } = waiting;
-  const { notBeforeMs = 0 } = waiting;
+  const { notBeforeMs = 0, paused } = waiting;
+  if (paused !== undefined) return `paused: ${paused}`;
   const said = declined.map(({ client, detail }) => `${client} declined this run: ${withoutAdvice(detail)}`);
   const willing = enrolled - declines;
   if (declines > 0 && willing < need) return [...said, wayOut(waiting, willing)].join('; ');

@@ -2,16 +2,27 @@
  * The way of a committed round to its end: if it is its turn, the clients that are here judge the new model on their own
  * test data; then comes the next round. Cases of `step`.
  */
-import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+
+import { figuresOf } from '../../shared/run/figures.js';
+import { type SumMetrics, sumMetrics } from '../../shared/run/metrics.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
+import type { Evaluated, Missing } from '../../shared/run/summary.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft, Evaluation } from '../journal/records.js';
 import { attendanceOf, attended } from './attendance.js';
 import { checkMetrics } from './check-metrics.js';
-import { type Cohort, metricsByClient, namesOf, withMember } from './cohort.js';
+import { type Cohort, droppedOf, having, metricsByClient, namesOf, positionOf, withMember } from './cohort.js';
 import { dismiss, draw, drop, end, lateOf, leastCohort, open, planFor, timerId } from './moves.js';
 import { type EventOf, isAsked, type RunState, type Stage, type StageOf, type Turn, workOn } from './state.js';
 import { offlineWaitMs } from './waiting.js';
+
+/** What came of an evaluation, and over whom. */
+interface Judged {
+  readonly evaluation?: Evaluation;
+  /** The largest error of each metric's sums. */
+  readonly errors?: Readonly<Record<string, number>>;
+  readonly over?: Evaluated;
+}
 
 const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
@@ -24,22 +35,26 @@ export function isEvaluatedAfter(
 }
 
 /** Waits for evaluators if it is the round's turn. */
-export function awaitEvaluators(state: RunState, { draft }: StageOf<'made'>, turn: Turn): RunState {
+export function awaitEvaluators(state: RunState, { draft, survivors }: StageOf<'made'>, turn: Turn): RunState {
   if (!isEvaluatedAfter(state.round, state.spec)) return closeRound(state, draft, turn);
-  const next: RunState = { ...state, stage: { kind: 'committed', draft } };
+  const next: RunState = { ...state, stage: { kind: 'committed', draft, survivors } };
   turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + offlineWaitMs(state) });
   return next;
 }
 
 /** Once clients enough are here, or it is time: asks those that are, if any. */
-export function startEvaluation(state: RunState, { draft, isDue }: StageOf<'committed'>, turn: Turn): RunState {
+export function startEvaluation(state: RunState, stage: StageOf<'committed'>, turn: Turn): RunState {
   const { spec, online } = state;
+  const { draft, survivors = [], isDue } = stage;
   if (online.length < spec.minClients && !isDue) return state;
-  if (online.length === 0) return closeRound(state, draft, turn);
+  const away = survivors.filter((client) => positionOf(online, client) < 0);
+  // of a sample nobody is missed who was not drawn
+  const absent = spec.evaluateClients === 0 ? away : [];
+  if (online.length === 0) return closeRound(state, draft, turn, { over: nobodyOf(missingFrom(absent)) });
   const most = spec.evaluateClients || online.length;
   const isLast = state.round === spec.rounds; // the run's own figures: whoever is here is asked
   const cohort = draw(state, 'evaluate', online, { least: isLast ? most : Math.max(1, leastCohort(spec)), most });
-  const next = open(state, { kind: 'evaluating', draft, cohort }, turn);
+  const next = open(state, { kind: 'evaluating', draft, cohort, absent }, turn);
   for (const client of cohort.names) turn.out.push(planFor(next, client));
   return next;
 }
@@ -55,16 +70,24 @@ export function onEvaluated(state: RunState, { client, task, metrics }: EventOf<
 
 /** Once nobody is asked any more. */
 export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, turn: Turn): RunState {
-  const { draft, cohort, pooled, failure } = stage;
-  if (failure !== undefined) return closeRound(dismiss(state, 'round-aborted', turn), draft, turn);
+  const { draft, cohort, pooled, errors, failure, absent = [] } = stage;
+  if (failure !== undefined) {
+    const missing = [...missingFrom(absent), ...cohort.names.map((client) => aborted(client, failure))];
+    return closeRound(dismiss(state, 'round-aborted', turn), draft, turn, { over: nobodyOf(missing) });
+  }
   if (cohort.counts.invited > 0) return state;
+  const missing = [...missingFrom(absent), ...droppedOf(cohort)];
   if (pooled !== undefined) {
     const { zeroed, metrics } = takeZeroed(pooled);
     const judged = zeroed === undefined ? draft : { ...draft, zeroedTests: zeroed };
-    return closeRound(state, judged, turn, { pooled: metrics, perClient: {}, ...punctualityOf(state, cohort) });
+    // whose evaluation was zeros, nobody knows
+    const over = { clients: cohort.counts.evaluated - (zeroed ?? 0), examples: examplesIn(metrics), missing };
+    const evaluation = { pooled: metrics, perClient: {}, ...punctualityOf(state, cohort) };
+    return closeRound(state, judged, turn, { evaluation, errors, over });
   }
   const perClient = metricsByClient(cohort);
-  return closeRound(state, draft, turn, { pooled: sumMetrics(perClient), perClient, ...punctualityOf(state, cohort) });
+  const evaluation = { pooled: sumMetrics(perClient), perClient, ...punctualityOf(state, cohort) };
+  return closeRound(state, draft, turn, { evaluation, over: evaluatedBy(cohort, missing) });
 }
 
 /** Who was late, and of those who were before, who was not. */
@@ -76,15 +99,41 @@ function punctualityOf({ attendances }: RunState, cohort: Cohort): Pick<Evaluati
   return { ...(late.length > 0 && { late }), ...(back.length > 0 && { back }) };
 }
 
+/** Each client that has answered, by itself: one that has no example to judge by is in no figure. */
+function evaluatedBy(cohort: Cohort, missing: readonly Missing[]): Evaluated {
+  const answers = having(cohort, 'evaluated').map(({ client, metrics }) => ({ client, examples: examplesIn(metrics) }));
+  const empty = answers.filter(({ examples }) => examples === 0);
+  const detail = 'it sent no figures: it has no test examples, or its own log says why';
+  return {
+    clients: answers.length - empty.length,
+    examples: answers.reduce((sum, { examples }) => sum + examples, 0),
+    missing: [...missing, ...empty.map(({ client }) => ({ client, reason: 'no-figures', detail }) as const)],
+  };
+}
+
+/** A metric may be of some examples only; the others are of all. */
+function examplesIn(metrics: SumMetrics): number {
+  return Math.round(Object.values(metrics).reduce((most, { count }) => Math.max(most, count), 0));
+}
+
+const nobodyOf = (missing: readonly Missing[]): Evaluated => ({ clients: 0, examples: 0, missing });
+const missingFrom = (absent: readonly string[]): Missing[] =>
+  absent.map((client) => ({ client, reason: 'offline', detail: 'it trained in this round and was away' }));
+const aborted = (client: string, detail: string): Missing => ({ client, reason: 'round-aborted', detail });
+
 /** The round counts, evaluated or not. */
-export function closeRound(
-  state: RunState,
-  draft: Draft,
-  { out }: Turn,
-  evaluation: Evaluation = NOT_EVALUATED,
-): RunState {
-  const metrics = { ...draft.metrics, ...meansOf(evaluation.pooled, 'test') };
-  out.push({ kind: 'round-ended', draft: { ...draft, metrics }, evaluation });
+export function closeRound(state: RunState, draft: Draft, { out }: Turn, judged: Judged = {}): RunState {
+  const { evaluation = NOT_EVALUATED, errors, over } = judged;
+  const { formulas } = state.spec.figures ?? {};
+  const figures = figuresOf(evaluation.pooled, 'test', { errors, formulas });
+  const resolution = { ...draft.resolution, ...figures.resolution };
+  const told = {
+    ...draft,
+    metrics: { ...draft.metrics, ...figures.metrics },
+    ...(Object.keys(resolution).length > 0 && { resolution }),
+    ...(over && { evaluated: over }),
+  };
+  out.push({ kind: 'round-ended', draft: told, evaluation });
   const { late, back } = evaluation;
   const attendances = attended(state.attendances, { kind: 'evaluate', round: draft.round, late, back });
   return { ...state, attendances, stage: { kind: 'closed' } };

@@ -38,7 +38,9 @@ export function lateOf(cohort: Cohort): string[] {
 /** Puts a cohort to work: opens what gathers its answers, and sets its deadline. */
 export function open(
   state: RunState,
-  work: Pick<StageOf<'training'>, 'kind' | 'cohort'> | Pick<StageOf<'evaluating'>, 'kind' | 'cohort' | 'draft'>,
+  work:
+    | Pick<StageOf<'training'>, 'kind' | 'cohort'>
+    | Pick<StageOf<'evaluating'>, 'kind' | 'cohort' | 'draft' | 'absent'>,
   { atMs, out }: Turn,
 ): RunState {
   const { spec, round, attempt } = state;

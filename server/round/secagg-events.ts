@@ -16,7 +16,7 @@ export function onSecureDropped(state: RunState, event: EventOf<'secure-dropped'
 
 /** There is a sum. Whoever is in it has answered, though it was dropped since; whoever is not, came too late. */
 export function onSecured(state: RunState, event: EventOf<'secured'>, turn: Turn): RunState {
-  const { task, survivors, pooled, atMs } = event;
+  const { task, survivors, pooled, errors, lossy, nextValueRange, atMs } = event;
   const work = workOn(state, task);
   if (work === undefined) return state;
   const isTraining = work.kind === 'training';
@@ -28,7 +28,7 @@ export function onSecured(state: RunState, event: EventOf<'secured'>, turn: Turn
     turn.out.push({ kind: 'emit', event: { kind: 'arrived', atMs, round: state.round, client } });
     return withMember(rest, client, { status: 'arrived', updateSha256: '', metrics: {} });
   }, work.cohort);
-  return dismiss({ ...state, stage: { ...work, cohort, pooled } }, 'deadline', turn);
+  return dismiss({ ...state, stage: { ...work, cohort, pooled, errors, lossy, nextValueRange } }, 'deadline', turn);
 }
 
 /** No sum: the attempt is void, an evaluation is none. */

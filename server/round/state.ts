@@ -4,6 +4,7 @@
  */
 import type { DropReason } from '../../shared/errors.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { Lossy } from '../../shared/run/lossy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
@@ -23,6 +24,10 @@ interface Work {
   readonly absentUntilMs?: number;
   /** Secure aggregation has sums over the survivors, and of their metrics nothing more is known. */
   readonly pooled?: SumMetrics;
+  /** The largest error of each of its metrics' sums. */
+  readonly errors?: Readonly<Record<string, number>>;
+  readonly lossy?: Lossy;
+  readonly nextValueRange?: number;
   /** Secure aggregation gave up. */
   readonly failure?: string;
 }
@@ -34,10 +39,16 @@ export type Stage =
   | { readonly kind: 'drawn'; readonly cohort: Cohort }
   | ({ readonly kind: 'training' } & Work)
   | ({ readonly kind: 'committing'; readonly trainedAtMs: number; readonly stored?: StoredModel } & Work)
-  | { readonly kind: 'made'; readonly draft: Draft }
+  /** `survivors` are asked to judge the model; one that is not here is told of. */
+  | { readonly kind: 'made'; readonly draft: Draft; readonly survivors?: readonly string[] }
   /** Waits for clients to evaluate it, but not for ever. */
-  | { readonly kind: 'committed'; readonly draft: Draft; readonly isDue?: boolean }
-  | ({ readonly kind: 'evaluating'; readonly draft: Draft } & Work)
+  | {
+      readonly kind: 'committed';
+      readonly draft: Draft;
+      readonly survivors?: readonly string[];
+      readonly isDue?: boolean;
+    }
+  | ({ readonly kind: 'evaluating'; readonly draft: Draft; readonly absent?: readonly string[] } & Work)
   | { readonly kind: 'closed' }
   | { readonly kind: 'ended' };
 /** A stage by its kind. */
@@ -77,8 +88,12 @@ export interface RunState {
   /** The model that the round starts from. */
   readonly modelSha256: string;
   readonly stage: Stage;
+  /** Of masked updates, since a round was clamped; absent: the specification's. */
+  readonly valueRange?: number;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
+  /** Why no round begins now, though its clients may be there. */
+  readonly paused?: string;
 }
 
 /** `round` is in a model, by this coordinator's own signature, which `client` has shown. */
@@ -148,6 +163,9 @@ export type RoundEvent = {
       readonly task: TaskId;
       readonly survivors: readonly string[];
       readonly pooled: SumMetrics;
+      readonly errors?: Readonly<Record<string, number>>;
+      readonly lossy?: Lossy;
+      readonly nextValueRange?: number;
     }
   /** Secure aggregation gave up; nothing was unmasked. */
   | { readonly kind: 'unsecured'; readonly task: TaskId; readonly detail: string }
@@ -156,6 +174,8 @@ export type RoundEvent = {
   | { readonly kind: 'timer'; readonly id: string }
   | { readonly kind: 'stop'; readonly status: RunStatus; readonly reason: string }
   | { readonly kind: 'resume' }
+  /** No round begins until the reason is '' again; one that goes on ends. */
+  | { readonly kind: 'pause'; readonly reason: string }
 );
 /** An event by its kind. */
 export type EventOf<Kind extends RoundEvent['kind']> = Extract<RoundEvent, { kind: Kind }>;

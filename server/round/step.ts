@@ -69,6 +69,7 @@ const HANDLERS: Handlers = {
   timer: onTimer,
   stop: onStop,
   resume: onResume,
+  pause: (state, { reason }) => ({ ...state, paused: reason === '' ? undefined : reason }),
 };
 
 /** What an event says, and nothing that follows from it. */

@@ -1,5 +1,7 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
-import { meansOf, sumMetrics } from '../../shared/run/metrics.js';
+import { figuresOf } from '../../shared/run/figures.js';
+import { takeEncoded } from '../../shared/run/lossy.js';
+import { sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
@@ -13,6 +15,7 @@ import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf }
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'waiting'>, turn: Turn): RunState {
+  if (waiting.paused !== undefined) return waiting;
   const here = willing(waiting);
   const { spending, round, spec } = waiting;
   const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
@@ -149,7 +152,9 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   const { run, round, attempt, spec, spending } = state;
   const { modelSha256, withinBound } = stored;
   const survivors = arrivalsOf(cohort);
-  const { zeroed, metrics } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
+  const { zeroed, metrics: counted } = takeZeroed(stage.pooled ?? sumMetrics(metricsByClient(cohort)));
+  const { metrics, lossy = stage.lossy } = takeEncoded(counted);
+  const figures = figuresOf(metrics, 'train', { errors: stage.errors });
   const draft: Draft = {
     round,
     attempt,
@@ -157,14 +162,18 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: survivors.length,
     dropped: droppedOf(cohort),
     modelSha256,
-    metrics: meansOf(metrics, 'train'),
+    metrics: figures.metrics,
     durationMs: atMs - stage.startedAtMs,
     overheadMs: atMs - stage.trainedAtMs,
     ...(spending && { epsilon: epsilonOf(spending) }),
     ...(zeroed !== undefined && { zeroed }),
+    ...(lossy && { lossy }),
+    ...(figures.resolution && { resolution: figures.resolution }),
   };
   const after =
     spending && afterRound(spending, { round, cohort: cohort.names, survivors: survivors.length, withinBound });
+  const { nextValueRange } = stage;
+  const range = nextValueRange === undefined ? {} : { nextValueRange };
   const record = {
     kind: 'committed',
     atMs,
@@ -174,6 +183,7 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
     survivors: spending?.isCentral ? survivors.map(unhashed) : survivors,
     draft,
     ...after?.recorded,
+    ...range,
   } as const;
   out.push({ kind: 'record', record });
   for (const { client, updateSha256 } of spec.secure ? [] : survivors) {
@@ -183,8 +193,9 @@ export function commit(state: RunState, stage: StageOf<'committing'>, { atMs, ou
   const attendances = committedBy(state.attendances, record);
   return {
     ...{ ...state, modelSha256, attendances },
+    ...(nextValueRange !== undefined && { valueRange: nextValueRange }),
     ...(after && { spending: after.spending }),
-    stage: { kind: 'made', draft },
+    stage: { kind: 'made', draft, survivors: namesOf(cohort, 'arrived') },
   };
 }
 

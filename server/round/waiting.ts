@@ -23,13 +23,14 @@ export function offlineWaitMs({ spec }: RunState): number {
 /** For whom a round cannot begin: how many are here, and who has declined. */
 export function waitingOf(state: RunState): Omit<Waiting, 'kind' | 'atMs'> {
   const { round, spec, refused, stage } = state;
+  const why = state.paused !== undefined && { paused: state.paused };
   const until = stage.kind === 'waiting' && stage.notBeforeMs !== undefined && { notBeforeMs: stage.notBeforeMs };
   const declined = Object.entries(refused).map(([client, { detail }]) => ({ client, detail }));
   const said = declined.length > 0 && {
     ...{ minSurvivors: spec.minSurvivors, declines: declined.length },
     declined: declined.slice(0, FEW),
   };
-  return { round, online: willing(state).length, need: spec.minClients, ...until, ...said };
+  return { round, online: willing(state).length, need: spec.minClients, ...until, ...why, ...said };
 }
 
 /** Whom a cohort at work waits for, those who are away first; undefined: nobody is at work. */

@@ -11,9 +11,10 @@ import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } fro
 import { readSpec, type StoredRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
-import { parseJournal } from '../journal/journal.js';
 import type { RunRecord } from '../journal/records.js';
+import { HISTORY_FOLDER } from '../journal/segments.js';
 import { LEDGER_FILE } from './ledger.js';
+import { allRecordsOf, JOURNAL_FILE } from './run-journal.js';
 
 /** What a check has found; `ok: false` names the first line that is wrong. */
 export type RunCheck =
@@ -62,7 +63,7 @@ class Fault extends Error {
 /** @throws FlError not-found: there is no ledger; invalid-argument: `against` says nothing of this run */
 export async function checkRun(directory: string, options: CheckOptions = {}): Promise<RunCheck> {
   // The journal first: of a run that goes on, the ledger may then be ahead of what was read, and never behind.
-  const journal = await systemFiles.read(join(directory, 'journal.log'));
+  const journal = await journalIn(directory);
   const content = await systemFiles.read(join(directory, LEDGER_FILE));
   if (content === undefined)
     throw new FlError('not-found', `${directory} is no run directory: it has no ${LEDGER_FILE}`);
@@ -107,16 +108,23 @@ async function specIn(directory: string): Promise<{ run: string; spec: StoredRun
   }
 }
 
-/** That no line is missing at the end; returns what could not be seen. */
-function checkJournal(content: Uint8Array | undefined, { rounds }: CheckedLedger): string[] {
-  const unseen = 'lines cut off the end of the ledger would not be seen';
-  if (content === undefined) return [`journal.log is not here: ${unseen}`];
-  let records: RunRecord[];
+/** All its records, or what is wrong with them; undefined: it has no journal. */
+async function journalIn(directory: string): Promise<RunRecord[] | Fault | undefined> {
+  if ((await systemFiles.read(join(directory, JOURNAL_FILE))) === undefined) return undefined;
   try {
-    records = parseJournal(content).records as RunRecord[];
+    return await allRecordsOf(directory);
   } catch (thrown) {
-    throw new Fault('journal.log', 0, FlError.from(thrown).message);
+    const { message } = FlError.from(thrown);
+    const [file, ...rest] = message.startsWith(HISTORY_FOLDER) ? message.split(': ') : [JOURNAL_FILE, message];
+    return new Fault(file, 0, rest.join(': '));
   }
+}
+
+/** That no line is missing at the end; returns what could not be seen. */
+function checkJournal(records: readonly RunRecord[] | Fault | undefined, { rounds }: CheckedLedger): string[] {
+  const unseen = 'lines cut off the end of the ledger would not be seen';
+  if (records === undefined) return [`journal.log is not here: ${unseen}`];
+  if (records instanceof Fault) throw records;
   const committed = records.filter((record) => record.kind === 'committed');
   for (const [index, { round, modelSha256 }] of committed.entries()) {
     const line = index + 2;

@@ -15,14 +15,17 @@ export interface DamagedRun {
 /** What `thrown` says of the run in `directory`, whose name is the run's unless it can be none. */
 export function damagedRun(directory: string, thrown: unknown): DamagedRun {
   const { message } = FlError.from(thrown);
-  const remedy = 'put the file back from a backup, or move the folder out of runs/; then restart the coordinator';
-  return { run: nameOf(basename(directory)), directory, reason: `${message}; next: ${remedy}` };
+  const run = runNameOf(directory);
+  if (/; next: /.test(message)) return { run, directory, reason: message }; // a repair has said more
+  const remedy = `starling run repair ${run}; if that cannot mend it, put the file back from a backup and repair it again`;
+  return { run, directory, reason: `${message}; next: ${remedy}, or starling run archive ${run}` };
 }
 
 const RUN_NAME = /^[a-z0-9-]{1,63}$/;
 
-/** Two stray folders may have one slug. */
-function nameOf(folder: string): string {
+/** The name by which a folder is asked for: its own, unless that can be no run's. Two stray folders may have one slug. */
+export function runNameOf(directory: string): string {
+  const folder = basename(directory);
   if (RUN_NAME.test(folder)) return folder;
   return `${slugOf(folder, 40)}-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`;
 }

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { asideOf, putInPlace, removeTemporaries } from '../../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
-import { FlError, invalidArgument } from '../../shared/errors.js';
+import { FlError, inFile, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
@@ -16,29 +16,31 @@ import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf, type Params } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { VERSION } from '../../shared/version.js';
-import { type Journal, openJournal, parseJournal } from '../journal/journal.js';
+import { openJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
-import { createdIn, type RunRecord } from '../journal/records.js';
+import { checkpointIn, createdIn, type RunRecord } from '../journal/records.js';
+import { HISTORY_FOLDER } from '../journal/segments.js';
 import { restore } from '../round/restore.js';
 import type { RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/check-aggregator.js';
-import { History } from './history.js';
-import { openLedger } from './ledger.js';
+import { CommittedRounds } from './committed.js';
+import { type History, historyOf } from './history.js';
+import { checkLedger, LEDGER_FILE, type Ledger, openLedger } from './ledger.js';
 import { openModel } from './model.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
+import { allRecordsOf, JOURNAL_FILE, openRunJournal, type RunJournal } from './run-journal.js';
 
 /** What a coordinator lends to all its runs. */
 interface SharedDeps extends Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy' | 'noise'> {
   /** Central privacy has noise that follows from `identity`: a simulation's. */
   readonly isNoiseSeeded?: boolean;
-  /** By which a new run is made; default: the real ones. */
+  /** By which runs are written; default: the real ones. */
   readonly files?: Files;
+  /** Beyond how many bytes a journal is compacted; for tests. */
+  readonly journalBytes?: number;
 }
-
-/** The file without which a directory is no run: it comes last. */
-export const JOURNAL_FILE = 'journal.log';
 
 /** Readable, sortable, unique: workload-20261124-203000-1f2e. */
 export function runIdFor(spec: RunSpec, nowMs: number, rng: Rng): string {
@@ -105,12 +107,13 @@ async function build(
 }
 
 /** What the journal of a run says, without opening the run: nothing is written. */
-export async function readRun(directory: string): Promise<{ spec: RunSpec; state: RunState; history: History }> {
-  const content = await systemFiles.read(join(directory, JOURNAL_FILE));
-  if (content === undefined) throw new FlError('not-found', 'it has no journal.log');
-  const records = parseJournal(content).records as RunRecord[];
+export async function readRun(
+  directory: string,
+): Promise<{ spec: RunSpec; createdAtMs: number; state: RunState; history: History }> {
+  const records = await allRecordsOf(directory);
   const [state] = restore(records, 0);
-  return { spec: specOf(createdIn(records).spec), state, history: new History(records) };
+  const { spec, atMs: createdAtMs } = createdIn(records);
+  return { spec: specOf(spec), createdAtMs, state, history: historyOf(records) };
 }
 
 /**
@@ -118,18 +121,37 @@ export async function readRun(directory: string): Promise<{ spec: RunSpec; state
  * @throws FlError whose message begins with the file that is wrong: corrupt, not-found, failed-precondition · disk faults
  */
 export async function openRun(directory: string, id: string, deps: SharedDeps): Promise<Run> {
-  const journalPath = join(directory, JOURNAL_FILE);
   if (!(await systemFiles.list(directory)).includes(JOURNAL_FILE)) {
     throw new FlError('not-found', `${JOURNAL_FILE}: expected the journal of a run, there is none`);
   }
-  for (const folder of [directory, join(directory, 'strategy')]) await removeTemporaries(folder);
-  const check = (records: readonly unknown[]) => {
+  for (const folder of ['', 'strategy', HISTORY_FOLDER]) await removeTemporaries(join(directory, folder));
+  const { files, journalBytes, identity } = deps;
+  const ledger = await systemFiles.read(join(directory, LEDGER_FILE));
+  let misfit: FlError | undefined;
+  const checkRun = (records: readonly unknown[]) => {
     const { run } = createdIn(records as RunRecord[]);
     if (run !== id) throw new FlError('corrupt', `expected run ${id}, got ${run}: is this folder a copy?`);
   };
-  const { records: raw, journal } = await about(JOURNAL_FILE, () => openJournal(journalPath, { check }));
+  /** Before a byte is cut off: a last record that is damaged looks torn, but the ledger may know that it was whole. */
+  const checkBoth = (records: readonly unknown[]) => {
+    checkRun(records);
+    try {
+      if (ledger !== undefined) checkLedger(ledger, { records: records as RunRecord[], identity });
+    } catch (thrown) {
+      misfit = FlError.from(thrown);
+      throw misfit;
+    }
+  };
+  const open = (check: typeof checkRun) =>
+    inFile(JOURNAL_FILE, () => openRunJournal(directory, { files, journalBytes, check }));
+  const { records, journal } = await open(checkBoth).catch(async (thrown) => {
+    if (misfit === undefined || ledger === undefined) throw thrown;
+    // what a checkpoint says of a ledger that was cut is held against all records, which write it again
+    checkLedger(ledger, { records: await allRecordsOf(directory), identity });
+    return open(checkRun);
+  });
   try {
-    return await openWith(directory, raw as RunRecord[], journal, deps);
+    return await openWith(directory, records, journal, deps);
   } catch (error) {
     await journal.close();
     throw error;
@@ -139,36 +161,40 @@ export async function openRun(directory: string, id: string, deps: SharedDeps): 
 async function openWith(
   directory: string,
   records: readonly RunRecord[],
-  journal: Journal,
+  journal: RunJournal,
   deps: SharedDeps,
 ): Promise<Run> {
-  const { spec: stored, atMs: createdAtMs } = createdIn(records);
-  const [state, effects] = await about(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
+  const { spec: stored, atMs: createdAtMs, modelSha256: firstSha256 } = createdIn(records);
+  const [state, effects] = await inFile(JOURNAL_FILE, async () => restore(records, deps.clock.nowMs()));
   const spec = specOf(stored);
-  const history = new History(records);
-  const ledger = await openLedger(directory, { records, identity: deps.identity });
+  const ledger = await ledgerOf(directory, records, deps);
   const noise = await openNoise(directory, deps.identity, state.status === 'completed');
-  const models = await openModels(join(directory, 'models'));
+  const models = await openModels(join(directory, 'models'), { files: deps.files });
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const { modelSha256: sha256 } = state;
-  const model = await about(`models/${sha256}.safetensors, or its file in strategy/`, () =>
-    openModel(models, { directory, sha256, layout, strategy }),
-  );
+  const isMoved = sha256 !== firstSha256;
+  const model = await openModel(models, { directory, sha256, layout, strategy, isMoved });
   const run = new Run(
     { ...deps, journal, ledger, models, directory, strategy, noise },
-    { spec, createdAtMs, state, history, model },
+    { spec, createdAtMs, state, model, committed: new CommittedRounds(records), pastRounds: roundsOver(records) },
   );
   run.start(effects);
   return run;
 }
 
-/** Names the file in what goes wrong with it, once. */
-async function about<T>(file: string, read: () => Promise<T>): Promise<T> {
+/** A ledger that is not what a checkpoint says is held against all records, which say where it is wrong or write it again. */
+async function ledgerOf(directory: string, records: readonly RunRecord[], deps: SharedDeps): Promise<Ledger> {
+  const { identity, files } = deps;
   try {
-    return await read();
+    return await openLedger(directory, { records, identity, files });
   } catch (thrown) {
-    const { code, message, cause } = FlError.from(thrown);
-    throw new FlError(code, `${file}: ${message}`, { cause: thrown instanceof FlError ? cause : thrown });
+    if (checkpointIn(records) === undefined || FlError.from(thrown).code !== 'corrupt') throw thrown;
+    return openLedger(directory, { records: await allRecordsOf(directory), identity, files });
   }
+}
+
+function roundsOver(records: readonly RunRecord[]): number {
+  const last = records.findLast((record) => record.kind === 'round-ended');
+  return last?.summary.round ?? checkpointIn(records)?.rounds ?? 0;
 }

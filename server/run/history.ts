@@ -1,59 +1,34 @@
-/**
- * What the report and a late receipt need to know of a run's past; the fold of its journal, beside the engine's state.
- */
+/** What the report needs to know of a run's past: a fold of its journal, made when somebody asks and not held. */
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { Receipt } from '../../shared/run/plan.js';
 import type { RoundSummary } from '../../shared/run/summary.js';
 import type { Evaluation, RunRecord } from '../journal/records.js';
-import { dropReceipt } from '../round/fate.js';
-import type { UpdateId } from '../round/state.js';
+import { recordsOf } from './run-journal.js';
 
-interface CommittedRound {
-  readonly attempt: number;
-  readonly modelSha256: string;
-  readonly updates: ReadonlyMap<string, string>;
+/** Summaries of the rounds that are over, and the last evaluation. */
+export interface History {
+  readonly summaries: readonly RoundSummary[];
+  readonly pooled: SumMetrics;
+  readonly perClient: Readonly<Record<string, SumMetrics>>;
 }
 
-/** Committed rounds and their updates, summaries, and the last evaluation. */
-export class History {
-  readonly summaries: RoundSummary[] = [];
-  readonly #committed = new Map<number, CommittedRound>();
-  /** Of the last evaluation. */
-  pooled: SumMetrics = {};
-  perClient: Readonly<Record<string, SumMetrics>> = {};
+/** What these records tell. */
+export function historyOf(records: readonly RunRecord[]): History {
+  const ended = records.filter((record) => record.kind === 'round-ended');
+  const evaluated = ended.findLast(({ pooled }) => Object.keys(pooled).length > 0);
+  const { pooled = {}, perClient = {} } = evaluated ?? {};
+  return { summaries: ended.map(({ summary }) => summary), pooled, perClient };
+}
 
-  constructor(records: readonly RunRecord[]) {
-    for (const record of records) this.add(record);
+/** The same of a run's directory, whether the run is at work or not. @throws FlError naming the file that is wrong */
+export async function readHistory(directory: string): Promise<History> {
+  const ended: RunRecord[] = [];
+  for await (const records of recordsOf(directory)) {
+    for (const record of records) if (record.kind === 'round-ended') ended.push(record);
   }
+  return historyOf(ended);
+}
 
-  add(record: RunRecord): void {
-    if (record.kind === 'committed') {
-      const updates = new Map(record.survivors.map(({ client, updateSha256 }) => [client, updateSha256]));
-      this.#committed.set(record.round, { attempt: record.attempt, modelSha256: record.modelSha256, updates });
-    } else if (record.kind === 'round-ended') {
-      this.summaries.push(record.summary);
-      if (Object.keys(record.pooled).length > 0) {
-        this.pooled = record.pooled;
-        this.perClient = record.perClient;
-      }
-    }
-  }
-
-  /** The record of a round that is over; only the last evaluation is kept client by client. */
-  roundEnded(summary: RoundSummary, evaluation: Evaluation, isLast: boolean): RunRecord {
-    return { kind: 'round-ended', atMs: 0, summary, ...evaluation, perClient: isLast ? evaluation.perClient : {} };
-  }
-
-  /** The last word on an update of a round that is over, if it is over. */
-  receiptFor(run: string, update: UpdateId): Receipt | undefined {
-    const { client, round, attempt, updateSha256 } = update;
-    const committed = this.#committed.get(round);
-    if (committed === undefined) return undefined;
-    const { modelSha256 } = committed;
-    const known = committed.updates.get(client);
-    // Where the hash is not written down (server/round/training.ts), a client has one update for an attempt.
-    const counted = committed.attempt === attempt && (known === updateSha256 || known === '');
-    if (!counted) return dropReceipt(run, update, 'deadline');
-    return { run, round, attempt, client, updateSha256, outcome: 'committed', modelSha256 };
-  }
+/** The record of a round that is over; only the last evaluation is kept client by client. */
+export function roundEnded(summary: RoundSummary, { pooled, perClient }: Evaluation, isLast: boolean): RunRecord {
+  return { kind: 'round-ended', atMs: 0, summary, pooled, perClient: isLast ? perClient : {} };
 }

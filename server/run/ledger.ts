@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { isSignedBy, lineSha256, signLine } from '../../shared/chain/chain.js';
-import type { Files } from '../../shared/disk/files.js';
+import { type Files, systemFiles } from '../../shared/disk/files.js';
 import { openLines } from '../../shared/disk/lines.js';
 import { FlError } from '../../shared/errors.js';
 import { fromHex, toHex } from '../../shared/hex.js';
@@ -20,7 +20,7 @@ import {
 } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
 import type { Identity } from '../../shared/signing/identity.js';
-import { createdIn, type RecordOf, type RunRecord } from '../journal/records.js';
+import { checkpointIn, createdIn, type LedgerEnd, type RecordOf, type RunRecord } from '../journal/records.js';
 
 /** In a run directory. */
 export const LEDGER_FILE = 'ledger.jsonl';
@@ -35,11 +35,14 @@ export interface Ledger {
    * @throws FlError internal: not the round that comes next; resource-exhausted or internal: the disk failed
    */
   append(record: Committed): Promise<LedgerHead>;
+  /** Where it ends now: what a checkpoint says of it. */
+  readonly end: LedgerEnd;
 }
 
 /**
  * Opens the ledger of a run, or begins it, and writes whatever lines of the journal's records are missing. A last line
- * that was cut short is written again. Each line is durable before the next, so only the last can be torn.
+ * that was cut short is written again. Each line is durable before the next, so only the last can be torn. What a checkpoint
+ * among the records says of the ledger is held against it by hashes alone.
  * @throws FlError corrupt: it is not this journal's ledger; failed-precondition: another coordinator has begun it
  */
 export async function openLedger(
@@ -47,59 +50,91 @@ export async function openLedger(
   { records, identity, files }: { records: readonly RunRecord[]; identity: Identity; files?: Files },
 ): Promise<Ledger> {
   const created = createdIn(records);
+  const { run } = created;
+  const known = checkpointIn(records)?.ledger;
   const committed = records.filter((record) => record.kind === 'committed');
-  const coordinatorKey = toHex(identity.publicKey);
-  let lines: readonly StoredLine[] = [];
-  const file = await openLines(join(directory, LEDGER_FILE), {
+  let stored = known;
+  const { lines: file } = await openLines(join(directory, LEDGER_FILE), {
     files,
     wholeBytes(content) {
-      lines = wholeLines(content, coordinatorKey);
-      checkChain(lines, { created, committed, coordinatorKey });
-      return lines.reduce((sum, { text }) => sum + Buffer.byteLength(text) + 1, 0);
+      stored = checkLedger(content, { records, identity });
+      return stored?.sizeBytes ?? 0;
     },
   });
 
-  async function write(entry: LedgerEntry): Promise<Tip> {
+  async function write(before: LedgerEnd | undefined, entry: LedgerEntry): Promise<LedgerEnd> {
     const text = signLine('ledger', entry, identity);
     await file.append(Buffer.from(`${text}\n`));
-    return tipAt({ entry, text });
+    return endAfter(before, { entry, text });
   }
 
-  const last = lines.at(-1);
-  let tip = last === undefined ? await write(firstEntry(created, identity)) : tipAt(last);
+  let end = stored ?? (await write(undefined, firstEntry(created, identity)));
   const ledger: Ledger = {
+    get end() {
+      return end;
+    },
     async append(record) {
-      tip = await write(nextEntry(tip, record, identity));
-      const { run, round, lineSha256 } = tip;
+      end = await write(end, nextEntry(run, end, record, identity));
+      const { round, lineSha256 } = end;
       return { run, round, lineSha256 };
     },
   };
-  for (const record of committed.slice(tip.round)) await ledger.append(record);
+  for (const record of committed.slice(end.round - (known?.round ?? 0))) await ledger.append(record);
   return ledger;
 }
 
-/** Where the chain ends; `round` is 0 in its first line. */
-interface Tip extends LedgerHead {
-  readonly modelSha256: string;
+/**
+ * Where a ledger file ends, if its whole lines are the first of this journal's; undefined: it has none. Pure.
+ * @throws FlError as {@link openLedger}
+ */
+export function checkLedger(
+  content: Uint8Array,
+  { records, identity }: { records: readonly RunRecord[]; identity: Identity },
+): LedgerEnd | undefined {
+  const created = createdIn(records);
+  const known = checkpointIn(records)?.ledger;
+  const committed = records.filter((record) => record.kind === 'committed');
+  const coordinatorKey = toHex(identity.publicKey);
+  if (known !== undefined) checkKnown(content, known, { run: created.run, coordinatorKey });
+  const first = known === undefined ? 0 : known.round + 1;
+  const lines = wholeLines(content.subarray(known?.sizeBytes), { coordinatorKey, first });
+  checkChain(lines, { created, known, committed, coordinatorKey });
+  return lines.reduce(endAfter, known);
 }
 
-function tipAt({ entry, text }: Pick<StoredLine, 'entry' | 'text'>): Tip {
-  const { run } = entry;
+/** All lines that follow from all records of a run, without their ends: what the file of an undisturbed coordinator holds. */
+export function ledgerLines(records: readonly RunRecord[], identity: Identity): string[] {
+  const created = createdIn(records);
+  let end: LedgerEnd | undefined;
+  const lineOf = (entry: LedgerEntry): string => {
+    const text = signLine('ledger', entry, identity);
+    end = endAfter(end, { entry, text });
+    return text;
+  };
+  const lines = [lineOf(firstEntry(created, identity))];
+  for (const record of records) {
+    if (record.kind === 'committed') lines.push(lineOf(nextEntry(created.run, end!, record, identity)));
+  }
+  return lines;
+}
+
+function endAfter(before: LedgerEnd | undefined, { entry, text }: Pick<StoredLine, 'entry' | 'text'>): LedgerEnd {
   const [round, modelSha256] = entry.kind === 'round' ? [entry.round, entry.modelAfter] : [0, entry.modelSha256];
-  return { run, round, modelSha256, lineSha256: lineSha256(text) };
+  const sizeBytes = (before?.sizeBytes ?? 0) + Buffer.byteLength(text) + 1;
+  return { round, modelSha256, lineSha256: lineSha256(text), sizeBytes };
 }
 
 function firstEntry({ run, spec, modelSha256, atMs }: Created, { publicKey }: Identity): LedgerEntry {
   return openedEntry(run, spec, { modelSha256, coordinatorKey: publicKey, atMs });
 }
 
-function nextEntry(tip: Tip, record: Committed, identity: Identity): RoundEntry {
+function nextEntry(run: string, tip: LedgerEnd, record: Committed, identity: Identity): RoundEntry {
   const { round, attempt, modelSha256, survivors, draft, atMs, secure = [], privacy = null } = record;
   if (round !== tip.round + 1)
     throw new FlError('internal', `${LEDGER_FILE}: expected round ${tip.round + 1}, got ${round}`);
   return {
     kind: 'round',
-    run: tip.run,
+    run,
     round,
     attempt,
     atMs,
@@ -117,7 +152,10 @@ function nextEntry(tip: Tip, record: Committed, identity: Identity): RoundEntry 
 type StoredLine = LedgerLine & { readonly text: string };
 
 /** The lines that are whole. Only the last can be torn: it lacks its end, or was not written to its end. */
-function wholeLines(content: Uint8Array, coordinatorKey: string): StoredLine[] {
+function wholeLines(
+  content: Uint8Array,
+  { coordinatorKey, first }: { coordinatorKey: string; first: number },
+): StoredLine[] {
   const texts = Buffer.from(content).toString('utf8').split('\n').slice(0, -1);
   return texts.flatMap((text, index) => {
     const isLast = index === texts.length - 1;
@@ -127,7 +165,7 @@ function wholeLines(content: Uint8Array, coordinatorKey: string): StoredLine[] {
       return { ...line, text };
     } catch (thrown) {
       if (isLast) return [];
-      throw new FlError('corrupt', `${LEDGER_FILE}, line ${index + 1}: ${FlError.from(thrown).message}`, {
+      throw new FlError('corrupt', `${LEDGER_FILE}, line ${first + index + 1}: ${FlError.from(thrown).message}`, {
         cause: thrown,
       });
     }
@@ -139,24 +177,63 @@ function keyIn({ entry }: LedgerLine, coordinatorKey: string): string {
   return entry.kind === 'opened' ? entry.coordinatorKey : coordinatorKey;
 }
 
-/** That these are the first lines of this journal's ledger. Signatures are for `starling verify`. */
+function wrong(index: number, what: string): FlError {
+  return new FlError('corrupt', `${LEDGER_FILE}, line ${index + 1}: ${what}`);
+}
+
+/** That these are the lines of this journal's ledger, its first or those after `known`. Signatures are for `starling verify`. */
 function checkChain(
   lines: readonly StoredLine[],
-  { created, committed, coordinatorKey }: { created: Created; committed: readonly Committed[]; coordinatorKey: string },
+  about: { created: Created; known?: LedgerEnd; committed: readonly Committed[]; coordinatorKey: string },
 ): void {
-  const wrong = (index: number, what: string) => new FlError('corrupt', `${LEDGER_FILE}, line ${index + 1}: ${what}`);
-  for (const [index, { entry }] of lines.entries()) {
-    if (index === 0) {
-      if (entry.kind !== 'opened' || entry.run !== created.run) throw wrong(0, `not the first of run ${created.run}`);
-      if (entry.coordinatorKey === coordinatorKey) continue;
-      throw new FlError('failed-precondition', `${LEDGER_FILE}: begun under another coordinator's key`);
+  const { created, known, committed, coordinatorKey } = about;
+  const first = known === undefined ? 0 : known.round + 1;
+  let previous = known?.lineSha256;
+  for (const [at, { entry, text }] of lines.entries()) {
+    const index = first + at;
+    if (index === 0) checkFirst(entry, { run: created.run, coordinatorKey });
+    else {
+      const record = committed[index - 1 - (known?.round ?? 0)];
+      if (record === undefined) throw wrong(index, 'the journal has no such round');
+      if (entry.kind !== 'round' || entry.round !== record.round || entry.modelAfter !== record.modelSha256) {
+        throw wrong(index, `not round ${record.round} of the journal`);
+      }
+      if (entry.previous !== previous) throw wrong(index, 'does not follow from the line before');
     }
-    const record = committed[index - 1];
-    if (record === undefined) throw wrong(index, 'the journal has no such round');
-    if (entry.kind !== 'round' || entry.round !== record.round || entry.modelAfter !== record.modelSha256) {
-      throw wrong(index, `not round ${record.round} of the journal`);
-    }
-    if (entry.previous !== lineSha256(lines[index - 1].text))
-      throw wrong(index, 'does not follow from the line before');
+    previous = lineSha256(text);
   }
+}
+
+function checkFirst(entry: LedgerEntry, { run, coordinatorKey }: { run: string; coordinatorKey: string }): void {
+  if (entry.kind !== 'opened' || entry.run !== run) throw wrong(0, `not the first of run ${run}`);
+  if (entry.coordinatorKey === coordinatorKey) return;
+  throw new FlError('failed-precondition', `${LEDGER_FILE}: begun under another coordinator's key`);
+}
+
+const PREVIOUS = /"previous":"([0-9a-f]{64})"/; // in a name or a reason the quotes would be escaped
+
+/** That the lines up to a checkpoint are what they were: each hash is in the line after it, the last in the checkpoint. */
+function checkKnown(content: Uint8Array, known: LedgerEnd, of: { run: string; coordinatorKey: string }): void {
+  const texts = Buffer.from(content.subarray(0, known.sizeBytes)).toString('utf8').split('\n');
+  const lines = texts.slice(0, -1);
+  if (content.length < known.sizeBytes || texts.at(-1) !== '' || lines.length !== known.round + 1) {
+    throw wrong(lines.length, `expected ${known.round + 1} lines in ${known.sizeBytes} bytes, of the checkpoint`);
+  }
+  let expected: string | undefined = known.lineSha256;
+  for (const [index, text] of [...lines.entries()].reverse()) {
+    if (lineSha256(text) !== expected) throw wrong(index, 'not what its successor, or the checkpoint, has the hash of');
+    expected = PREVIOUS.exec(text)?.[1];
+  }
+  checkFirst(parseLine(lines[0]).entry, of);
+}
+
+/** The line of one round, from the file; undefined: it is not there, or is none. */
+export async function readLedgerRound(directory: string, round: number): Promise<RoundEntry | undefined> {
+  const content = await systemFiles.read(join(directory, LEDGER_FILE));
+  let from = 0;
+  for (let line = 0; line < round; line++) from = (content?.indexOf(0x0a, from) ?? -1) + 1 || Number.POSITIVE_INFINITY;
+  const to = content?.indexOf(0x0a, from) ?? -1;
+  if (content === undefined || to < 0) return undefined;
+  const { entry } = parseLine(Buffer.from(content.subarray(from, to)).toString('utf8'));
+  return entry.kind === 'round' && entry.round === round ? entry : undefined;
 }

@@ -4,8 +4,9 @@
  */
 import { join } from 'node:path';
 import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
-import { FlError, invalidArgument } from '../../shared/errors.js';
+import { corrupt, FlError, inFile, invalidArgument } from '../../shared/errors.js';
 import { CHUNK_BYTES } from '../../shared/service.js';
+import { sha256Hex } from '../../shared/signing/identity.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
 import {
@@ -29,20 +30,50 @@ export interface GlobalModel {
   readonly strategyState: StrategyState;
 }
 
-/** The model of a run that starts, or goes on, with the stored model `sha256`. */
+/**
+ * The model of a run that starts, or goes on, with the stored model `sha256`; after a round (`isMoved`) its strategy has
+ * moments, if it has any at all.
+ * @throws FlError not-found, corrupt: the message begins with the file below `directory`
+ */
 export async function openModel(
   models: ModelStore,
-  { directory, sha256, layout, strategy }: { directory: string; sha256: string; layout: Layout; strategy: Strategy },
+  given: { directory: string; sha256: string; layout: Layout; strategy: Strategy; isMoved: boolean },
 ): Promise<GlobalModel> {
-  const { params } = await models.load(sha256, { expect: layout });
-  const file = encode(params);
-  const stored = await systemFiles.read(statePath(directory, sha256));
+  const { directory, sha256, layout, strategy, isMoved } = given;
+  const name = `${sha256}.safetensors`;
+  const { params } = await inFile(`models/${name}`, () => models.load(sha256, { expect: layout }));
   const fresh = strategy.init(sizeOf(layout));
-  if (stored === undefined) return { sha256, params, file, strategyState: fresh };
+  const strategyState = await inFile(`strategy/${name}`, async () => {
+    const stored = await systemFiles.read(statePath(directory, sha256));
+    if (stored !== undefined) return decodeState(stored);
+    if (isMoved && !isEmpty(fresh)) {
+      throw new FlError(
+        'not-found',
+        `expected what ${strategy.name} remembers of earlier rounds, there is no such file`,
+      );
+    }
+    return fresh;
+  });
+  return { sha256, params, file: encode(params), strategyState };
+}
+
+function decodeState(stored: Uint8Array): StrategyState {
   const { params: vectors, metadata } = decode(stored);
+  const { scalars: text = '{}', sha256 } = metadata;
+  const got = hashOf(vectors, text);
+  if (sha256 !== undefined && sha256 !== got) throw corrupt('its values', sha256, got); // version 0.1 wrote no hash
   const entries = vectors.layout.map(({ name, offset, size }) => [name, vectors.values.slice(offset, offset + size)]);
-  const scalars = JSON.parse(metadata.scalars ?? '{}') as StrategyState['scalars'];
-  return { sha256, params, file, strategyState: { vectors: Object.fromEntries(entries), scalars } };
+  const scalars = JSON.parse(text) as StrategyState['scalars'];
+  return { vectors: Object.fromEntries(entries), scalars };
+}
+
+/** A moment that is not what it was would move every later model, and nothing else would tell. */
+function hashOf(vectors: Params, scalars: string): string {
+  return sha256Hex(`${sha256Of(vectors)} ${scalars}`);
+}
+
+function isEmpty({ vectors, scalars }: StrategyState): boolean {
+  return Object.keys(vectors).length === 0 && Object.keys(scalars).length === 0;
 }
 
 /**
@@ -120,14 +151,16 @@ export async function pruneModels(models: ModelStore, directory: string, keep: r
 }
 
 async function storeState(directory: string, sha256: string, state: StrategyState): Promise<void> {
+  if (isEmpty(state)) return;
   const names = Object.keys(state.vectors).sort();
-  if (names.length === 0 && Object.keys(state.scalars).length === 0) return;
   const layout = layoutOf(names.map((name) => ({ name, shape: [state.vectors[name].length] })));
   const values = new Float32Array(sizeOf(layout));
   for (const { name, offset } of layout) values.set(state.vectors[name], offset);
   const path = statePath(directory, sha256);
   await systemFiles.makeDirectory(join(directory, 'strategy'));
-  await writeFileDurably(path, encode({ layout, values }, { scalars: JSON.stringify(state.scalars) }));
+  const params = { layout, values };
+  const scalars = JSON.stringify(state.scalars);
+  await writeFileDurably(path, encode(params, { scalars, sha256: hashOf(params, scalars) }));
 }
 
 function statePath(directory: string, sha256: string): string {

@@ -37,13 +37,14 @@ export class Plans {
 
   /** The plan of the stage that the engine is in; `deadlineMs` is the time that is left. */
   planOf(state: RunState, model: GlobalModel, kind: TaskKind, deadlineMs: number): RoundPlan {
-    const { run, round, attempt, modelSha256, stage, spending } = state;
+    const { run, round, attempt, modelSha256, stage, spending, valueRange } = state;
     const { work, rng, keysOf } = this.#deps;
     const names = 'cohort' in stage ? stage.cohort.names : [];
     // named, not the next of a stream that others draw from: a simulation gives the same nonces again
     const nonce = () => toHex(rng.split(`nonce/${run}/${kind}/${round}/${attempt}`).bytes(16));
     return {
       ...(kind === 'train' && spending?.isAdaptive && { clippingBound: spending.clippingBound }),
+      ...(kind === 'train' && valueRange !== undefined && { valueRange }),
       ...(work.secure && { secure: { nonce: nonce(), enrolled: keysOf(names) } }),
       run,
       kind,

@@ -9,8 +9,8 @@ import { FlError } from '../../shared/errors.js';
 import { encodeJournal, parseJournal } from '../journal/journal.js';
 import { createdIn, type RunRecord } from '../journal/records.js';
 import { isEvaluatedAfter } from '../round/evaluation.js';
-import { JOURNAL_FILE } from './directory.js';
 import { LEDGER_FILE } from './ledger.js';
+import { JOURNAL_FILE } from './run-journal.js';
 
 /**
  * Durable when it resolves; killed in between, it is done again. The caller holds the directory's lock.
@@ -42,13 +42,15 @@ export function wholeRounds(records: readonly RunRecord[]): readonly RunRecord[]
   return records.slice(0, (isCutShort ? lastEnd(last - 1) : last) + 1);
 }
 
+/** A checkpoint stands for all rounds before it, to the end of the last. */
 function endsRound({ kind }: RunRecord): boolean {
-  return kind === 'round-ended' || kind === 'created';
+  return kind === 'round-ended' || kind === 'created' || kind === 'checkpoint';
 }
 
 function roundsIn(whole: readonly RunRecord[]): number {
   const last = whole[whole.length - 1];
-  return last.kind === 'round-ended' ? last.summary.round : 0;
+  if (last.kind === 'round-ended') return last.summary.round;
+  return last.kind === 'checkpoint' ? last.rounds : 0;
 }
 
 async function cutLedger(path: string, lines: number, files: Files): Promise<void> {

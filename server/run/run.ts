@@ -8,12 +8,12 @@ import { FlError } from '../../shared/errors.js';
 import { signHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { CoordinatorFrame, PendingUpdate } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
-import type { Journal } from '../journal/journal.js';
 import type { ModelStore } from '../journal/models.js';
 import type { RunRecord } from '../journal/records.js';
 import { type Effect, type EffectOf, isAsked, type RoundEvent, type RunState, type Untimed } from '../round/state.js';
@@ -23,13 +23,16 @@ import type { Strategy } from '../strategies/strategy.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { UpdateIntake } from '../updates/intake.js';
 import { type Enrolled, sharesOf, waitingNow } from './activity.js';
+import { type CommittedRounds, readPast } from './committed.js';
 import { Feed } from './feed.js';
-import type { History } from './history.js';
+import { roundEnded } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, pruneModels } from './model.js';
 import type { RunNoise } from './noise.js';
+import { readRoundEvents } from './past-events.js';
 import { Plans } from './plans.js';
 import { JobQueue } from './queue.js';
+import type { RunJournal } from './run-journal.js';
 
 /** What the shell carries out at once; receipts that come together are signed together. */
 type Step = Exclude<Effect, EffectOf<'receipt'>> | { readonly kind: 'receipts'; readonly receipts: readonly Receipt[] };
@@ -42,7 +45,7 @@ type Carry = {
 export interface RunDeps {
   readonly clock: Clock;
   readonly identity: Identity;
-  readonly journal: Pick<Journal, 'append' | 'close'>;
+  readonly journal: RunJournal;
   readonly ledger: Ledger;
   readonly models: ModelStore;
   readonly directory: string;
@@ -71,10 +74,11 @@ export class Run {
   readonly directory: string;
   readonly spec: RunSpec;
   readonly createdAtMs: number;
-  readonly history: History;
-  readonly feed = new Feed();
+  readonly feed: Feed;
   /** Who may take part. */
   readonly enrolled: Enrolled;
+  /** The sums of the last evaluation that was made in this process. */
+  pooled: SumMetrics = {};
   /** Bytes of this round so far. */
   readonly traffic = { up: 0, down: 0 };
   /** Takes updates in. */
@@ -88,6 +92,7 @@ export class Run {
   readonly #plans: Plans;
   readonly #secure: CurrentAggregation;
   readonly #queue: JobQueue;
+  readonly #committed: CommittedRounds;
   #cancelTimer = () => {};
 
   /** How each thing that the engine asks for is carried out. */
@@ -108,7 +113,16 @@ export class Run {
 
   constructor(
     deps: RunDeps,
-    init: { spec: RunSpec; createdAtMs: number; state: RunState; history: History; model: GlobalModel },
+    init: {
+      spec: RunSpec;
+      createdAtMs: number;
+      state: RunState;
+      /** Of what is in the journal. */
+      committed: CommittedRounds;
+      /** Rounds that were over before this process. */
+      pastRounds: number;
+      model: GlobalModel;
+    },
   ) {
     this.#deps = deps;
     this.directory = deps.directory;
@@ -118,7 +132,8 @@ export class Run {
     this.id = init.state.run;
     this.createdAtMs = init.createdAtMs;
     this.#state = init.state;
-    this.history = init.history;
+    this.#committed = init.committed;
+    this.feed = new Feed(init.pastRounds, (rounds) => readRoundEvents(deps.directory, rounds));
     this.#model = init.model;
     this.#previousSha256 = init.model.sha256;
     const { work, engine } = init.spec;
@@ -131,14 +146,14 @@ export class Run {
     });
     this.updates = new UpdateIntake({
       spec: init.spec,
-      history: init.history,
+      history: init.committed,
+      readPast: (round) => readPast(deps.directory, round),
       secure: this.#secure,
       state: () => this.#state,
       post: (event) => this.post(event),
       sendReceipts: (receipts) => this.#sendReceipts(receipts),
     });
     const { createdAtMs: atMs, state } = init;
-    for (const summary of init.history.summaries) this.feed.emit({ kind: 'round-ended', atMs, summary });
     if (state.status === 'running') return;
     const { status, reason } = state;
     this.feed.emit(this.#withClients({ kind: 'ended', atMs, status, reason }));
@@ -203,7 +218,7 @@ export class Run {
     const { journal, ledger, identity, noise, send } = this.#deps;
     const secure = this.#secure.proofs;
     const record = given.kind === 'committed' && secure !== undefined ? { ...given, secure } : given;
-    this.history.add(record);
+    this.#committed.add(record);
     await journal.append(record);
     if (record.kind === 'ended' && record.status === 'completed') await noise.erase();
     if (record.kind !== 'committed') return;
@@ -288,10 +303,12 @@ export class Run {
     this.traffic.down = 0;
     const atMs = this.#deps.clock.nowMs();
     const isLast = draft.round === this.spec.work.rounds;
-    await this.#record({ ...this.history.roundEnded(summary, evaluation, isLast), atMs });
+    await this.#record({ ...roundEnded(summary, evaluation, isLast), atMs });
+    if (Object.keys(evaluation.pooled).length > 0) this.pooled = evaluation.pooled;
     this.feed.emit({ kind: 'round-ended', atMs, summary });
-    const keep = [this.#model.sha256, this.#previousSha256];
-    await pruneModels(this.#deps.models, this.#deps.directory, keep);
+    const { models, directory, journal, ledger } = this.#deps;
+    await pruneModels(models, directory, [this.#model.sha256, this.#previousSha256]);
+    await journal.compact(ledger.end);
   }
 }
 

@@ -5,8 +5,8 @@ import { entriesOf, removeUnfinished } from '../../shared/disk/aside.js';
 import { systemFiles } from '../../shared/disk/files.js';
 import { parseJournal } from '../journal/journal.js';
 import type { Logger } from '../log.js';
-import { JOURNAL_FILE } from './directory.js';
 import { NOISE_FILE } from './noise.js';
+import { JOURNAL_FILE } from './run-journal.js';
 
 /**
  * The run directories below `runs`, sorted, damaged ones and stray folders among them; none when there is no such folder.
@@ -14,7 +14,7 @@ import { NOISE_FILE } from './noise.js';
  */
 export async function storedRuns(runs: string, log: Logger): Promise<string[]> {
   for (const name of await removeUnfinished(runs))
-    log.info({ directory: join(runs, name) }, 'removed: a run half made');
+    log.info({ directory: join(runs, name) }, 'removed: a run half made or half deleted');
   const folders = (await entriesOf(runs)).filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
   const stored: string[] = [];
   for (const directory of folders.map(({ name }) => join(runs, name)).sort()) {

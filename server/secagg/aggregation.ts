@@ -12,7 +12,7 @@ import type { Rng } from '../../shared/rng.js';
 import { isClientLevel, privateMean } from '../../shared/run/client-level-privacy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
-import { type SecaggSetup, secaggSetupOf, unflattenMetrics } from '../../shared/run/secagg-params.js';
+import { type SecaggSetup, secaggSetupOf, type Unflattened, unflattenMetrics } from '../../shared/run/secagg-params.js';
 import {
   aggregationIdOf,
   createEnrolment,
@@ -31,6 +31,9 @@ import {
 import { reduceSums } from '../../shared/tensors/channels.js';
 import { type UnmaskJob, unmaskHere } from '../unmask-pool.js';
 
+/** Of pooled metrics: the largest error of each metric's sums; and clients with one that was larger than can be told. */
+export type Exactness = Omit<Unflattened, 'metrics'>;
+
 /** A sum without masks, and what is known of it. */
 export interface SecureOutcome {
   readonly survivors: readonly string[];
@@ -41,6 +44,8 @@ export interface SecureOutcome {
   /** With adaptive clipping: the noisy sum of +1 for each update within the bound and -1 for each beyond it. */
   readonly withinBound: number | undefined;
   readonly pooled: SumMetrics;
+  /** How exact `pooled` is. */
+  readonly exactness: Exactness;
   /** What the ledger states of it. */
   readonly proof: SecureProof;
 }
@@ -174,7 +179,7 @@ export class SecureAggregation {
 
   /** The last thing that an aggregation does; by then its deadline has been taken away. */
   async #unmask(output: Extract<ServerOutput, { kind: 'unmask' }>): Promise<void> {
-    const { quantize, params, layout, metrics } = this.setup;
+    const { quantize, params, layout } = this.setup;
     const { aggregationId, roster, included } = this.#unmasking!;
     let integers: Int32Array;
     try {
@@ -198,10 +203,18 @@ export class SecureAggregation {
     const { mean, withinBound } = isPrivate
       ? privateMean(this.#plan, { integers: integers.slice(0, sums.length), weights }, this.#noise)
       : { mean: reduceSums(layout, { sums, weights }), withinBound: undefined };
-    const pooled = unflattenMetrics(metrics, measured);
+    const { metrics: pooled, ...exactness } = unflattenMetrics(this.setup, measured, count);
     const rosterIds = roster.members.map(({ id }) => id);
     const proof = proofOf(this.#plan, this.setup, { ...output, aggregationId, rosterIds, included, integers });
-    this.#listener.done({ survivors: [...output.survivorIds].sort(), mean, weights, withinBound, pooled, proof });
+    this.#listener.done({
+      survivors: [...output.survivorIds].sort(),
+      mean,
+      weights,
+      withinBound,
+      pooled,
+      exactness,
+      proof,
+    });
   }
 }
 

@@ -3,11 +3,14 @@ import type { Clock } from '../../shared/clock.js';
 import { FlError } from '../../shared/errors.js';
 import type { SecureProof } from '../../shared/ledger/entry.js';
 import type { Rng } from '../../shared/rng.js';
+import { type Lossy, nextRangeOf, takeLossy } from '../../shared/run/lossy.js';
+import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { EventOf, Untimed } from '../round/state.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { type Aggregate, parseAggregator } from '../updates/aggregator.js';
+import type { Exactness } from './aggregation.js';
 import { GroupedAggregation } from './grouped.js';
 
 /** What it asks of its run. */
@@ -51,12 +54,14 @@ export class CurrentAggregation {
           send: (client, frame) => send(client, task, frame),
           dropped: (client, reason, detail) => post({ kind: 'secure-dropped', client, task, reason, detail }),
           failed: (detail) => post({ kind: 'unsecured', task, detail }),
-          done: ({ survivors, mean, withinBound, pooled, proofs }) => {
+          done: ({ survivors, mean, withinBound, pooled, exactness, proofs }) => {
             if (kind === 'train') {
               this.#sum = { mean, withinBound };
               this.#proofs = proofs;
             }
-            post({ kind: 'secured', task, survivors, pooled });
+            const { adaptiveRange = false } = engine;
+            const told = toldOf(plan, { pooled, exactness, clients: survivors.length, adaptiveRange });
+            post({ kind: 'secured', task, survivors, ...told });
           },
         },
       });
@@ -104,4 +109,26 @@ export class CurrentAggregation {
   get proofs(): readonly SecureProof[] | undefined {
     return this.#proofs;
   }
+}
+
+interface Summed {
+  readonly pooled: SumMetrics;
+  readonly exactness: Exactness;
+  readonly clients: number;
+  readonly adaptiveRange: boolean;
+}
+
+/** The metrics of a sum, and beside them what it lost, and the value range that follows from that. */
+function toldOf({ work, valueRange = work.secure!.valueRange }: RoundPlan, summed: Summed) {
+  const { exactness, clients, adaptiveRange } = summed;
+  const { weightCap } = work.secure!;
+  const { metrics: pooled, lossy: counted } = takeLossy(summed.pooled, { valueRange, weightCap });
+  const nextValueRange = adaptiveRange ? nextRangeOf(summed.pooled, counted, clients) : undefined;
+  const lossy: Lossy = {
+    ...counted,
+    ...(nextValueRange && { valueRange: { ...counted!.valueRange!, next: nextValueRange } }),
+    ...(exactness.tooLarge > 0 && { cutMetrics: exactness.tooLarge }),
+  };
+  const { errors } = exactness;
+  return { pooled, errors, ...(Object.keys(lossy).length > 0 && { lossy }), ...(nextValueRange && { nextValueRange }) };
 }

@@ -13,6 +13,7 @@ import { groupPlansOf } from '../../shared/run/secagg-groups.js';
 import { contributionLayout, phaseOfRound, type SummedLayout } from '../../shared/tensors/channels.js';
 import { type Aggregate, type Aggregator, aggregate, parseAggregator } from '../updates/aggregator.js';
 import {
+  type Exactness,
   SecureAggregation,
   type SecureAggregationOptions,
   type SecureListener,
@@ -23,6 +24,7 @@ import {
 interface GroupedOutcome extends Aggregate {
   readonly survivors: readonly string[];
   readonly pooled: SumMetrics;
+  readonly exactness: Exactness;
   /** Of each sum, in the order of groups. */
   readonly proofs: readonly SecureOutcome['proof'][];
 }
@@ -133,9 +135,16 @@ export class GroupedAggregation {
       const mean = aggregate(this.#aggregator, outcomes, this.#layout);
       const signs = outcomes.flatMap((outcome) => outcome.withinBound ?? []);
       const withinBound = signs.length === 0 ? undefined : signs.reduce((sum, group) => sum + group, 0);
-      listener.done({ survivors, mean, withinBound, pooled, proofs });
+      const exactness = outcomes.map((outcome) => outcome.exactness).reduce(addExactness);
+      listener.done({ survivors, mean, withinBound, pooled, exactness, proofs });
     } catch (error) {
       listener.failed(`secure aggregation: ${FlError.from(error).message}`);
     }
   }
+}
+
+/** Groups declare the same metrics. */
+function addExactness(left: Exactness, right: Exactness): Exactness {
+  const errors = Object.entries(left.errors).map(([name, error]) => [name, error + (right.errors[name] ?? 0)] as const);
+  return { errors: Object.fromEntries(errors), tooLarge: left.tooLarge + right.tooLarge };
 }

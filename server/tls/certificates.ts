@@ -18,6 +18,8 @@ export interface Shown extends KeyPair {
   readonly trusted: readonly string[];
   /** Those of them that are the coordinator's own: a key that they vouch for is one that is enrolled. */
   readonly own: readonly string[];
+  /** What operators on this machine are shown, when it is something else. */
+  readonly operator?: KeyPair;
 }
 
 /** The certificates of a coordinator that runs. */
@@ -25,9 +27,9 @@ export interface Certificates {
   current(): Shown;
   /** Calls `listener` whenever `current` has changed. */
   onChange(listener: () => void): void;
-  /** For the key that a client is enrolled by. */
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued>;
-  /** What a join token pins: SHA-256 of the authority's certificate, hex. */
+  /** For the key that a client is enrolled by; undefined: the site issues its own. */
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined>;
+  /** What a join token pins: SHA-256 of the authority's certificate, hex; or `site`. */
   readonly authorityFingerprint: string;
   close(): void;
 }
@@ -35,7 +37,8 @@ export interface Certificates {
 /** Timers of the system hold 24 days, and a machine may sleep: it is looked at this often whether something is due. */
 const CHECK_MS = 6 * 3_600_000;
 
-interface CertificateOptions {
+/** What certificates are made for. */
+export interface CertificateOptions {
   readonly dataDir: string;
   /** Names and addresses by which clients and operators reach this coordinator. */
   readonly hosts: readonly string[];

@@ -39,7 +39,10 @@ interface Sum {
 /** What an intake asks of its run. */
 interface IntakeDeps {
   readonly spec: RunSpec;
-  readonly history: Past;
+  /** The last rounds that are over. */
+  readonly history: Past & { isLongPast(round: number): boolean };
+  /** The same of a round that is long past. */
+  readPast(round: number): Promise<Past>;
   state(): RunState;
   /** Masked vectors are its business. */
   readonly secure: Pick<CurrentAggregation, 'maskedBytes' | 'receive'>;
@@ -85,12 +88,24 @@ export class UpdateIntake {
   /** A client came back with updates that it keeps: tells it which of them it may forget. */
   answerPending(client: string, pending: readonly PendingUpdate[]): void {
     const { history, state, sendReceipts } = this.#deps;
-    sendReceipts(pending.flatMap((update) => lastWordOn(state(), history, idOf(client, update)) ?? []));
+    const recent = pending.filter(({ round }) => !history.isLongPast(round));
+    sendReceipts(recent.flatMap((update) => lastWordOn(state(), history, idOf(client, update)) ?? []));
+    const old = pending.filter(({ round }) => history.isLongPast(round));
+    this.#answerOld(client, old).catch(() => undefined); // not to be read now: it asks when it comes back
+  }
+
+  async #answerOld(client: string, pending: readonly PendingUpdate[]): Promise<void> {
+    const { state, readPast, sendReceipts } = this.#deps;
+    for (const update of pending) {
+      const past = await readPast(update.round);
+      const receipt = lastWordOn(state(), past, idOf(client, update));
+      if (receipt !== undefined) sendReceipts([receipt]);
+    }
   }
 
   /** The answer to an upload that its header alone decides, before a byte of it is read; undefined: read it. */
   async answerHeader(client: string, header: UpdateHeader): Promise<UploadReply | undefined> {
-    const { spec, state, history, secure } = this.#deps;
+    const { spec, state, history, readPast, secure } = this.#deps;
     const id = idOf(client, header);
     if (spec.work.secure) {
       const fate = fateOf(state(), undefined, id);
@@ -99,7 +114,8 @@ export class UpdateIntake {
       if (header.sizeBytes === maskedBytes) return undefined;
       return { outcome: 'rejected', detail: `sizeBytes: expected ${maskedBytes}, got ${header.sizeBytes}` };
     }
-    const fate = fateOf(state(), history, id);
+    const past = history.isLongPast(header.round) ? await readPast(header.round) : history;
+    const fate = fateOf(state(), past, id);
     if (fate.kind !== 'wanted') return this.#answerKnown(fate);
     const weightMax = isClientLevel(spec.work.privacy) ? 1 : Number.POSITIVE_INFINITY;
     const detail = this.#faultOfHeader(header, weightMax);
@@ -108,13 +124,14 @@ export class UpdateIntake {
 
   /** A complete upload whose hash is right; resolves when it is in the sum or rejected. */
   async offer(client: string, header: UpdateHeader, bytes: Uint8Array): Promise<UploadReply> {
-    const { spec, state, history, secure } = this.#deps;
+    const { spec, state, history, readPast, secure } = this.#deps;
     if (spec.work.secure) {
       secure.receive(client, bytes);
       return { outcome: 'accepted', detail: '' };
     }
     const id = idOf(client, header);
-    const fate = fateOf(state(), history, id); // while the bytes came, the round may have gone on
+    const past = history.isLongPast(header.round) ? await readPast(header.round) : history;
+    const fate = fateOf(state(), past, id); // while the bytes came, the round may have gone on
     if (fate.kind !== 'wanted') return this.#answerKnown(fate);
     const { round, attempt, metrics, weights } = header;
     if (this.#sum?.round !== round || this.#sum.attempt !== attempt) {

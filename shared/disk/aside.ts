@@ -8,6 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Files } from './files.js';
 
 const PREFIX = '.new-';
+const GONE_PREFIX = '.gone-';
 
 /** Where `directory` is built: beside it, so that one rename is enough; in it if it is there, for it may be a disk of its own. */
 export async function asideOf(directory: string): Promise<string> {
@@ -32,6 +33,23 @@ export async function putInPlace(files: Files, aside: string, directory: string,
   await files.syncDirectory(dirname(dirname(path))); // the folder of all of them may be new, too
 }
 
+/** Gives `directory` another name, on the same disk, in one rename; durable when it resolves. */
+export async function moveDirectory(files: Files, directory: string, target: string): Promise<void> {
+  await files.makeDirectory(dirname(target));
+  await files.rename(directory, target);
+  await files.syncDirectory(dirname(target));
+  await files.syncDirectory(dirname(directory));
+  await files.syncDirectory(dirname(dirname(target))); // the folder may be new, too
+}
+
+/** `directory` is nobody's any more when this resolves, whatever happens; `remove` then frees its space. */
+export async function discard(files: Files, directory: string): Promise<{ remove(): Promise<void> }> {
+  const gone = join(dirname(directory), `${GONE_PREFIX}${basename(directory)}`);
+  await promises.rm(gone, { recursive: true, force: true });
+  await moveDirectory(files, directory, gone);
+  return { remove: () => promises.rm(gone, { recursive: true }) };
+}
+
 async function isThere(path: string): Promise<boolean> {
   return promises.access(path).then(
     () => true,
@@ -52,9 +70,12 @@ async function moveInto(files: Files, from: string, to: string, isMoved: (name: 
   await files.syncDirectory(to);
 }
 
-/** Removes directories below `parent` that were being built when their process ended; their names, sorted. */
+/** Removes directories below `parent` that were being built, or deleted, when their process ended; their names, sorted. */
 export function removeUnfinished(parent: string): Promise<string[]> {
-  return removeWhere(parent, (entry) => entry.isDirectory() && entry.name.startsWith(PREFIX));
+  return removeWhere(
+    parent,
+    (entry) => entry.isDirectory() && [PREFIX, GONE_PREFIX].some((prefix) => entry.name.startsWith(prefix)),
+  );
 }
 
 /** Removes files of `directory` that were being written when their process ended (they may hold secrets); sorted. */

@@ -115,7 +115,12 @@ export function diskError(what: string, cause: unknown): FlError {
 /**
  * {@link writeDurably} on the real disk, with a temporary file that is nobody else's: in a container every process is
  * number 1, and what a killed one left must not be in the way of the next.
+ * @throws FlError resource-exhausted or internal: the disk failed, and at which file
  */
-export function writeFileDurably(path: string, bytes: Uint8Array, files: Files = systemFiles): Promise<void> {
-  return writeDurably(files, path, `${path}.${randomUUID()}.tmp`, bytes);
+export async function writeFileDurably(path: string, bytes: Uint8Array, files: Files = systemFiles): Promise<void> {
+  try {
+    await writeDurably(files, path, `${path}.${randomUUID()}.tmp`, bytes);
+  } catch (error) {
+    throw diskError(path, error);
+  }
 }

@@ -4,8 +4,6 @@ import { diskError, type Files, systemFiles, writeAll } from './files.js';
 
 /** An open one. It holds no handle: there is nothing to close. */
 export interface LinesFile {
-  /** What was there and is kept. */
-  readonly content: Uint8Array;
   /** Adds one line, its end included, after all that were added before; durable when it resolves. */
   append(line: Uint8Array): Promise<void>;
 }
@@ -18,13 +16,14 @@ export interface LinesOptions {
 }
 
 /**
- * Opens the file, or begins it; what a crash cut short at its end is cut off.
+ * Opens the file, or begins it; what a crash cut short at its end is cut off. `content` is what was there and is kept; it is
+ * the caller's alone, so that a file that has grown for years is not held in memory.
  * @throws FlError resource-exhausted or internal, as `append` does: the disk failed
  */
 export async function openLines(
   path: string,
   { files = systemFiles, wholeBytes = (content) => content.lastIndexOf(0x0a) + 1 }: LinesOptions = {},
-): Promise<LinesFile> {
+): Promise<{ readonly content: Uint8Array; readonly lines: LinesFile }> {
   const found = await files.read(path);
   let sizeBytes = wholeBytes(found ?? new Uint8Array(0));
   let last: Promise<void> = Promise.resolve();
@@ -49,12 +48,12 @@ export async function openLines(
 
   const content = found?.subarray(0, sizeBytes) ?? new Uint8Array(0);
   await write(new Uint8Array(0), found === undefined ? 'create' : 'existing');
-  return {
-    content,
+  const lines: LinesFile = {
     append(line) {
       const added = last.then(() => write(line));
       last = added.catch(() => undefined); // whoever asked for it is told
       return added;
     },
   };
+  return { content, lines };
 }

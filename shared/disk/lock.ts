@@ -8,7 +8,7 @@
  * message says which file to delete.
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, linkSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, linkSync, openSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { FlError } from '../errors.js';
@@ -28,14 +28,14 @@ export function lockDirectory(directory: string): () => void {
   const owner: LockOwner = { ...thisProcess(), nonce: randomUUID() };
   const path = join(directory, LOCK_FILE);
   const own = `${path}.${owner.nonce}`;
-  writeFileSync(own, JSON.stringify(owner), { flag: 'wx', mode: 0o600 });
   try {
+    writeFileSync(own, JSON.stringify(owner), { flag: 'wx', mode: 0o600 });
     if (!tryLink(own, path)) {
       evictDead(path);
       if (!tryLink(own, path)) throw held(path, 'another process has just taken it');
     }
   } finally {
-    unlinkSync(own);
+    rmSync(own, { force: true }); // a disk that is full makes it, and then does not take what is in it
   }
   return () => {
     if (readOwner(path)?.nonce === owner.nonce) unlinkSync(path);

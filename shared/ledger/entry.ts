@@ -32,6 +32,8 @@ const opened = z.strictObject({
 const proof = {
   /** Clients that were invited to this aggregation. */
   cohort: count,
+  /** Instead of the specification's, since an earlier round was clamped. */
+  valueRange: z.number().positive().optional(),
   /** With run, round, attempt, model and specification it gives the aggregation's id. */
   nonce: hexOf(16),
   aggregationId: hash,

@@ -50,6 +50,7 @@ export function proofOf(plan: RoundPlan, { params }: SecaggSetup, end: SecureEnd
   const sumBytes = new Uint8Array(integers.buffer, integers.byteOffset, integers.byteLength);
   return {
     cohort: plan.cohort,
+    ...(plan.valueRange !== undefined && { valueRange: plan.valueRange }),
     nonce,
     aggregationId: toHex(end.aggregationId),
     paramsHash: toHex(nodeSuite.hash(encodeParams(params))),
@@ -117,10 +118,10 @@ function checkSurvivorRoot(proof: SignedProof, keys: ReadonlyMap<string, Uint8Ar
 /** That the aggregation was this round's, from this model and under this specification. */
 function checkAggregation(entry: RoundEntry, proof: SignedProof, { work }: RunSpec): void {
   const { run, round, attempt, modelBefore: modelSha256 } = entry;
-  const { cohort, nonce } = proof;
+  const { cohort, nonce, valueRange } = proof;
   const plan = { run, kind: 'train' as const, round, attempt, modelSha256, cohort, work };
   const bound = work.privacy?.adaptive && entry.privacy ? { clippingBound: entry.privacy.clippingBound } : {};
-  const { params, aggregation } = secaggSetupOf({ ...plan, ...bound, secure: { nonce, enrolled: {} } });
+  const { params, aggregation } = secaggSetupOf({ ...plan, ...bound, valueRange, secure: { nonce, enrolled: {} } });
   const paramsHash = toHex(nodeSuite.hash(encodeParams(params)));
   if (paramsHash !== proof.paramsHash) throw corrupt('paramsHash', paramsHash, proof.paramsHash);
   const id = toHex(aggregationIdOf(nodeSuite, params, aggregation));

@@ -13,6 +13,8 @@ export type RunEvent =
       readonly round: number;
       readonly online: number;
       readonly need: number;
+      /** Why no round begins, even when there are clients enough. */
+      readonly paused?: string;
       /** After failed attempts: the next one does not begin before. */
       readonly notBeforeMs?: number;
       /** How many sites' policies forbid the run, the first of them, and how many clients a round needs at least. */

@@ -29,6 +29,8 @@ const roundPlan = taskId.extend({
   work: workSpec,
   /** With adaptive clipping: the clipping bound of this round. */
   clippingBound: z.number().positive().optional(),
+  /** Instead of the specification's, since an earlier round was clamped. */
+  valueRange: z.number().positive().optional(),
   /** With secure aggregation: what makes this aggregation's id unique, and who is enrolled (Ed25519, hex, by name). */
   secure: z
     .strictObject({ nonce: z.string().regex(/^[0-9a-f]{32}$/), enrolled: z.record(z.string(), hash) })

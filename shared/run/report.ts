@@ -1,7 +1,8 @@
 /**
  * report.json, the file that others rely on: CONTRACT "report.json", schema starling.report/1.
  */
-import type { Dropped, RunStatus } from './summary.js';
+import type { Lossy } from './lossy.js';
+import type { Dropped, Evaluated, RunStatus } from './summary.js';
 
 /** One committed round. */
 export interface RoundReport {
@@ -19,6 +20,12 @@ export interface RoundReport {
   readonly zeroed?: number;
   /** The same of the evaluation. */
   readonly zeroedTests?: number;
+  /** What updates lost on their way into the sum, where that is counted. */
+  readonly lossy?: Lossy;
+  /** Of metrics that came through secure aggregation: differences smaller than this are not seen. */
+  readonly resolution?: Readonly<Record<string, number>>;
+  /** Who judged the model; absent: the round was not evaluated. */
+  readonly evaluated?: Evaluated;
 }
 
 /** A metric, and which way is better. */
@@ -102,6 +109,12 @@ export interface Report {
   };
   /** Present when the coordinator learned sums over the clients only; then `final.perClient` is empty. */
   readonly secureAggregation?: true;
+  /** The metric to look at first; absent: the run does not say. */
+  readonly headline?: Headline;
+  /** Over whom the final figures are: of the last evaluation. */
+  readonly evaluated?: Evaluated;
+  /** Over all rounds: shares on average, clients by contributions. */
+  readonly lossy?: Lossy;
   readonly modelSha256: string;
   readonly artefacts: readonly { readonly path: string; readonly mime: string; readonly title: string }[];
   /** The command that does the run again, where one is known. */

@@ -10,13 +10,22 @@
 import { invalidArgument } from '../errors.js';
 import { fromHex } from '../hex.js';
 import { HEADER_BYTES } from '../secagg/frames.js';
-import { type AggregationContext, elementsOf, type QuantizeSpec, ringFor, type SecaggParams } from '../secagg/index.js';
+import {
+  type AggregationContext,
+  elementsOf,
+  type QuantizeSpec,
+  ringFor,
+  type SecaggParams,
+  stepsOf,
+} from '../secagg/index.js';
 import { packedBytes } from '../secagg/ring.js';
 import { canonicalJson } from '../signing/canonical-json.js';
 import { sha256Hex } from '../signing/identity.js';
 import type { SummedLayout } from '../tensors/channels.js';
 import { sizeOf } from '../tensors/params.js';
 import { integerBits, isClientLevel, vectorLayout } from './client-level-privacy.js';
+import { EXACT, fromDigits, toDigits } from './exact-metrics.js';
+import { fromSteps, inSteps, isCounted } from './lossy.js';
 import type { SumMetrics } from './metrics.js';
 import type { RoundPlan } from './plan.js';
 import type { MaskedMetric, RunSpec } from './spec.js';
@@ -45,7 +54,7 @@ export interface SecaggSetup {
 /** The part of a plan that the setup follows from. */
 export type SecurePlan = Pick<
   RoundPlan,
-  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound'
+  'run' | 'kind' | 'round' | 'attempt' | 'modelSha256' | 'cohort' | 'work' | 'secure' | 'clippingBound' | 'valueRange'
 >;
 
 /**
@@ -59,17 +68,20 @@ export function secaggSetupOf(plan: SecurePlan): SecaggSetup {
   }
   const layout = kind === 'train' ? vectorLayout(work, round) : [];
   const metrics = kind === 'train' ? secure.trainMetrics : secure.testMetrics;
-  const { valueRange, survivorsMin, adversaryFraction, dropFraction } = secure;
+  const { survivorsMin, adversaryFraction, dropFraction } = secure;
+  const { valueRange = secure.valueRange } = plan;
   const weightCap = kind === 'train' ? secure.weightCap : 1;
   const countCap = kind === 'train' ? secure.weightCap : EVALUATION_CAP;
   const wholeBits = kind === 'train' && isClientLevel(work.privacy) ? integerBits(work, round) : undefined;
+  const quantizeBits = wholeBits ?? quantizeBitsFor(cohort, weightCap);
   const quantize: QuantizeSpec = {
     // whole numbers, which differential privacy has made, go through as they are
     valueRange: wholeBits === undefined ? valueRange : 2 ** (wholeBits - 1) - 1,
-    quantizeBits: wholeBits ?? quantizeBitsFor(cohort, weightCap),
+    quantizeBits,
     weightCap,
     parts: layout,
     metricBounds: metrics.flatMap(({ size, max }) => [...Array<number>(size).fill(max * countCap), countCap]),
+    wholeMetrics: metrics.flatMap(({ name, size }) => Array<boolean>(size + 1).fill(isWhole(name))),
   };
   const params: SecaggParams = {
     suite: 'node',
@@ -82,7 +94,8 @@ export function secaggSetupOf(plan: SecurePlan): SecaggSetup {
     ring: ringFor(quantize, cohort),
   };
   const bound = plan.clippingBound === undefined ? {} : { clippingBound: plan.clippingBound };
-  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound }));
+  const range = plan.valueRange === undefined ? {} : { valueRange: plan.valueRange };
+  const planHash = sha256Hex(canonicalJson({ kind, attempt, work, nonce: plan.secure.nonce, ...bound, ...range }));
   const aggregation = {
     taskId: plan.run,
     round,
@@ -125,26 +138,71 @@ function quantizeBitsFor(cohort: number, weightCap: number): number {
  * examples than the cap counts as one with the cap's.
  */
 export function flattenMetrics(
-  { metrics, countCap }: Pick<SecaggSetup, 'metrics' | 'countCap'>,
+  { metrics, countCap, quantize }: Pick<SecaggSetup, 'metrics' | 'countCap' | 'quantize'>,
   measured: SumMetrics,
 ): number[] {
   return metrics.flatMap(({ name, size }) => {
-    const metric = measured[name];
+    if (name === EXACT) return [...toDigits(metrics, measured, stepsOf(quantize)), 1];
+    const metric = Object.hasOwn(measured, name) ? measured[name] : undefined;
     if (metric === undefined) return Array<number>(size + 1).fill(0);
     if (metric.sum.length !== size) throw invalidArgument(`metric ${name}`, `${size} sums`, metric.sum.length);
+    if (isCounted(name)) return [...inSteps(name, metric.sum, stepsOf(quantize)), metric.count];
     const scale = Math.min(1, countCap / metric.count);
     return [...metric.sum, metric.count].map((value) => value * scale);
   });
 }
 
-/** Inverse of {@link flattenMetrics}, on sums over the survivors. */
-export function unflattenMetrics(declared: readonly MaskedMetric[], values: readonly number[]): SumMetrics {
+/** What a site is told of its own metrics that the bounds of the grid cut; nothing where they travel exactly. */
+export function cutMetricsWords(
+  { metrics, countCap }: Pick<SecaggSetup, 'metrics' | 'countCap'>,
+  measured: SumMetrics,
+): string[] {
+  if (metrics.some(({ name }) => name === EXACT)) return [];
+  return metrics.flatMap(({ name, max }) => {
+    const { sum, count } = (Object.hasOwn(measured, name) ? measured[name] : undefined) ?? { sum: [], count: 1 };
+    const largest = sum.reduce((most, value) => Math.max(most, Math.abs(value)), 0) * Math.min(1, countCap / count);
+    if (!(largest > max * countCap) || name.startsWith('starling/')) return [];
+    return [
+      `metric ${name} of this site was cut to its bound, ${max} for one example: maskedMetrics has to declare more`,
+    ];
+  });
+}
+
+/** Whether a metric is whole steps of the grid: our own, of which every client that knows them says them alike. */
+function isWhole(name: string): boolean {
+  return name === EXACT || isCounted(name);
+}
+
+/** Sums over survivors. */
+export interface Unflattened {
+  readonly metrics: SumMetrics;
+  /** Largest error of each metric's sums, where they are not of single clients; of our own counts there is none. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Clients with a metric that was larger than can be told. */
+  readonly tooLarge: number;
+}
+
+/** Inverse of {@link flattenMetrics}, on sums over `clients` survivors: exact where all of them can say them exactly. */
+export function unflattenMetrics(
+  { metrics: declared, quantize, countCap }: Pick<SecaggSetup, 'metrics' | 'quantize' | 'countCap'>,
+  values: readonly number[],
+  clients: number,
+): Unflattened {
+  const steps = stepsOf(quantize);
   let at = 0;
   const entries = declared.map(({ name, size }) => {
-    const sum = values.slice(at, at + size);
+    const sum = fromSteps(name, values.slice(at, at + size), steps);
     const count = values[at + size];
     at += size + 1;
     return [name, { sum, count }] as const;
   });
-  return Object.fromEntries(entries);
+  const { [EXACT]: digits, ...onGrid } = Object.fromEntries(entries);
+  const exact = digits && fromDigits(declared, digits.sum, { steps, clients });
+  const errors = declared.map(({ name, max }) => [name, (clients * max * countCap) / steps] as const);
+  const ofGrid = Object.fromEntries(errors.filter(([name]) => !name.startsWith('starling/')));
+  return {
+    metrics: { ...onGrid, ...exact?.metrics },
+    errors: exact?.errors ?? ofGrid,
+    tooLarge: exact?.tooLarge ?? 0,
+  };
 }

@@ -14,6 +14,7 @@ import { checkAgainst, type Infer } from '../schema.js';
 import { phaseSpec, UPDATE_CHANNEL } from '../tensors/channels.js';
 import { parseCodec } from '../tensors/codecs/index.js';
 import { layoutOf, tensorSpec } from '../tensors/params.js';
+import { figuresSpec } from './figures.js';
 import {
   count,
   ENGINE_SETTINGS,
@@ -101,7 +102,15 @@ export const workSpec = z.strictObject({
   compression: z.string().max(64).optional(),
 });
 
-const ownEngineSpec = z.strictObject({ cohort: count, ...fieldsOf(ENGINE_SETTINGS), strategy: z.string() });
+const ownEngineSpec = z.strictObject({
+  cohort: count,
+  ...fieldsOf(ENGINE_SETTINGS),
+  strategy: z.string(),
+  /** Secure aggregation without privacy: the value range of a round is what the last one would have needed, if it clamped. */
+  adaptiveRange: z.boolean().optional(),
+  /** How figures are made of test metrics; absent: their means are all there is. */
+  figures: figuresSpec.optional(),
+});
 
 const engineSpec = ownEngineSpec.extend({
   rounds: count,

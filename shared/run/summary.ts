@@ -1,5 +1,6 @@
 /** What is said of a round, and of a run, when it is over: the same to the terminal, the report, the dashboard and the ledger. */
 import type { DropReason } from '../errors.js';
+import type { Lossy } from './lossy.js';
 
 /** A member that a round went on without. */
 export interface Dropped {
@@ -28,6 +29,28 @@ export interface RoundSummary {
   readonly zeroed?: number;
   /** The same of the evaluation. */
   readonly zeroedTests?: number;
+  /** What the updates lost on their way into the sum, where that is counted. */
+  readonly lossy?: Lossy;
+  /** Of metrics that came through secure aggregation: differences smaller than this are not seen. */
+  readonly resolution?: Readonly<Record<string, number>>;
+  /** Who judged the model; absent: the round was not evaluated. */
+  readonly evaluated?: Evaluated;
+}
+
+/** Over whom the test figures of a round are. */
+export interface Evaluated {
+  readonly clients: number;
+  /** Test examples of these clients. */
+  readonly examples: number;
+  /** Who was asked, or trained in this round and was away, and is in no figure. */
+  readonly missing: readonly Missing[];
+}
+
+/** A client that no test figure counts. */
+export interface Missing {
+  readonly client: string;
+  readonly reason: DropReason | 'offline' | 'no-figures';
+  readonly detail?: string;
 }
 
 /** How a run can stand. */

@@ -25,6 +25,8 @@ export interface QuantizeSpec {
   readonly parts?: readonly { readonly size: number; readonly weighs: 'client' | 'one' | 'own' }[];
   /** Largest magnitude of each metric: metrics are fixed-point with the same number of steps, and not multiplied by the weight. */
   readonly metricBounds: readonly number[];
+  /** Which metrics are whole numbers of at most {@link stepsOf} in magnitude, and go in as they are. Absent: none. */
+  readonly wholeMetrics?: readonly boolean[];
 }
 
 /** What one client puts into the vector, before it is quantized. */
@@ -101,9 +103,11 @@ export function quantize(
   const rounded = kernel.quantize(suite, rng.bytes(32), { values, scale, max, weight: isWhole ? counted : 1 });
   // Metrics are scaled to +-1 first, so that one pass of the same rounding serves bounds of any size. What is beyond its bound
   // is cut here already: a quotient beyond float32 would be an error, and so a word about somebody's examples.
-  const unit = Float32Array.from(metrics, (metric, i) =>
-    Number.isFinite(metric) ? Math.min(1, Math.max(-1, metric / spec.metricBounds[i])) : Number.NaN,
-  );
+  const { wholeMetrics = [] } = spec;
+  const unit = Float32Array.from(metrics, (metric, i) => {
+    if (!Number.isFinite(metric)) return Number.NaN;
+    return wholeMetrics[i] ? 0 : Math.min(1, Math.max(-1, metric / spec.metricBounds[i]));
+  });
   const roundedMetrics = kernel.quantize(suite, rng.bytes(32), { values: unit, scale: max, max, weight: 1 });
   if (rounded === undefined) throw invalidArgument('values', 'finite numbers', 'NaN or an infinity');
   if (roundedMetrics === undefined) throw invalidArgument('metrics', 'finite numbers', 'NaN or an infinity');
@@ -111,7 +115,16 @@ export function quantize(
   out.set(isWhole ? rounded : weighed(spec, rounded, { client: counted, one: 1, own: owned }));
   out.set([counted, ...owned], values.length);
   out.set(roundedMetrics, values.length + 1 + owned.length);
+  for (const [i, metric] of metrics.entries()) {
+    if (wholeMetrics[i]) out[values.length + 1 + owned.length + i] = wholeWithin(metric, max);
+  }
   return out;
+}
+
+/** What is no whole number of the grid would end in another client's digits. */
+function wholeWithin(metric: number, max: number): number {
+  if (Number.isInteger(metric) && Math.abs(metric) <= max) return metric;
+  throw invalidArgument('metrics', `a whole number of at most ${max} in magnitude`, 'another');
 }
 
 /** Multiplies each part in place. */
@@ -149,6 +162,9 @@ export function dequantize(spec: QuantizeSpec, sum: Int32Array): WeightedSum {
     values: Float64Array.from(sum.subarray(0, valueCount), (count) => count * step),
     weight: sum[valueCount],
     ownWeights: [...sum.subarray(valueCount + 1, metricsAt)],
-    metrics: spec.metricBounds.map((bound, i) => (sum[metricsAt + i] * bound) / stepsOf(spec)),
+    metrics: spec.metricBounds.map((bound, i) => {
+      const steps = sum[metricsAt + i];
+      return spec.wholeMetrics?.[i] ? steps : (steps * bound) / stepsOf(spec);
+    }),
   };
 }

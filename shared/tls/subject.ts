@@ -13,7 +13,12 @@ export type Subject =
   /** Host names and literal IP addresses. */
   | { readonly kind: 'server'; readonly hosts: readonly string[] };
 
+/** What an operator's commands ask for, so that they are shown the coordinator's own certificate beside a site's. */
+export const OPERATOR_SERVER_NAME = 'operator.starling.invalid';
+
 const URI = /^URI:urn:starling:(client|operator):([a-z0-9][a-z0-9-]{0,62})$/;
+
+const COMMON_NAME = /^CN=([a-z0-9][a-z0-9-]{0,62})$/m;
 
 /** Of a subject that connects. */
 export function uriOf({ kind, name }: Extract<Subject, { readonly name: string }>): string {
@@ -30,6 +35,11 @@ export function peerOf(certificate: Uint8Array, own: readonly string[]): Peer {
   const read = new X509Certificate(certificate);
   const isOurs = own.some((authority) => read.verify(new X509Certificate(authority).publicKey));
   const names = (read.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:urn:starling:'));
+  if (names.length === 0 && !isOurs) {
+    // not every authority writes URIs: the common name is the client's then
+    const [, name] = COMMON_NAME.exec(read.subject) ?? [];
+    if (name !== undefined) return { kind: 'client', name, fingerprint: sha256Hex(certificate) };
+  }
   const [, kind, name] = (names.length === 1 && URI.exec(names[0])) || [];
   if (name === undefined || (kind === 'operator' && !isOurs)) {
     const got = names.length === 0 ? 'none' : names.join(', ');

@@ -150,12 +150,12 @@ function specFromJson(text: string): StoredRunSpec {
   return spec as StoredRunSpec;
 }
 
-/** StartRunResponse, ResumeRunRequest, GetRunRequest and WatchRunRequest. */
+/** StartRunResponse, and the requests that name a run and no more. */
 export function encodeRunName(run: string): Uint8Array {
   return serialise('run', gen.GetRunRequest, { run: checkName('run', run) });
 }
 
-/** StartRunResponse, ResumeRunRequest, GetRunRequest and WatchRunRequest are alike: field 1 is the run. */
+/** StartRunResponse, and the requests that name a run and no more, are alike: field 1 is the run. */
 export function decodeRunName(bytes: Uint8Array): string {
   return checkName('run', parse('run', gen.GetRunRequest, bytes).run);
 }
@@ -170,6 +170,40 @@ export function encodeStopRequest(run: string, reason: string): Uint8Array {
 export function decodeStopRequest(bytes: Uint8Array): { readonly run: string; readonly reason: string } {
   const { run, reason } = parse('StopRunRequest', gen.StopRunRequest, bytes);
   return { run: checkName('run', run), reason: checkText('reason', reason, MAX_TEXT_CHARS) };
+}
+
+/** ArchiveRunResponse. */
+export function encodeArchived(directory: string): Uint8Array {
+  const value = { directory: checkText('directory', directory, MAX_PATH_CHARS) };
+  return serialise('ArchiveRunResponse', gen.ArchiveRunResponse, value);
+}
+
+/** Inverse of {@link encodeArchived}. */
+export function decodeArchived(bytes: Uint8Array): string {
+  const { directory } = parse('ArchiveRunResponse', gen.ArchiveRunResponse, bytes);
+  return checkText('directory', directory, MAX_PATH_CHARS);
+}
+
+/** RepairRunResponse; a sentence that is too long is cut. */
+export function encodeRepaired(done: readonly string[]): Uint8Array {
+  return serialise('RepairRunResponse', gen.RepairRunResponse, { done: done.map(clipText) });
+}
+
+/** Inverse of {@link encodeRepaired}. */
+export function decodeRepaired(bytes: Uint8Array): string[] {
+  const { done } = parse('RepairRunResponse', gen.RepairRunResponse, bytes);
+  return done.map((text) => checkText('done', text, MAX_TEXT_CHARS));
+}
+
+/** ListRunsRequest. */
+export function encodeListRequest({ archived = false }: { readonly archived?: boolean }): Uint8Array {
+  return serialise('ListRunsRequest', gen.ListRunsRequest, { archived });
+}
+
+/** Inverse of {@link encodeListRequest}. */
+export function decodeListRequest(bytes: Uint8Array): { readonly archived: boolean } {
+  const { archived } = parse('ListRunsRequest', gen.ListRunsRequest, bytes);
+  return { archived };
 }
 
 /** ListRunsResponse. */

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Coordinator } from '../../server/coordinator.js';
+import type { ServerTls } from '../../server/grpc/peers.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
@@ -21,7 +22,7 @@ import { systemClock } from '../../shared/clock.js';
 import { rngFromEntropy } from '../../shared/rng.js';
 import { verifySignature } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
-import type { FromPeer, ToPeer } from './round-peer.js';
+import type { FromPeer, PeerTls, ToPeer } from './round-peer.js';
 import { type BenchRow, cpuMs, median, quantile } from './rows.js';
 import { benchIdentity, COORDINATOR, clientNames, tinyModel, tinySpec } from './tiny.js';
 
@@ -64,14 +65,18 @@ export async function benchRoundOverhead({ clients = 100, rounds = 60 } = {}): P
   }
 }
 
-interface Setting {
+/** Rounds between this process and `peer`. */
+export interface Setting {
   readonly clients: number;
   readonly rounds: number;
   readonly peer: ChildProcess;
+  /** Of both sides; absent: plaintext. */
+  readonly tls?: { readonly server: ServerTls; readonly peer: PeerTls };
 }
 
-async function runRounds({ clients, rounds, directory, peer }: Setting & { directory: string }) {
-  const { coordinator, server, failed } = await serve(directory, clients);
+/** Times of rounds, one by one, and what the two processes spent on each. */
+export async function runRounds({ clients, rounds, directory, peer, tls }: Setting & { directory: string }) {
+  const { coordinator, server, failed } = await serve(directory, clients, tls?.server);
   try {
     const spec = tinySpec({ clients, rounds: rounds + WARM_UP });
     const run = await coordinator.createRun(spec, encode(tinyModel()), { id: 'bench', directory });
@@ -89,7 +94,7 @@ async function runRounds({ clients, rounds, directory, peer }: Setting & { direc
         lastMs = nowMs;
       });
     });
-    send(peer, { kind: 'join', address: server.address, clients });
+    send(peer, { kind: 'join', address: server.address, clients, tls: tls?.peer });
     await Promise.race([ended, failed]);
     const coordinatorCpuMs = (cpuMs() - start.cpuMs) / rounds;
     const clientsCpuMs = ((await peerCpuMs(peer)) - start.peerMs) / rounds;
@@ -100,7 +105,8 @@ async function runRounds({ clients, rounds, directory, peer }: Setting & { direc
   }
 }
 
-async function serve(directory: string, clients: number) {
+/** A coordinator that knows this many clients, on a network of loopback. */
+export async function serve(directory: string, clients: number, tls?: ServerTls) {
   const registry = new Registry({ append: async () => undefined }, []);
   for (const client of clientNames(clients)) await registry.enrolTrusted(client, benchIdentity(client).publicKey, 0);
   let fail: (error: Error) => void = () => {};
@@ -124,6 +130,7 @@ async function serve(directory: string, clients: number) {
     admin: coordinator.admin,
     adminToken: 'bench',
     listen: '127.0.0.1:0',
+    tls,
   });
   return { coordinator, server, failed };
 }
@@ -188,7 +195,8 @@ async function durableWriteMs(path: string): Promise<number> {
   return median(times);
 }
 
-function send(peer: ChildProcess, message: ToPeer): void {
+/** Asks the process with the clients. */
+export function send(peer: ChildProcess, message: ToPeer): void {
   peer.send(message);
 }
 

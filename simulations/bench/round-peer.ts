@@ -9,13 +9,22 @@ import { modelReader, planReader } from '../../client/round/verify-signed.js';
 import { memoryStore } from '../../client/store/updates.js';
 import { systemClock } from '../../shared/clock.js';
 import { rngFromSeed } from '../../shared/rng.js';
+import { keyPemOf } from '../../shared/signing/identity.js';
 import { receiptCheck } from '../../shared/signing/receipts.js';
 import { cpuMs } from './rows.js';
-import { benchIdentity, COORDINATOR, clientNames, tinyTrainer } from './tiny.js';
+import { benchIdentity, benchSeed, COORDINATOR, clientNames, tinyTrainer } from './tiny.js';
 
 /** What the benchmark asks of the process with the clients. */
 export type ToPeer =
-  | { readonly kind: 'join'; readonly address: string; readonly clients: number }
+  | { readonly kind: 'join'; readonly address: string; readonly clients: number; readonly tls?: PeerTls }
+  /** Connect `count` times, `atOnce` of them at a time, each for one call. */
+  | {
+      readonly kind: 'handshakes';
+      readonly address: string;
+      readonly count: number;
+      readonly atOnce: number;
+      readonly tls?: PeerTls;
+    }
   /** Answer every message of `orderBytes` with `answerBytes`, over a bare socket for each client. */
   | {
       readonly kind: 'echo';
@@ -26,17 +35,51 @@ export type ToPeer =
     }
   | { readonly kind: 'cpu' };
 
-/** CPU time of this process so far. */
-export type FromPeer = { readonly cpuMs: number };
+/** PEM: who vouches, and the certificates by client, for the keys of `benchIdentity`. */
+export interface PeerTls {
+  readonly authorities: readonly string[];
+  readonly certificates: Readonly<Record<string, string>>;
+}
 
-async function join(address: string, clients: number): Promise<void> {
+/** CPU time of this process so far; and how long what was asked for took. */
+export type FromPeer = { readonly cpuMs: number; readonly elapsedMs?: number };
+
+function dial(address: string, client: string, tls: PeerTls | undefined) {
+  if (tls === undefined) return connectGrpc(address);
+  const shown = {
+    authorities: tls.authorities,
+    certificate: tls.certificates[client],
+    key: keyPemOf(benchSeed(client)),
+  };
+  return connectGrpc(address, { tls: () => shown });
+}
+
+async function handshakes({ address, count, atOnce, tls }: Extract<ToPeer, { kind: 'handshakes' }>): Promise<FromPeer> {
+  const [client] = clientNames(1);
+  const update = { run: 'r', round: 1, attempt: 1, sha256: '0'.repeat(64) };
+  const startMs = performance.now();
+  let left = count;
+  const some = async () => {
+    while (left-- > 0) {
+      const service = dial(address, client, tls);
+      await service.uploadStatus(new Uint8Array(32), update).catch(({ code }) => {
+        if (code !== 'permission-denied') throw new Error(code); // of the session, when the certificate was good
+      });
+      service.close();
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, some));
+  return { cpuMs: cpuMs(), elapsedMs: performance.now() - startMs };
+}
+
+async function join({ address, clients, tls }: Extract<ToPeer, { kind: 'join' }>): Promise<void> {
   const coordinatorKey = benchIdentity(COORDINATOR).publicKey;
   const readPlan = planReader(coordinatorKey);
   const checkReceipt = receiptCheck(coordinatorKey);
   const models = modelReader();
   for (const client of clientNames(clients)) {
     await Participant.start({
-      service: connectGrpc(address),
+      service: dial(address, client, tls),
       client,
       identity: benchIdentity(client),
       coordinatorKey,
@@ -65,7 +108,8 @@ function echo({ port, clients, orderBytes, answerBytes }: Extract<ToPeer, { kind
 }
 
 process.on('message', (message: ToPeer) => {
-  if (message.kind === 'join') void join(message.address, message.clients);
+  if (message.kind === 'join') void join(message);
+  else if (message.kind === 'handshakes') void handshakes(message).then((answer) => process.send?.(answer));
   else if (message.kind === 'echo') echo(message);
   else process.send?.({ cpuMs: cpuMs() } satisfies FromPeer);
 });

@@ -64,7 +64,12 @@ export const tinyTrainer: TaskRunner = {
 
 /** Both processes of a benchmark derive the same keys; nothing secret hangs on them. */
 export function benchIdentity(name: string) {
-  return identityFromSeed(rngFromSeed(1).split(`bench/${name}`).bytes(32));
+  return identityFromSeed(benchSeed(name));
+}
+
+/** The seed of that identity. */
+export function benchSeed(name: string): Uint8Array {
+  return rngFromSeed(1).split(`bench/${name}`).bytes(32);
 }
 
 /** Names the identity that the benchmark's coordinator signs with, for both processes. */

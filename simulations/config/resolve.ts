@@ -5,6 +5,8 @@ import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
 import { checkAggregator } from '../../server/updates/check-aggregator.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { exactMetrics } from '../../shared/run/exact-metrics.js';
+import { lossyMetrics } from '../../shared/run/lossy.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import {
   type Config,
@@ -18,6 +20,7 @@ import {
   checkRunSpec,
   type Hyper,
   type HyperValue,
+  type MaskedMetric,
   type RunSpec,
   type SecureSpec,
   type TrainingSpec,
@@ -28,6 +31,7 @@ import { updateChannel } from '../../shared/tensors/channels.js';
 import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { type StartFile, startModel } from '../../shared/tensors/start-model.js';
 import { checkYaml } from '../../shared/yaml.js';
+import { figuresOfWorkload } from './figures.js';
 import { privacyOf } from './privacy.js';
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
@@ -57,6 +61,8 @@ const ENGINE_DEFAULTS = {
   evaluateEvery: 1,
   evaluateClients: 0,
 } as const;
+/** The bound is felt where a client that is older than exact metrics takes part. */
+const TRAIN_LOSS: MaskedMetric = { name: 'loss', size: 1, max: 16 };
 /** What small cohorts of known labs need: who may collude and drop out decides the graph. */
 const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.05, dropFraction: 0.05 } as const;
 
@@ -99,6 +105,8 @@ export function resolve(
     { rounds, hyper, evaluateEvery: config['evaluate-every'] ?? ENGINE_DEFAULTS.evaluateEvery },
   );
   const { compression = 'none' } = config;
+  // whoever says a range means it; under privacy nobody knows what it clamps
+  const adapts = secure && privacy === undefined && config['value-range'] === undefined;
   const isCompressed = compression !== 'none'; // without it a specification is what it was
   const spec: RunSpec = {
     work: {
@@ -123,6 +131,8 @@ export function resolve(
       minClients: cohort,
       minSurvivors,
       ...givenOf(config, ENGINE_SETTINGS),
+      ...(adapts && { adaptiveRange: true }),
+      figures: figuresOfWorkload(workload, hyper).spec,
     },
   };
   checkRunSpec(spec);
@@ -162,8 +172,10 @@ function secureOf(
     survivorsMin,
     ...(groupSize !== undefined && { groupSize }),
     phaseDeadlineMs: Math.min(60_000, config['deadline-ms'] ?? 60_000),
-    trainMetrics: isPrivate ? [] : [{ name: 'loss', size: 1, max: 16 }, zeroed.train],
-    testMetrics: isPrivate ? [...testMetrics] : [...testMetrics, zeroed.test],
+    trainMetrics: isPrivate
+      ? []
+      : [TRAIN_LOSS, zeroed.train, ...exactMetrics('train', [TRAIN_LOSS]), ...lossyMetrics()],
+    testMetrics: isPrivate ? [...testMetrics] : [...testMetrics, zeroed.test, ...exactMetrics('test', testMetrics)],
   };
 }
 

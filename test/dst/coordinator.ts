@@ -15,7 +15,8 @@ import {
   type RunState,
   type Untimed,
 } from '../../server/round/state.js';
-import { History } from '../../server/run/history.js';
+import { CommittedRounds } from '../../server/run/committed.js';
+import { roundEnded } from '../../server/run/history.js';
 import { UpdateIntake } from '../../server/updates/intake.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import type { RunSpec, StoredRunSpec, WorkSpec } from '../../shared/run/spec.js';
@@ -57,7 +58,7 @@ export class SimulatedCoordinator {
   readonly #journal: RunRecord[];
   readonly #streams = new Map<string, ControlStream>();
   #state: RunState;
-  #history: History;
+  #history: CommittedRounds;
   #intake: UpdateIntake;
   /** Who waits for the engine's answer to an offer; by client and hash, in the order of the offers. */
   #waiting = new Map<string, ((answer: UploadReply['outcome'] | undefined) => void)[]>();
@@ -80,7 +81,7 @@ export class SimulatedCoordinator {
     const spec = { work: {}, engine: scenario.spec } as unknown as StoredRunSpec;
     this.#journal = [{ kind: 'created', atMs: 0, run: RUN, spec, modelSha256: FIRST_MODEL }];
     this.#state = initialState(RUN, scenario.spec, FIRST_MODEL);
-    this.#history = new History(this.#journal);
+    this.#history = new CommittedRounds(this.#journal);
     this.#spec = { work: WORK, engine: scenario.spec };
     this.#intake = this.#openIntake();
   }
@@ -90,7 +91,8 @@ export class SimulatedCoordinator {
     const life = this.#life;
     return new UpdateIntake({
       spec: this.#spec,
-      history: { receiptFor: (run, update) => this.#past.receiptFor(run, update) },
+      history: { receiptFor: (run, update) => this.#past.receiptFor(run, update), isLongPast: () => false },
+      readPast: async () => this.#past,
       state: () => this.#state,
       secure: { maskedBytes: undefined, receive: () => undefined },
       post: (event) => {
@@ -154,10 +156,11 @@ export class SimulatedCoordinator {
     const records = JSON.parse(JSON.stringify(this.#journal)) as RunRecord[];
     const [state, effects] = this.#subject.restore(records, this.#world.nowMs);
     must.restoredIsTheFold(records, state);
+    must.checkpointsAreTheFold(records, state, (stored) => this.#subject.restore(stored, this.#world.nowMs));
     this.#world.note(`coordinator is back in ${state.round}/${state.attempt} ${state.stage.kind}`);
     this.#up = true;
     this.#state = state;
-    this.#history = new History(records);
+    this.#history = new CommittedRounds(records);
     this.#intake = this.#openIntake();
     this.#ledger.refusers.clear(); // a refusal is not journalled: the next plan is refused again
     this.#perform(effects);
@@ -234,7 +237,7 @@ export class SimulatedCoordinator {
         return this.#setTimer(effect);
       case 'round-ended': {
         const summary = { ...effect.draft, bytesUp: 0, bytesDown: 0 };
-        return this.#record(this.#history.roundEnded(summary, effect.evaluation, false));
+        return this.#record(roundEnded(summary, effect.evaluation, false));
       }
       case 'emit':
         if (effect.event.kind === 'ended') this.#tellOperator();

@@ -7,9 +7,12 @@ import type { SessionEffect, SessionState } from '../../client/round/session.js'
 import type { RecordOf, RunRecord } from '../../server/journal/records.js';
 import { memberOf } from '../../server/round/cohort.js';
 import type { Effect, EffectOf, RoundEvent, RunState } from '../../server/round/state.js';
+import { compacted } from '../../server/run/run-journal.js';
 import type { Receipt } from '../../shared/run/plan.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { DEADLINE_MS } from './scenario.js';
+
+type Restore = (records: readonly RunRecord[]) => [RunState, Effect[]];
 
 /** A broken invariant: its name, and what was seen. */
 export class Violation extends Error {
@@ -191,6 +194,18 @@ export function restoredIsTheFold(records: readonly RunRecord[], state: RunState
   const at = state.round === round || (committed.length > closed && state.round === round + 1);
   check(at, restoredIsTheFold, () => `round ${state.round}, not ${round}`);
   check(known, restoredIsTheFold, () => `status ${state.status}, not ${status}`);
+}
+
+/** A checkpoint in the place of any records that a round's end has closed changes nothing of what is found again. */
+export function checkpointsAreTheFold(records: readonly RunRecord[], state: RunState, restored: Restore): void {
+  const ledger = { round: 0, lineSha256: '', modelSha256: '', sizeBytes: 0 };
+  for (const [index, { kind }] of records.entries()) {
+    if (kind !== 'round-ended') continue;
+    const { head } = compacted(records.slice(0, index + 1), ledger);
+    const stored = JSON.parse(JSON.stringify([...head, ...records.slice(index + 1)])) as RunRecord[];
+    const found = JSON.stringify(restored(stored)[0]);
+    check(found === JSON.stringify(state), checkpointsAreTheFold, () => `after ${index}: ${found}`);
+  }
 }
 
 // ---- clients -------------------------------------------------------------------------------------------------------

@@ -3,14 +3,14 @@ import { step as clientStep } from '../../client/round/session.js';
 import { restore } from '../../server/round/restore.js';
 import type { UpdateId } from '../../server/round/state.js';
 import { step } from '../../server/round/step.js';
-import type { History } from '../../server/run/history.js';
+import type { CommittedRounds } from '../../server/run/committed.js';
 import type { Receipt } from '../../shared/run/plan.js';
 
 export interface Subject {
   readonly step: typeof step;
   readonly restore: typeof restore;
   readonly clientStep: typeof clientStep;
-  readonly receiptFor: (history: History, run: string, update: UpdateId) => Receipt | undefined;
+  readonly receiptFor: (history: CommittedRounds, run: string, update: UpdateId) => Receipt | undefined;
 }
 
 export const subject: Subject = {

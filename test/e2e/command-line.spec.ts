@@ -42,7 +42,7 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ['run start no-file.yaml', /^starling: no-file\.yaml: expected a readable file, got ENOENT$/],
   [
     'coordinator --config unknown-key.yaml',
-    /^starling: unknown-key\.yaml: unknown key "workload"; known are data-dir, listen, public-addresses, addresses, log-level$/,
+    /^starling: unknown-key\.yaml: unknown key "workload"; known are data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve$/,
   ],
   ['coordinator --config no-file.yaml', /^starling: no-file\.yaml: expected a readable file, got ENOENT$/],
   [

@@ -56,7 +56,7 @@ describe('a coordinator process', function () {
     await writeFile(journal, bytes);
     const child = await startAgain();
     const list = await site.operator('run', 'list');
-    assert.match(list, new RegExp(`^${bad} .*damaged .*journal\\.log: .*next: put the file back`, 'm'));
+    assert.match(list, new RegExp(`^${bad} .*damaged .*journal\\.log: .*next: starling run repair ${bad};`, 'm'));
     assert.match(list, new RegExp(`^${good} +cnn +running`, 'm'));
     const show = ['run', 'show', bad, '--data-dir', site.dataDir];
     assert.match(await succeed(show, { cwd: site.folder }), /damaged .*journal\.log: .*\ndirectory .*\n$/);

@@ -28,12 +28,15 @@ export interface Where {
   readonly env?: NodeJS.ProcessEnv;
   /** Default: this package's. */
   readonly cli?: string;
+  /** A command that becomes the program, as prlimit(1) and its options. */
+  readonly via?: readonly string[];
 }
 
 /** `starling ARGS` in a folder that is its working directory, its STARLING_HOME and its HOME. */
-export function spawnStarling(args: readonly string[], { cwd, env, cli = CLI }: Where): ChildProcess {
+export function spawnStarling(args: readonly string[], { cwd, env, cli = CLI, via = [] }: Where): ChildProcess {
   const home = { STARLING_HOME: join(cwd, 'home'), HOME: cwd };
-  return spawn(process.execPath, [cli, ...args], {
+  const [program, ...rest] = [...via, process.execPath, cli, ...args];
+  return spawn(program, rest, {
     cwd,
     env: { ...process.env, ...home, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

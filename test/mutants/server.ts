@@ -54,6 +54,34 @@ export const SERVER = [
       ['charges outlive a crash', 'charge(state.spending, round, cohort)', 'state.spending'],
       ['an aborted attempt is not tried again', 'attempt: record.attempt + 1', 'attempt: record.attempt'],
       ['a secure round starts over with new keys', 'found.spec.secure ? withNewKeys(found, turn) : found', 'found'],
+      ['a checkpoint holds what was charged', '{ ...first.spending, ...account }', 'first.spending'],
+      ['a checkpoint holds where the round stands', '{ ...first, ...state, ...(', '{ ...first, ...('],
+    ],
+  ),
+  ...mutantsOf(
+    'server/run/run-journal',
+    ['server/run/run-journal'],
+    [
+      [
+        'what a journal held is durable before it forgets it',
+        'await writeSegment(directory, { number: segments, records: moved, files });\n        await journal.close();\n        await writeFileDurably(path, bytes, files);',
+        'await journal.close();\n        await writeFileDurably(path, bytes, files);\n        await writeSegment(directory, { number: segments, records: moved, files });',
+      ],
+      ['each file of history has a number of its own', '(before?.segments ?? 0) + 1', '1'],
+      ['what is in no file of history stays', 'before === undefined ? 1 : 2', '2'],
+    ],
+  ),
+  ...mutantsOf(
+    'server/run/ledger',
+    ['server/run/run-journal'],
+    [['the ledger before a checkpoint is what it was', 'if (lineSha256(text) !== expected)', 'if (false as boolean)']],
+  ),
+  ...mutantsOf(
+    'server/run/finished',
+    ['server/run/finished'],
+    [
+      ['a finished run whose file was changed is looked at', 'isSame && row.run', 'row.run'],
+      ['a late update hears what became of it', "if (outcome === 'committed')", "if (outcome === 'dropped')"],
     ],
   ),
   ...mutantsOf(

@@ -312,6 +312,23 @@ const SECURE = [
         'for (const end = at + size; at < end; at++)',
         'for (const end = size; at < end; at++)',
       ],
+      ['a whole number is no other', 'if (Number.isInteger(metric) && Math.abs(metric) <= max) return', 'return'],
+    ],
+  ),
+  ...mutantsOf(
+    'shared/run/exact-metrics',
+    ['shared/run/exact-metrics'],
+    [
+      ['digits count only when all have written them', ' || sums[0] !== about.clients', ''],
+      ['a number that does not fit is told', 'if (cut) tooLarge = 1;', ''],
+    ],
+  ),
+  ...mutantsOf(
+    'shared/run/lossy',
+    ['shared/run/lossy'],
+    [
+      ['no count leaves under privacy', 'privacy !== undefined || loss === undefined', 'loss === undefined'],
+      ['no client gets a range that it cannot read', 'pooled[BEYOND]?.count !== clients || ', ''],
     ],
   ),
 ];

@@ -95,7 +95,7 @@ export class Door {
     return this.certificates.authorityFingerprint;
   }
 
-  issueFor(client: string, publicKey: Uint8Array): Promise<Issued> {
+  issueFor(client: string, publicKey: Uint8Array): Promise<Issued | undefined> {
     return this.certificates.issueFor(client, publicKey);
   }
 

@@ -83,6 +83,7 @@ describe('the count of zeroed contributions', () => {
     assert.deepEqual([summary.survivors, summary.zeroed, summary.zeroedTests], [3, 1, 1]);
     assert.deepEqual([report.rounds[0].zeroed, report.rounds[0].zeroedTests], [1, 1]);
     assert.match(warnings.join('\n'), /^zeroed: 1 of 3 contributions; zeroed: 1 evaluation, /);
+    assert.match(warnings[1], /^test figures are pooled over 2 of 3 clients, \d+ examples; 1 sent zeros, /);
     const grid = 4 / (2 ** 23 - 1); // or coarser: 24 bits at the most
     const [crafted, moved] = await weightsAfter(summary.modelSha256);
     assert.equal(crafted, 200);

@@ -1,6 +1,7 @@
 /** What a client that has been let in may say and ask, and what becomes of it: each frame reaches its run, and only that. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { readHistory } from '../../server/run/history.js';
 import type { Run } from '../../server/run/run.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { TaskKind, UpdateHeader } from '../../shared/run/plan.js';
@@ -132,8 +133,9 @@ describe('a client that is in', () => {
       peer.say({ kind: 'evaluation', task: task('evaluate'), metrics: { accuracy: { sum: [i], count: 2 } } });
     }
     await run.idle();
-    assert.equal(run.history.summaries[0].metrics['test.accuracy'], 6 / 8);
-    assert.deepEqual(run.history.perClient.c4, { accuracy: { sum: [3], count: 2 } });
+    const { summaries, perClient } = await readHistory(run.directory);
+    assert.equal(summaries[0].metrics['test.accuracy'], 6 / 8);
+    assert.deepEqual(perClient.c4, { accuracy: { sum: [3], count: 2 } });
   });
 
   it('may send frames of secure aggregation, which count as traffic and go nowhere without it', async () => {

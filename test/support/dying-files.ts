@@ -27,6 +27,7 @@ export class DyingFiles implements Files {
   }
 
   async open(path: string, mode: 'create' | 'existing'): Promise<OpenFile> {
+    if (this.#changesLeft < 0) return new Promise(() => {});
     const file =
       mode === 'create' ? await this.#change(() => systemFiles.open(path, mode)) : await systemFiles.open(path, mode);
     this.#open.add(file);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type Effect, initialState, type RoundEvent, type RunState, type Untimed } from '../../server/round/state.js';
 import { step } from '../../server/round/step.js';
-import { History } from '../../server/run/history.js';
+import { CommittedRounds } from '../../server/run/committed.js';
 import type { Aggregate } from '../../server/updates/aggregator.js';
 import { UpdateIntake } from '../../server/updates/intake.js';
 import { type Rng, rngFromSeed } from '../../shared/rng.js';
@@ -56,7 +56,7 @@ export class Intake {
   isSecure = false;
   readonly updates: UpdateIntake;
   readonly #work: WorkSpec;
-  readonly #history = new History([]);
+  readonly #history = new CommittedRounds([]);
   #pump: Promise<void> | undefined;
   state: RunState;
 
@@ -81,7 +81,7 @@ export class Intake {
       },
     };
     this.updates = new UpdateIntake({
-      ...{ spec, history: this.#history, secure },
+      ...{ spec, history: this.#history, readPast: async () => this.#history, secure },
       state: () => this.state,
       post: (event) => void this.post(event),
       sendReceipts: (receipts) => this.receipts.push(...receipts),

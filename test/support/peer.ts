@@ -6,7 +6,8 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Coordinator } from '../../server/coordinator.js';
-import { type Logger, silent } from '../../server/log.js';
+import { silent } from '../../server/log.js';
+import type { CoordinatorOptions } from '../../server/options.js';
 import { Registry } from '../../server/registry.js';
 import type { FlError } from '../../shared/errors.js';
 import { rngFromEntropy, rngFromSeed } from '../../shared/rng.js';
@@ -34,7 +35,7 @@ export interface World {
 /** A coordinator that knows the clients c1 to c6; `dataDir` of an earlier one: its next process. */
 export async function openWorld(
   dataDir?: string,
-  overrides: { inFlightBytes?: number; log?: Logger } = {},
+  overrides: Partial<Pick<CoordinatorOptions, 'inFlightBytes' | 'log' | 'files' | 'journalBytes' | 'space'>> = {},
 ): Promise<World> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));
   const clock = new FakeClock();

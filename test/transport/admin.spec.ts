@@ -18,13 +18,21 @@ describe('the operator over gRPC', () => {
     assert.equal(await operator.startRun(SPEC, model), 'run-1');
     await operator.stopRun('run-1', 'enough');
     await operator.resumeRun('run-1');
+    assert.equal(await operator.archiveRun('run-1'), '/data/archive/run-1');
+    await operator.deleteRun('run-1');
+    assert.deepEqual(await operator.repairRun('run-1'), await admin.repairRun('run-1'));
+    admin.calls.pop();
     assert.deepEqual(await operator.listRuns(), [RUN_INFO]);
+    assert.deepEqual(await operator.listRuns({ archived: true }), []);
     assert.deepEqual(await operator.getRun('run-1'), { info: RUN_INFO, report: admin.report });
     assert.deepEqual(admin.calls, [
       { name: 'lab-1', uses: 3, expiresMs: 86_400_000 },
       { spec: SPEC, model },
       { stop: 'run-1', reason: 'enough' },
       { resume: 'run-1' },
+      { archive: 'run-1' },
+      { delete: 'run-1' },
+      { repair: 'run-1' },
       { get: 'run-1' },
     ]);
   });
@@ -70,6 +78,9 @@ describe('the operator over gRPC', () => {
     await assert.rejects(stranger.startRun(SPEC, bytes(9_000_000)), denied);
     await assert.rejects(stranger.stopRun('run-1', ''), denied);
     await assert.rejects(stranger.resumeRun('run-1'), denied);
+    await assert.rejects(stranger.archiveRun('run-1'), denied);
+    await assert.rejects(stranger.deleteRun('run-1'), denied);
+    await assert.rejects(stranger.repairRun('run-1'), denied);
     await assert.rejects(stranger.listRuns(), denied);
     await assert.rejects(stranger.getRun('run-1'), denied);
     await assert.rejects(async () => {

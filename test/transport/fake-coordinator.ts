@@ -136,8 +136,22 @@ export class FakeAdmin implements AdminService {
     this.calls.push({ resume: run });
   }
 
-  async listRuns() {
-    return [RUN_INFO];
+  async archiveRun(run: string) {
+    this.calls.push({ archive: run });
+    return `/data/archive/${run}`;
+  }
+
+  async deleteRun(run: string) {
+    this.calls.push({ delete: run });
+  }
+
+  async repairRun(run: string) {
+    this.calls.push({ repair: run });
+    return ['ledger.jsonl: 3 lines were written from journal.log', 'run.json: written from journal.log'];
+  }
+
+  async listRuns({ archived = false } = {}) {
+    return archived ? [] : [RUN_INFO];
   }
 
   async getRun(run: string) {

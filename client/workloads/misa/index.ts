@@ -15,7 +15,7 @@ import { defineWorkload } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { crossEntropy } from '../parts/layers.js';
 import { batchOf, HELD, heldBy, presenceIn } from './batch.js';
-import { figuresOf, metricsOf } from './measures.js';
+import { FIGURES, metricsOf } from './measures.js';
 import { answer, DIGITS, encode, initMisa, MODALITIES, type Modality, SIDE_LOSSES, sideLosses } from './model.js';
 import { confusionArtefacts, spacesArtefacts } from './pictures.js';
 import { encodeTest, prototypesOf } from './spaces.js';
@@ -107,6 +107,7 @@ export const misa = defineWorkload<PairData>({
         },
       ];
     },
+    figures: () => FIGURES,
     maskedMetrics: () => [
       { name: 'loss', size: 1, max: 16 },
       { name: 'speakers', size: 2 * HELD.length, max: 1 },
@@ -212,8 +213,6 @@ export const misa = defineWorkload<PairData>({
   },
 
   metrics: metricsOf,
-
-  finish: figuresOf,
 
   async *artefacts({ shared, data, hyper }) {
     const encoded = await encodeTest(shared, data, hyper);

@@ -1,6 +1,6 @@
 /** How often the answer is right: by sight, by sound, by both, and for each speaker. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { SumMetrics } from '../../../shared/run/metrics.js';
+import type { Formula } from '../../../shared/run/formula.js';
 import type { Batch, TensorMap, Workload } from '../../workload.js';
 import { crossEntropy, predictionOf } from '../parts/layers.js';
 import { HELD, presenceIn } from './batch.js';
@@ -29,16 +29,16 @@ export function metricsOf(params: TensorMap, batch: Batch): ReturnType<Workload[
 }
 
 /** The accuracy of each speaker, and of those who only hear. */
-export function figuresOf({ speakers: { sum } }: SumMetrics): Record<string, number> {
+export const FIGURES: Readonly<Record<string, Formula>> = figures();
+
+function figures(): Record<string, Formula> {
   const everyone = [...HELD.keys()];
-  const accuracyOf = (name: string, among: readonly number[]) => {
-    const of = (from: number) => among.reduce((total, speaker) => total + sum[from + speaker], 0);
-    const tested = of(HELD.length);
-    return tested < 0.5 ? [] : [[name, of(0) / tested] as const]; // under secure aggregation zero is zero up to the grid
+  const accuracy = (among: readonly number[]): Formula => {
+    const tested: Formula = ['sum', 'speakers', ...among.map((speaker) => HELD.length + speaker)];
+    // under secure aggregation with older clients zero is zero up to the grid
+    return ['when', tested, 0.5, ['div', ['sum', 'speakers', ...among], tested]];
   };
   const hearers = everyone.filter((speaker) => !HELD[speaker].includes('image'));
-  return Object.fromEntries([
-    ...everyone.flatMap((speaker) => accuracyOf(`accuracy.speaker-${speaker}`, [speaker])),
-    ...accuracyOf('audio-only.accuracy', hearers),
-  ]);
+  const each = everyone.map((speaker) => [`accuracy.speaker-${speaker}`, accuracy([speaker])] as const);
+  return { ...Object.fromEntries(each), 'audio-only.accuracy': accuracy(hearers) };
 }

@@ -16,7 +16,7 @@ import { defineWorkload } from '../../workload.js';
 import { hyperChoice, hyperInteger } from '../parts/hyper.js';
 import { batchOf, type MtanData, owns } from './batch.js';
 import { isDynamic, measureLosses, outputsOf, perExample } from './losses.js';
-import { figuresOf, SIZES, taskSums } from './measures.js';
+import { FIGURES, SIZES, taskSums } from './measures.js';
 import { initMtan, TASKS } from './model.js';
 import { scenesArtefact } from './pictures.js';
 
@@ -106,6 +106,7 @@ export const mtan = defineWorkload<MtanData>({
       };
       return [{ name: 'train', channels: isDynamic(hyper) ? [update, losses] : [update] }];
     },
+    figures: () => FIGURES,
     maskedMetrics: () => [
       { name: 'loss', size: 1, max: 16 },
       ...TASKS.map((task) => ({ name: task, size: SIZES[task], max: 1 })),
@@ -224,8 +225,6 @@ export const mtan = defineWorkload<MtanData>({
     });
     return { loss: { sum: tf.sum(perExample(params, batch, outputs)), count }, ...Object.fromEntries(sums) };
   },
-
-  finish: figuresOf,
 
   async *artefacts({ shared, data, hyper }) {
     const shard = { train: NO_EXAMPLES, test: NO_EXAMPLES, index: 0, count: 1 };

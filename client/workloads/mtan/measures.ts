@@ -4,7 +4,7 @@
  * factor of 1.25; mean angle between normals, and share within 22.5 degrees.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { SumMetrics } from '../../../shared/run/metrics.js';
+import type { Formula } from '../../../shared/run/formula.js';
 import { CLASS_NAMES, DEPTH_UNIT_M } from '../../data/scenes.js';
 import type { Batch } from '../../workload.js';
 import type { Task } from './model.js';
@@ -75,29 +75,31 @@ export function unit(x: tf.Tensor): tf.Tensor {
 }
 
 /** Of the tasks that somebody was tested on; `score` is the mean over them of mIoU and the two shares. */
-export function figuresOf({ segmentation, depth, normals }: SumMetrics): Record<string, number> {
-  const figures: Record<string, number> = {};
-  const parts: number[] = [];
-  const total = segmentation.sum.reduce((sum, value) => sum + value, 0);
-  if (total > 0.5) {
-    const at = (truth: number, said: number) => segmentation.sum[truth * CLASSES + said];
-    const ious = CLASS_NAMES.map((_, c) => {
-      const union = CLASS_NAMES.reduce((sum, _, other) => sum + at(c, other) + at(other, c), 0) - at(c, c);
-      return union > 0 ? at(c, c) / union : 1;
-    });
-    figures.miou = ious.reduce((sum, iou) => sum + iou, 0) / CLASSES;
-    figures['pixel-accuracy'] = CLASS_NAMES.reduce((sum, _, c) => sum + at(c, c), 0) / total;
-    parts.push(figures.miou);
-  }
-  for (const [sums, error, unitOf] of [
-    [depth.sum, 'depth-error', DEPTH_UNIT_M],
-    [normals.sum, 'angle', 180],
-  ] as const) {
-    if (sums[2] < 0.5) continue; // under secure aggregation zero is zero up to the grid
-    figures[error] = (unitOf * sums[0]) / sums[2];
-    figures[`${error === 'angle' ? error : 'depth'}-within`] = sums[1] / sums[2];
-    parts.push(sums[1] / sums[2]);
-  }
-  figures.score = parts.reduce((sum, part) => sum + part, 0) / parts.length;
-  return figures;
+export const FIGURES: Readonly<Record<string, Formula>> = figures();
+
+function figures(): Record<string, Formula> {
+  const confusion = (indices: readonly number[]): Formula => ['sum', 'segmentation', ...indices];
+  const total: Formula = ['sum', 'segmentation'];
+  const classes = CLASS_NAMES.map((_, c) => c);
+  const own = (c: number) => c * CLASSES + c;
+  const ious = classes.map((c): Formula => {
+    const union = classes.flatMap((other) => (other === c ? [own(c)] : [c * CLASSES + other, other * CLASSES + c]));
+    return ['or', ['div', confusion([own(c)]), confusion(union)], 1];
+  });
+  // under secure aggregation with older clients zero is zero up to the grid
+  const tested = (examples: Formula, figure: Formula): Formula => ['when', examples, 0.5, figure];
+  const of = (task: Task, at: number): Formula => ['sum', task, at];
+  const share = (task: Task, at: number, unitOf = 1): Formula =>
+    tested(of(task, 2), ['div', ['mul', unitOf, of(task, at)], of(task, 2)]);
+  const miou = tested(total, ['mean', ...ious]);
+  const [depth, angle] = [share('depth', 1), share('normals', 1)];
+  return {
+    miou,
+    'pixel-accuracy': tested(total, ['div', confusion(classes.map(own)), total]),
+    'depth-error': share('depth', 0, DEPTH_UNIT_M),
+    'depth-within': depth,
+    angle: share('normals', 0, 180),
+    'angle-within': angle,
+    score: ['mean', miou, depth, angle],
+  };
 }

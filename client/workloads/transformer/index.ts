@@ -19,6 +19,8 @@ import { attentionArtefact, writingArtefact } from './pictures.js';
 
 const VOCABULARY = ALPHABET.length;
 
+/** Of a character, on average. */
+const NATS = ['div', ['sum', 'loss'], ['count', 'loss']] as const;
 const DEMO: Hyper = {
   data: 'shakespeare', // or sotu
   context: 64,
@@ -67,6 +69,7 @@ export const transformer = defineWorkload<TransformerData>({
       { metric: 'test.loss', row: 'federated', against: 'centralised', atMost: 0.15 },
       { metric: 'test.loss', row: 'federated', against: 'local-best', atMost: -0.3 },
     ],
+    figures: () => ({ perplexity: ['exp', NATS], 'bits-per-character': ['div', NATS, Math.LN2] }),
     maskedMetrics: () => [
       { name: 'loss', size: 1, max: 16 },
       { name: 'accuracy', size: 1, max: 1 },
@@ -185,11 +188,6 @@ export const transformer = defineWorkload<TransformerData>({
       // of a window: the share of its characters that the model saw coming
       accuracy: { sum: tf.div(tf.sum(tf.cast(right, 'float32')), context), count },
     };
-  },
-
-  finish({ loss }) {
-    const nats = loss.sum[0] / loss.count;
-    return { perplexity: Math.exp(nats), 'bits-per-character': nats / Math.LN2 };
   },
 
   async *artefacts({ shared, data, rng }) {

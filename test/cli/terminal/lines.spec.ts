@@ -49,12 +49,21 @@ describe('progress as a log', () => {
     assert.deepEqual(
       log([
         { kind: 'waiting', atMs: 0, round: 1, online: 3, need: 10 },
+        {
+          kind: 'waiting',
+          atMs: 0,
+          round: 1,
+          online: 3,
+          need: 10,
+          paused: 'disk of /d: expected 65 MiB free, got 3 MiB',
+        },
         { kind: 'round-started', atMs: 100, round: 1, attempt: 2, cohort: [] },
         { kind: 'round-aborted', atMs: 900, round: 1, reason: 'too few survivors: 1 of 5' },
         { kind: 'ended', atMs: 5000, status: 'failed', reason: 'gave up\non round 1' },
       ]),
       [
         'waiting for clients: 3 of 10 online',
+        'paused: disk of /d: expected 65 MiB free, got 3 MiB',
         'round 1/12  attempt 2 aborted: too few survivors: 1 of 5',
         'failed: gave up on round 1  0 rounds  5.0 s',
       ],

@@ -1,6 +1,6 @@
 /** What a client remembers of its aggregations: an id once used is used for good, and a vector goes forwards only. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../../client/store/secagg.js';
@@ -67,6 +67,18 @@ for (const [where, open] of Object.entries(STORES)) {
 }
 
 describe('what an aggregation writes', () => {
+  it('writes a line for each, and not all that ever were', async () => {
+    const store = await fileSecaggStore(directory);
+    const ids = () => stat(join(directory, 'used-aggregations'));
+    const { ino } = await ids();
+    for (let round = 1; round <= 9; round++) {
+      await store.keep(`${round}`, 'state');
+      await store.keep(`${round}`, 'later state');
+    }
+    const { ino: now, size } = await ids();
+    assert.deepEqual([now, size], [ino, 18], 'the same file, nine lines of two bytes');
+  });
+
   it('is on the disk when it is said to be, every time', async () => {
     const store = await fileSecaggStore(directory);
     for (let round = 1; round <= 5; round++) {

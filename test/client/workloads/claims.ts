@@ -9,7 +9,7 @@ import { createTaskRunner, initialModel, type TaskRunner } from '../../../client
 import type { Shard, Workload } from '../../../client/workload.js';
 import { checkWorkload } from '../../../client/workloads/user-module.js';
 import { rngFromSeed } from '../../../shared/rng.js';
-import { meansOf } from '../../../shared/run/metrics.js';
+import { figuresOf } from '../../../shared/run/figures.js';
 import type { Hyper, WorkSpec } from '../../../shared/run/spec.js';
 import {
   contributionLayout,
@@ -19,6 +19,7 @@ import {
   updateChannel,
 } from '../../../shared/tensors/channels.js';
 import { firstNonFinite, layoutOf, packTensors, sizeOf } from '../../../shared/tensors/params.js';
+import { figuresOfWorkload } from '../../../simulations/config/figures.js';
 import { SECURE } from '../../secure/hostile-coordinator.js';
 
 const SEED = 11;
@@ -75,10 +76,6 @@ function tensorsHeld(): number[] {
   return [tf.memory().numTensors, tf.engine().backend.numDataIds()];
 }
 
-function prefixed(figures: Record<string, number>): Record<string, number> {
-  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [`test.${name}`, value]));
-}
-
 /** The model after a round of one client: its update added, its other channels in the places of their names. */
 function advanced(work: WorkSpec, phase: PhaseSpec, model: Float32Array, values: Float32Array): Float32Array {
   const next = model.slice();
@@ -100,7 +97,8 @@ export const CLAIMS: readonly (readonly [string, (subject: Subject) => void | Pr
       assert.equal(checkWorkload(workload, name).manifest.name, name);
       const model = packTensors(initialModel(workload, work).shared).values;
       const { metrics } = await runner.run({ kind: 'evaluate', work, client: 'a', round: 1, model });
-      const figures = { ...meansOf(metrics, 'test'), ...prefixed(workload.finish?.(metrics) ?? {}) };
+      const { spec } = figuresOfWorkload(workload, work.hyper);
+      const { metrics: figures } = figuresOf(metrics, 'test', spec);
       assert.ok(Number.isFinite(figures[workload.manifest.headline.metric]), Object.keys(figures).join());
     },
   ],

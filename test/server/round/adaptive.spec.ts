@@ -6,6 +6,7 @@ import { type Effect, initialState, type RunState } from '../../../server/round/
 import type { StoredRunSpec, WorkSpec } from '../../../shared/run/spec.js';
 import { spendingOf } from '../../../shared/run/spending.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
+import { assertCheckpointsHold } from '../../support/checkpoints.js';
 import { arrived, online, play, recordsOf, SPEC, stored, timer } from '../../support/rounds.js';
 
 const MODEL = [{ name: 'w', shape: [9] }];
@@ -73,5 +74,6 @@ describe('the adaptive bound of a run', () => {
       const [restored] = restore(records.slice(0, length), 0);
       assert.equal(boundOf(restored), length > at ? boundOf(first) : BOUND, `after ${length} records`);
     }
+    assertCheckpointsHold(records);
   });
 });

@@ -7,6 +7,7 @@ import { costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
 import type { StoredRunSpec, WorkSpec } from '../../../shared/run/spec.js';
 import { charge, epsilonOf, spendingOf } from '../../../shared/run/spending.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
+import { assertCheckpointsHold } from '../../support/checkpoints.js';
 import { arrived, evaluated, of, online, play, recordsOf, SPEC, stored, task, timer } from '../../support/rounds.js';
 
 const MODEL = [{ name: 'w', shape: [4] }];
@@ -108,6 +109,12 @@ describe('the privacy of a run', () => {
       assert.equal(ended.status, 'budget-exhausted', `after ${length} records`);
       assert.deepEqual(ended.spending, end.spending, `after ${length} records`);
     }
+  });
+
+  it('has spent the same when a checkpoint takes the place of what it did', () => {
+    const [, records] = playOn(...play(begin(), ...online('a', 'b', 'c')));
+    assertCheckpointsHold([CREATED, ...records]);
+    assertCheckpointsHold([CREATED, ...records.slice(0, -1)]); // before the end that the budget brings
   });
 
   it('charges a client once for a round that is repeated, and whoever was invited to any attempt', () => {

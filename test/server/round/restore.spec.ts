@@ -4,7 +4,9 @@ import type { RunRecord } from '../../../server/journal/records.js';
 import { memberOf } from '../../../server/round/cohort.js';
 import { restore } from '../../../server/round/restore.js';
 import type { Effect, RoundEvent, RunState } from '../../../server/round/state.js';
+import { compacted } from '../../../server/run/run-journal.js';
 import type { StoredRunSpec } from '../../../shared/run/spec.js';
+import { assertCheckpointsHold } from '../../support/checkpoints.js';
 import {
   arrived,
   committing,
@@ -18,6 +20,7 @@ import {
   resume,
   SPEC,
   start,
+  stateAfter,
   stop,
   stored,
   task,
@@ -143,6 +146,14 @@ describe('the state of a run', () => {
     }
   });
 
+  it('is the same when a checkpoint takes the place of its first records', () => {
+    const [, effects] = play(start({ evaluateEvery: 1 }), ...STORY);
+    const journal: RunRecord[] = [created, ...journalOf(effects)];
+    for (let length = 1; length <= journal.length; length++) assertCheckpointsHold(journal.slice(0, length));
+    const [head] = [compacted(journal, { round: 2, lineSha256: '', modelSha256: '', sizeBytes: 0 }).head];
+    assert.throws(() => restore([...head, head[1]], 0), /a "checkpoint" that is not second/);
+  });
+
   it('asks the same cohort again after a crash in training, with a new deadline', () => {
     const records: RunRecord[] = [
       created,
@@ -161,6 +172,29 @@ describe('the state of a run', () => {
     const [state] = restore([created, ...recordsOf(effects)], 5000);
     assert.deepEqual([state.round, state.modelSha256, state.stage.kind], [1, 'm1', 'committed']);
     assert.deepEqual(plansTo(play(state, ...online('a', 'b', 'c'))[1]), ['a evaluate', 'b evaluate', 'c evaluate']);
+  });
+
+  it('keeps the value range that a clamped round has left, and who trained and is away is missing', () => {
+    const engine = { secure: true, evaluateEvery: 1, minClients: 2 };
+    const sum = { survivors: ['a', 'b'], pooled: {}, nextValueRange: 8 };
+    const secured = { kind: 'secured', task: task('train'), ...sum } as const;
+    const [live, effects] = play(start(engine), ...online('a', 'b', 'c'), secured, stored());
+    const spec = { ...created.spec, engine: { ...created.spec.engine, ...engine } } as StoredRunSpec;
+    const [state] = restore([{ ...created, spec } as RunRecord, ...recordsOf(effects)], 5000);
+    assert.deepEqual([live.valueRange, state.valueRange], [8, 8]);
+    const [, after] = play(state, ...online('a', 'c'));
+    const [, closed] = play(stateAfter(state, ...online('a', 'c')), {
+      kind: 'unsecured',
+      task: task('evaluate', 1, 2),
+      detail: 'why',
+    });
+    assert.ok(plansTo(after).length > 0);
+    const ended = closed.find((effect) => effect.kind === 'round-ended');
+    const missing = ended?.kind === 'round-ended' ? ended.draft.evaluated?.missing : undefined;
+    assert.deepEqual(
+      missing?.map(({ client, reason }) => `${client} ${reason}`),
+      ['b offline', 'a round-aborted', 'c round-aborted'],
+    );
   });
 
   it('does not try an aborted attempt again, for its updates were given up', () => {

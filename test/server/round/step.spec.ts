@@ -65,6 +65,26 @@ describe('a run that waits', () => {
     assert.equal(effects[0].kind, 'record', 'the cohort is durable before anybody hears of it');
   });
 
+  it('begins no round while it is paused, ends the one that goes on, and draws the same cohort as ever when it may', () => {
+    const pause = (reason: string) => ({ kind: 'pause', reason, atMs: 0 }) as const;
+    const [paused, effects] = play(start(), pause('no room'), ...online('a', 'b', 'c'));
+    assert.equal(paused.stage.kind, 'waiting');
+    assert.deepEqual(recordsOf(effects), []);
+    assert.deepEqual(
+      of(effects, 'emit').map(({ event }) => event.kind === 'waiting' && [event.online, event.paused]),
+      [0, 1, 2, 3].map((here) => [here, 'no room']),
+    );
+    const drawn = play(start(), ...online('a', 'b', 'c'))[1].slice(2);
+    const who = (effect: Effect) => effect.kind === 'emit' && effect.event.kind === 'waiting-for'; // said when one comes
+    assert.deepEqual(
+      play(paused, pause(''))[1],
+      drawn.filter((effect) => !who(effect)),
+    );
+    const [atWork, nothing] = play(training(), pause('no room'));
+    assert.deepEqual([atWork.stage.kind, nothing], ['training', []]);
+    assert.equal(play(atWork, arrived('a'), arrived('b'), arrived('c'))[0].stage.kind, 'committing');
+  });
+
   it('says for how many it waits when it begins to, and when somebody comes or goes', () => {
     const said = (effects: readonly Effect[]) =>
       of(effects, 'emit').map(({ event }) =>

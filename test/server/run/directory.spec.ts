@@ -214,7 +214,10 @@ describe('a coordinator with a damaged run', () => {
       const { info, report } = await admin.getRun('bad');
       if (damage.says !== undefined) {
         assert.match(info.reason, damage.says);
-        assert.match(info.reason, /next: put the file back from a backup, or move the folder/);
+        assert.match(
+          info.reason,
+          /next: starling run repair bad; if that cannot mend it, put the file back from a backup/,
+        );
         assert.equal(report, 'null');
         assert.deepEqual(warned, [{ run: 'bad', directory: join(dataDir, 'runs', 'bad'), reason: info.reason }]);
         await assert.rejects(admin.resumeRun('bad'), { code: 'failed-precondition', message: /bad is damaged: / });

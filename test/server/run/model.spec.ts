@@ -27,13 +27,14 @@ describe('a model that was moved', () => {
       const models = await openModels(join(directory, text, 'models'));
       const about = { directory: join(directory, text), layout: MODEL.layout, strategy };
       await models.put(encode(MODEL), sha256Of(MODEL));
-      const start = await openModel(models, { ...about, sha256: sha256Of(MODEL) });
+      const start = await openModel(models, { ...about, sha256: sha256Of(MODEL), isMoved: false });
       const mean = packTensors({ 'update/a': vector(0.5, -1), 'update/b': vector(2) });
       const moved = await advanceModel(start, mean, { models, directory: about.directory, strategy, round: 1 });
       assert.notDeepEqual(moved.strategyState, start.strategyState);
       const again = await openModel(await openModels(join(directory, text, 'models')), {
         ...about,
         sha256: moved.sha256,
+        isMoved: true,
       });
       assert.deepEqual(again.strategyState, moved.strategyState);
       assert.deepEqual(again.params.values, moved.params.values);

@@ -3,11 +3,13 @@
  * on without it and ends in exactly the model that the others make.
  */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readHistory } from '../../../server/run/history.js';
 import type { Run } from '../../../server/run/run.js';
 import { FlError } from '../../../shared/errors.js';
 import type { RoundPlan, UpdateHeader } from '../../../shared/run/plan.js';
-import { encode } from '../../../shared/tensors/safetensors.js';
+import { decode, encode } from '../../../shared/tensors/safetensors.js';
 import { openWorld, Peer, type World } from '../../support/peer.js';
 import { toyExpected, toyModel, toySpec } from '../../support/toy.js';
 
@@ -174,7 +176,7 @@ describe('a round of the coordinator', () => {
       }
       assertModel(run, ['c1', 'c2', 'c3']);
       await answerAll(peers, run);
-      const [summary] = run.history.summaries;
+      const [summary] = (await readHistory(run.directory)).summaries;
       assert.deepEqual(
         summary.dropped.map(({ client, reason: why }) => `${client} ${why}`),
         [`c4 ${reason}`],
@@ -249,9 +251,13 @@ describe('a round of the coordinator', () => {
     await world.coordinator.admin.stopRun('r', 'lunch');
     assert.equal(run.state.status, 'stopped');
     assertModel(run, [], 0);
-    await world.coordinator.admin.resumeRun('r');
-    await answerAll(peers, run);
-    assertModel(run, ['c1', 'c2', 'c3', 'c4']);
+    const { admin } = world.coordinator;
+    await admin.resumeRun('r');
+    for (const peer of peers) await peer.answer();
+    await admin.resumeRun('r'); // goes on already: waits until all is carried out
+    const { modelSha256 } = JSON.parse((await admin.getRun('r')).report);
+    const { params } = decode(await readFile(join(run.directory, 'models', `${modelSha256}.safetensors`)));
+    assert.deepEqual([...params.values], Array(6).fill(toyExpected(['c1', 'c2', 'c3', 'c4'], 1)));
   });
 
   it('holds no more bytes than it may, and every upload gets its turn', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { ModelStore } from '../../../server/journal/models.js';
 import type { RunRecord } from '../../../server/journal/records.js';
 import { initialState } from '../../../server/round/state.js';
-import { History } from '../../../server/run/history.js';
+import { CommittedRounds } from '../../../server/run/committed.js';
 import { Run } from '../../../server/run/run.js';
 import { parseStrategy } from '../../../server/strategies/index.js';
 import type { FlError } from '../../../shared/errors.js';
@@ -75,12 +75,14 @@ describe('the shell of a run', () => {
             log.push(`disk ${kind}`);
           },
           close: async () => undefined,
+          compact: async () => undefined,
         },
         ledger: {
           async append({ round }) {
             log.push('disk ledger line');
             return { run: 'r', round, lineSha256: 'a'.repeat(64) };
           },
+          end: { round: 0, lineSha256: '', modelSha256: '', sizeBytes: 0 },
         },
         noise: { noiseOf: () => rngFromSeed(1), erase: async () => void log.push('noise erased') },
         keysOf: (names) => Object.fromEntries(names.map((name) => [name, keyOf(name)])),
@@ -89,7 +91,8 @@ describe('the shell of a run', () => {
         fatal: (error) => fatal.push(error),
       },
       {
-        ...{ spec, createdAtMs: 0, state: initialState('r', storedSpec(spec).engine, first), history: new History([]) },
+        ...{ spec, createdAtMs: 0, state: initialState('r', storedSpec(spec).engine, first) },
+        ...{ committed: new CommittedRounds([]), pastRounds: 0 },
         model: { sha256: first, params, file: encode(params), strategyState: strategy.init(TOY_SIZE) },
       },
     );

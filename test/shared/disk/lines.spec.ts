@@ -17,8 +17,8 @@ const durable = (files: MemoryFiles) => Buffer.from(files.names.get(PATH)!.durab
 describe('a file of lines', () => {
   it('is begun empty, its name durable, and grows by whole lines in the order of the calls', async () => {
     const files = disk();
-    const lines = await openLines(PATH, { files });
-    assert.deepEqual([lines.content.length, durable(files), files.durableNames.has(PATH)], [0, '', true]);
+    const { content, lines } = await openLines(PATH, { files });
+    assert.deepEqual([content.length, durable(files), files.durableNames.has(PATH)], [0, '', true]);
     files.maxWriteBytes = 2;
     await Promise.all(['one\n', 'two\n', 'three\n'].map((line) => lines.append(bytes(line))));
     assert.deepEqual([durable(files), files.openFiles], ['one\ntwo\nthree\n', 0]);
@@ -26,8 +26,8 @@ describe('a file of lines', () => {
 
   it('loses what a crash cut short, however much longer that was than the next line', async () => {
     const files = disk(`one\n${'x'.repeat(100)}`);
-    const lines = await openLines(PATH, { files });
-    assert.deepEqual([Buffer.from(lines.content).toString(), durable(files)], ['one\n', 'one\n']);
+    const { content, lines } = await openLines(PATH, { files });
+    assert.deepEqual([Buffer.from(content).toString(), durable(files)], ['one\n', 'one\n']);
     await lines.append(bytes('two\n'));
     assert.equal(durable(files), 'one\ntwo\n');
   });
@@ -46,7 +46,7 @@ describe('a file of lines', () => {
 
   it('says when the disk failed, and writes the next line over what that has left', async () => {
     const files = disk('one\n');
-    const lines = await openLines(PATH, { files });
+    const { lines } = await openLines(PATH, { files });
     files.fault = (operation) => {
       if (operation === 'datasync') throw failure('ENOSPC', PATH);
     };

@@ -13,7 +13,8 @@ describe('the metrics in a masked vector', () => {
     { name: 'loss', size: 1, max: 4 },
     { name: 'hits', size: 2, max: 1 },
   ];
-  const setup = { metrics, countCap: 16 };
+  const quantize = { valueRange: 1, quantizeBits: 8, weightCap: 16, metricBounds: [64, 16, 16, 16, 16] };
+  const setup = { metrics, countCap: 16, quantize };
 
   it('count a client as the cap at most, in figure and count, and nothing where nothing was measured', () => {
     const measured = { loss: { sum: [64], count: 32 }, hits: { sum: [1, 2], count: 8 } };
@@ -27,7 +28,10 @@ describe('the metrics in a masked vector', () => {
 
   it('come apart as they were put together', () => {
     const apart = { loss: { sum: [1], count: 2 }, hits: { sum: [3, 4], count: 5 } };
-    assert.deepEqual(unflattenMetrics(metrics, [1, 2, 3, 4, 5]), apart);
+    // of two clients, each of whom may be wrong by a step: 4 * 16 / 127, and 1 * 16 / 127
+    const { metrics: got, errors, tooLarge } = unflattenMetrics(setup, [1, 2, 3, 4, 5], 2);
+    assert.deepEqual([got, tooLarge], [apart, 0]);
+    assert.deepEqual(errors, { loss: 128 / 127, hits: 32 / 127 });
   });
 });
 
@@ -43,11 +47,18 @@ describe('the encoding of a round', () => {
     assert.deepEqual(quantize.metricBounds, [16 * 10, 10]);
   });
 
-  it('has an id that the clipping bound of the round is in', () => {
+  it('has an id that the clipping bound and the value range of the round are in', () => {
     const hash = (change: object) =>
       Buffer.from(secaggSetupOf({ ...planFor(NAMES), ...change }).aggregation.planHash).toString('hex');
-    const hashes = [{}, { clippingBound: 1 }, { clippingBound: 2 }, { attempt: 2 }, { kind: 'evaluate' }].map(hash);
-    assert.equal(new Set(hashes).size, 5);
+    const hashes = [
+      {},
+      { clippingBound: 1 },
+      { clippingBound: 2 },
+      { valueRange: 2 },
+      { attempt: 2 },
+      { kind: 'evaluate' },
+    ].map(hash);
+    assert.equal(new Set(hashes).size, 6);
   });
 
   it('holds all that are invited, those in reserve too', () => {

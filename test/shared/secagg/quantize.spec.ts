@@ -22,6 +22,17 @@ describe('secagg quantization', () => {
     assert.deepEqual(dequantize(spec, vector), sums);
   });
 
+  it('lets whole numbers through as they are, and nothing that is none or beyond the grid', () => {
+    const whole = { ...spec, metricBounds: [100, 1, 1], wholeMetrics: [false, true, true] };
+    const contribution = { values: Float32Array.of(0), weight: 1, metrics: [0, 127, -3] };
+    const vector = quantize(tools, whole, contribution);
+    assert.deepEqual([...vector], [0, 1, 0, 127, -3]);
+    assert.deepEqual(dequantize(whole, vector).metrics, [0, 127, -3]);
+    for (const wrong of [0.5, 128, -128, Number.NaN]) {
+      assert.throws(() => quantize(tools, whole, { ...contribution, metrics: [0, wrong, 0] }), isInvalid);
+    }
+  });
+
   it('multiplies each part by the weight, by one or by its own weight, which is capped and masked like the rest', () => {
     // 127 steps for a value of 2: times 1, times 3, times own weights of 2, 0 and (capped) 4.
     const weighs = ['one', 'client', 'own', 'own', 'own'] as const;

@@ -126,6 +126,9 @@ const CODECS: readonly Codec<unknown>[] = [
     ({ run, reason }) => admin.encodeStopRequest(run, reason),
     admin.decodeStopRequest,
   ),
+  codec('places of archived runs', any.text, admin.encodeArchived, admin.decodeArchived),
+  codec('what was mended', fc.array(any.text, { maxLength: 4 }), admin.encodeRepaired, admin.decodeRepaired),
+  codec('requests for lists', any.record({ archived: fc.boolean() }), admin.encodeListRequest, admin.decodeListRequest),
   codec('lists of runs', fc.array(any.runInfo, { maxLength: 4 }), admin.encodeRunList, admin.decodeRunList),
   codec(
     'runs',

@@ -46,6 +46,7 @@ describe('the settings of a run', () => {
       evaluateEvery: 9,
       evaluateClients: 4,
       aggregator: 'median',
+      figures: { headline: { metric: 'test.accuracy', better: 'higher' } },
     });
     const hidden = { ...CNN, 'secure-aggregation': true, privacy: 'example', 'local-steps': 2, ...secure, ...privacy };
     const { work: protectedWork } = resolve(checkConfig(hidden, 'test'), workload).spec;

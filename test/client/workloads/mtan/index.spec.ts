@@ -4,8 +4,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../../../client/backends/index.js';
 import { uploadTensors } from '../../../../client/training/evaluate.js';
 import { mtan } from '../../../../client/workloads/mtan/index.js';
-import { figuresOf } from '../../../../client/workloads/mtan/measures.js';
+import { FIGURES } from '../../../../client/workloads/mtan/measures.js';
 import { rngFromSeed } from '../../../../shared/rng.js';
+import { figuresOf } from '../../../../shared/run/figures.js';
 import type { Hyper } from '../../../../shared/run/spec.js';
 import type { HostTensors } from '../../../../shared/tensors/params.js';
 
@@ -91,11 +92,15 @@ describe('multi-task attention', () => {
     confusion[0] = 0.5;
     confusion[4] = 0.5;
     const none = { sum: [0, 0, 0], count: 1 };
-    const figures = figuresOf({
+    const sums = {
       segmentation: { sum: confusion, count: 1 },
       depth: none,
       normals: { sum: [1, 3, 4], count: 4 },
+    };
+    const figures = figuresOf(sums, 'test', { formulas: FIGURES }).metrics;
+    assert.deepEqual(figures, {
+      ...{ 'test.miou': 0.625, 'test.pixel-accuracy': 0.5, 'test.angle': 45, 'test.angle-within': 0.75 },
+      'test.score': 0.6875,
     });
-    assert.deepEqual(figures, { miou: 0.625, 'pixel-accuracy': 0.5, angle: 45, 'angle-within': 0.75, score: 0.6875 });
   });
 });

@@ -12,6 +12,7 @@ import {
   transformerLogits,
 } from '../../../../client/workloads/transformer/model.js';
 import { rngFromSeed } from '../../../../shared/rng.js';
+import { figuresOf } from '../../../../shared/run/figures.js';
 import type { Hyper } from '../../../../shared/run/spec.js';
 import { type HostTensors, packTensors } from '../../../../shared/tensors/params.js';
 
@@ -90,8 +91,9 @@ describe('the transformer workload', () => {
 
   it('turns its loss into perplexity and bits', () => {
     // a loss of ln 2 is a coin: perplexity 2, one bit
-    const figures = transformer.finish?.({ loss: { sum: [3 * Math.LN2], count: 3 } });
-    assert.deepEqual(figures, { perplexity: 2, 'bits-per-character': 1 });
+    const formulas = transformer.manifest.figures?.(smoke);
+    const { metrics } = figuresOf({ loss: { sum: [3 * Math.LN2], count: 3 } }, 'test', { formulas });
+    assert.deepEqual(metrics, { 'test.loss': Math.LN2, 'test.perplexity': 2, 'test.bits-per-character': 1 });
   });
 
   for (const lora of [0, 2]) {

@@ -98,7 +98,34 @@ export interface ResumeRunRequest {
 export interface ResumeRunResponse {
 }
 
+export interface ArchiveRunRequest {
+  run: string;
+}
+
+export interface ArchiveRunResponse {
+  /** Where it is now, on the coordinator's machine. */
+  directory: string;
+}
+
+export interface DeleteRunRequest {
+  run: string;
+}
+
+export interface DeleteRunResponse {
+}
+
+export interface RepairRunRequest {
+  run: string;
+}
+
+export interface RepairRunResponse {
+  /** A sentence for each thing that was mended. */
+  done: string[];
+}
+
 export interface ListRunsRequest {
+  /** The runs that are archived, instead of all others. */
+  archived: boolean;
 }
 
 export interface Run {
@@ -784,12 +811,280 @@ export const ResumeRunResponse: MessageFns<ResumeRunResponse> = {
   },
 };
 
-function createBaseListRunsRequest(): ListRunsRequest {
+function createBaseArchiveRunRequest(): ArchiveRunRequest {
+  return { run: "" };
+}
+
+export const ArchiveRunRequest: MessageFns<ArchiveRunRequest> = {
+  encode(message: ArchiveRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== "") {
+      writer.uint32(10).string(message.run);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveRunRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveRunRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseArchiveRunResponse(): ArchiveRunResponse {
+  return { directory: "" };
+}
+
+export const ArchiveRunResponse: MessageFns<ArchiveRunResponse> = {
+  encode(message: ArchiveRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.directory !== "") {
+      writer.uint32(10).string(message.directory);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveRunResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveRunResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.directory = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteRunRequest(): DeleteRunRequest {
+  return { run: "" };
+}
+
+export const DeleteRunRequest: MessageFns<DeleteRunRequest> = {
+  encode(message: DeleteRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== "") {
+      writer.uint32(10).string(message.run);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRunRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRunRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteRunResponse(): DeleteRunResponse {
   return {};
 }
 
+export const DeleteRunResponse: MessageFns<DeleteRunResponse> = {
+  encode(_: DeleteRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRunResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRunResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRepairRunRequest(): RepairRunRequest {
+  return { run: "" };
+}
+
+export const RepairRunRequest: MessageFns<RepairRunRequest> = {
+  encode(message: RepairRunRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== "") {
+      writer.uint32(10).string(message.run);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepairRunRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepairRunRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRepairRunResponse(): RepairRunResponse {
+  return { done: [] };
+}
+
+export const RepairRunResponse: MessageFns<RepairRunResponse> = {
+  encode(message: RepairRunResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.done) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepairRunResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepairRunResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.done.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListRunsRequest(): ListRunsRequest {
+  return { archived: false };
+}
+
 export const ListRunsRequest: MessageFns<ListRunsRequest> = {
-  encode(_: ListRunsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListRunsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.archived !== false) {
+      writer.uint32(8).bool(message.archived);
+    }
     return writer;
   },
 
@@ -806,6 +1101,14 @@ export const ListRunsRequest: MessageFns<ListRunsRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.archived = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1257,6 +1560,36 @@ export const AdminServiceService = {
     responseSerialize: (value: ResumeRunResponse): Buffer => Buffer.from(ResumeRunResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResumeRunResponse => ResumeRunResponse.decode(value),
   },
+  /** Puts aside a run that has ended, or is damaged: it is neither loaded nor shown in ListRuns until it is moved back. */
+  archiveRun: {
+    path: "/starling.v1.AdminService/ArchiveRun" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ArchiveRunRequest): Buffer => Buffer.from(ArchiveRunRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ArchiveRunRequest => ArchiveRunRequest.decode(value),
+    responseSerialize: (value: ArchiveRunResponse): Buffer => Buffer.from(ArchiveRunResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ArchiveRunResponse => ArchiveRunResponse.decode(value),
+  },
+  /** For good: a run that has ended, is damaged, or is archived. */
+  deleteRun: {
+    path: "/starling.v1.AdminService/DeleteRun" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteRunRequest): Buffer => Buffer.from(DeleteRunRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteRunRequest => DeleteRunRequest.decode(value),
+    responseSerialize: (value: DeleteRunResponse): Buffer => Buffer.from(DeleteRunResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteRunResponse => DeleteRunResponse.decode(value),
+  },
+  /** Mends what follows from other files of a run that is damaged, or has ended, and opens it. */
+  repairRun: {
+    path: "/starling.v1.AdminService/RepairRun" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RepairRunRequest): Buffer => Buffer.from(RepairRunRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RepairRunRequest => RepairRunRequest.decode(value),
+    responseSerialize: (value: RepairRunResponse): Buffer => Buffer.from(RepairRunResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RepairRunResponse => RepairRunResponse.decode(value),
+  },
   listRuns: {
     path: "/starling.v1.AdminService/ListRuns" as const,
     requestStream: false as const,
@@ -1295,6 +1628,12 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   startRun: handleClientStreamingCall<StartRunRequest, StartRunResponse>;
   stopRun: handleUnaryCall<StopRunRequest, StopRunResponse>;
   resumeRun: handleUnaryCall<ResumeRunRequest, ResumeRunResponse>;
+  /** Puts aside a run that has ended, or is damaged: it is neither loaded nor shown in ListRuns until it is moved back. */
+  archiveRun: handleUnaryCall<ArchiveRunRequest, ArchiveRunResponse>;
+  /** For good: a run that has ended, is damaged, or is archived. */
+  deleteRun: handleUnaryCall<DeleteRunRequest, DeleteRunResponse>;
+  /** Mends what follows from other files of a run that is damaged, or has ended, and opens it. */
+  repairRun: handleUnaryCall<RepairRunRequest, RepairRunResponse>;
   listRuns: handleUnaryCall<ListRunsRequest, ListRunsResponse>;
   /** First message: the run; then its report in pieces, so that a report of any length fits. */
   getRun: handleServerStreamingCall<GetRunRequest, GetRunResponse>;
@@ -1379,6 +1718,54 @@ export interface AdminServiceClient extends Client1 {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResumeRunResponse) => void,
+  ): ClientUnaryCall;
+  /** Puts aside a run that has ended, or is damaged: it is neither loaded nor shown in ListRuns until it is moved back. */
+  archiveRun(
+    request: ArchiveRunRequest,
+    callback: (error: ServiceError | null, response: ArchiveRunResponse) => void,
+  ): ClientUnaryCall;
+  archiveRun(
+    request: ArchiveRunRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ArchiveRunResponse) => void,
+  ): ClientUnaryCall;
+  archiveRun(
+    request: ArchiveRunRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ArchiveRunResponse) => void,
+  ): ClientUnaryCall;
+  /** For good: a run that has ended, is damaged, or is archived. */
+  deleteRun(
+    request: DeleteRunRequest,
+    callback: (error: ServiceError | null, response: DeleteRunResponse) => void,
+  ): ClientUnaryCall;
+  deleteRun(
+    request: DeleteRunRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteRunResponse) => void,
+  ): ClientUnaryCall;
+  deleteRun(
+    request: DeleteRunRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteRunResponse) => void,
+  ): ClientUnaryCall;
+  /** Mends what follows from other files of a run that is damaged, or has ended, and opens it. */
+  repairRun(
+    request: RepairRunRequest,
+    callback: (error: ServiceError | null, response: RepairRunResponse) => void,
+  ): ClientUnaryCall;
+  repairRun(
+    request: RepairRunRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RepairRunResponse) => void,
+  ): ClientUnaryCall;
+  repairRun(
+    request: RepairRunRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RepairRunResponse) => void,
   ): ClientUnaryCall;
   listRuns(
     request: ListRunsRequest,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RunRecord } from '../../../server/journal/records.js';
-import { History } from '../../../server/run/history.js';
+import { CommittedRounds } from '../../../server/run/committed.js';
 
 const SHA = 'a'.repeat(64);
 const MODEL = 'b'.repeat(64);
@@ -20,7 +20,7 @@ describe('the last word on an update, after a crash', () => {
     ['with its hash in the journal', SHA],
     ['without', ''],
   ]) {
-    const history = new History([committed(sha256)]);
+    const history = new CommittedRounds([committed(sha256)]);
     const outcome = (client: string, more = {}) => history.receiptFor('r', { ...update, client, ...more })?.outcome;
 
     it(`is that it was summed, ${kept}`, () => {
@@ -36,6 +36,6 @@ describe('the last word on an update, after a crash', () => {
   }
 
   it('is that another update of a client was not, where hashes are kept', () => {
-    assert.equal(new History([committed(MODEL)]).receiptFor('r', update)?.outcome, 'dropped');
+    assert.equal(new CommittedRounds([committed(MODEL)]).receiptFor('r', update)?.outcome, 'dropped');
   });
 });

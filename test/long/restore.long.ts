@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Child } from '../../simulations/local-process.js';
-import { Deployment, starling, succeed } from './support.js';
+import { Deployment, starling, succeed } from '../e2e/support.js';
 
 const LABS = 3;
 const RUN = {

@@ -1,0 +1,184 @@
+/**
+ * Runs that are put aside, deleted or mended while the coordinator goes on with the others. Each is one rename or follows
+ * from files that are replaced whole, so a kill in the middle leaves a run where it was or where it is to be.
+ */
+import { basename, join } from 'node:path';
+import { discard, entriesOf, moveDirectory, removeUnfinished } from '../shared/disk/aside.js';
+import { faultOf } from '../shared/disk/faults.js';
+import { systemFiles } from '../shared/disk/files.js';
+import { FlError } from '../shared/errors.js';
+import type { RunInfo } from '../shared/service.js';
+import type { Identity } from '../shared/signing/identity.js';
+import type { Logger } from './log.js';
+import { damagedRun, infoOfDamaged, runNameOf } from './run/damaged.js';
+import { readRun } from './run/directory.js';
+import { repairRun } from './run/repair.js';
+import type { Runs } from './runs.js';
+
+/** Below a data directory: runs that are neither loaded nor replayed. */
+export const ARCHIVE_FOLDER = 'archive';
+
+interface UpkeepDeps {
+  readonly dataDir: string;
+  readonly identity: Identity;
+  readonly log: Logger;
+  /** The coordinator's own; what is put away is taken out. */
+  readonly runs: Runs;
+  /** Resolves when nothing is written any more of a run that has ended. */
+  written(run: string): Promise<void>;
+}
+
+/** What is done to runs that do not run. */
+export class Upkeep {
+  readonly #deps: UpkeepDeps;
+  /** Where it lies, by run. */
+  readonly #archived = new Map<string, string>();
+  /** In the middle of a call: neither resumed nor put away twice. */
+  readonly #busy = new Set<string>();
+
+  private constructor(deps: UpkeepDeps) {
+    this.#deps = deps;
+  }
+
+  /** Looks for what is archived, by name only, and removes what a kill left half deleted. */
+  static async open(deps: UpkeepDeps): Promise<Upkeep> {
+    const upkeep = new Upkeep(deps);
+    const archive = upkeep.#archive;
+    for (const name of await removeUnfinished(archive))
+      deps.log.info({ directory: join(archive, name) }, 'removed: half deleted');
+    for (const entry of await entriesOf(archive)) if (entry.isDirectory()) upkeep.#keep(join(archive, entry.name));
+    return upkeep;
+  }
+
+  get #archive(): string {
+    return join(this.#deps.dataDir, ARCHIVE_FOLDER);
+  }
+
+  #keep(directory: string): void {
+    this.#archived.set(runNameOf(directory), directory);
+  }
+
+  /** Why `run` cannot be used, though it is here or was; undefined: nothing is known against it. */
+  whyNot(run: string): FlError | undefined {
+    if (this.#busy.has(run)) return new FlError('failed-precondition', `run ${run} is being put away or mended`);
+    return this.#whyNotAtRest(run);
+  }
+
+  #whyNotAtRest(run: string): FlError | undefined {
+    const { runs } = this.#deps;
+    if (runs.isWhole(run)) return undefined;
+    const reason = runs.damageOf(run);
+    if (reason !== undefined) return new FlError('failed-precondition', `run ${run} is damaged: ${reason}`);
+    const directory = this.#archived.get(run);
+    if (directory === undefined) return undefined;
+    const back = `to have it back, move that folder to ${join(this.#deps.dataDir, 'runs')}, then: starling run repair ${run}`;
+    return new FlError('failed-precondition', `run ${run} is archived in ${directory}; ${back}`);
+  }
+
+  /** Moves a run that has ended, or is damaged, out of the way, in a single rename; where it lies now. */
+  archive(run: string): Promise<string> {
+    return this.#alone(run, async () => {
+      const directory = this.#deps.runs.restingPlace(run);
+      if (directory === undefined) throw this.#whyNotAtRest(run) ?? notKnown(run);
+      await this.#deps.written(run);
+      const target = join(this.#archive, basename(directory));
+      if ((await entriesOf(this.#archive)).some(({ name }) => name === basename(target)))
+        throw new FlError('already-exists', `run ${run}: ${target} is there already; move that folder away`);
+      await moveDirectory(systemFiles, directory, target);
+      await this.#deps.runs.forget(run);
+      this.#keep(target);
+      this.#deps.log.info({ run, directory: target }, 'run archived');
+      return target;
+    });
+  }
+
+  /** For good: a run that has ended, is damaged, or is archived. */
+  delete(run: string): Promise<void> {
+    return this.#alone(run, async () => {
+      const resting = this.#deps.runs.restingPlace(run);
+      const directory = resting ?? this.#archived.get(run);
+      if (directory === undefined) throw notKnown(run);
+      await this.#deps.written(run);
+      const remains = await discard(systemFiles, directory);
+      if (resting !== undefined) await this.#deps.runs.forget(run);
+      else this.#archived.delete(run);
+      await remains.remove();
+      this.#deps.log.info({ run, directory }, 'run deleted');
+    });
+  }
+
+  /**
+   * Mends what can be mended of a run that is damaged, has ended, or was moved back into runs/, and opens it; a sentence for
+   * each thing done. @throws FlError naming the run and the file that is beyond repair
+   */
+  repair(run: string): Promise<string[]> {
+    const { runs, identity, log } = this.#deps;
+    return this.#alone(run, async () => {
+      const directory = this.#deps.runs.restingPlace(run) ?? (await this.#movedBack(run));
+      await this.#deps.written(run);
+      await this.#deps.runs.forget(run);
+      try {
+        const done = await repairRun(directory, identity);
+        await runs.open(directory);
+        this.#archived.delete(run); // it was moved back
+        log.info({ run, done }, 'run repaired');
+        return done;
+      } catch (thrown) {
+        runs.keepDamaged(directory, thrown);
+        throw faultOf(`run ${run}`, thrown);
+      }
+    });
+  }
+
+  /** Archived runs as they are on the disk, the oldest first. */
+  async list(): Promise<RunInfo[]> {
+    const infos = await Promise.all([...this.#archived.values()].map(infoOfArchived));
+    return infos.sort((a, b) => a.createdAtMs - b.createdAtMs);
+  }
+
+  /** An archived run and the report that was written at its end, if `run` is one. */
+  async get(run: string): Promise<{ info: RunInfo; report: string } | undefined> {
+    const directory = this.#archived.get(run);
+    if (directory === undefined || this.#deps.runs.isKnown(run)) return undefined;
+    const report = await systemFiles.read(join(directory, 'report.json'));
+    return {
+      info: await infoOfArchived(directory),
+      report: report === undefined ? 'null' : Buffer.from(report).toString(),
+    };
+  }
+
+  async #alone<Result>(run: string, act: () => Promise<Result>): Promise<Result> {
+    if (this.#busy.has(run)) throw this.whyNot(run);
+    this.#busy.add(run);
+    try {
+      return await act();
+    } catch (thrown) {
+      throw thrown instanceof FlError ? thrown : faultOf(`run ${run}`, thrown);
+    } finally {
+      this.#busy.delete(run);
+    }
+  }
+
+  /** A folder of runs/ that was not there when this process started. */
+  async #movedBack(run: string): Promise<string> {
+    const runs = join(this.#deps.dataDir, 'runs');
+    const isThere = (await entriesOf(runs)).some((entry) => entry.isDirectory() && runNameOf(entry.name) === run);
+    if (!isThere) throw this.#whyNotAtRest(run) ?? notKnown(run);
+    return join(runs, run);
+  }
+}
+
+function notKnown(run: string): FlError {
+  return new FlError('not-found', `run "${run}" is not known here`);
+}
+
+async function infoOfArchived(directory: string): Promise<RunInfo> {
+  try {
+    const { spec, state, createdAtMs } = await readRun(directory);
+    const { run, status, reason, round } = state;
+    const { workload, rounds } = spec.work;
+    return { run, workload, status, reason, round, rounds, createdAtMs, directory, activity: '' };
+  } catch (thrown) {
+    return infoOfDamaged(damagedRun(directory, thrown));
+  }
+}
