@@ -3,8 +3,13 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import type { Workload } from '../../client/workload.js';
+import { invalidArgument } from '../../shared/errors.js';
+import type { Report } from '../../shared/run/report.js';
+import type { Config } from '../../shared/run/settings.js';
+import type { StartFile } from '../../shared/tensors/start-model.js';
 import type { Resolved } from '../../simulations/config/resolve.js';
 import { readYaml } from '../../simulations/config/yaml.js';
+import type { Place } from '../../simulations/place.js';
 import type { Shown } from '../terminal/show.js';
 import { asWrongUse, checkEnded, command, newRunDirectory, onInterrupt, print } from './options.js';
 import { configOf, SETTING_KEYS, settingOption } from './settings.js';
@@ -14,32 +19,79 @@ export function simulateCommand(): Command {
   const example = 'starling simulate --workload cnn --clients 10 --rounds 12 --partition shards:2 --baselines all';
   const made = command('simulate', 'run a whole federation on this machine', example).argument('[CONFIG]');
   for (const key of SETTING_KEYS) made.addOption(settingOption(key));
-  return made.option('--json <FILE>', 'also write report.json there; - for standard output').action(simulateAction);
+  return made
+    .option('--resume <DIR>', 'go on with the simulation that was interrupted in this run directory')
+    .option('--json <FILE>', 'also write report.json there; - for standard output')
+    .action(simulateAction);
 }
 
 async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
   const { json, ...options } = given as { json?: string };
-  const fromFile = file === undefined ? {} : await readYaml(file);
-  const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
-  const config = checkConfig({ ...fromFile, ...configOf(options) }, file ?? 'options');
-  const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
+  const { resolve } = await import('../../simulations/config/resolve.js');
+  const config = await configFrom(file, options);
+  const { loadWorkload } = await import('../../client/workloads/index.js');
+  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
+  const { openPlace } = await import('../../simulations/place.js');
+  const workload = await loadWorkload(config.workload).catch(asWrongUse);
+  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
+  const initialModel = await readInitialModel(config);
+  const resolved = resolve(settings, workload, { initialModel });
+  const directory = config.out ?? newRunDirectory(workload.manifest.name, Date.now());
+  const place = await openPlace(directory, config);
+  try {
+    if (place.done === undefined) {
+      await carryOut({ config, settings, workload, initialModel, resolved, directory, place, json });
+    } else {
+      const { status, modelSha256 } = place.done;
+      if (json !== '-') print(`${directory} is complete: ${status}, model ${modelSha256}; nothing is left to do`);
+      await writeJson(place.done, json);
+    }
+  } finally {
+    await place.release();
+  }
+}
+
+/** Of `--resume`, what the simulation was begun with; how many threads train may be another number. */
+async function configFrom(file: string | undefined, options: Record<string, unknown>): Promise<Config> {
+  const { checkConfig } = await import('../../simulations/config/resolve.js');
+  const { resume, workers, ...others } = configOf(options) as { resume?: string; workers?: number };
+  if (resume === undefined) {
+    const fromFile = file === undefined ? {} : await readYaml(file);
+    return checkConfig({ ...fromFile, ...configOf(options) }, file ?? 'options');
+  }
+  const [beside] = file === undefined ? Object.keys(others).map((key) => `--${key}`) : [file];
+  if (beside !== undefined) throw invalidArgument('--resume', 'nothing beside it but --workers and --json', beside);
+  const { settingsIn } = await import('../../simulations/place.js');
+  return { ...(await settingsIn(resume)), ...(workers !== undefined && { workers }) };
+}
+
+interface Simulation {
+  readonly config: Config;
+  /** With what follows from the workload. */
+  readonly settings: Config;
+  readonly workload: Workload;
+  readonly initialModel: StartFile | undefined;
+  readonly resolved: Resolved;
+  readonly directory: string;
+  readonly place: Place;
+  readonly json: string | undefined;
+}
+
+async function carryOut(simulation: Simulation): Promise<void> {
+  const { config, settings, workload, initialModel, resolved, directory, place, json } = simulation;
+  const { isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
   const { loadData } = await import('../../client/training/task.js');
   const { simulate } = await import('../../simulations/simulate.js');
   const { federationsOf } = await import('../../simulations/baselines/federations.js');
   const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
-  const workload = await loadWorkload(config.workload).catch(asWrongUse);
-  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
-  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
-  const initialModel = await readInitialModel(config);
-  const resolved = resolve(settings, workload, { initialModel });
   // Data that is not here ends the run before it begins, and not on every client of it.
   await loadData(workload, resolved.spec.work).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
-    backend: config.backend,
+    backend: config.backend ?? place.backend,
     workloadModules: isWorkloadPath(config.workload) ? { [workload.manifest.name]: config.workload } : {},
   });
   const show = showRun({
@@ -47,28 +99,25 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     headline: workload.manifest.headline,
     quiet: json === '-',
   });
-  const wrong = await saidFirst(workload, resolved, show);
-  show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const beside =
-    config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
-  for (const why of beside.missing) show.line(why);
   const causes = createCauses();
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
   try {
+    await place.keep(resolved.spec, trainer.backend.name);
+    const wrong = await saidFirst(workload, resolved, show);
+    show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
+    const beside =
+      config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
+    for (const why of beside.missing) show.line(why);
     const { report, html } = await simulate({
       ...resolved,
-      workload,
-      trainer,
-      backend: trainer.backend.name,
-      workers,
+      ...{ workload, trainer, backend: trainer.backend.name, workers, directory, resume: true },
       signal: abort.signal,
       transport: config.transport,
       dropout: config.dropout,
       secretNoise: config['secret-noise'] ?? false,
       baselines: config.baselines,
       federations: beside.federations,
-      directory: config.out ?? newRunDirectory(workload.manifest.name, Date.now()),
       command: `starling ${process.argv.slice(2).join(' ')}`,
       onEvent: show.event,
       onNotice: (client, _, fields) => causes.add(client, fields),
@@ -76,14 +125,19 @@ async function simulateAction(file: string | undefined, given: Record<string, un
     });
     for (const why of [...causes.lines(), ...wrong]) show.line(why);
     show.result(report, html);
-    if (json === '-') print(JSON.stringify(report, null, 2));
-    else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+    if (report.status === 'stopped') show.line(`to go on: starling simulate --resume ${directory}`);
+    await writeJson(report, json);
     checkEnded(report.status, report.reason);
   } finally {
     release();
     show.close();
     await trainer.close();
   }
+}
+
+async function writeJson(report: Report, json: string | undefined): Promise<void> {
+  if (json === '-') print(JSON.stringify(report, null, 2));
+  else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 /** What is wrong with the figures of a workload, said before it runs, and given back to be said again at the end. */
