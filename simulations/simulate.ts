@@ -261,8 +261,9 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
+  const { round: rounds } = run.state; // a run that stopped early has taken fewer steps, and so do its rows
   const input: BaselineInput = {
-    spec,
+    spec: { ...spec, work: { ...spec.work, rounds } },
     model,
     clients,
     trainer,

@@ -5,7 +5,9 @@ import { privacyReport } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
 import type { RoundSummary } from '../../shared/run/summary.js';
 import { deviationOf } from '../../shared/run/test-noise.js';
+import type { RunState } from '../round/state.js';
 import { type History, readHistory } from '../run/history.js';
+import { BEST_MODEL } from '../run/model.js';
 import type { Run } from '../run/run.js';
 import { type BuildInput, buildReport } from './build.js';
 
@@ -58,10 +60,17 @@ export function reportOf(
     baselines: known.baselines ?? {},
     artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
+    best: bestOf(state),
     privacy: privacy && { ...privacy, ...testsOf({ history, spec, state }), ...(noise && { noise }) },
     secureAggregation: spec.work.secure !== undefined,
     command: known.command,
   });
+}
+
+/** The model that the run has kept because of a figure, which it is flattered by. */
+function bestOf({ spec: { stopWhen }, judgement }: RunState): Report['best'] {
+  const best = judgement?.best;
+  return best && stopWhen && { ...best, metric: stopWhen.metric, better: stopWhen.better, path: BEST_MODEL };
 }
 
 /** Figures that have a resolution and no value. */

@@ -4,6 +4,7 @@
 
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
+import { bestWords } from './best.js';
 import { formatNumber, plural } from './format.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
@@ -18,6 +19,7 @@ ${fact('Seed', html`${report.seed}`)}
 ${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evaluated.clients, 'client')}, ${plural(report.evaluated.examples, 'example')}`)}
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
+${report.best !== undefined && fact('Best model', html`<code>${shorten(report.best.path, 80)}</code>, of round ${report.best.round}: ${shorten(bestWords(report.best), 300)}.`)}
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}
 </dl>
 ${command !== undefined && html`<p>To do this run again:</p><pre tabindex="0">${wrapped(command)}</pre>`}

@@ -6,6 +6,7 @@
 import { figuresOf } from '../../shared/run/figures.js';
 import { type SumMetrics, sumMetrics } from '../../shared/run/metrics.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
+import { judged, stopReason } from '../../shared/run/stop-when.js';
 import type { Evaluated, Missing } from '../../shared/run/summary.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft, Evaluation } from '../journal/records.js';
@@ -136,12 +137,30 @@ export function closeRound(state: RunState, draft: Draft, { out }: Turn, judged:
   out.push({ kind: 'round-ended', draft: told, evaluation });
   const { late, back } = evaluation;
   const attendances = attended(state.attendances, { kind: 'evaluate', round: draft.round, late, back });
-  return { ...state, attendances, stage: { kind: 'closed' } };
+  return { ...withJudgement(state, told), attendances, stage: { kind: 'closed' } };
+}
+
+/** What is decided by the figures of a round, now and whenever its record is read. */
+export function withJudgement(
+  state: RunState,
+  { round, metrics, modelSha256, evaluated }: Pick<Draft, 'round' | 'metrics' | 'modelSha256' | 'evaluated'>,
+): RunState {
+  const { stopWhen } = state.spec;
+  if (stopWhen === undefined || !evaluated?.clients) return state;
+  const value = metrics[stopWhen.metric];
+  return { ...state, judgement: judged(state.judgement, stopWhen, { round, value, modelSha256 }) };
+}
+
+/** Whether no round follows, and why if it is not the last. */
+export function isOver({ round, spec, judgement }: RunState): string | false {
+  if (round >= spec.rounds) return '';
+  return (spec.stopWhen && judgement && stopReason(spec.stopWhen, judgement)) ?? false;
 }
 
 /** On to the next round, or the run is complete. */
 export function leaveRound(state: RunState, _: Stage, turn: Turn): RunState {
-  return state.round >= state.spec.rounds ? end(state, 'completed', '', turn) : nextRound(state);
+  const over = isOver(state);
+  return over === false ? nextRound(state) : end(state, 'completed', over, turn);
 }
 
 /** The round after this one. */

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import type { Infer } from '../schema.js';
 import { tensorNames } from '../tensors/start-model.js';
+import { stopWhenSetting } from './stop-when.js';
 
 /** One row of the table. */
 export interface Setting<Schema extends z.ZodType = z.ZodType> {
@@ -153,6 +154,11 @@ export const SETTINGS = {
   },
   'server-lr': { schema: rate.optional(), value: 'X', help: 'learning rate of the strategy' },
   ...optional(ENGINE_SETTINGS),
+  'stop-when': {
+    schema: stopWhenSetting.optional(),
+    value: 'SPEC',
+    help: 'METRIC[:patience=N,min-delta=X,better=higher]: keeps the best model, and ends the run after N evaluations without a better one',
+  },
   'secure-aggregation': {
     schema: z.boolean().optional(),
     help: 'the coordinator learns sums over the survivors only',

@@ -33,6 +33,7 @@ import { type StartFile, startModel } from '../../shared/tensors/start-model.js'
 import { checkYaml } from '../../shared/yaml.js';
 import { figuresOfWorkload } from './figures.js';
 import { privacyOf } from './privacy.js';
+import { stopWhenOf } from './stop-when.js';
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
 export function checkConfig(value: unknown, source: string): Config {
@@ -108,6 +109,9 @@ export function resolve(
   // whoever says a range means it; under privacy nobody knows what it clamps
   const adapts = secure && privacy === undefined && config['value-range'] === undefined;
   const isCompressed = compression !== 'none'; // without it a specification is what it was
+  const evaluateEvery = config['evaluate-every'] ?? ENGINE_DEFAULTS.evaluateEvery;
+  const figures = figuresOfWorkload(workload, hyper).spec;
+  const stopWhen = stopWhenOf(config, workload, { hyper, figures, evaluateEvery });
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -132,7 +136,8 @@ export function resolve(
       minSurvivors,
       ...givenOf(config, ENGINE_SETTINGS),
       ...(adapts && { adaptiveRange: true }),
-      figures: figuresOfWorkload(workload, hyper).spec,
+      figures,
+      ...(stopWhen && { stopWhen }),
     },
   };
   checkRunSpec(spec);
