@@ -9,6 +9,7 @@ import { coordinatorCommand, tokenCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
+import { evaluateCommand } from './commands/evaluate.js';
 import { healthCommand } from './commands/health.js';
 import { exampleText } from './commands/options.js';
 import { privacyCommand } from './commands/privacy.js';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     privacyCommand(),
     verifyCommand(),
     reportCommand(),
+    evaluateCommand(),
     doctorCommand(),
     healthCommand(),
     backupCommand(),

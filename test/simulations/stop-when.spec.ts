@@ -16,6 +16,7 @@ import type { TaskRunner } from '../../client/training/task.js';
 import { parseJournal } from '../../server/journal/journal.js';
 import type { RunRecord } from '../../server/journal/records.js';
 import { restore } from '../../server/round/restore.js';
+import { checkRun } from '../../server/run/check.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 
@@ -44,6 +45,8 @@ describe('a run with stop-when', function () {
     assert.deepEqual([report.status, report.reason, report.rounds.length], ['completed', REASON, 6]);
     assert.deepEqual(await best(directory, report), { round: 3, value: 0.000841, w: 0.271 });
     assert.ok(Object.keys(report.final.perClient).length > 0, 'the last evaluation is kept client by client');
+    const checked = await checkRun(directory);
+    assert.ok(checked.ok, JSON.stringify(checked));
     const line = resultLines(report).find((text) => text.startsWith('best '));
     assert.match(
       line!,
