@@ -5,6 +5,7 @@
 import { createTrainerPool } from '../client/training/pool.js';
 import type { Workload } from '../client/workload.js';
 import { FlError } from '../shared/errors.js';
+import type { CentralFigures } from '../shared/run/report.js';
 import type { Hyper, RunSpec } from '../shared/run/spec.js';
 import { sha256Of } from '../shared/tensors/bytes.js';
 import type { Params } from '../shared/tensors/params.js';
@@ -20,13 +21,6 @@ export interface CentralOptions {
   /** Settings of the workload that are other ones here, such as the name of a file. */
   readonly hyper?: Hyper;
   readonly backend?: string;
-}
-
-/** What a model is worth on them. */
-export interface CentralFigures {
-  /** Under `central.`. */
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly examples: number;
 }
 
 /** Judges models one after another. */

@@ -17,7 +17,7 @@ import { rngFromSeed } from '../shared/rng.js';
 import type { RunEvent } from '../shared/run/events.js';
 import { figuresOf as figuresOfSums } from '../shared/run/figures.js';
 import type { SumMetrics } from '../shared/run/metrics.js';
-import type { Report } from '../shared/run/report.js';
+import type { CentralFigures, Report } from '../shared/run/report.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { RoundSummary } from '../shared/run/summary.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
@@ -41,6 +41,8 @@ export interface FinishOptions {
   readonly command?: string;
   /** Figures of rounds, where more are known than the coordinator had. */
   readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
+  /** What a central test set says of rounds. */
+  readonly centralFigures?: ReadonlyMap<number, CentralFigures>;
   /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
   readonly secretNoise?: boolean;
 }
@@ -62,6 +64,7 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
     figures: (sums) => figuresOf(workload, sums, run.spec),
     roundFigures: options.roundFigures,
+    centralFigures: options.centralFigures,
   });
   const { headline } = workload.manifest;
   const facts = { headline, clients, plannedRounds: run.spec.work.rounds };

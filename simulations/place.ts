@@ -99,7 +99,7 @@ async function keep(
 /** Where a run is kept and how many threads train changes nothing of it. */
 function asKept({ out: _, workers: __, ...config }: Config): Config {
   const path = (value: unknown) => (typeof value === 'string' ? absolute(value) : value);
-  const paths = ['initial-model', 'initial-model-names'] as const;
+  const paths = ['initial-model', 'initial-model-names', 'evaluate-on'] as const;
   const entries = paths.flatMap((key) => (config[key] === undefined ? [] : [[key, path(config[key])] as const]));
   const workload = isWorkloadPath(config.workload) ? absolute(config.workload) : config.workload;
   return { ...config, ...Object.fromEntries(entries), workload };

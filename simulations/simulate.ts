@@ -41,6 +41,7 @@ import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
+import { type CentralLine, centralLinesIn, type JudgeRound, judgeRounds } from './central-rounds.js';
 import { figuresOf, finishRun, roundFiguresIn, type SimulationResult, withCode } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
 import { seededNoise } from './seeded-noise.js';
@@ -76,6 +77,9 @@ export interface SimulationOptions {
   readonly onBaseline?: (who: string) => void;
   /** What a client's own log would say. */
   readonly onNotice?: (client: string, message: string, fields: object) => void;
+  /** Judges each round's model on a central test set; default: only clients judge. */
+  readonly judge?: JudgeRound;
+  readonly onCentral?: (line: CentralLine) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -86,11 +90,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const identity = identityFromSeed(rng.split('coordinator').bytes(32));
   const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
   const registry = new Registry({ append: async () => undefined }, []);
-  let fail: (error: FlError) => void = () => {};
-  const failed = new Promise<never>((_, reject) => {
-    fail = reject;
-  });
-  failed.catch(() => undefined); // it is raced below; without a race it must not end the process
+  const { fail, failed } = failure();
   let network: Network | undefined;
   const coordinator = await Coordinator.open({
     dataDir: directory,
@@ -124,12 +124,15 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       const connected = Promise.all(await enterAll()); // a cohort is drawn from all of them, as it would have been
       await Promise.race([connected, failed, ...participants.map(({ done }) => done)]);
     }
+    const before = goesOn ? await centralLinesIn(directory) : [];
     const run = goesOn
       ? await coordinator.openRun(directory, id)
       : await coordinator.createRun(spec, encode(model), { id, directory });
     const over = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
     const coded = withCode(options.workload, run);
     run.feed.subscribe((event) => options.onEvent?.(coded(event)));
+    const { judge, onCentral } = options;
+    const central = judge && judgeRounds(run, { before, judge, told: onCentral });
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
@@ -140,12 +143,23 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const { state } = run;
     const ended = { spec, state, model: run.model, history: await readHistory(directory) };
     const roundFigures = await roundFiguresIn(directory, options.workload, spec);
-    return await finishRun({ ...options, secretNoise, baselines: compared, roundFigures }, ended);
+    const centralFigures = await central?.settled();
+    return await finishRun({ ...options, secretNoise, baselines: compared, roundFigures, centralFigures }, ended);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
     await coordinator.close();
   }
+}
+
+/** Raced with whatever is waited for; without a race it must not end the process. */
+function failure() {
+  let fail: (error: FlError) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined);
+  return { fail, failed };
 }
 
 /** Whether a run's beginning is on the disk; without it there is nothing to go on with. */
@@ -283,7 +297,7 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
 }
 
 async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {
-  const { onEvent: _, command: __, ...rest } = options;
+  const { onEvent: _, command: __, judge: ___, ...rest } = options;
   const place = label === undefined ? [name] : ['federated', name];
   const directory = join(options.directory, ...place);
   return (await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume })).report;

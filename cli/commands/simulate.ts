@@ -7,6 +7,7 @@ import { invalidArgument } from '../../shared/errors.js';
 import type { Report } from '../../shared/run/report.js';
 import type { Config } from '../../shared/run/settings.js';
 import type { StartFile } from '../../shared/tensors/start-model.js';
+import type { Central } from '../../simulations/central.js';
 import type { Resolved } from '../../simulations/config/resolve.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import type { Place } from '../../simulations/place.js';
@@ -99,10 +100,12 @@ async function carryOut(simulation: Simulation): Promise<void> {
     headline: workload.manifest.headline,
     quiet: json === '-',
   });
+  const central = await centralOf(config, workload, trainer.backend.name);
   const causes = createCauses();
   const abort = new AbortController();
   const release = onInterrupt(() => abort.abort());
   try {
+    await central?.judge(resolved.spec, resolved.model, 1); // what cannot be judged is found out before anything runs
     await place.keep(resolved.spec, trainer.backend.name);
     const wrong = await saidFirst(workload, resolved, show);
     show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
@@ -118,6 +121,8 @@ async function carryOut(simulation: Simulation): Promise<void> {
       secretNoise: config['secret-noise'] ?? false,
       baselines: config.baselines,
       federations: beside.federations,
+      ...(central && { judge: (model, round) => central.judge(resolved.spec, model, round) }),
+      onCentral: ({ round, metrics }) => show.line(`round ${round} on ${config['evaluate-on']}: ${figuresIn(metrics)}`),
       command: `starling ${process.argv.slice(2).join(' ')}`,
       onEvent: show.event,
       onNotice: (client, _, fields) => causes.add(client, fields),
@@ -132,7 +137,24 @@ async function carryOut(simulation: Simulation): Promise<void> {
     release();
     show.close();
     await trainer.close();
+    await central?.close();
   }
+}
+
+/** Computed as the clients' figures are: on the same back end. */
+async function centralOf(config: Config, workload: Workload, backend: string): Promise<Central | undefined> {
+  const { 'evaluate-on': directory } = config;
+  if (directory === undefined) return undefined;
+  const { openCentral } = await import('../../simulations/central.js');
+  const { isWorkloadPath } = await import('../../client/workloads/index.js');
+  const file = isWorkloadPath(config.workload) ? config.workload : undefined;
+  return openCentral({ workload, file, directory, backend });
+}
+
+function figuresIn(metrics: Readonly<Record<string, number>>): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
+    .join(', ');
 }
 
 async function writeJson(report: Report, json: string | undefined): Promise<void> {

@@ -71,6 +71,13 @@ export interface FederationReport extends BaselineReport {
   readonly label?: string;
 }
 
+/** What a model is worth on examples that belong to no lab. */
+export interface CentralFigures {
+  /** Under `central.`. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly examples: number;
+}
+
 /** The whole file. */
 export interface Report {
   readonly schema: 'starling.report/1';

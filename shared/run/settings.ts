@@ -218,6 +218,11 @@ export const SETTINGS = {
     value: 'NAME',
     help: 'none or all: also each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with',
   },
+  'evaluate-on': {
+    schema: z.string().optional(),
+    value: 'DIR',
+    help: "of a simulation: each round's model is judged here on the test split of this folder, too, which belongs to no client",
+  },
   out: { schema: z.string().optional(), value: 'DIR', help: 'the run directory (default: starling-runs/…)' },
   hyper: {
     schema: hyper.default({}),

@@ -1,5 +1,6 @@
 /** A run of real labs, from an operator's configuration: with the protection that labs ask for unless it says otherwise. */
 import { loadWorkload } from '../../client/workloads/index.js';
+import { invalidArgument } from '../../shared/errors.js';
 import { DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { byCodeWords, figuresOfWorkload, twiceError } from './figures.js';
 import { readInitialModel } from './initial-model.js';
@@ -17,6 +18,11 @@ export interface ResolvedForLabs extends Resolved {
  */
 export async function resolveForLabs(given: object, source: string): Promise<ResolvedForLabs> {
   const config = checkConfig({ 'secure-aggregation': true, ...given }, source);
+  if (config['evaluate-on'] !== undefined) {
+    const expected =
+      'none in a run of labs, whose coordinator has no code of a workload; next: starling evaluate RUN_DIR --data DIR';
+    throw invalidArgument('evaluate-on', expected, config['evaluate-on']);
+  }
   const leastSurvivors = config['secure-aggregation'] ? DEFAULT_POLICY.survivorsMin : 1;
   const initialModel = await readInitialModel(config);
   const workload = await loadWorkload(config.workload);

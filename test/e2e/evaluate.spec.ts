@@ -43,8 +43,19 @@ describe('starling evaluate', function () {
       await writeFile(join(cwd, 'labs.csv'), Array.from({ length: 8 }, (_, i) => `${i - 3},${2 * (i - 3)}`).join('\n'));
       await mkdir(join(cwd, 'central'));
       await writeFile(join(cwd, 'central', 'own.csv'), CENTRAL.map((row) => row.join(',')).join('\n'));
-      const simulation = ['simulate', '--workload', './table.ts', '--out', 'out', '--stop-when', 'test.error'];
-      await succeed(simulation, { cwd, env });
+      await copyFile(join(cwd, 'central', 'own.csv'), join(cwd, 'central', 'labs.csv'));
+      const simulation = [
+        'simulate',
+        '--workload',
+        './table.ts',
+        '--out',
+        'out',
+        '--stop-when',
+        'test.error',
+        '--evaluate-on',
+        'central',
+      ];
+      assert.match(await succeed(simulation, { cwd, env }), /^round 1 on central: central\.error [0-9.]+$/m);
       const before = JSON.parse(await readFile(join(cwd, 'out', 'report.json'), 'utf8')) as Report;
 
       const evaluate = ['evaluate', 'out', '--workload', './table.ts', '--data', 'central', '--hyper', 'file=own.csv'];
@@ -63,9 +74,14 @@ describe('starling evaluate', function () {
       }
       const after = JSON.parse(await readFile(join(cwd, 'out', 'report.json'), 'utf8')) as Report;
       assert.deepEqual(Object.keys(after.final.metrics), ['test.error', 'central.error']);
-      assert.deepEqual({ ...after, final: before.final }, before);
+      assert.deepEqual(after, before, 'the figures that it had of this folder');
+      assert.equal(after.rounds[2].metrics['central.error'], after.final.metrics['central.error']);
+      assert.equal(new Set(after.rounds.map(({ metrics }) => metrics['central.error'])).size, 3);
       assert.match(await readFile(join(cwd, 'out', 'report.html'), 'utf8'), /central\.error/);
       assert.ok((await readdir(join(cwd, 'out', 'models'))).includes('best.safetensors'));
+
+      const nowhere = await starling([...simulation.slice(0, 3), '--out', 'x', '--evaluate-on', 'gone'], { cwd, env });
+      assert.ok(nowhere.code !== 0 && !(await readdir(cwd)).includes('x'), 'found out before anything ran');
 
       await copyFile(join(ROOT, 'docs', 'examples', 'my-workload.ts'), join(cwd, 'other.ts'));
       const other = await starling(['evaluate', 'out', '--workload', './other.ts', '--data', 'central'], { cwd });

@@ -8,6 +8,7 @@ import { checkConfig, loadWorkload, type Report, resolve, simulate } from 'starl
 import { createTrainerPool, type TrainerPool } from 'starling-fl/client';
 import type { Task, TaskRunner } from '../../client/training/task.js';
 import { checkRun } from '../../server/run/check.js';
+import type { Params } from '../../shared/tensors/params.js';
 
 const BASE = { workload: 'cnn', scale: 'smoke', rounds: 3, 'local-epochs': 1, seed: 3, backend: 'wasm' };
 const SIX = { ...BASE, clients: 6, cohort: 6, 'min-survivors': 2 };
@@ -59,6 +60,8 @@ describe('a simulation that is resumed', function () {
       });
       assert.equal(expected.status, 'completed', expected.reason ?? '');
       assert.equal(killed.length, 2);
+      for (const { metrics } of expected.rounds) assert.ok('central.first' in metrics);
+      assert.equal(expected.final.metrics['central.first'], expected.rounds.at(-1)!.metrics['central.first']);
       for (const directory of killed) {
         let first = 0;
         const resumed = await run(options, directory, { onTask: ({ round }) => (first ||= round) });
@@ -110,9 +113,14 @@ describe('a simulation that is resumed', function () {
       },
     };
     const about = { ...resolved, workload, trainer: watched, backend: 'wasm', workers: 1, transport, dropout, signal };
-    return (await simulate({ ...about, baselines: 'none', directory, resume: true })).report;
+    return (await simulate({ ...about, baselines: 'none', directory, resume: true, judge })).report;
   }
 });
+
+/** A central test set, as far as a simulation knows of it. */
+async function judge({ values }: Params) {
+  return { metrics: { 'central.first': values[0] }, examples: 1 };
+}
 
 function assertSame(report: Report, expected: Report): void {
   const figures = ({ status, rounds, modelSha256, final }: Report) => ({
