@@ -52,7 +52,7 @@ export async function joinClient(options: {
   let unlock = () => {};
   const { address, service, isSecure } = await reach(options.token, options.siteFiles);
   try {
-    await checkCoordinator(service, options.token);
+    await checkCoordinator(service, fingerprint);
     const taken = await takeAside(join(options.clientsDir, sha256Hex(secret).slice(0, 16)), files);
     const { aside } = taken;
     unlock = taken.unlock;
@@ -142,9 +142,12 @@ async function reach(
   throw new FlError(code, failures.map(({ message }) => message).join('; '));
 }
 
-/** Before the token's secret goes out: who holds an address that a coordinator has left could join with it. */
-async function checkCoordinator(service: GrpcParticipant, token: string): Promise<void> {
-  const { fingerprint } = decodeJoinToken(token);
+/**
+ * Before the token's secret goes out: who holds an address that a coordinator has left could join with it.
+ * @param fingerprint SHA-256 of the coordinator's key, hex
+ * @throws FlError permission-denied: somebody else is there
+ */
+export async function checkCoordinator(service: GrpcParticipant, fingerprint: string): Promise<void> {
   const { dialled } = service;
   const clientNonce = rngFromEntropy().bytes(32);
   const { coordinatorKey, signature } = await service.identify({ address: dialled, nonce: clientNonce });

@@ -39,6 +39,7 @@ import { fileSecaggStore } from './store/secagg.js';
 import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
 import { createTrainerPool } from './training/pool.js';
+import { codesOf } from './workloads/code.js';
 
 /** What the command line says of a client. */
 export interface RunClientOptions {
@@ -86,7 +87,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const ledgerModels = await ledgerModelsOf(policy, policyFile);
   const site = await openSitePolicy(policy, {
     ...{ directory, workloadModules, clock: systemClock, ledgerModels },
-    budget: (plan) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account) : undefined),
+    budget: (plan, isBegun) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account, isBegun) : undefined),
   });
   const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
   const participant = await Participant.start({
@@ -112,10 +113,9 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       const detail = await site.declineReason(plan);
       return detail === undefined ? undefined : { reason: 'refused', detail };
     },
-    clock: systemClock,
-    rng: rngFromEntropy(),
-    ...{ version, notice },
-    policy: policyDigest(identity, { policy, ledgerModels, workloadModules, version }),
+    ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
+    policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
+    answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
   });
   const close = async () => {
     participant.stop();
@@ -124,6 +124,16 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     unlock();
   };
   return { directory, done: participant.done, stop: close };
+}
+
+/** Which round it was and, where examples are charged, what one has been charged over all runs. */
+function answeredLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, policy: Policy): string {
+  const { run, kind, round, work } = plan;
+  const how = work.secure === undefined ? 'in the clear' : 'under a mask';
+  const did = kind === 'train' ? `trained, and gave its update ${how}` : `evaluated, and gave its figures ${how}`;
+  const limit = policy['max-epsilon'] === undefined ? '' : ` of at most ${policy['max-epsilon']}`;
+  const spent = epsilon === 0 ? '' : `; epsilon ${Number(epsilon.toPrecision(4))}${limit} at delta ${delta} so far`;
+  return `round ${round} of ${work.rounds} of ${run}: ${did}${spent}`;
 }
 
 /** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */
@@ -136,7 +146,8 @@ async function seedIn(directory: string): Promise<Uint8Array> {
   throw corrupt(path, "this client's key, 32 bytes", `${seed === undefined ? 'none' : seed.length}; ${REJOIN}`);
 }
 
-async function membershipIn(directory: string): Promise<Membership> {
+/** @throws FlError corrupt */
+export async function membershipIn(directory: string): Promise<Membership> {
   const path = join(directory, MEMBERSHIP_FILE);
   const file = await systemFiles.read(path);
   try {

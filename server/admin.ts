@@ -6,8 +6,8 @@ import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { AdminService, RunInfo } from '../shared/service.js';
 import { type Identity, sha256Hex } from '../shared/signing/identity.js';
-import { isLoopback, parseAddress } from '../shared/wire/address.js';
 import type { Seen } from './presence.js';
+import { elsewhere } from './reach.js';
 import type { Registry } from './registry.js';
 import { readReport, reportOf } from './report/run-report.js';
 import { readRun, runIdFor } from './run/directory.js';
@@ -53,11 +53,10 @@ export function adminOf(deps: AdminDeps): AdminService {
       const secret = Buffer.from(rng.bytes(32)).toString('base64url');
       await registry.createToken(request, { secret, nowMs: clock.nowMs() });
       const fingerprint = sha256Hex(identity.publicKey);
-      const [address, ...others] = deps.addresses();
+      const [address, ...others] = elsewhere(deps.addresses());
       if (deps.issuer === undefined) return encodeJoinToken({ address, fingerprint, secret });
       const authority = deps.issuer.authorityFingerprint;
-      const elsewhere = others.filter((one) => !isLoopback(parseAddress('address', one).host)).slice(0, MAX_OTHERS);
-      return encodeJoinToken({ address, fingerprint, secret, authority, others: elsewhere });
+      return encodeJoinToken({ address, fingerprint, secret, authority, others: others.slice(0, MAX_OTHERS) });
     },
     async listClients() {
       return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {

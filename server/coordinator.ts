@@ -198,7 +198,7 @@ export class Coordinator implements ParticipantService {
     this.#connections.set(client, connection);
     this.#presence.moved(client, this.#options.clock.nowMs());
     this.#sessions.set(toHex(session), connection);
-    end.send({ kind: 'welcome', session });
+    end.send({ kind: 'welcome', session, addresses: this.#options.notice?.() });
     this.#answerOtherRuns(connection, pending);
     if (shown !== undefined) this.#heed(client, shown);
     for (const run of this.#runs.atWork()) {
@@ -350,6 +350,7 @@ export class Coordinator implements ParticipantService {
     run.feed.subscribe((event) => {
       if (past) return;
       note(event);
+      this.#options.onEvent?.(run, event);
       if (event.kind === 'dropped') this.#presence.blame(event.client, blameOf(run.id, event));
       if (event.kind === 'ended') this.#ended(run);
       if (event.kind !== 'round-ended') return;

@@ -1,7 +1,7 @@
 /**
  * The health port: plain HTTP for probes and supervisors. `/live` is whether the process answers at all, `/ready` whether it
- * can do its work, with the reason as JSON when it cannot. On the loopback address unless the operator names another:
- * what it says names directories and runs, and nothing secret.
+ * can do its work, with the reason as JSON when it cannot; `/metrics` is for Prometheus. On the loopback address unless the
+ * operator names another: what it says names directories and runs, and nothing secret.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
@@ -30,17 +30,28 @@ const REQUEST_LIMIT_MS = 5_000;
 /** So that no crowd of probes takes descriptors from the runs. */
 const MAX_PROBES = 8;
 
+/** What `/metrics` says. */
+export interface Figures {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
 /**
  * @param listen PORT, on 127.0.0.1, or HOST:PORT; port 0 picks a free one
  * @throws FlError invalid-argument; unavailable: the port cannot be had
  */
-export async function serveHealth(listen: string, ready: () => Promise<Readiness>): Promise<HealthPort> {
+export async function serveHealth(
+  listen: string,
+  ready: () => Promise<Readiness>,
+  figures?: Figures,
+): Promise<HealthPort> {
   const { host, port } = parseListen(listen);
   const server = createServer({ requestTimeout: REQUEST_LIMIT_MS }, (request, response) => {
     const path = (request.url ?? '').split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, { reason: 'use GET' });
     if (path === '/live') return answer(response, 200, { live: true });
-    if (path !== '/ready') return answer(response, 404, { reason: 'ask for /live or /ready' });
+    if (path === '/metrics' && figures !== undefined) return void answerFigures(response, figures);
+    if (path !== '/ready') return answer(response, 404, { reason: 'ask for /live, /ready or /metrics' });
     asked().then(
       (readiness) =>
         answer(response, readiness.reason === '' ? 200 : 503, { ready: readiness.reason === '', ...readiness }),
@@ -70,6 +81,16 @@ export async function serveHealth(listen: string, ready: () => Promise<Readiness
 function answer(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', connection: 'close' });
   response.end(`${JSON.stringify(body)}\n`);
+}
+
+async function answerFigures(response: ServerResponse, { contentType, text }: Figures): Promise<void> {
+  try {
+    const body = await text();
+    response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store', connection: 'close' });
+    response.end(body);
+  } catch (thrown) {
+    answer(response, 503, { reason: FlError.from(thrown).message });
+  }
 }
 
 function parseListen(listen: string): { host: string; port: number } {

@@ -19,10 +19,12 @@ import { type HealthPort, serveHealth } from './health.js';
 import { type Journal, openJournal } from './journal/journal.js';
 import { identityIn, secretIn } from './keys.js';
 import type { Logger } from './log.js';
+import { metricsOf } from './metrics.js';
 import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
 import { writeReport } from './report/build.js';
+import { settingsOf } from './report/facts.js';
 import { readReport } from './report/run-report.js';
 import type { Run } from './run/run.js';
 import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
@@ -66,15 +68,12 @@ export async function startCoordinator(options: {
   for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
   let coordinator: Coordinator | undefined;
   let server: GrpcServer | undefined;
+  const metrics = options.healthPort === undefined ? undefined : metricsOf(() => coordinator?.admin);
   const health =
     options.healthPort === undefined
       ? undefined
-      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }));
-  let end: (error?: FlError) => void = () => {};
-  const done = new Promise<void>((resolve, reject) => {
-    end = (error) => (error === undefined ? resolve() : reject(error));
-  });
-  done.catch(() => undefined); // it may fail before anybody listens
+      : await serveHealth(options.healthPort, () => readinessOf(dataDir, { coordinator, server }), metrics);
+  const { done, end } = ending();
   const { registry, journal, isEmpty } = await openRegistry(dataDir, end);
   const isFirstStart = isEmpty && (await entriesOf(join(dataDir, 'runs'))).length === 0;
   const warn = (thrown: unknown, message: string) => log.warn({ reason: FlError.from(thrown).message }, message);
@@ -84,9 +83,11 @@ export async function startCoordinator(options: {
   const open = () => (siteFiles === undefined ? openCertificates(wanted) : openSiteCertificates(siteFiles, wanted));
   const certificates = reach.isSecure ? await open() : undefined;
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
+  const identity = await identityIn(dataDir, !isFirstStart);
+  const startedAtMs = systemClock.nowMs();
   coordinator = await Coordinator.open({
     dataDir,
-    identity: await identityIn(dataDir, !isFirstStart),
+    identity,
     registry,
     clock: steadyClock,
     rng: rngFromEntropy(),
@@ -94,7 +95,9 @@ export async function startCoordinator(options: {
     space: spaceOf(dataDir, options.diskReserveBytes ?? DISK_RESERVE_BYTES),
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
+    notice: () => server && reach.notice(server, identity, startedAtMs),
     onRunEnded: (run) => writeRunReport(run, log),
+    onEvent: ({ id, spec }, event) => metrics?.heed({ id, workload: spec.work.workload }, event),
     fatal: (error) => end(error),
   });
   server = await serveGrpc({
@@ -118,6 +121,16 @@ export async function startCoordinator(options: {
     done,
     stop: () => stop(parts).then(() => end()),
   };
+}
+
+/** Of a process: when it is over, and by which fault. */
+function ending(): { readonly done: Promise<void>; readonly end: (error?: FlError) => void } {
+  let end: (error?: FlError) => void = () => {};
+  const done = new Promise<void>((resolve, reject) => {
+    end = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  done.catch(() => undefined); // it may fail before anybody listens
+  return { done, end };
 }
 
 async function stop(parts: {
@@ -157,7 +170,10 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
 
 async function writeRunReport(run: Run, log: Logger): Promise<void> {
   try {
-    await writeReport(run.directory, await readReport(run), { plannedRounds: run.spec.work.rounds });
+    await writeReport(run.directory, await readReport(run), {
+      plannedRounds: run.spec.work.rounds,
+      settings: settingsOf(run.spec),
+    });
   } catch (error) {
     log.warn({ run: run.id, reason: FlError.from(error).message }, 'the report could not be written');
   }

@@ -3,7 +3,9 @@ import type { Clock } from '../shared/clock.js';
 import type { Files } from '../shared/disk/files.js';
 import type { FlError } from '../shared/errors.js';
 import type { Rng } from '../shared/rng.js';
+import type { RunEvent } from '../shared/run/events.js';
 import type { Issued } from '../shared/service.js';
+import type { SignedNotice } from '../shared/signing/address-notice.js';
 import type { Identity } from '../shared/signing/identity.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';
@@ -37,10 +39,14 @@ export interface CoordinatorOptions {
   readonly addresses?: () => readonly string[];
   /** Makes certificates for clients that join; absent: connections are in plaintext. */
   readonly issuer?: Issuer;
+  /** What clients are told of its addresses. */
+  readonly notice?: () => SignedNotice | undefined;
   /** The disk of `dataDir`, when it may fill up: then no round begins without room for it. */
   readonly space?: Space;
   /** A run has ended just now; never rejects, and resolves when nothing more is written of it. */
   onRunEnded?(run: Run): Promise<void>;
+  /** For counters: each event of a run, once, as it happens; it never throws. */
+  onEvent?(run: Run, event: RunEvent): void;
   /** The disk failed or a bug struck; the process should end. */
   fatal(error: FlError): void;
 }

@@ -3,6 +3,8 @@
  * certificate is for, which addresses clients may have dialled. Plaintext is for loopback, and nothing else is possible.
  */
 import { invalidArgument } from '../shared/errors.js';
+import { type SignedNotice, signNotice } from '../shared/signing/address-notice.js';
+import type { Identity } from '../shared/signing/identity.js';
 import {
   formatAddress,
   isLoopback,
@@ -12,13 +14,21 @@ import {
   parseLoopback,
 } from '../shared/wire/address.js';
 
+/** Where a server listens. */
+interface Bound {
+  readonly address: string;
+  readonly port: number;
+}
+
 /** Of a coordinator that starts. */
 export interface Reach {
   readonly isSecure: boolean;
   /** Names and addresses for the certificate. */
   readonly hosts: readonly string[];
   /** HOST:PORT, once the port is known: the one for join tokens first. */
-  addresses(bound: { readonly address: string; readonly port: number }): readonly string[];
+  addresses(bound: Bound): readonly string[];
+  /** What clients are told of that, signed; undefined where connections are in plaintext. */
+  notice(bound: Bound, coordinator: Identity, sinceMs: number): SignedNotice | undefined;
 }
 
 /** What the command line says of it. */
@@ -36,7 +46,7 @@ export function reachOf({ listen, publicAddresses = [], addresses = [], siteFile
   const isSecure = siteFiles !== undefined || publicAddresses.length > 0 || !isLoopback(at.host);
   if (!isSecure) {
     const alsoAt = addresses.map((address) => formatAddress(parseLoopback('address', address)));
-    return { isSecure, hosts: [], addresses: ({ address }) => [address, ...alsoAt] };
+    return { isSecure, hosts: [], addresses: ({ address }) => [address, ...alsoAt], notice: () => undefined };
   }
   const local = localHostOf(at.host);
   if (publicAddresses.length === 0 && local !== at.host) {
@@ -44,12 +54,20 @@ export function reachOf({ listen, publicAddresses = [], addresses = [], siteFile
   }
   const known = publicAddresses.map((text) => parseHost('public-address', text, 0));
   const alsoAt = addresses.map((address) => parseAddress('address', address));
+  const addressesOf = ({ address, port }: Bound) => {
+    const published = known.map(({ host, port: own }) => formatAddress({ host, port: own === 0 ? port : own }));
+    return [...new Set([...published, address, ...alsoAt.map(formatAddress)])];
+  };
   return {
     isSecure,
     hosts: [...new Set([...known, ...alsoAt].map(({ host }) => host).concat(local))],
-    addresses({ address, port }) {
-      const published = known.map(({ host, port: own }) => formatAddress({ host, port: own === 0 ? port : own }));
-      return [...new Set([...published, address, ...alsoAt.map(formatAddress)])];
-    },
+    addresses: addressesOf,
+    notice: (bound, coordinator, sinceMs) =>
+      signNotice(coordinator, { addresses: elsewhere(addressesOf(bound)), number: sinceMs }),
   };
+}
+
+/** Of a coordinator's addresses, the first, and those that mean something on other machines. */
+export function elsewhere([first, ...others]: readonly string[]): readonly string[] {
+  return [first, ...others.filter((address) => !isLoopback(parseAddress('address', address).host))];
 }

@@ -7,6 +7,7 @@ import type { SignedHead } from './ledger/against.js';
 import type { TaskId, UpdateHeader } from './run/plan.js';
 import type { RunSpec } from './run/spec.js';
 import type { RunStatus } from './run/summary.js';
+import type { SignedNotice } from './signing/address-notice.js';
 import type { SignedAnswer } from './signing/answers.js';
 import type { SignedReceipt } from './signing/receipts.js';
 import type { Shown } from './signing/shown.js';
@@ -106,7 +107,8 @@ export type ClientFrame =
 export type CoordinatorFrame =
   /** A coordinator older than its signature sends an empty one. */
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array; readonly signature: Uint8Array }
-  | { readonly kind: 'welcome'; readonly session: Uint8Array }
+  /** `addresses` is absent where connections are in plaintext, and from a coordinator that is older. */
+  | { readonly kind: 'welcome'; readonly session: Uint8Array; readonly addresses?: SignedNotice }
   /**
    * `body` is the canonical JSON of a RoundPlan; `model` its model's file, if that is small, and otherwise empty;
    * `taskSignature` is over its task, for the client to show later; absent from a coordinator that is older.

@@ -7,6 +7,7 @@ import { loadData } from '../client/training/task.js';
 import type { Workload } from '../client/workload.js';
 import { openModels } from '../server/journal/models.js';
 import { writeReport } from '../server/report/build.js';
+import { settingsOf } from '../server/report/facts.js';
 import { reportOf } from '../server/report/run-report.js';
 import { readRun } from '../server/run/directory.js';
 import type { History } from '../server/run/history.js';
@@ -45,7 +46,12 @@ export interface FinishOptions {
   readonly centralFigures?: ReadonlyMap<number, CentralFigures>;
   /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
   readonly secretNoise?: boolean;
+  /** While the rows beside the run were made: some are missing. */
+  readonly interrupted?: boolean;
 }
+
+/** Why a report says `stopped` of a run that has all its rounds. */
+export const INTERRUPTED = 'interrupted while the rows beside it were made; the run itself is complete';
 
 /** What is needed of a run that has ended. */
 export type EndedRun = Pick<Run, 'spec' | 'state'> & {
@@ -56,7 +62,7 @@ export type EndedRun = Pick<Run, 'spec' | 'state'> & {
 /** Writes artefacts/, report.json and report.html into the run directory. */
 export async function finishRun(options: FinishOptions, run: EndedRun): Promise<SimulationResult> {
   const { workload, directory, backend, baselines, command, clients, secretNoise } = options;
-  const report = reportOf(run, {
+  const whole = reportOf(run, {
     backend,
     baselines,
     command,
@@ -66,8 +72,9 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     roundFigures: options.roundFigures,
     centralFigures: options.centralFigures,
   });
+  const report: Report = options.interrupted ? { ...whole, status: 'stopped', reason: INTERRUPTED } : whole;
   const { headline } = workload.manifest;
-  const facts = { headline, clients, plannedRounds: run.spec.work.rounds };
+  const facts = { headline, clients, plannedRounds: run.spec.work.rounds, settings: settingsOf(run.spec) };
   const { html } = await writeReport(directory, report, facts);
   return { report, directory, html };
 }

@@ -16,6 +16,8 @@ const START_MS = 60_000;
 export interface Child {
   /** The first line of its output, or of its log, that matches; rejects if the process ends before. */
   line(pattern: RegExp, from?: 'output' | 'log'): Promise<string>;
+  /** Its output so far. */
+  readonly lines: readonly string[];
   /** Rejects if the process ends before {@link end} or {@link kill}. */
   readonly failure: Promise<never>;
   /** Asks it to stop, then makes it; resolves when it is gone. */
@@ -24,10 +26,14 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-/** The channel that `fork` opens tells the child when this process is gone, however it went. */
-export function startChild(args: readonly string[], home: string): Child {
+/**
+ * The channel that `fork` opens tells the child when this process is gone, however it went.
+ * @param within a command that runs the one after it, elsewhere
+ */
+export function startChild(args: readonly string[], home: string, within: readonly string[] = []): Child {
   const env = { ...process.env, STARLING_HOME: home };
-  const child = fork(CLI, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const [execPath, ...execArgv] = [...within, process.execPath, ...process.execArgv];
+  const child = fork(CLI, args, { env, execPath, execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const lines: string[] = [];
   const errors: string[] = [];
   const heard = new Set<() => void>();
@@ -56,6 +62,7 @@ export function startChild(args: readonly string[], home: string): Child {
   };
   return {
     failure,
+    lines,
     end: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     line(pattern, from = 'output') {

@@ -117,7 +117,6 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       }
       return connected;
     };
-    const id = runId(spec);
     const goesOn = options.resume === true && (await isRun(directory));
     if (goesOn) {
       await rewind(directory);
@@ -126,8 +125,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     }
     const before = goesOn ? await centralLinesIn(directory) : [];
     const run = goesOn
-      ? await coordinator.openRun(directory, id)
-      : await coordinator.createRun(spec, encode(model), { id, directory });
+      ? await coordinator.openRun(directory, runId(spec))
+      : await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
     const over = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
     const coded = withCode(options.workload, run);
     run.feed.subscribe((event) => options.onEvent?.(coded(event)));
@@ -140,11 +139,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await Promise.race([over, failed, ...participants.map(({ done }) => done.then(() => over))]);
     await run.idle();
     const compared = await compare(options, run, names);
+    const interrupted = isCompared(options, run) && options.signal?.aborted;
     const { state } = run;
     const ended = { spec, state, model: run.model, history: await readHistory(directory) };
     const roundFigures = await roundFiguresIn(directory, options.workload, spec);
     const centralFigures = await central?.settled();
-    return await finishRun({ ...options, secretNoise, baselines: compared, roundFigures, centralFigures }, ended);
+    const beside = { secretNoise, baselines: compared, interrupted, roundFigures, centralFigures };
+    return await finishRun({ ...options, ...beside }, ended);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
@@ -272,7 +273,7 @@ async function enter(about: {
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
   const { spec, workload, trainer, model, federations = [], onBaseline, signal } = options;
-  if (options.baselines === 'none' || run.state.status !== 'completed' || signal?.aborted) return {};
+  if (!isCompared(options, run)) return {};
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
   const { round: rounds } = run.state; // a run that stopped early has taken fewer steps, and so do its rows
@@ -290,10 +291,11 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     onProgress: onBaseline,
     signal,
   };
-  return baselines(input).catch((thrown) => {
-    if (signal?.aborted) return {}; // the run itself has ended well: its report is written
-    throw thrown;
-  });
+  return baselines(input);
+}
+
+function isCompared({ baselines }: SimulationOptions, run: Run): boolean {
+  return baselines !== 'none' && run.state.status === 'completed';
 }
 
 async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {

@@ -8,8 +8,6 @@ import { systemClock } from '../../shared/clock.js';
 import { clientsDir } from '../../shared/disk/home.js';
 import { FlError } from '../../shared/errors.js';
 import { checkPlan, type RoundPlan } from '../../shared/run/plan.js';
-import { sha256Of } from '../../shared/tensors/bytes.js';
-import { encode } from '../../shared/tensors/safetensors.js';
 import { readYaml } from '../../simulations/config/yaml.js';
 import { asWrongUse, command, exampleText, print, printJson, repeated } from './options.js';
 
@@ -89,27 +87,8 @@ async function planOf(file: string): Promise<RoundPlan> {
     return value;
   }
   const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
-  const { spec, model } = await resolveForLabs(value, file).catch(asWrongUse);
-  const { work, engine } = spec;
-  const secure = work.secure && { nonce: '0'.repeat(32), enrolled: namesOf(engine.cohort) };
-  return {
-    ...{
-      run: 'check',
-      kind: 'train',
-      round: 1,
-      attempt: 1,
-      deadlineMs: engine.deadlineMs,
-      cohort: engine.cohort,
-      work,
-    },
-    ...{ modelSha256: sha256Of(model), modelSizeBytes: encode(model).length },
-    ...(secure && { secure }),
-  };
-}
-
-/** As many names as a cohort has: the sizes of its groups follow. */
-function namesOf(cohort: number): Record<string, string> {
-  return Object.fromEntries(Array.from({ length: cohort }, (_, i) => [`lab-${i + 1}`, '0'.repeat(64)]));
+  const { firstPlanOf } = await import('../../simulations/config/first-plan.js');
+  return firstPlanOf(await resolveForLabs(value, file).catch(asWrongUse));
 }
 
 function table(answers: readonly Answer[]): string[] {

@@ -8,10 +8,12 @@ import { clientPolicyCommand } from './client-policy.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
 import { endOf, serve } from './service.js';
 import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
+import { readToken } from './token-file.js';
 
 interface RunOptions extends SiteFilesGiven {
   readonly name?: string;
   readonly join?: string;
+  readonly tokenFile?: string;
   readonly policy?: string;
   readonly data?: string;
   readonly slice?: { index: number; count: number };
@@ -36,29 +38,52 @@ export function clientCommand(): Command {
     command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml'),
   )
     .option('--name <NAME>', 'which client, when this machine is several')
-    .option('--join <TOKEN>', 'join first, if that has not been done')
+    .option('--join <TOKEN>', 'join first; not if the client that --name names is here')
+    .option('--token-file <FILE>', `join first by ${TOKEN_FILE}`)
     .option('--policy <FILE>', 'what this site allows (default: as `starling client policy` lists it)')
     .option('--data <DIR>', "this site's data (default: the data sets that packages bring)")
     .option('--slice <I/N>', 'use the I-th of N shares of the data: for several clients on one data set', slice)
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
+  const setAddress = command(
+    'set-address',
+    'say where the coordinator has moved to',
+    'starling client set-address hub.example.org:7437',
+  )
+    .argument('HOST:PORT')
+    .option('--name <NAME>', 'which client, when this machine is several')
+    .option('--json', 'print JSON')
+    .action(async (address: string, given: { name?: string; json?: boolean }) => {
+      const { setAddress } = await import('../../client/set-address.js');
+      const membership = await setAddress({ clientsDir: clientsDir(), name: given.name, address });
+      if (given.json) return printJson(membership);
+      print(
+        `${membership.client} finds its coordinator at ${membership.address}; a client that runs goes there by itself`,
+      );
+    });
   return command('client', 'be a client', 'starling client join TOKEN')
     .addCommand(join)
     .addCommand(run)
+    .addCommand(setAddress)
     .addCommand(clientPolicyCommand())
     .addCommand(clientLogCommand())
     .addCommand(clientListCommand());
 }
 
+const TOKEN_FILE = 'a file with the token; - is standard input';
+
 async function runAction(given: RunOptions): Promise<void> {
   const { joinClient } = await import('../../client/join.js');
   const { runClient } = await import('../../client/run.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
-  const joined =
-    given.join === undefined
-      ? undefined
-      : await joinClient({ token: given.join, clientsDir: clientsDir(), siteFiles: siteFilesOf(given) });
+  const joined = (await isToJoin(given))
+    ? await joinClient({
+        token: await readToken(given.join, given.tokenFile),
+        clientsDir: clientsDir(),
+        siteFiles: siteFilesOf(given),
+      })
+    : undefined;
   const modules: Record<string, string> = {};
   for (const file of given.workload) modules[(await loadWorkload(file).catch(asWrongUse)).manifest.name] = file;
   const name = given.name ?? joined?.client;
@@ -76,4 +101,15 @@ async function runAction(given: RunOptions): Promise<void> {
     throw endOf(`the client in ${clientsDir()}`, thrown);
   });
   await serve(client, `the client in ${client.directory}`);
+}
+
+/** A supervisor gives the same command at each start, long after its token has been used up. */
+async function isToJoin({ join, tokenFile, name }: RunOptions): Promise<boolean> {
+  if (join === undefined && tokenFile === undefined) return false;
+  if (name === undefined) return true;
+  const { membershipDirectory } = await import('../../client/join.js');
+  return membershipDirectory({ clientsDir: clientsDir(), name }).then(
+    () => false,
+    () => true,
+  );
 }

@@ -14,12 +14,15 @@ export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
-      const { spec, model, notes } = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
+      const resolved = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
+      const { spec, model, notes } = resolved;
       await withAdmin(given, async (admin) => {
         const run = await admin.startRun(spec, encode(model));
-        for (const note of notes) process.stderr.write(`note: ${note}\n`);
+        const { notesForOperator } = await import('../../simulations/config/notes.js');
+        const told = notesForOperator(resolved, await admin.listClients());
+        for (const note of [...notes.map((words) => `note: ${words}`), ...told]) process.stderr.write(`${note}\n`);
         if (given.json) printJson({ run });
-        else print(`${run}: now starling run watch ${run}`);
+        else print(`${run}: now starling run watch ${run}${whereOf(given)}`);
       });
     },
   );
@@ -56,6 +59,12 @@ export function runCommand(): Command {
       'starling run start heart.yaml',
     ),
   );
+}
+
+/** As it was given, for the next command. */
+function whereOf({ dataDir }: Given): string {
+  if (dataDir === undefined) return '';
+  return ` --data-dir ${/^[\w./-]+$/.test(dataDir) ? dataDir : `'${dataDir.replaceAll("'", "'\\''")}'`}`;
 }
 
 /** A round without news for so long says whom it waits for. */

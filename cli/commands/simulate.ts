@@ -28,15 +28,8 @@ export function simulateCommand(): Command {
 
 async function simulateAction(file: string | undefined, given: Record<string, unknown>): Promise<void> {
   const { json, ...options } = given as { json?: string };
-  const { resolve } = await import('../../simulations/config/resolve.js');
-  const config = await configFrom(file, options);
-  const { loadWorkload } = await import('../../client/workloads/index.js');
-  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
+  const { config, workload, settings, initialModel, resolved } = await readSimulation(file, options);
   const { openPlace } = await import('../../simulations/place.js');
-  const workload = await loadWorkload(config.workload).catch(asWrongUse);
-  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
-  const initialModel = await readInitialModel(config);
-  const resolved = resolve(settings, workload, { initialModel });
   const directory = config.out ?? newRunDirectory(workload.manifest.name, Date.now());
   const place = await openPlace(directory, config);
   try {
@@ -53,13 +46,9 @@ async function simulateAction(file: string | undefined, given: Record<string, un
 }
 
 /** Of `--resume`, what the simulation was begun with; how many threads train may be another number. */
-async function configFrom(file: string | undefined, options: Record<string, unknown>): Promise<Config> {
-  const { checkConfig } = await import('../../simulations/config/resolve.js');
+async function askedFor(file: string | undefined, options: object): Promise<Record<string, unknown>> {
   const { resume, workers, ...others } = configOf(options) as { resume?: string; workers?: number };
-  if (resume === undefined) {
-    const fromFile = file === undefined ? {} : await readYaml(file);
-    return checkConfig({ ...fromFile, ...configOf(options) }, file ?? 'options');
-  }
+  if (resume === undefined) return { ...(file === undefined ? {} : await readYaml(file)), ...configOf(options) };
   const [beside] = file === undefined ? Object.keys(others).map((key) => `--${key}`) : [file];
   if (beside !== undefined) throw invalidArgument('--resume', 'nothing beside it but --workers and --json', beside);
   const { settingsIn } = await import('../../simulations/place.js');
@@ -82,13 +71,14 @@ async function carryOut(simulation: Simulation): Promise<void> {
   const { config, settings, workload, initialModel, resolved, directory, place, json } = simulation;
   const { isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
-  const { loadData } = await import('../../client/training/task.js');
+  const { checkShares } = await import('../../simulations/config/shares.js');
   const { simulate } = await import('../../simulations/simulate.js');
+  const { notesOn } = await import('../../simulations/config/notes.js');
   const { federationsOf } = await import('../../simulations/baselines/federations.js');
   const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
   // Data that is not here ends the run before it begins, and not on every client of it.
-  await loadData(workload, resolved.spec.work).catch(asWrongUse);
+  await checkShares(workload, resolved).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
@@ -111,7 +101,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
     show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
     const beside =
       config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
-    for (const why of beside.missing) show.line(why);
+    for (const why of [...beside.missing, ...notesOn(resolved)]) show.line(why);
     const { report, html } = await simulate({
       ...resolved,
       ...{ workload, trainer, backend: trainer.backend.name, workers, directory, resume: true },
@@ -124,7 +114,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
       ...(central && { judge: (model, round) => central.judge(resolved.spec, model, round) }),
       onCentral: ({ round, metrics }) => show.line(`round ${round} on ${config['evaluate-on']}: ${figuresIn(metrics)}`),
       command: `starling ${process.argv.slice(2).join(' ')}`,
-      onEvent: show.event,
+      onEvent: (event) => show.event(causes.told(event)),
       onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
@@ -160,6 +150,22 @@ function figuresIn(metrics: Readonly<Record<string, number>>): string {
 async function writeJson(report: Report, json: string | undefined): Promise<void> {
   if (json === '-') print(JSON.stringify(report, null, 2));
   else if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** What was asked for, complete. @throws FlError invalid-argument: it cannot work */
+async function readSimulation(file: string | undefined, options: object) {
+  const { checkConfig, resolve } = await import('../../simulations/config/resolve.js');
+  const { checkGivenSimulation } = await import('../../simulations/config/given.js');
+  const { readInitialModel } = await import('../../simulations/config/initial-model.js');
+  const { loadWorkload } = await import('../../client/workloads/index.js');
+  const asked = await askedFor(file, options);
+  const config = checkConfig(asked, file ?? 'options');
+  const workload = await loadWorkload(config.workload).catch(asWrongUse);
+  const settings = { 'min-clients': config.clients ?? workload.manifest.scales[config.scale].clients, ...config };
+  const initialModel = await readInitialModel(config);
+  const resolved = resolve(settings, workload, { initialModel });
+  checkGivenSimulation(asked, resolved);
+  return { config, workload, settings, initialModel, resolved };
 }
 
 /** What is wrong with the figures of a workload, said before it runs, and given back to be said again at the end. */

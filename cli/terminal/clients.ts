@@ -3,6 +3,7 @@ import { plural } from '../../server/report/format.js';
 import { waitingForText, waitingText } from '../../server/report/waiting.js';
 import { printable, shorten } from '../../shared/charts/markup.js';
 import type { RunEvent } from '../../shared/run/events.js';
+import { NO_TRAINING_EXAMPLES } from '../../shared/run/no-examples.js';
 import { type ProgressState, word } from './state.js';
 
 type EventOf<Kind extends RunEvent['kind']> = Extract<RunEvent, { kind: Kind }>;
@@ -32,7 +33,8 @@ export function isSomebodyAway({ clients }: EventOf<'waiting-for'>): boolean {
 /** Who was dropped and why, if that is not how a round goes; the first of each round. */
 export function droppedLines({ round, rounds, counts }: ProgressState, event: EventOf<'dropped'>): string[] {
   const { client, reason, detail } = event;
-  if (USUAL.has(reason) || counts.dropped > MOST_NAMED) return [];
+  const isUsual = USUAL.has(reason) && detail !== NO_TRAINING_EXAMPLES; // said once: it is not drawn again
+  if (isUsual || counts.dropped > MOST_NAMED) return [];
   const why = word(detail) === '' ? '' : `: ${shorten(plain(word(detail)), REASON_LENGTH)}`;
   const name = shorten(plain(word(client)), 63);
   const head = `round ${round}/${rounds}  `;

@@ -17,6 +17,7 @@ import { fingerprintOf } from '../../shared/tls/subject.js';
 import { type Address, formatAddress, isIpAddress, parseAddress, parseLoopback } from '../../shared/wire/address.js';
 import { CODE_KEY, codeOfStatus } from '../../shared/wire/status.js';
 import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
+import { proxyFor, proxyOptions } from './proxy.js';
 import { type ClientTls, secureCredentials, targetOptions } from './tls.js';
 
 /** How long a dead or slow coordinator is waited for, and how it is known. */
@@ -45,21 +46,34 @@ interface Cancellable {
 
 /** One connection to a coordinator, by which calls of every kind are made; closing it ends them all. */
 export class Channel {
-  /** Where it leads, HOST:PORT. */
-  readonly dialled: string;
+  readonly #address: () => string;
   readonly #options: ChannelOptions;
   readonly #open = new Set<Cancellable>();
+  #target: Address;
   #client: Client;
   #tls: ClientTls | undefined;
   #closed = false;
 
-  /** Connects at the first call. @throws FlError failed-precondition: not a loopback address, and no TLS */
-  constructor(address: string, options: Partial<ChannelOptions>) {
+  /**
+   * Connects at the first call.
+   * @param address HOST:PORT; a function is asked again for each control stream
+   * @throws FlError failed-precondition: not a loopback address, and no TLS
+   */
+  constructor(address: string | (() => string), options: Partial<ChannelOptions>) {
     this.#options = { ...CHANNEL_OPTIONS, ...options };
+    this.#address = typeof address === 'string' ? () => address : address;
     this.#tls = options.tls?.();
-    const target = (this.#tls === undefined ? parseLoopback : parseAddress)('address', address);
-    this.dialled = formatAddress(target);
-    this.#client = clientTo(target, this.#options.keepalive, this.#tls);
+    this.#target = this.#targetNow(this.#tls);
+    this.#client = clientTo(this.#target, this.#options.keepalive, this.#tls);
+  }
+
+  /** Where it leads, HOST:PORT. */
+  get dialled(): string {
+    return formatAddress(this.#target);
+  }
+
+  #targetNow(tls: ClientTls | undefined): Address {
+    return (tls === undefined ? parseLoopback : parseAddress)('address', this.#address());
   }
 
   /** SHA-256 of the certificate that is shown, hex; undefined: none is. */
@@ -67,13 +81,15 @@ export class Channel {
     return this.#tls?.certificate && fingerprintOf(this.#tls.certificate);
   }
 
-  /** A control stream begins a session, so it is the moment for another connection when the certificate is another. */
+  /** A control stream begins a session, so it is the moment for another connection: by another certificate, to another place. */
   #renew(): void {
     const tls = this.#options.tls?.();
-    if (tls?.certificate === this.#tls?.certificate) return;
+    const target = this.#targetNow(tls);
+    if (tls?.certificate === this.#tls?.certificate && formatAddress(target) === this.dialled) return;
     this.#client.close(); // its calls end by themselves; they are of a session that is over
     this.#tls = tls;
-    this.#client = clientTo(parseAddress('address', this.dialled), this.#options.keepalive, tls);
+    this.#target = target;
+    this.#client = clientTo(target, this.#options.keepalive, tls);
   }
 
   unary(path: string, request: Uint8Array, metadata = new Metadata()): Promise<Uint8Array> {
@@ -179,9 +195,12 @@ export class Channel {
 
 function clientTo(target: Address, keepalive: Keepalive, tls: ClientTls | undefined): Client {
   const { host } = target;
-  const scheme = isIpAddress(host) ? (host.includes(':') ? 'ipv6' : 'ipv4') : 'dns';
+  const proxy = tls && proxyFor(host);
+  const first = proxy ?? target;
+  const scheme = isIpAddress(first.host) ? (first.host.includes(':') ? 'ipv6' : 'ipv4') : 'dns';
   const shown = tls === undefined ? credentials.createInsecure() : secureCredentials(tls, host);
-  return new Client(`${scheme}:${formatAddress(target)}`, shown, {
+  return new Client(`${scheme}:${formatAddress(first)}`, shown, {
+    ...(proxy && proxyOptions(proxy, target)),
     ...commonOptions(keepalive),
     ...targetOptions(host, tls),
     'grpc.keepalive_permit_without_calls': 1,

@@ -36,10 +36,12 @@ export interface GrpcParticipant extends ParticipantService {
  * @param address HOST:PORT, on this machine if there is no TLS; the connection is made at the first call
  * @throws FlError failed-precondition: not a loopback address, and no TLS
  */
-export function connectGrpc(address: string, options: Partial<ChannelOptions> = {}): GrpcParticipant {
+export function connectGrpc(address: string | (() => string), options: Partial<ChannelOptions> = {}): GrpcParticipant {
   const channel = new Channel(address, options);
   return {
-    dialled: channel.dialled,
+    get dialled() {
+      return channel.dialled;
+    },
     get channel() {
       return channel.certificate;
     },

@@ -13,6 +13,7 @@ import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { isIpAddress, parseAddress } from '../../shared/wire/address.js';
+import { connectThrough, proxyFor } from './proxy.js';
 
 /** Whom a connection trusts, and what it shows; PEM. */
 export interface ClientTls {
@@ -52,16 +53,21 @@ export function targetOptions(host: string, tls: ClientTls | undefined): Readonl
  * sent, and nothing is believed but the hash; the connection that counts is made after it.
  * @throws FlError permission-denied: another authority · unavailable: nobody, or nobody who speaks TLS 1.3
  */
-export function pinnedAuthority(address: string, fingerprint: string): Promise<string> {
+export async function pinnedAuthority(address: string, fingerprint: string): Promise<string> {
   const { host, port } = parseAddress('address', address);
+  const proxy = proxyFor(host);
+  const through = proxy && { socket: await connectThrough(proxy, { host, port }, PROBE_MS) };
   const unchecked: ConnectionOptions = { rejectUnauthorized: false, minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] };
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, ...(isIpAddress(host) ? {} : { servername: host }), ...unchecked }, () => {
-      const found = chainOf(socket.getPeerCertificate(true)).find((der) => sha256Hex(der) === fingerprint);
-      if (found !== undefined) resolve(pemOf(found));
-      else
-        reject(new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`));
-    });
+    const socket = connect(
+      { host, port, ...through, ...(isIpAddress(host) ? {} : { servername: host }), ...unchecked },
+      () => {
+        const found = chainOf(socket.getPeerCertificate(true)).find((der) => sha256Hex(der) === fingerprint);
+        if (found !== undefined) resolve(pemOf(found));
+        else
+          reject(new FlError('permission-denied', `the coordinator at ${address} is not the one that made this token`));
+      },
+    );
     // not before the coordinator has spoken: at its end, a handshake that is broken off looks like an attack
     socket.once('data', () => socket.end());
     const fail = (why: string) => {

@@ -10,13 +10,14 @@ interface Allowed {
   readonly policy: Policy;
   /** Of the ledger that the policy names. */
   readonly ledgerModels: readonly string[];
-  readonly workloadModules: Readonly<Record<string, string>>;
+  /** By name, which code each workload of a file is: one that was declined for its code is asked again with another. */
+  readonly workloads: Readonly<Record<string, string>>;
   /** Of this program: a newer one may know a workload that an older one did not. */
   readonly version: string;
 }
 
 /** 64 hex digits: the same for the same rules of the same client, and others when anything of them has changed. */
-export function policyDigest(identity: Identity, { policy, ledgerModels, workloadModules, version }: Allowed): string {
-  const said = { policy, ledgerModels, workloads: Object.keys(workloadModules).sort(), version };
+export function policyDigest(identity: Identity, { policy, ledgerModels, workloads, version }: Allowed): string {
+  const said = { policy, ledgerModels, workloads, version };
   return sha256Hex(identity.sign(signedBytes('site-policy', said)));
 }

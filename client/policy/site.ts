@@ -7,9 +7,11 @@ import type { RoundPlan } from '../../shared/run/plan.js';
 import { answersOf, declineText, priceDeclineReasonOf } from '../round/policy.js';
 import { type BegunRun, openBegunRuns } from '../store/begun-runs.js';
 import type { Workload } from '../workload.js';
+import { plannedCodeSha256 } from '../workloads/code.js';
 import { loadPlannedWorkload } from '../workloads/planned.js';
 import { askMemory, begunRunOf, isBegun } from './memory.js';
 import type { Asked, Policy, PolicyKeyName } from './table.js';
+import { askWorkloadCode } from './workload-code.js';
 
 /** What a policy is held against beside the plan. */
 export interface SiteFacts {
@@ -30,6 +32,8 @@ export async function siteAnswersOf(policy: Policy, plan: RoundPlan, facts: Site
   const answers = answersOf(policy, plan);
   if (answers.some(({ ok }) => !ok)) return answers; // a workload that may not run here is not loaded
   const workload = await loadPlannedWorkload(plan.work.workload, facts.workloadModules);
+  const code = await askWorkloadCode(policy, plan, () => plannedCodeSha256(plan.work.workload, facts.workloadModules));
+  if (code !== undefined) answers.push({ key: 'workload-code', ...code });
   answers.push(...(await lookBack(policy, plan, workload, facts)));
   const { askFirstModel, startOf } = await import('./first-model.js'); // TensorFlow comes with it
   const ledger = facts.ledgerModels ?? [];
@@ -65,7 +69,7 @@ export async function openSitePolicy(
     ...about
   }: Omit<SiteFacts, 'begun'> & {
     readonly directory: string;
-    readonly budget: (plan: RoundPlan) => string | undefined;
+    readonly budget: (plan: RoundPlan, isBegun: boolean) => string | undefined;
   },
 ): Promise<SitePolicy> {
   const begun = await openBegunRuns(directory);
@@ -82,11 +86,12 @@ export async function openSitePolicy(
       }
       const forbidden = answers.find(({ ok }) => !ok);
       if (forbidden !== undefined) return declineText(forbidden.key, forbidden);
-      const reason = budget(plan);
-      if (reason !== undefined) return reason;
       const { manifest } = await loadPlannedWorkload(plan.work.workload, facts.workloadModules);
       const run = begunRunOf(plan, manifest, facts.clock.nowMs());
-      if (!isBegun(run, begun.all)) await begun.add(run);
+      const hasBegun = isBegun(run, begun.all);
+      const reason = budget(plan, hasBegun);
+      if (reason !== undefined) return reason;
+      if (!hasBegun) await begun.add(run);
       return undefined;
     },
   };

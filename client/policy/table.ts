@@ -44,6 +44,11 @@ export const POLICY_KEYS = {
     help: 'names of workloads that may train here',
     ask: (allowed, { work }) => oneOf(allowed, work.workload, 'the workload'),
   }),
+  'workload-code': row({
+    schema: z.enum(['same', 'any']),
+    default: 'same' as 'same' | 'any',
+    help: "same: a run's workload must be the very code that is here, by the hash of its bundle (of a built-in one, by its version); any: the name is enough",
+  }),
   'require-privacy': row({
     schema: z.array(z.enum(['central', 'distributed', 'local', 'example'])).min(1),
     without: 'any kind, and none',

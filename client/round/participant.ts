@@ -8,21 +8,22 @@ import { FlError } from '../../shared/errors.js';
 import { toHex } from '../../shared/hex.js';
 import { isHeadSignedBy, type SignedHead } from '../../shared/ledger/against.js';
 import type { Rng } from '../../shared/rng.js';
-import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, RoundPlan, TaskId } from '../../shared/run/plan.js';
 import type { ParticipantService, PendingUpdate } from '../../shared/service.js';
 import { type Answer, signAnswer } from '../../shared/signing/answers.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { type ReceiptCheck, receiptCheck } from '../../shared/signing/receipts.js';
-import { clipText } from '../../shared/wire/checks.js';
 import { type Followed, memoryFollowed } from '../store/followed.js';
 import { memoryOpenings } from '../store/openings.js';
 import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
+import { type AskExamples, askExamples, decisionNotices } from './examples.js';
+import { planEvent } from './plan-event.js';
 import { drawRefusalOf, type PrivacySite } from './privatize.js';
+import { sayable } from './sayable.js';
 import type { SecaggSite, SecaggTask } from './secagg-task.js';
 import {
   type Decline,
@@ -78,6 +79,8 @@ export interface ParticipantOptions {
   /** Stands for what this site allows; absent: the coordinator does not ask again what was declined. */
   readonly policy?: string;
   readonly notice?: (message: string, fields: object) => void;
+  /** Hears of each plan that was followed to its end. */
+  readonly answered?: (plan: RoundPlan) => void;
 }
 
 /** One client, from `start` until `stop` or an end that coming back does not mend. */
@@ -94,6 +97,8 @@ export class Participant {
   /** The task that was begun last; it may have ended. */
   #work: Work | undefined;
   readonly #uploading = new Set<string>();
+  readonly #askExamples: AskExamples;
+  readonly #sayDecided: (plan: RoundPlan, decline: Decline | undefined) => void;
   /** What came with the last plan. */
   #smallModel: SmallModel | undefined;
   /** Resolves when the ledger lines that came are durable: an update goes only after the line that it is in. */
@@ -113,6 +118,8 @@ export class Participant {
     };
     this.#options = options;
     this.#notice = notice;
+    this.#askExamples = askExamples(options);
+    this.#sayDecided = decisionNotices(notice);
     this.#state = newSession(kept);
     this.#readPlan = options.readPlan ?? planReader(coordinatorKey);
     this.#checkReceipt = options.checkReceipt ?? receiptCheck(coordinatorKey);
@@ -143,6 +150,7 @@ export class Participant {
       clock,
       limit,
       notice,
+      answered: options.answered,
       store: options.store,
       secure: options.secure && { ...options.secure, openings: options.secure.openings ?? memoryOpenings() },
       tasks: tasksOf(options, (plan, signal) => this.#transfers.model(plan, this.#smallModel, signal)),
@@ -247,16 +255,22 @@ export class Participant {
       this.#post({ kind: 'withdrawn', task: taskOf(plan) }); // the coordinator started over, with new keys
     }
     const decline = this.#options.declineReason?.(plan);
-    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said ?? this.#drawDecline(plan)));
-    this.#answer(plan, decline ?? this.#drawDecline(plan));
+    if (decline instanceof Promise) return decline.then((said) => this.#answerIfAble(plan, said));
+    return this.#answerIfAble(plan, decline);
+  }
+
+  /** Also a plan that nothing forbids is declined by who has nothing to follow it with. */
+  #answerIfAble(plan: RoundPlan, forbidden: Decline | undefined): Promise<void> | undefined {
+    const decline = forbidden ?? this.#drawDecline(plan) ?? this.#askExamples(plan);
+    if (decline instanceof Promise) return decline.then((said) => this.#answer(plan, said));
+    this.#answer(plan, decline);
     return undefined;
   }
 
   /** The site's own console hears what the coordinator is told. */
   #answer(plan: RoundPlan, decline: Decline | undefined): void {
     if (this.#options.siteLog !== undefined) void this.#note(planEvent(plan, decline));
-    if (decline !== undefined) this.#notice('plan declined', { ...taskOf(plan), ...decline });
-    else this.#notice('plan followed', { ...taskOf(plan), rounds: plan.work.rounds });
+    this.#sayDecided(plan, decline);
     this.#post({ kind: 'plan', plan, decline });
   }
 
@@ -345,18 +359,9 @@ export class Participant {
     }
   }
 
-  /**
-   * Signed over what will arrive: a detail that is too long for the wire is cut before. Metrics that are not finite have no
-   * signed form and would be refused there.
-   */
   #say(answer: Answer): void {
     const { identity, client } = this.#options;
-    if (answer.kind === 'evaluation' && !areFinite(answer.metrics)) {
-      const detail = 'evaluation: expected finite metrics, got others';
-      return this.#say({ kind: 'decline', task: answer.task, reason: 'failed', detail });
-    }
-    const said = answer.kind === 'decline' ? { ...answer, detail: clipText(answer.detail) } : answer;
-    this.#connection.send(signAnswer(identity, client, said));
+    this.#connection.send(signAnswer(identity, client, sayable(answer)));
   }
 
   /** Sends a kept update until the coordinator has answered, or the stream is gone: then its plan comes again. */
@@ -378,20 +383,7 @@ export class Participant {
   }
 }
 
-function areFinite(metrics: SumMetrics): boolean {
-  return Object.values(metrics).every(({ sum, count }) => [...sum, count].every(Number.isFinite));
-}
-
 /** Comings and goings, of which a network that is down makes thousands; and what the site's log says in lines of its own. */
 const UNNOTED: ReadonlySet<string> = new Set(['connected', 'disconnected', 'plan followed', 'round committed']);
-
-function planEvent(plan: RoundPlan, decline: Decline | undefined): SiteEvent {
-  const { modelSha256, work, cohort } = plan;
-  return {
-    ...{ event: 'plan', ...taskOf(plan), modelSha256, workload: work.workload, cohort },
-    ...{ secure: work.secure !== undefined, privacy: work.privacy?.mode },
-    ...(decline === undefined ? { decision: 'followed' } : { decision: 'declined', reason: decline.detail }),
-  };
-}
 
 const atOnce = <T>(task: () => Promise<T>): Promise<T> => task();

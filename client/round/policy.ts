@@ -7,6 +7,7 @@ import type { RoundPlan } from '../../shared/run/plan.js';
 import { costOf } from '../../shared/run/privacy-cost.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { type Asked, type Policy, type PolicyKeyName, policyRows } from '../policy/table.js';
+import type { PrivacyAccount } from '../store/privacy-account.js';
 
 export { parsePolicy } from '../policy/file.js';
 export { POLICY_DEFAULTS, type Policy } from '../policy/table.js';
@@ -46,19 +47,27 @@ export function priceDeclineReasonOf({ work }: RoundPlan): string | undefined {
 
 /**
  * Why a plan is not taken part in whose run would take the site's own account past its limit before the last round: asked
- * with every plan, so that a run is declined at its start and not in its middle.
+ * with every plan, so that a run is declined at its start and not in its middle. Of a run with a budget it is asked at its
+ * start, with the rounds that the budget allows, and then of each plan by itself: how many of those rounds are behind this
+ * client, its account does not say.
  */
 export function budgetDeclineReasonOf(
   policy: Policy,
   plan: RoundPlan,
-  account: { readonly epsilon: number; epsilonAfterRun(plan: RoundPlan): number },
+  account: Pick<PrivacyAccount, 'epsilon' | 'epsilonAfter' | 'epsilonAfterRun'>,
+  isBegun = false,
 ): string | undefined {
   const limit = policy['max-epsilon'];
   if (limit === undefined) return undefined;
   try {
-    const got = Number(account.epsilonAfterRun(plan).toPrecision(6));
+    const { rounds, privacy } = plan.work;
+    const budget = privacy?.epsilonBudget;
+    const isSingle = isBegun && budget !== undefined;
+    const got = Number((isSingle ? account.epsilonAfter(plan) : account.epsilonAfterRun(plan)).toPrecision(6));
     if (got <= limit) return undefined;
-    const when = `after the last of the run's ${plan.work.rounds} rounds; ${account.epsilon.toPrecision(4)} so far`;
+    const upTo = budget === undefined ? '' : ` that epsilon-budget ${budget} allows`;
+    const last = isSingle ? 'after this plan' : `after the last of the run's ${rounds} rounds${upTo}`;
+    const when = `${last}; ${account.epsilon.toPrecision(4)} so far`;
     const next = "take more noise or fewer rounds in the run, or raise this key in the site's policy";
     return declineText('max-epsilon', { expected: `at most ${limit}`, got: `${got} ${when}`, next });
   } catch (error) {

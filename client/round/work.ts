@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../../shared/clock.js';
 import { adviceOn } from '../../shared/disk/faults.js';
-import { FlError } from '../../shared/errors.js';
+import { FlError, type FlErrorCode } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
+import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
 import { encodedPart } from '../../shared/run/lossy.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
@@ -16,14 +17,17 @@ import { parseCodec } from '../../shared/tensors/codecs/index.js';
 import type { Openings } from '../store/openings.js';
 import type { ClientStore } from '../store/updates.js';
 import type { TaskOptions } from '../training/task.js';
+import { withoutExamples } from '../training/withheld.js';
 import { type PlainContribution, type SecaggSite, SecaggTask } from './secagg-task.js';
 import { type SessionEvent, taskOf } from './session.js';
 import type { Tasks } from './tasks.js';
 
 const PROGRESS_EVERY_MS = 1_000;
 
-/** All that leaves of a failure in a protected run, whatever its cause: who makes the plan may choose what causes one. */
-export const FAILED = "the cause is in the site's own log";
+export { FAILED };
+
+/** Faults of code, data or settings, which are as they are in the next attempt. */
+const LASTING: ReadonlySet<FlErrorCode> = new Set(['invalid-argument', 'failed-precondition', 'data-missing']);
 
 /** What a task is done with, and who is told. */
 export interface WorkDeps {
@@ -43,6 +47,8 @@ export interface WorkDeps {
   /** Carries what is too large for a frame. */
   upload(header: UpdateHeader, bytes: Uint8Array): void;
   notice(message: string, fields: object): void;
+  /** Hears that a plan has been followed to its end: what it asked for has left, or is on its way. */
+  answered?(plan: RoundPlan): void;
   /** Takes down, durably when it resolves, what is about to leave; absent: nobody does. */
   record?(task: TaskId, what: string, bytes: Uint8Array): Promise<void>;
 }
@@ -75,9 +81,9 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
     } catch (error) {
       if (abort.signal.aborted) return;
       if (adviceOn(error) !== undefined) return deps.broke(error);
-      const { message } = FlError.from(error);
+      const { code, message } = FlError.from(error);
       deps.notice('task failed', { ...task, message });
-      deps.post({ kind: 'failed', task, detail: outwardly(plan, message) });
+      deps.post({ kind: 'failed', task, detail: outwardly(plan, message, plan.kind === 'train' && LASTING.has(code)) });
     }
   });
   const stop = () => abort.abort();
@@ -85,7 +91,7 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 }
 
 /** The update is on the disk before it is said to be there; if it is unwanted by then, whoever is told forgets it. */
-async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options: TaskOptions): Promise<void> {
+async function train(plan: RoundPlan, { tasks, store, post, answered }: WorkDeps, options: TaskOptions): Promise<void> {
   const { run, round, attempt, work } = plan;
   const codec = parseCodec(work.compression); // one that is not known here costs no training
   const { values, weights, metrics: measured } = await tasks.train(plan, options);
@@ -96,12 +102,19 @@ async function train(plan: RoundPlan, { tasks, store, post }: WorkDeps, options:
   const sha256 = sha256Hex(bytes);
   await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });
+  answered?.(plan);
 }
 
-async function evaluate(plan: RoundPlan, { tasks, post, record }: WorkDeps, options: TaskOptions): Promise<void> {
+async function evaluate(
+  plan: RoundPlan,
+  { tasks, post, record, answered }: WorkDeps,
+  options: TaskOptions,
+): Promise<void> {
   const metrics = await tasks.evaluate(plan, options);
   if (record && !options.signal?.aborted) await record(taskOf(plan), 'evaluation', Buffer.from(canonicalJson(metrics)));
-  if (!options.signal?.aborted) post({ kind: 'evaluated', task: taskOf(plan), metrics });
+  if (options.signal?.aborted) return;
+  post({ kind: 'evaluated', task: taskOf(plan), metrics });
+  answered?.(plan);
 }
 
 function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
@@ -143,7 +156,10 @@ function startSecure(plan: RoundPlan, deps: WorkDeps): Work {
       record: deps.record && ((type, frame) => deps.record!(task, type, frame)),
       send: (frame) => sendSecure(plan, frame, deps),
       notice,
-      ended: (refusal) => end({ kind: 'finished', task }, refusal),
+      ended(refusal) {
+        if (refusal === undefined && !abort.signal.aborted) deps.answered?.(plan);
+        end({ kind: 'finished', task }, refusal);
+      },
       failed,
     });
   } catch (error) {
@@ -176,8 +192,8 @@ function sendSecure(plan: RoundPlan, frame: Uint8Array, { send, upload }: WorkDe
   upload(header, frame);
 }
 
-function outwardly({ work }: RoundPlan, cause: string): string {
-  return isProtected(work) ? FAILED : cause;
+function outwardly({ work }: RoundPlan, cause: string, isLasting = false): string {
+  return isProtected(work) ? FAILED : withoutExamples(cause) + (isLasting ? `; ${FAILS_ALIKE}` : '');
 }
 
 function progressOf(plan: RoundPlan, { clock, send }: WorkDeps): NonNullable<TaskOptions['onProgress']> {

@@ -22,7 +22,7 @@ import {
   verifyCharges,
 } from '../../shared/privacy/index.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
-import { roundsLeft } from '../../shared/run/privacy-cost.js';
+import { costOf, roundsLeft, roundsWithinBudget } from '../../shared/run/privacy-cost.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { exampleCostOf, exampleSamplerErrorOf, releaseIdOf } from '../round/privatize.js';
 
@@ -132,11 +132,16 @@ export async function openAccount(
   };
 }
 
-/** What the plan's run asks for at most from this plan on; a round is judged after it was trained. */
+/**
+ * What the plan's run asks for at most from this plan on; a round is judged after it was trained. A run that ends before it
+ * crosses a budget asks nobody for more rounds than that allows; one that does not keep to it is declined where it crosses.
+ */
 function releasesLeft({ kind, round, work }: RoundPlan): { readonly train: number; readonly evaluate: number } {
   const toTrain = kind === 'train' || round < work.rounds;
   const evaluate = Math.min(Math.max(1, work.rounds - round + 1), work.privacy?.tests?.evaluations ?? 0);
-  return { train: toTrain ? roundsLeft(work, kind === 'train' ? round : round + 1) : 0, evaluate };
+  const train = toTrain ? roundsLeft(work, kind === 'train' ? round : round + 1) : 0;
+  const isBounded = work.privacy?.epsilonBudget !== undefined && train > 0;
+  return { train: isBounded ? Math.min(train, roundsWithinBudget(costOf(work)!, train)) : train, evaluate };
 }
 
 function readCharges(content: Uint8Array, identity: Identity, path: string): Charges {

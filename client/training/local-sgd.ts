@@ -20,6 +20,7 @@ import type { TrainingSpec } from '../../shared/run/spec.js';
 import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels.js';
 import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
+import { lossFault } from './data-fault.js';
 
 /** What a client trains with. Nothing of it is changed. */
 export interface LocalSgdInput<Data> extends TrainContext {
@@ -69,7 +70,7 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
       const indices = order.next().value;
       const loss = await descend(input, layout, state, { indices, learningRate, rng: lossRng });
       if (!Number.isFinite(loss)) {
-        diverged ??= `loss is not finite at step ${step} of round ${input.round}: lower client-lr`;
+        diverged ??= await whyNotFinite(input, layout, { step, indices });
         if (!input.toTheEnd) throw new FlError('failed-precondition', diverged);
       }
       lossSum += loss * indices.length;
@@ -81,6 +82,29 @@ export async function localSgd<Data>(input: LocalSgdInput<Data>): Promise<LocalR
   } finally {
     tf.dispose([state.params, state.velocity, state.anchor]);
   }
+}
+
+/** No learning rate is at fault before the first step; nor is it when one example has no finite loss, and others have. */
+async function whyNotFinite<Data>(
+  input: LocalSgdInput<Data>,
+  layout: TrainLayout,
+  { step, indices }: { readonly step: number; readonly indices: Int32Array },
+): Promise<string> {
+  const { round, training, rng } = input;
+  const untouched = startState(layout, training);
+  const own = rng.split('fault');
+  try {
+    const lossOf = (one: Int32Array) => lossAt(input, layout, untouched, { indices: one, rng: own });
+    const fault = await lossFault(indices, lossOf);
+    if (fault !== undefined) return fault;
+  } finally {
+    tf.dispose([untouched.params, untouched.velocity, untouched.anchor]);
+  }
+  if (step > 1) return `loss is not finite at step ${step} of round ${round}: lower client-lr`;
+  const before = `loss is not finite before the first step of round ${round}`;
+  return round === 1
+    ? `${before}: look at the data and at init, not at client-lr`
+    : `${before}: the model that came has diverged, or the data are not as before; lower client-lr or server-lr`;
 }
 
 /**
@@ -197,6 +221,24 @@ async function descend<Data>(
   advance(state, params, velocity);
   try {
     return (await loss.data())[0]; // asynchronously, because GPU back ends can do no other
+  } finally {
+    loss.dispose();
+  }
+}
+
+/** The loss of these examples, by these parameters. */
+async function lossAt<Data>(
+  { workload, data, hyper, shard }: LocalSgdInput<Data>,
+  layout: TrainLayout,
+  state: SgdState,
+  { indices, rng }: { readonly indices: Int32Array; readonly rng: Rng },
+): Promise<number> {
+  const loss = tf.tidy(() => {
+    const batch = workload.batch(data, indices, { hyper, shard, split: 'train' });
+    return scalarLoss(workload, namedParams(layout, state), batch, rng);
+  });
+  try {
+    return (await loss.data())[0];
   } finally {
     loss.dispose();
   }

@@ -7,8 +7,8 @@
  */
 import { invalidArgument } from '../../shared/errors.js';
 import { WorkerPool } from '../../shared/workers/pool.js';
-import type { ResultOf, Task, TaskOptions, TaskRunner } from './task.js';
-import type { Steps, TaskEnd, TrainerSetup } from './worker.js';
+import type { CountTask, ExampleCounts, ResultOf, Task, TaskOptions, TaskRunner } from './task.js';
+import type { Job, Steps, TaskEnd, TrainerSetup } from './worker.js';
 
 const MAX_WORKERS = 256;
 /** Models that are kept in shared memory: the current one, and the one before it for stragglers. */
@@ -21,7 +21,7 @@ export interface PoolOptions extends Partial<TrainerSetup> {
 }
 
 /** Computes tasks on threads of its own. */
-export interface TrainerPool extends TaskRunner {
+export interface TrainerPool extends Required<TaskRunner> {
   readonly backend: { readonly name: string; readonly why: string };
   /** Rejects what is queued or running with FlError aborted, and resolves when all threads have ended. */
   close(): Promise<void>;
@@ -33,7 +33,7 @@ export async function createTrainerPool({ workers, workloadModules = {}, ...rest
     throw invalidArgument('workers', `an integer from 1 to ${MAX_WORKERS}`, workers);
   }
   const setup: TrainerSetup = { ...rest, workloadModules };
-  const pool = new WorkerPool<Task, TaskEnd, Steps, TrainerPool['backend']>({
+  const pool = new WorkerPool<Job, TaskEnd, Steps, TrainerPool['backend']>({
     file: new URL('./worker.js', import.meta.url),
     threads: workers,
     workerData: setup,
@@ -48,9 +48,14 @@ export async function createTrainerPool({ workers, workloadModules = {}, ...rest
     return result as ResultOf<T>;
   }
 
+  async function count({ work, slice }: CountTask): Promise<ExampleCounts> {
+    const { result } = await pool.run({ kind: 'count', work, slice }, {});
+    return result as ExampleCounts;
+  }
+
   try {
     const [backend] = await pool.start();
-    return { backend, run, close: () => pool.close() };
+    return { backend, run, count, close: () => pool.close() };
   } catch (thrown) {
     await pool.close();
     throw thrown;

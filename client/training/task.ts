@@ -15,8 +15,9 @@ import { noised } from '../../shared/run/test-noise.js';
 import { type Contribution, contributionLayout, type PhaseSpec, phaseOfRound } from '../../shared/tensors/channels.js';
 import { type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
 import { type Partition, partition } from '../data/partition.js';
-import type { Shard, TrainContext, Workload } from '../workload.js';
+import type { Shard, Split, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
+import { inputFault } from './data-fault.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
 import { evaluate, evaluateEach } from './evaluate.js';
 import { finiteOr, notFiniteIn, zerosFor } from './finite.js';
@@ -78,6 +79,17 @@ export interface TaskOptions {
 export interface TaskRunner {
   /** Tasks may overlap; each is computed as if it were alone. */
   run<T extends Task>(task: T, options?: TaskOptions): Promise<ResultOf<T>>;
+  /** Examples of this client under a plan's work, which depend on no model; absent: nobody asks. @throws as `run` */
+  count?(of: CountTask): Promise<ExampleCounts>;
+}
+
+/** Whose examples. */
+export type CountTask = Pick<ClientTask, 'work' | 'slice'>;
+
+/** How many there are of each split. */
+export interface ExampleCounts {
+  readonly train: number;
+  readonly test: number;
 }
 
 /** @param options.loadWorkload maps a name of a plan to a workload; it decides which names are allowed */
@@ -85,7 +97,7 @@ export function createTaskRunner(options: {
   readonly loadWorkload: (name: string) => Promise<Workload>;
   /** Where this site keeps its data. */
   readonly dataDir?: string;
-}): TaskRunner {
+}): Required<TaskRunner> {
   const sites = new Map<string, Promise<Site>>();
 
   async function site({ workload, hyper, seed }: WorkSpec): Promise<Site> {
@@ -117,13 +129,19 @@ export function createTaskRunner(options: {
       return { kind: 'evaluate', metrics: noised(total, tests, rngFromKey(noiseKeyOf(task), 'tests/v1')) };
     }
     const judged = () => evaluate({ ...own, hyper, split: 'test', toTheEnd });
-    if (!toTheEnd) return { kind: 'evaluate', metrics: await judged() };
     const outcome = await finiteOr(judged);
     if ('result' in outcome) return { kind: 'evaluate', metrics: outcome.result };
-    return { kind: 'evaluate', metrics: {}, zeroed: outcome.notFinite };
+    const why = await explained({ ...own, hyper }, 'test', outcome.notFinite);
+    if (!toTheEnd) throw new FlError('failed-precondition', why);
+    return { kind: 'evaluate', metrics: {}, zeroed: why };
   }
 
-  return { run: run as TaskRunner['run'] };
+  async function count({ work, slice }: CountTask): Promise<ExampleCounts> {
+    const { train, test } = (await site(work)).shard(work.partition, slice);
+    return { train: train.length, test: test.length };
+  }
+
+  return { run: run as TaskRunner['run'], count };
 }
 
 /** What a run is drawn from. */
@@ -210,11 +228,19 @@ async function train(input: TrainInput): Promise<Trained & { readonly zeroed?: s
   const layout = contributionLayout(phase);
   const field = `contribution of ${workload.manifest.name} in phase ${phase.name}`;
   const notFinite = contribution && notFiniteIn(field, layout, contribution);
-  const why = diverged ?? notFinite;
-  if (contribution !== undefined && why === undefined) return { contribution, privateTensors };
-  if (!toTheEnd) throw new FlError('failed-precondition', why!);
+  const said = diverged ?? notFinite;
+  if (contribution !== undefined && said === undefined) return { contribution, privateTensors };
+  const why = await explained({ ...input, hyper: work.hyper }, 'train', said!);
+  if (!toTheEnd) throw new FlError('failed-precondition', why);
   const zeros = zerosFor(layout, shard.train.length, contribution?.weights);
-  return { contribution: zeros, privateTensors: input.privateTensors, zeroed: why! };
+  return { contribution: zeros, privateTensors: input.privateTensors, zeroed: why };
+}
+
+/** Why numbers are not finite, beginning with the example whose input is not, if there is one. */
+async function explained(of: Parameters<typeof inputFault>[0], split: Split, why: string): Promise<string> {
+  const fault = await inputFault(of, split).catch(() => undefined); // a workload that trains by itself may have no such batch
+  if (fault === undefined) return why;
+  return why.startsWith('the loss of') ? fault : `${fault}: ${why.replace(/: lower client-lr$/, '')}`;
 }
 
 /** As it comes from the workload, or from the engine and what the workload adds: not looked at yet. */

@@ -5,7 +5,14 @@ import { workerData } from 'node:worker_threads';
 import { serveTasks } from '../../shared/workers/serve.js';
 import { type BackendName, selectBackend } from '../backends/index.js';
 import { loadPlannedWorkload } from '../workloads/planned.js';
-import { createTaskRunner, type EvaluateResult, type Task, type TrainResult } from './task.js';
+import {
+  type CountTask,
+  createTaskRunner,
+  type EvaluateResult,
+  type ExampleCounts,
+  type Task,
+  type TrainResult,
+} from './task.js';
 
 /** Given to a thread at its start. */
 export interface TrainerSetup {
@@ -21,9 +28,12 @@ export interface Steps {
   readonly stepsTotal: number;
 }
 
-/** How a task ended. */
+/** A task, or the question how many examples there are. */
+export type Job = Task | ({ readonly kind: 'count' } & CountTask);
+
+/** How a job ended. */
 export interface TaskEnd {
-  readonly result: TrainResult | EvaluateResult;
+  readonly result: TrainResult | EvaluateResult | ExampleCounts;
   /** How far it was, if that has not been told. */
   readonly untold: Steps | undefined;
 }
@@ -34,12 +44,13 @@ const PROGRESS_INTERVAL_MS = 50;
 const { backend, dataDir, workloadModules } = workerData as TrainerSetup;
 const runner = createTaskRunner({ loadWorkload: (name) => loadPlannedWorkload(name, workloadModules), dataDir });
 
-await serveTasks<Task, TaskEnd, Steps, { name: string; why: string }>({
+await serveTasks<Job, TaskEnd, Steps, { name: string; why: string }>({
   async start() {
     const { name, why } = await selectBackend(backend as BackendName | undefined);
     return { name, why };
   },
   async run(task, { signal, tell }) {
+    if (task.kind === 'count') return { result: { result: await runner.count(task), untold: undefined }, transfer: [] };
     let toldMs = performance.now();
     let untold: Steps | undefined; // goes with the result
     const onProgress = (stepsDone: number, stepsTotal: number): void => {

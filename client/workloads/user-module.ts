@@ -1,30 +1,36 @@
 /**
- * A workload from its author's own file: bundled in memory by esbuild, so that TypeScript and several files work without
- * a build step, then imported.
- *
- * `starling-fl` and `@tensorflow/*` are not bundled but resolved to this very package's copies: a second copy of the
- * TensorFlow engine would not know the back end that was chosen here.
+ * A workload from its author's own file: bundled in memory, so that TypeScript, CommonJS and several files work without a
+ * build step, then imported. What its functions throw names the author's file, line and column.
  */
+
 import { stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import type { BuildFailure, Plugin } from 'esbuild';
+import { SourceMap, type SourceMapPayload } from 'node:module';
+import { resolve } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Workload } from '../workload.js';
+import { bundle } from './bundle.js';
+import { locate, locatedIn } from './located.js';
 
 /** @throws FlError not-found · invalid-argument, naming what does not compile or which member is missing */
 export async function importWorkload(path: string): Promise<Workload> {
   const absolute = resolve(path);
   const found = await stat(absolute).catch(() => undefined);
   if (!found?.isFile()) throw new FlError('not-found', `workload: no file ${absolute}`);
-  const code = await bundle(absolute);
+  const { code, map } = await bundle(absolute);
   let module: { default?: unknown };
   try {
     module = await import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`);
   } catch (cause) {
-    throw new FlError('invalid-argument', `${path}: ${(cause as Error).message}`, { cause });
+    const { message } = locate(cause, new SourceMap(JSON.parse(map) as SourceMapPayload));
+    throw new FlError('invalid-argument', `${path}: ${message}`, { cause });
   }
-  return checkWorkload(module.default, path);
+  return locatedIn(checkWorkload(defaultOf(module), path), map);
+}
+
+/** What TypeScript makes for CommonJS has its default export one level down. */
+function defaultOf({ default: own }: { readonly default?: unknown }): unknown {
+  const isInterop = typeof own === 'object' && own !== null && '__esModule' in own && 'default' in own;
+  return isInterop ? own.default : own;
 }
 
 /** @throws FlError invalid-argument naming the first member that is missing or of the wrong kind; `source` says whose */
@@ -59,45 +65,3 @@ export function checkWorkload(candidate: unknown, source: string): Workload {
 function missing(source: string, member: string, got: unknown): FlError {
   return invalidArgument(source, `a workload with ${member}`, got);
 }
-
-async function bundle(path: string): Promise<string> {
-  const { build, stop } = await import('esbuild');
-  const url = JSON.stringify(pathToFileURL(path).href);
-  try {
-    const { outputFiles } = await build({
-      entryPoints: [path],
-      bundle: true,
-      write: false,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      sourcemap: 'inline',
-      logLevel: 'silent',
-      define: { 'import.meta.url': url }, // of the author's file, so that data beside it is found
-      banner: { js: `import { createRequire } from 'node:module'; const require = createRequire(${url});` },
-      plugins: [ownPackages],
-    });
-    return outputFiles[0].text;
-  } catch (cause) {
-    const [error] = (cause as BuildFailure).errors ?? [];
-    if (error === undefined) throw FlError.from(cause);
-    const { file, line } = error.location ?? { file: basename(path), line: 0 };
-    throw new FlError('invalid-argument', `${file}:${line}: ${error.text}`, { cause });
-  } finally {
-    await stop(); // ends esbuild's process
-  }
-}
-
-/** Sends imports of our own packages to our own copies, and leaves to esbuild what we do not have. */
-const ownPackages: Plugin = {
-  name: 'own-packages',
-  setup(build) {
-    build.onResolve({ filter: /^(starling-fl($|\/)|@tensorflow\/)/ }, ({ path }) => {
-      try {
-        return { path: import.meta.resolve(path), external: true };
-      } catch {
-        return undefined;
-      }
-    });
-  },
-};

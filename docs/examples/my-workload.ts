@@ -32,6 +32,8 @@ export default defineWorkload<{ train: Measurements; test: Measurements }>({
     data: 'generated',
     privacyUnits: ['client'],
     headline: { metric: 'test.error', better: 'lower' },
+    // What secure aggregation must know beforehand: the most that one example adds to a metric.
+    maskedMetrics: () => [{ name: 'error', size: 1, max: 100 }],
     scales: {
       smoke: {
         clients: LABS,

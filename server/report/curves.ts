@@ -32,7 +32,7 @@ export function curvesSection(report: Report, headline: Headline | null): Html |
   const shown = order.slice(0, MAX_CHARTS);
   const figures = shown.map((family, i) =>
     figure(report, families.get(family) ?? [], {
-      large: i === 0,
+      large: i === 0 || shown.length === 2, // one beside the first would leave two thirds of its row empty
       small: shown.length > 3 ? 320 : 400,
       told: family === first ? headline?.better : undefined,
     }),

@@ -2,6 +2,7 @@
  * What the one who writes a report may know beyond report.json, and the words that all sections share.
  */
 import type { Headline, Report, RoundReport } from '../../shared/run/report.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 
 /** What makes a page better and is in no report. */
 export interface ReportFacts {
@@ -11,6 +12,27 @@ export interface ReportFacts {
   readonly clients?: number;
   /** Rounds that the run was asked for. */
   readonly plannedRounds?: number;
+  /** What the run was asked for, as keys and values of a configuration. */
+  readonly settings?: readonly (readonly [key: string, value: string])[];
+}
+
+/** The settings that make a run another one: how it trains, what it is drawn from and whose noise it has. */
+export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['settings']> {
+  const { training, hyper, partition, secure, privacy } = work;
+  const { localEpochs, localSteps, ...rest } = training;
+  const duration = localSteps === undefined ? { 'local-epochs': localEpochs } : { 'local-steps': localSteps };
+  const shown = {
+    ...{ strategy: engine.strategy, cohort: engine.cohort, partition, ...duration },
+    ...Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== 0 || key === 'clientLr')),
+    ...(secure && { 'secure-aggregation': true }),
+    ...(privacy && {
+      privacy: privacy.mode,
+      'noise-multiplier': privacy.noiseMultiplier,
+      'clipping-bound': privacy.clippingBound,
+    }),
+    ...hyper,
+  };
+  return Object.entries(shown).map(([key, value]) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), `${value}`]);
 }
 
 /** Who trained a model, in the words of the comparison: the run itself. */

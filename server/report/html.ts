@@ -43,7 +43,7 @@ ${clientsSection(report, headline)}
 ${privacySection(report, headline?.metric)}
 ${roundsSection(report)}
 ${droppedSection(report)}
-${runSection(report)}
+${runSection(report, facts)}
 <footer>Made by Starling. The same figures for machines: report.json.</footer>
 </main>
 <script>${trusted(SCRIPT)}</script>

@@ -5,12 +5,13 @@
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
 import { bestWords } from './best.js';
+import type { ReportFacts } from './facts.js';
 import { formatNumber, plural } from './format.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
 /** Always there, even for a run that failed at once. */
-export function runSection(report: Report): Html {
+export function runSection(report: Report, { settings = [] }: Pick<ReportFacts, 'settings'> = {}): Html {
   const { command } = report;
   return html`<section><h2>This run</h2><dl class="facts">
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
@@ -20,6 +21,7 @@ ${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evalu
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
 ${report.best !== undefined && fact('Best model', html`<code>${shorten(report.best.path, 80)}</code>, of round ${report.best.round}: ${shorten(bestWords(report.best), 300)}.`)}
+${settings.length > 0 && fact('Settings', html`${settings.map(([key, value], i) => html`${i > 0 && ', '}<span class="keep">${shorten(key, 40)} ${shorten(value, 60)}</span>`)}`)}
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}
 </dl>
 ${command !== undefined && html`<p>To do this run again:</p><pre tabindex="0">${wrapped(command)}</pre>`}

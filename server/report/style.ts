@@ -31,6 +31,7 @@ h2{margin:0 0 14px;font-size:21px;line-height:1.25;letter-spacing:-.01em}
 section>p{margin:0 0 14px;max-width:80ch}
 .more,.none,figcaption span,small{color:var(--soft)}
 .more,.none{font-size:14px}
+th,dt,h1,h2{overflow-wrap:break-word}
 table{border-collapse:collapse;width:100%;font-size:15px}
 caption{text-align:left;color:var(--soft);font-size:14px;padding-bottom:4px}
 th{text-align:left;font-weight:500}

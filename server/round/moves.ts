@@ -25,7 +25,10 @@ export function draw(
   return newCohort(punctualFirst(attendances, rng.shuffle([...names]), { kind, round, least, most }));
 }
 
-/** Fewest clients that a cohort is left with when late ones are passed over; no site's policy minds: it asked for this much. */
+/**
+ * Fewest clients that a round is begun with, and that a cohort is left with when late ones are passed over; no site's policy
+ * minds: it asked for this much. Nothing is summed secretly over fewer than three.
+ */
 export function leastCohort({ secure, minSurvivors }: EngineSpec): number {
   return secure ? Math.max(3, minSurvivors) : minSurvivors;
 }
@@ -120,5 +123,5 @@ export function end(state: RunState, status: RunStatus, reason: string, { atMs, 
 /** A run that goes on after an end or a crash: the interrupted round starts over as a new attempt, by default the next. */
 export function resumed(state: RunState, attempt = state.attempt + 1): RunState {
   const stage = { kind: 'waiting' } as const;
-  return { ...state, status: 'running', reason: '', refused: {}, attempt, firstAttempt: attempt, stage };
+  return { ...state, status: 'running', reason: '', refused: {}, empty: [], attempt, firstAttempt: attempt, stage };
 }

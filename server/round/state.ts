@@ -14,7 +14,7 @@ import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
 import type { Attendances } from './attendance.js';
-import { type Cohort, memberOf } from './cohort.js';
+import { type Cohort, memberOf, positionOf } from './cohort.js';
 
 /** A cohort at work: until all have answered, or `deadlineAtMs`. */
 interface Work {
@@ -74,6 +74,8 @@ export interface RunState {
   readonly away: Readonly<Record<string, number>>;
   /** By client: whose own policy refused this run. Drawn again when that policy has changed. */
   readonly refused: Readonly<Record<string, Refusal>>;
+  /** Sorted names of the clients that have no training example; here, and never drawn again. */
+  readonly empty: readonly string[];
   /** Who took part, and who was late. */
   readonly attendances: Attendances;
   /** The round worked on, from 1; after the last it stays there. */
@@ -113,7 +115,7 @@ interface Refusal {
 
 /** A run before its first event. */
 export function initialState(run: string, spec: EngineSpec, modelSha256: string, spending?: Spending): RunState {
-  const clients = { online: [], away: {}, refused: {}, attendances: {} };
+  const clients = { online: [], away: {}, refused: {}, empty: [], attendances: {} };
   const at = { round: 1, attempt: 1, firstAttempt: 1, modelSha256, stage: { kind: 'waiting' } } as const;
   return { run, spec, status: 'running', reason: '', ...clients, ...at, ...(spending && { spending }) };
 }
@@ -264,4 +266,9 @@ export function isAsked(state: RunState, client: string, task = taskOf(state)): 
 /** Who is there for this run: connected, and not of a site that has refused it. */
 export function willing({ online, refused }: RunState): readonly string[] {
   return online.filter((name) => !Object.hasOwn(refused, name));
+}
+
+/** Those of them that have something to train with. */
+export function trainable(state: RunState): readonly string[] {
+  return willing(state).filter((name) => positionOf(state.empty, name) < 0);
 }

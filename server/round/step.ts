@@ -15,6 +15,7 @@
  * coming back, it gets the same plan and brings the update that it kept. What one client does wrong drops that client, with a reason; a round fails only below minSurvivors.
  * With secure aggregation training ends when there is a sum over the survivors, not when updates have come.
  */
+import { NO_TRAINING_EXAMPLES } from '../../shared/run/no-examples.js';
 import { inserted } from './cohort.js';
 import {
   awaitEvaluators,
@@ -121,7 +122,8 @@ function onDeclined(state: RunState, event: EventOf<'declined'>, turn: Turn): Ru
   if (!isAsked(state, client, task)) return state;
   const said = { detail, ...(policy !== undefined && { policy }) };
   const refused = reason === 'refused' ? { ...state.refused, [client]: said } : state.refused;
-  return drop({ ...state, refused }, client, event, turn);
+  const empty = detail === NO_TRAINING_EXAMPLES ? inserted(state.empty, client) : state.empty;
+  return drop({ ...state, refused, empty }, client, event, turn);
 }
 
 /** Time is up, if it is for what is waited for now. */

@@ -1,8 +1,10 @@
 /** The way of a round to a new model: it waits, draws a cohort, trains and commits, or starts over. Cases of `step`. */
+import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
 import { figuresOf } from '../../shared/run/figures.js';
 import { takeEncoded } from '../../shared/run/lossy.js';
 import { sumMetrics } from '../../shared/run/metrics.js';
 import { afterRound, charge, epsilonOf, isRested, overBudget } from '../../shared/run/spending.js';
+import type { Dropped } from '../../shared/run/summary.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft } from '../journal/records.js';
 import { attended, committedBy } from './attendance.js';
@@ -11,15 +13,16 @@ import { arrivalsOf, type Cohort, droppedOf, metricsByClient, namesOf, positionO
 import { dropReceipt, fateOf } from './fate.js';
 import { backoffMs, dismiss, draw, drop, end, lateOf, leastCohort, open, planFor, timerId } from './moves.js';
 import { aboveShown } from './shown.js';
-import { type EventOf, type RunState, type StageOf, type Turn, willing, workOf } from './state.js';
+import { type EventOf, type RunState, type StageOf, type Turn, trainable, willing, workOf } from './state.js';
 
 /** Once there are clients enough, and rested enough for their privacy: a cohort, charged for the round. */
 export function drawCohort(waiting: RunState, { notBeforeMs = 0 }: StageOf<'waiting'>, turn: Turn): RunState {
   if (waiting.paused !== undefined) return waiting;
   const here = willing(waiting);
   const { spending, round, spec } = waiting;
-  const rested = spending === undefined ? here : here.filter((name) => isRested(spending, name, round));
-  if (here.length < spec.minClients || rested.length < spec.minSurvivors || turn.atMs < notBeforeMs) return waiting;
+  const able = trainable(waiting);
+  const rested = spending === undefined ? able : able.filter((name) => isRested(spending, name, round));
+  if (here.length < spec.minClients || rested.length < leastCohort(spec) || turn.atMs < notBeforeMs) return waiting;
   const state = aboveShown(waiting, turn);
   const { attempt } = state;
   const most = Math.ceil(spec.cohort * (1 + spec.overSelection));
@@ -106,6 +109,10 @@ function abort(state: RunState, cohort: Cohort, turn: Turn, cause?: string): Run
   voidArrivals(state, cohort, turn);
   const next = { ...state, attendances: attended(state.attendances, { kind: 'train', round, late }) };
   const times = attempt - state.firstAttempt + 1;
+  if (wouldFailAlike(next, cohort)) {
+    const todo = 'mend the cause, then resume the run';
+    return end(next, 'failed', `round ${round} failed with ${reason}; ${FAILS_ALIKE}; ${todo}`, turn);
+  }
   if (times < spec.maxAttempts) return tryAgain(next, startedAtMs + backoffMs(times), turn);
   return end(next, 'failed', `round ${round} failed ${times} times, last with ${reason}`, turn);
 }
@@ -116,6 +123,24 @@ function tryAgain(state: RunState, notBeforeMs: number, { atMs, out }: Turn): Ru
   if (notBeforeMs <= atMs) return next;
   out.push({ kind: 'timer', id: timerId(next), atMs: notBeforeMs });
   return { ...next, stage: { kind: 'waiting', notBeforeMs } };
+}
+
+/**
+ * Whether nothing but the clients' own training stood in the way, at so many of those who are here that the others are too
+ * few for a round: the next attempt gives them the same plan, model and data.
+ */
+function wouldFailAlike(state: RunState, cohort: Cohort): boolean {
+  const dropped = droppedOf(cohort);
+  const alike = dropped.filter((member) => failsAlike(state, member));
+  if (dropped.some((member) => !alike.includes(member) && member.reason !== 'round-aborted')) return false;
+  const failed = alike.length;
+  return failed > 0 && trainable(state).length - failed < state.spec.minSurvivors;
+}
+
+/** In the clear an update that is invalid is the same again: training draws by round, and not by attempt. */
+function failsAlike({ spec, attempt, firstAttempt }: RunState, { reason, detail }: Required<Dropped>): boolean {
+  if (reason === 'invalid-update') return !spec.secure;
+  return reason === 'failed' && (detail.endsWith(FAILS_ALIKE) || (detail === FAILED && attempt > firstAttempt));
 }
 
 /** Why clients were dropped, each cause once and in its own words: "a, b refused: …". */

@@ -4,8 +4,18 @@
  */
 import type { RunEvent } from '../../shared/run/events.js';
 import { namesOf, positionOf } from './cohort.js';
-import { timerId } from './moves.js';
-import { isAsked, type RoundEvent, type RunState, type StageOf, type Turn, taskOf, willing, workOf } from './state.js';
+import { leastCohort, timerId } from './moves.js';
+import {
+  isAsked,
+  type RoundEvent,
+  type RunState,
+  type StageOf,
+  type Turn,
+  taskOf,
+  trainable,
+  willing,
+  workOf,
+} from './state.js';
 
 /** Of a run that does not say: a process that was restarted is back by then, and a machine that was unplugged is not. */
 const OFFLINE_WAIT_MS = 60_000;
@@ -30,7 +40,10 @@ export function waitingOf(state: RunState): Omit<Waiting, 'kind' | 'atMs'> {
     ...{ minSurvivors: spec.minSurvivors, declines: declined.length },
     declined: declined.slice(0, FEW),
   };
-  return { round, online: willing(state).length, need: spec.minClients, ...until, ...why, ...said };
+  const [able, least] = [trainable(state).length, leastCohort(spec)];
+  const isShort = willing(state).length >= spec.minClients && able < least; // all are here, and too few can train
+  const counts = isShort ? { online: able, need: least } : { online: willing(state).length, need: spec.minClients };
+  return { round, ...counts, ...until, ...why, ...said };
 }
 
 /** Whom a cohort at work waits for, those who are away first; undefined: nobody is at work. */

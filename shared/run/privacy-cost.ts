@@ -176,6 +176,17 @@ export function isWithinBudget(cost: PrivacyCost, rounds: number): boolean {
   return cost.epsilonBudget === undefined || epsilonAfter(cost, rounds) <= cost.epsilonBudget;
 }
 
+/** Rounds, of so many at most, that a client may be charged for within the budget. */
+export function roundsWithinBudget(cost: PrivacyCost, most: number): number {
+  let [within, beyond] = [0, most + 1]; // ε rises with the rounds
+  while (beyond - within > 1) {
+    const middle = Math.floor((within + beyond) / 2);
+    if (isWithinBudget(cost, middle)) within = middle;
+    else beyond = middle;
+  }
+  return within;
+}
+
 /** Phases differ in their numbers' count, and by a hair in what a round costs: each is charged as the dearest. */
 function dearest(releases: readonly Release[]): Release {
   return releases.reduce((most, release) => (rhoOf(release) > rhoOf(most) ? release : most));

@@ -28,6 +28,7 @@ import { EXACT, fromDigits, toDigits } from './exact-metrics.js';
 import { fromSteps, inSteps, isCounted } from './lossy.js';
 import type { SumMetrics } from './metrics.js';
 import type { RoundPlan } from './plan.js';
+import { checkSecureCohort } from './secure-cohort.js';
 import type { MaskedMetric, RunSpec } from './spec.js';
 
 /** Largest magnitude of a ring element is below 2^31; values take what cohort and weights leave, at most 24 bits. */
@@ -112,6 +113,7 @@ export function secaggSetupOf(plan: SecurePlan): SecaggSetup {
  */
 export function checkSecureSpec({ work, engine }: RunSpec): void {
   if (work.secure === undefined) return;
+  checkSecureCohort({ work, engine });
   const cohort = Math.ceil(engine.cohort * (1 + engine.overSelection));
   const secure = { nonce: '0'.repeat(32), enrolled: {} };
   const plan = { run: 'check', attempt: 1, modelSha256: '0'.repeat(64), cohort, work, secure };

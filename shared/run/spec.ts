@@ -83,6 +83,8 @@ const privacySpec = z.strictObject({
 /** Of {@link WorkSpec}. */
 export const workSpec = z.strictObject({
   workload: z.string().min(1).max(200),
+  /** Of its code, as whoever started the run has it (client/workloads/code.ts); absent: any code of that name. */
+  workloadSha256: z.string().regex(HEX_32_BYTES).optional(),
   scale: z.string().min(1).max(20),
   hyper,
   training: trainingSpec,

@@ -35,6 +35,7 @@ export type SignedKind =
   | 'identification'
   | 'enrolment'
   | 'renewal'
+  | 'addresses'
   | 'ledger'
   | 'ledger-head'
   | 'privacy-charge'

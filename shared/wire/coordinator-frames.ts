@@ -6,6 +6,7 @@ import type { Receipt } from '../run/plan.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
 import { HASH_BYTES, type Inclusion } from '../signing/merkle.js';
 import type { SignedReceipt } from '../signing/receipts.js';
+import { noticeFromWire, noticeToWire } from './address-notice.js';
 import {
   checkLength,
   checkMaxLength,
@@ -22,7 +23,7 @@ import {
   serialise,
   wordOf,
 } from './checks.js';
-import { ControlResponse, type Receipt as ReceiptMessage } from './gen/starling/v1/participant.js';
+import { ControlResponse, type Receipt as ReceiptMessage, type Welcome } from './gen/starling/v1/participant.js';
 import { headFromWire, headToWire } from './heads.js';
 import {
   MAX_JSON_BYTES,
@@ -64,7 +65,7 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
     case 'challenge':
       return { $case: 'challenge', value: challengeMessage(frame) };
     case 'welcome':
-      return { $case: 'welcome', value: { session: checkLength('welcome.session', frame.session, SESSION_BYTES) } };
+      return { $case: 'welcome', value: welcomeToWire(frame) };
     case 'plan': {
       const body = checkMaxLength('plan.body', frame.body, MAX_JSON_BYTES);
       const model = checkMaxLength('plan.model', frame.model, SMALL_BYTES);
@@ -92,7 +93,7 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
     case 'challenge':
       return { kind: 'challenge', ...challengeMessage(frame.value) };
     case 'welcome':
-      return { kind: 'welcome', session: own(checkLength('welcome.session', frame.value.session, SESSION_BYTES)) };
+      return welcomeFromWire(frame.value);
     case 'plan': {
       const body = own(checkMaxLength('plan.body', frame.value.body, MAX_JSON_BYTES));
       const model = own(checkMaxLength('plan.model', frame.value.model, SMALL_BYTES));
@@ -171,4 +172,16 @@ function receiptFromWire(message: ReceiptMessage): Receipt {
 
 function signature(frame: string, bytes: Uint8Array): Uint8Array {
   return checkLength(`${frame}.signature`, bytes, SIGNATURE_BYTES);
+}
+
+type WelcomeFrame = Extract<CoordinatorFrame, { kind: 'welcome' }>;
+
+function welcomeToWire({ session, addresses }: WelcomeFrame): Welcome {
+  checkLength('welcome.session', session, SESSION_BYTES);
+  return { session, addresses: addresses && noticeToWire(addresses) };
+}
+
+function welcomeFromWire({ session: bytes, addresses }: Welcome): WelcomeFrame {
+  const session = own(checkLength('welcome.session', bytes, SESSION_BYTES));
+  return { kind: 'welcome', session, ...(addresses && { addresses: noticeFromWire(addresses) }) };
 }

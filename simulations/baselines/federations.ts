@@ -31,6 +31,7 @@ export const federations: Baseline = async ({ federations: planned, runAgain, on
     const { name, label } = federation;
     if (signal?.aborted) break;
     const row = rowOf(name, await runAgain(federation));
+    if (signal?.aborted) break; // it was stopped: that is no figure of it
     if (label === undefined) hidden = row;
     else compared[name] = { label, ...row };
     onProgress?.(`federated, ${label ?? name}`);

@@ -1,5 +1,6 @@
 /** How a configuration, a workload's scale and the defaults make one complete specification. */
 import { parseScheme } from '../../client/data/partition.js';
+import { checkExamplePrivacy } from '../../client/training/dp-sgd.js';
 import { initialModel } from '../../client/training/task.js';
 import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
@@ -8,6 +9,7 @@ import { FlError, invalidArgument } from '../../shared/errors.js';
 import { exactMetrics } from '../../shared/run/exact-metrics.js';
 import { lossyMetrics } from '../../shared/run/lossy.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
+import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import {
   type Config,
   configSchema,
@@ -109,9 +111,7 @@ export function resolve(
   // whoever says a range means it; under privacy nobody knows what it clamps
   const adapts = secure && privacy === undefined && config['value-range'] === undefined;
   const isCompressed = compression !== 'none'; // without it a specification is what it was
-  const evaluateEvery = config['evaluate-every'] ?? ENGINE_DEFAULTS.evaluateEvery;
   const figures = figuresOfWorkload(workload, hyper).spec;
-  const stopWhen = stopWhenOf(config, workload, { hyper, figures, evaluateEvery });
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -137,12 +137,14 @@ export function resolve(
       ...givenOf(config, ENGINE_SETTINGS),
       ...(adapts && { adaptiveRange: true }),
       figures,
-      ...(stopWhen && { stopWhen }),
+      ...stopWhenOf(config, workload, { hyper, figures }),
     },
   };
   checkRunSpec(spec);
+  checkSecureSpec(spec);
   checkAggregator(spec);
   checkPrivacySpec(spec);
+  if (privacy?.mode === 'example') checkExamplePrivacy(workload);
   return { spec, model, clients };
 }
 
@@ -155,9 +157,11 @@ function secureOf(
   if (cohort < 3) throw invalidArgument('cohort', 'at least 3 with secure-aggregation', cohort);
   const testMetrics = manifest.maskedMetrics?.(hyper);
   if (testMetrics === undefined) {
+    const line = `maskedMetrics: () => [{ name: 'METRIC', size: 1, max: MOST_OF_ONE_EXAMPLE }]`;
     throw new FlError(
       'invalid-argument',
-      `secure-aggregation: workload ${manifest.name} does not declare maskedMetrics`,
+      `secure-aggregation: expected ${manifest.name} to say in its manifest how large each metric can be, got nothing; ` +
+        `add "${line}" (docs/workloads.md), or set secure-aggregation: false`,
     );
   }
   const groupSize = config['secure-groups'];

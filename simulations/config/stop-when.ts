@@ -6,21 +6,21 @@ import type { Config } from '../../shared/run/settings.js';
 import type { Hyper } from '../../shared/run/spec.js';
 import { parseStopWhen, type StopWhen } from '../../shared/run/stop-when.js';
 
-/** Undefined: the run goes to its last round. @throws FlError invalid-argument: it could never be decided */
+/** Nothing: the run goes to its last round. @throws FlError invalid-argument: it could never be decided */
 export function stopWhenOf(
   config: Config,
   { manifest }: Workload,
-  about: { readonly hyper: Hyper; readonly figures: FiguresSpec | undefined; readonly evaluateEvery: number },
-): StopWhen | undefined {
+  about: { readonly hyper: Hyper; readonly figures: FiguresSpec | undefined },
+): { readonly stopWhen?: StopWhen } {
   const given = config['stop-when'];
-  if (given === undefined) return undefined;
+  if (given === undefined) return {};
   const {
     metric,
     better,
     patience,
     'min-delta': minDelta = 0,
   } = typeof given === 'string' ? parseStopWhen(given) : given;
-  if (about.evaluateEvery === 0) throw invalidArgument('evaluate-every', 'at least 1 with stop-when', 0);
+  if (config['evaluate-every'] === 0) throw invalidArgument('evaluate-every', 'at least 1 with stop-when', 0);
   const declared = manifest.maskedMetrics?.(about.hyper);
   const names = new Set([
     manifest.headline.metric,
@@ -31,7 +31,7 @@ export function stopWhenOf(
     throw invalidArgument('stop-when.metric', `one of ${[...names].join(', ')}`, metric);
   }
   const direction = better ?? directionOf(metric, manifest.headline);
-  return { metric, better: direction, ...(patience !== undefined && { patience }), minDelta };
+  return { stopWhen: { metric, better: direction, ...(patience !== undefined && { patience }), minDelta } };
 }
 
 /** The workload says it of its headline; of a loss everybody knows. */

@@ -5,7 +5,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { DATA_SETS } from '../../client/data/index.js';
 import { CLI } from '../../simulations/local-process.js';
 import { ROOT, withFolder } from '../e2e/support.js';
@@ -21,8 +24,34 @@ const pages = [
   ...(await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
 ];
 
+/** An HTTP CONNECT proxy that knows one name. */
+const HUB = 'hub.example.org';
+let hub: string;
+
 describe('the commands in', function () {
   this.timeout(180_000);
+  const sockets = new Set<Duplex>();
+  const proxy = createServer().on('connect', ({ url = '' }, socket) => {
+    const [host, port] = url.split(':');
+    if (host !== HUB) return socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+    const onwards = connect(Number(port), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      onwards.pipe(socket).pipe(onwards);
+    });
+    onwards.on('error', () => socket.destroy());
+    socket.on('error', () => onwards.destroy());
+    for (const one of [socket, onwards]) sockets.add(one.once('close', () => sockets.delete(one)));
+  });
+
+  before(async () => {
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    hub = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  });
+
+  after(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
 
   for (const page of pages) {
     it(`${page} work as they stand`, async () => {
@@ -82,6 +111,8 @@ async function runScript(folder: string, script: string): Promise<{ code: number
   await writeFile(join(bin, 'starling'), `#!/bin/sh\nexec '${process.execPath}' '${CLI}' "$@"\n`, { mode: 0o755 });
   const env = {
     ...process.env,
+    // the machine that pages call by this name is this one
+    https_proxy: hub,
     PATH: `${bin}:${process.env.PATH}`,
     HOME: folder,
     STARLING_HOME: join(folder, '.starling'),

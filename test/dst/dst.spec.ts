@@ -15,7 +15,7 @@ const seeds =
   process.env.SEED === undefined ? [0, schedules] : [Number(process.env.SEED), Number(process.env.SEED) + 1];
 /** A mutant must be found within so many schedules, nearly all are within ten; or in this one, which is as rare as its fault. */
 const MUTANT_SCHEDULES = 1_000;
-const RARE_SEED = 6830;
+const RARE_SEED = 1836;
 
 function describeFailure(scenario: Scenario): string {
   const small = shrink(scenario);
@@ -60,7 +60,7 @@ describe('the round engine under faults', () => {
 
   it('reaches every stage with a crash, a stop, a late answer and a client that comes or goes', () => {
     const seen = new Set<string>();
-    const rare = [1213, 1980, 2206]; // a timer after the commit, an evaluation that is late by a round, an update by an attempt
+    const rare = [932, 988, 1465]; // an update by an attempt, one that goes after the commit, an evaluation that is late by a round
     const looked = [...Array.from({ length: 600 }, (_, seed) => seed), ...rare];
     for (const seed of looked) for (const what of simulate(scenarioOf(seed)).seen) seen.add(what);
     const stages = ['waiting', 'training', 'committing', 'committed', 'evaluating'];

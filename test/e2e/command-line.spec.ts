@@ -1,9 +1,11 @@
 /** The command line's contract: exit codes, what a refusal says, and what machines read. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { createProgram } from '../../cli/program.js';
 import type { Report } from '../../shared/run/report.js';
@@ -12,10 +14,11 @@ import { Deployment, type Ended, outcome, ROOT, spawnStarling, starling, succeed
 
 /** CONTRACT: the keys of report.json, in order. */
 const REPORT_KEYS =
-  'schema run workload scale seed backend status reason rounds final baselines privacy modelSha256 artefacts'.split(
+  'schema run workload scale seed backend status reason rounds final baselines privacy headline evaluated modelSha256 artefacts'.split(
     ' ',
   );
-const ROUND_KEYS = 'round cohort survivors dropped metrics epsilon durationMs overheadMs bytesUp bytesDown'.split(' ');
+const ROUND_KEYS =
+  'round cohort survivors dropped metrics epsilon durationMs overheadMs bytesUp bytesDown evaluated'.split(' ');
 
 const INFO_KEYS = 'run workload status reason round rounds createdAtMs directory activity'.split(' ');
 
@@ -25,6 +28,8 @@ const FILES: Readonly<Record<string, string>> = {
   'no-yaml.yaml': 'workload: [cnn\n',
   'list.yaml': '- workload\n',
   'policy.yaml': 'workload: [cnn]\n',
+  'small.yaml': 'workload: cnn\nscale: smoke\ncohort: 3\nmin-survivors: 2\n',
+  'not-here.yaml': 'workload: cnn\nscale: smoke\ndropout: 0.1\n',
 };
 
 /** Command · what it says on standard error, as one line after `starling: ` or commander's `error: `. */
@@ -67,6 +72,26 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ['simulate --workload cnn --strategy best', /^starling: strategy: expected one of .*, got "best"$/],
   ['simulate --workload cnn --strategy fedadam:speed=1', /expected one of lr, beta1, beta2, tau, got "speed"$/],
   ['simulate --workload cnn --backend abacus', /^starling: backend: expected one of tfjs-node-gpu, .*, got "abacus"$/],
+  [
+    'simulate --workload cnn --scale smoke --clients 3 --cohort 3 --secure-aggregation --min-survivors 2 --out refused',
+    /^starling: min-survivors: expected at least 3 .*, got 2: a cohort of 3 with adversary-fraction 0\.05 tolerates 0 drop-outs; for 1 take a cohort of 4$/,
+  ],
+  [
+    'simulate --workload cnn --scale smoke --clients 3 --cohort 3 --secure-aggregation --drop-fraction 0.34 --out refused',
+    /^starling: drop-fraction: .* tolerates 0 drop-outs; for 1 take a cohort \(and min-clients\) of 4, /,
+  ],
+  [
+    'simulate --workload cnn --scale smoke --partition shards:100000 --out refused',
+    /^starling: shards:100000: expected clients \* 100000 of at most \d+ examples, got \d+ clients$/,
+  ],
+  [
+    'run start small.yaml',
+    /^starling: min-survivors: .*, got 2: a cohort of 3 with adversary-fraction 0\.05 tolerates 0 drop-outs; for 1 take a cohort of 4$/,
+  ],
+  [
+    'run start not-here.yaml',
+    /^starling: not-here\.yaml: dropout: expected no such key in a run of labs, got one; labs drop out by themselves$/,
+  ],
   ['simulate --workload cnn --workers 1000', /^starling: workers: expected an integer from 1 to 256, got 1000$/],
   ['simulate --workload mlp', /^starling: workload: expected one of cnn.* or a path, got "mlp"$/],
   ['simulate --workload ./mlp.ts', /^starling: workload: no file \S+mlp\.ts$/],
@@ -91,7 +116,7 @@ const FAILURES: typeof WRONG_USE = [
   ['run list', /^starling: no coordinator has been started in \S+; first: starling coordinator --data-dir \S+$/],
   ['client run', /^starling: this machine is no client yet; first: starling client join TOKEN$/],
   ['client run --name tum', /^starling: no client "tum" here; first: starling client join TOKEN$/],
-  ['report .', /^starling: \. is no run directory: it has no journal\.log$/],
+  ['report .', /^starling: \. is no run directory: journal\.log: expected the journal of a run, got no file$/],
 ];
 
 const MANY = fileURLToPath(new URL('many-commands.js', import.meta.url));
@@ -132,6 +157,11 @@ describe('the command line', function () {
     assert.equal(await succeed(['--version'], { cwd }), `${VERSION}\n`);
   });
 
+  it('can be run by its file, whatever the compiler has made anew', async () => {
+    const { stdout } = await promisify(execFile)(join(ROOT, 'bin', 'starling.js'), ['--version']);
+    assert.equal(stdout, `${VERSION}\n`);
+  });
+
   for (const [code, cases] of [
     [2, WRONG_USE],
     [1, FAILURES],
@@ -144,6 +174,10 @@ describe('the command line', function () {
       });
     }
   }
+
+  it('leaves no directory of a simulation that was refused', async () => {
+    await assert.rejects(readdir(join(cwd, 'refused')), { code: 'ENOENT' });
+  });
 
   // One of each kind: refused by commander, by us, and a failure.
   for (const command of ['flap', 'simulate list.yaml', 'client run']) {
@@ -302,7 +336,8 @@ describe('a coordinator on the command line', function () {
     const { report, ...info } = await site.show(run);
     assert.deepEqual(JSON.parse(await site.operator('run', 'list', '--json')), [info]);
     assert.deepEqual(Object.keys(info), INFO_KEYS);
-    assert.deepEqual(Object.keys(report), REPORT_KEYS);
+    const known = REPORT_KEYS.filter((key) => key !== 'evaluated'); // nobody has, yet
+    assert.deepEqual(Object.keys(report), known);
     assert.equal(report.run, run);
     await site.operator('run', 'stop', run);
     const watched = await starling(['run', 'watch', run, '--json', '--data-dir', site.dataDir], { cwd: site.folder });

@@ -32,7 +32,10 @@ describe('starling simulate', function () {
 
       await starling([...ARGS, '--out', 'out'], { cwd, env: { DIE_AT: '4', DIE_BY: 'SIGKILL' } });
       assert.ok(!(await readdir(join(cwd, 'out'))).includes('report.json'));
-      const told = await starling(['simulate', '--resume', 'out'], { cwd, env: { DIE_AT: '4', DIE_BY: 'SIGTERM' } });
+      const told = await starling(['simulate', '--resume', 'out', '--workers', '1'], {
+        cwd,
+        env: { DIE_AT: '4', DIE_BY: 'SIGTERM' },
+      });
       assert.equal(told.code, 1, told.stderr);
       assert.match(told.stdout, /^round +2\b/m);
       assert.doesNotMatch(told.stdout, /^round +1\b/m);

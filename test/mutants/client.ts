@@ -39,8 +39,8 @@ export const CLIENT = [
     ['an update is sent once at a time', 'if (this.#uploading.has(key)) return;', ''],
     [
       'the site hears why a plan is declined',
-      "if (decline !== undefined) this.#notice('plan declined'",
-      "if (false as boolean) this.#notice('plan declined'",
+      'if (decline !== undefined) this.#sayDeclined(',
+      'if (false as boolean) this.#sayDeclined(',
     ],
   ]),
   ...mutantsOf(
@@ -49,7 +49,11 @@ export const CLIENT = [
     [
       ['"trained" is said when the disk has it', 'await store.keep({ header', 'void store.keep({ header'],
       ['a withdrawn update is not written', 'if (options.signal?.aborted) return;\n  const bytes', 'const bytes'],
-      ['a protected run says nothing of a failure', 'isProtected(work) ? FAILED : cause', 'cause'],
+      [
+        'a protected run says nothing of a failure',
+        'isProtected(work) ? FAILED : withoutExamples(cause)',
+        'withoutExamples(cause)',
+      ],
       ['a protected run counts no steps', 'isProtected(plan.work) ? inPercent : inSteps', 'inSteps'],
       [
         'the site’s log has an evaluation before it leaves',

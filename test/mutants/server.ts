@@ -24,6 +24,18 @@ export const SERVER = [
     ['the budget ends the run', 'if (refusal !== undefined) return end', 'if (false as boolean) return end'],
     ['a full cohort closes the round', 'arrived >= spec.cohort;', 'arrived > spec.cohort;'],
     ['attempts are counted from the first', 'attempt - state.firstAttempt + 1', 'attempt'],
+    [
+      'an attempt that would fail alike is not repeated',
+      'failed > 0 && trainable(state)',
+      'failed > 99 && trainable(state)',
+      ['server/round/alike'],
+    ],
+    [
+      'who has no training example is not drawn again',
+      'rested = spending === undefined ? able :',
+      'rested = spending === undefined ? here :',
+      ['secure/no-examples'],
+    ],
     ['attempts are limited', 'if (times < spec.maxAttempts)', 'if (times <= spec.maxAttempts)'],
     [
       'the model is on disk before it counts',

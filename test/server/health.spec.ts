@@ -28,7 +28,7 @@ describe('the health port', () => {
       readiness = () => Promise.reject(new Error('a bug'));
       assert.deepEqual(await ask('/ready'), [503, { ready: false, reason: 'a bug' }]);
       assert.deepEqual(await ask('/live'), [200, { live: true }], 'which is no reason to be killed');
-      assert.deepEqual(await ask('/'), [404, { reason: 'ask for /live or /ready' }]);
+      assert.deepEqual(await ask('/'), [404, { reason: 'ask for /live, /ready or /metrics' }]);
       assert.deepEqual(await ask('/ready', 'POST'), [405, { reason: 'use GET' }]);
     } finally {
       await port.close();

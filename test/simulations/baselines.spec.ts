@@ -82,7 +82,11 @@ const numbers = defineWorkload<Float32Array>({
 const plain = createTaskRunner({ loadWorkload: async () => numbers });
 const directories: string[] = [];
 
-async function run(config: Record<string, unknown> = {}, options: Partial<SimulationOptions> = {}) {
+async function run(
+  config: Record<string, unknown> = {},
+  options: Partial<SimulationOptions> = {},
+  status: Report['status'] = 'completed',
+) {
   const directory = await mkdtemp(join(tmpdir(), 'starling-baselines-'));
   directories.push(directory);
   const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), numbers);
@@ -98,7 +102,7 @@ async function run(config: Record<string, unknown> = {}, options: Partial<Simula
     directory,
     ...options,
   });
-  assert.equal(report.status, 'completed');
+  assert.equal(report.status, status);
   return report;
 }
 
@@ -219,10 +223,29 @@ describe('what a run is set beside', () => {
     assert.equal(local!.best!.client, 'c4'); // 0.5^2 + 1.25 is below 1^2 + 1.25 of c2
   });
 
-  it('is left out when the user stops it, and the report is written all the same', async () => {
+  it('keeps the rows that were finished when it is interrupted, and its report says that it was stopped', async () => {
     const abort = new AbortController();
-    const report = await run({}, { signal: abort.signal, onBaseline: () => abort.abort() });
-    assert.deepEqual(report.baselines, {});
+    const beside = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', rounds: 2 }, 'test'), numbers);
+    const unhurried: TaskRunner = {
+      async run(task, options) {
+        const other = task.client === 'centralised' && !abort.signal.aborted;
+        if (other) await new Promise((resolve) => abort.signal.addEventListener('abort', resolve));
+        return plain.run(task, options);
+      },
+    };
+    const report = await run(
+      {},
+      {
+        ...{ signal: abort.signal, trainer: unhurried, workers: 8 },
+        federations: ['first', 'second'].map((name) => ({ name, label: name, resolved: beside })),
+        onBaseline: (who) => who === 'federated, first' && abort.abort(),
+      },
+      'stopped',
+    );
+    assert.equal(report.reason, 'interrupted while the rows beside it were made; the run itself is complete');
+    assert.equal(report.rounds.length, 3);
+    assert.deepEqual(Object.keys(report.baselines.federated ?? {}), ['first']);
+    assert.equal(report.baselines.federated!.first.work!.rounds, 2);
   });
 });
 
@@ -267,7 +290,11 @@ describe('the private row', () => {
 
   for (const [why, config, manifest] of [
     ['the run itself is', { privacy: 'central' }, {}],
-    ['secure-aggregation: workload numbers does not declare maskedMetrics', {}, { maskedMetrics: undefined }],
+    [
+      'secure-aggregation: expected numbers to say in its manifest how large each metric can be, got nothing; add "maskedMetrics: () => [{ name: \'METRIC\', size: 1, max: MOST_OF_ONE_EXAMPLE }]" (docs/workloads.md), or set secure-aggregation: false',
+      {},
+      { maskedMetrics: undefined },
+    ],
     ['cohort: expected at least 3 with secure-aggregation, got 2', { cohort: 2 }, {}],
     ['privacy: workload numbers cannot protect one client: it is made for privacy example', {}, { privacyUnits: [] }],
   ] as const) {

@@ -13,4 +13,21 @@ describe('causes in a simulation', () => {
       'c3: no images\ufffd[2J here',
     ]);
   });
+
+  it('are what the live line says of who failed, where the coordinator was told less', () => {
+    const causes = createCauses();
+    const dropped = {
+      kind: 'dropped',
+      atMs: 1,
+      round: 1,
+      client: 'c2',
+      reason: 'failed',
+      detail: 'not finite',
+    } as const;
+    assert.deepEqual(causes.told(dropped), dropped);
+    causes.add('c2', { message: 'an input of example 404 is NaN (x)' });
+    assert.deepEqual(causes.told(dropped), { ...dropped, detail: 'an input of example 404 is NaN (x)' });
+    assert.deepEqual(causes.told({ ...dropped, client: 'c1' }), { ...dropped, client: 'c1' });
+    assert.deepEqual(causes.told({ ...dropped, reason: 'deadline' }), { ...dropped, reason: 'deadline' });
+  });
 });

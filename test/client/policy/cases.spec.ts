@@ -79,6 +79,7 @@ describe('a limit of epsilon', () => {
   const asked = (after: number | Error, policy = { 'max-epsilon': 2 }) =>
     budgetDeclineReasonOf(policy, privatePlan(1), {
       epsilon: 1,
+      epsilonAfter: () => assert.fail('the run has no budget'),
       epsilonAfterRun: () => {
         if (typeof after !== 'number') throw after;
         return after;

@@ -4,7 +4,7 @@ import { policyDigest } from '../../../client/policy/digest.js';
 import { identityOf } from '../../support/peer.js';
 
 describe('the digest of a policy', () => {
-  const rules = { policy: { 'max-local-epochs': 1 }, ledgerModels: [], workloadModules: {}, version: '1' };
+  const rules = { policy: { 'max-local-epochs': 1 }, ledgerModels: [], workloads: {}, version: '1' };
   const of = (change: object = {}, client = 'c1') => policyDigest(identityOf(client), { ...rules, ...change });
 
   it('is the same until anything of what the site allows changes', () => {
@@ -14,7 +14,8 @@ describe('the digest of a policy', () => {
       { policy: { 'max-local-epochs': 2 } },
       { policy: {} },
       { ledgerModels: ['ab'] },
-      { workloadModules: { mine: 'mine.ts' } },
+      { workloads: { mine: 'ab' } },
+      { workloads: { mine: 'cd' } },
       { version: '2' },
     ];
     assert.equal(new Set([of(), ...changes.map((change) => of(change))]).size, changes.length + 1);

@@ -108,7 +108,8 @@ describe("a plan's model", () => {
     one.coordinator.plan(planOf({ round: 2, modelSizeBytes: 1e9 }), { model: new Uint8Array(0) });
     await turns();
     const details = one.coordinator.all('decline').map(({ detail }) => detail);
-    assert.deepEqual(details, ['model: longer than the plan says', 'model: expected at most 2097176 bytes']);
+    const tooLarge = 'model: expected at most 2097176 bytes; another attempt would fail alike';
+    assert.deepEqual(details, ['model: longer than the plan says', tooLarge]);
   });
 
   it('is not waited for once the stream is gone: its plan comes again', async () => {

@@ -65,7 +65,10 @@ describe('an update in an encoding', () => {
     const [{ reason, detail }] = coordinator.all('decline');
     assert.deepEqual(
       [reason, detail],
-      ['failed', 'compression: expected none, f16, bf16, int8 or top-k:FRACTION, got "zip"'],
+      [
+        'failed',
+        'compression: expected none, f16, bf16, int8 or top-k:FRACTION, got "zip"; another attempt would fail alike',
+      ],
     );
   });
 });

@@ -68,6 +68,33 @@ describe('one figure of privacy', () => {
     }
   });
 
+  for (const [name, privacy] of Object.entries(runs)) {
+    it(`takes part to the end of a run whose budget is the site's own limit, and in no round beyond: ${name}`, async () => {
+      const cost = costOf(plan(1, privacy).work)!;
+      const [four, five] = [4, 5].map((rounds) => epsilonAfter(cost, rounds));
+      for (const limit of [four, (four + five) / 2]) {
+        await rm(path(), { force: true });
+        const account = await open();
+        const policy = parsePolicy(`max-epsilon: ${Number(limit.toPrecision(6))}`, 'policy.yaml');
+        const asked = (round: number) => plan(round, { ...privacy, epsilonBudget: Number(limit.toPrecision(6)) });
+        for (let round = 1; round <= 4; round++) {
+          assert.equal(budgetDeclineReasonOf(policy, asked(round), account, round > 1), undefined, `round ${round}`);
+          await account.charge(asked(round));
+        }
+        const beyond = budgetDeclineReasonOf(policy, asked(5), account, true); // from who does not keep to it
+        assert.match(beyond!, /^policy: max-epsilon: expected at most .* after this plan; /);
+      }
+      await rm(path(), { force: true });
+      const tight = parsePolicy(`max-epsilon: ${(four + five) / 2 - (five - four)}`, 'policy.yaml');
+      const early = budgetDeclineReasonOf(
+        tight,
+        plan(1, { ...privacy, epsilonBudget: (four + five) / 2 }),
+        await open(),
+      );
+      assert.match(early!, /after the last of the run's 9 rounds that epsilon-budget [0-9.]+ allows; 0\.000 so far/);
+    });
+  }
+
   it('counts rounds under a tree as often as one client may take part in them', async () => {
     const tree = plan(1, { ...CENTRAL, tree: { separation: 4 } }); // rounds 1, 5 and 9
     const account = await open();

@@ -119,7 +119,7 @@ describe('a trainer pool in trouble', () => {
   it('passes on what a task threw, and refuses a contribution that was not declared', async () => {
     const pool = await open(1);
     const [throws] = await tasks('trapped', { trap: 'throws' });
-    await assert.rejects(pool.run(throws), new FlError('internal', 'too hot'));
+    await assert.rejects(pool.run(throws), new FlError('invalid-argument', 'trapped.ts:4:45: RangeError: too hot'));
     const [lies] = await tasks('trapped', { trap: 'lies' });
     const message = 'contribution of trapped in phase train: expected 97 values, got 3';
     await assert.rejects(pool.run(lies), new FlError('invalid-argument', message));

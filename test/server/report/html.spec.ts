@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
+import { settingsOf } from '../../../server/report/facts.js';
 import { renderReport } from '../../../server/report/html.js';
 import type { Report } from '../../../shared/run/report.js';
 import type { RunStatus } from '../../../shared/run/summary.js';
+import { toySpec } from '../../support/toy.js';
 import { sampleReport } from './sample.js';
 import { scanHtml } from './scan.js';
 
@@ -36,6 +38,34 @@ describe('report page', () => {
     const said = /Secure aggregation was on: the coordinator learned sums over the clients and nothing of one client/;
     assert.match(renderReport(hidden, []), said);
     assert.doesNotMatch(renderReport(open, []), said);
+  });
+
+  it('names the settings that make the run another one, whatever is in them', () => {
+    const { work, engine } = toySpec({ strategy: 'fedprox:mu=0.1' });
+    const spec = { work: { ...work, hyper: { filters: 8, note: HOSTILE[0] } }, engine };
+    const report = sampleReport({ rounds: 2, clients: 3 });
+    const page = renderReport(report, [], { settings: settingsOf(spec) });
+    const { text } = scanHtml(page);
+    assert.match(
+      text,
+      /Settings\s*strategy fedprox:mu=0\.1,\s*cohort 4,\s*partition iid,\s*local-steps 1,\s*batch-size 1,\s*client-lr 0\.5/,
+    );
+    assert.match(text, /filters 8/);
+    const harmless = { settings: [...settingsOf(spec).slice(0, -1), ['note', 'x']] as [string, string][] };
+    assert.deepEqual(shapeOf(page), shapeOf(renderReport(report, [], harmless)));
+  });
+
+  it('gives each of two curves its whole row', () => {
+    const report = sampleReport({ rounds: 3, clients: 3 });
+    const with2 = report.rounds.map((round, i) => ({
+      ...round,
+      metrics: { 'test.accuracy': i / 4, 'test.loss': 1 / (i + 1) },
+    }));
+    const figures = (page: string) =>
+      page.match(/<figure( class="large")?>/g)?.filter((figure) => figure.includes('large')).length;
+    assert.equal(figures(renderReport({ ...report, rounds: with2 }, [])), 2);
+    const with3 = with2.map((round) => ({ ...round, metrics: { ...round.metrics, 'test.recall': 0.5 } }));
+    assert.equal(figures(renderReport({ ...report, rounds: with3 }, [])), 1);
   });
 
   it('warns of zeroed contributions at the top, and only then', () => {

@@ -1,5 +1,6 @@
 /** The unmasked sum is the plain sum over the survivors, to the integer, whoever drops out and when. */
 import assert from 'node:assert/strict';
+import { toleratedDrops } from '../../../shared/run/secure-cohort.js';
 import { createKernel } from '../../../shared/secagg/kernel.js';
 import { startServer, stepServer } from '../../../shared/secagg/server/machine.js';
 import type { ServerOutput, ServerState } from '../../../shared/secagg/server/state.js';
@@ -112,6 +113,22 @@ describe('secagg exact sum', () => {
       );
     });
   }
+
+  it('stands as many drop-outs as a run is told of before it starts, and not one more', () => {
+    for (const adversaryFraction of [0, 0.05, 0.3]) {
+      for (let clients = 3; clients <= 12; clients++) {
+        const threat = { adversaryFraction, dropFraction: 0 };
+        const most = toleratedDrops(clients, threat)!;
+        const opens = (dropped: number) => {
+          const party = createParty({ clients, suite: toySuite, params: threat });
+          const reach = party.ids.map((_, i): Reach => (i < dropped ? 2 : 5));
+          return run(party, reach).unmask !== undefined;
+        };
+        const got = [opens(most), opens(most + 1)];
+        assert.deepEqual(got, [true, false], `${clients} clients, ${adversaryFraction}: ${most} drop-outs`);
+      }
+    }
+  });
 
   it('gives the same when threads unmask ranges of coordinates', () => {
     const party = createParty({ clients: 4, elements: 2 * RANGE_ELEMENTS + 11 });

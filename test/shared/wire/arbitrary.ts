@@ -116,6 +116,17 @@ export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   record({ kind: fc.constant('challenge' as const), nonce: bytes(32), signature: fc.oneof(bytes(64), bytes(0)) }),
   record({ kind: fc.constant('welcome' as const), session: bytes(32) }),
   record({
+    kind: fc.constant('welcome' as const),
+    session: bytes(32),
+    addresses: record({
+      addresses: fc.array(fc.constantFrom('hub.example.org:7437', '192.0.2.1:1', '[2001:db8::1]:65535'), {
+        maxLength: 8,
+      }),
+      number: fc.maxSafeNat(),
+      signature: bytes(64),
+    }),
+  }),
+  record({
     kind: fc.constant('plan' as const),
     body: fc.uint8Array({ maxLength: 400 }),
     signature: bytes(64),

@@ -207,6 +207,21 @@ export interface SignedTask {
 /** The client is who it says. `session` (32 bytes) authorises the other calls while the stream lives. */
 export interface Welcome {
   session: Uint8Array;
+  /** Absent where connections are in plaintext, and from a coordinator that is older. */
+  addresses: AddressNotice | undefined;
+}
+
+/**
+ * Where the coordinator is, by its own word: a client keeps the one of the highest number, and looks there when it loses
+ * the coordinator.
+ */
+export interface AddressNotice {
+  /** HOST:PORT, at most 8, in the order in which they are tried. */
+  addresses: string[];
+  /** Milliseconds since 1970, when the coordinator began to be there. */
+  number: bigint;
+  /** Over the canonical encoding of the fields above. */
+  signature: Uint8Array;
 }
 
 /** An order to train or to evaluate. `body` is the canonical JSON of a RoundPlan (shared/run/plan.ts), signed. */
@@ -1348,13 +1363,16 @@ export const SignedTask: MessageFns<SignedTask> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { session: new Uint8Array(0) };
+  return { session: new Uint8Array(0), addresses: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
   encode(message: Welcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.session.length !== 0) {
       writer.uint32(10).bytes(message.session);
+    }
+    if (message.addresses !== undefined) {
+      AddressNotice.encode(message.addresses, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1378,6 +1396,85 @@ export const Welcome: MessageFns<Welcome> = {
             }
 
             message.session = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses = AddressNotice.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAddressNotice(): AddressNotice {
+  return { addresses: [], number: 0n, signature: new Uint8Array(0) };
+}
+
+export const AddressNotice: MessageFns<AddressNotice> = {
+  encode(message: AddressNotice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.number !== 0n) {
+      if (BigInt.asUintN(64, message.number) !== message.number) {
+        throw new globalThis.Error("value provided for field message.number of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.number);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddressNotice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddressNotice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = reader.bytes();
             continue;
           }
         }
