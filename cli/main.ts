@@ -4,9 +4,8 @@
  * interrupted is a failure. A service (`coordinator`, `client run`) that was told to stop has succeeded. Whatever fails
  * ends the process, with its reason as the last line: a supervisor can start it again.
  */
-import { CommanderError } from 'commander';
-import { adviceOn } from '../shared/disk/faults.js';
-import { FlError } from '../shared/errors.js';
+import type { Command } from 'commander';
+import { endingOf, nextStep } from './exit.js';
 
 /** Ends the process, whatever it still holds open, when its last words are out. */
 function exit(code: number): void {
@@ -14,14 +13,12 @@ function exit(code: number): void {
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }
 
-/** Wrong use is 2, whoever noticed it: commander or a check of ours. */
-function exitCodeOf(thrown: unknown): number {
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const { code, message } = FlError.from(thrown);
+/** Says why, and what code the process ends with. */
+function tell(thrown: unknown): number {
+  const { code, text } = endingOf(thrown);
   if (process.env.STARLING_DEBUG !== undefined) process.stderr.write(`${(thrown as Error).stack}\n`);
-  const advice = adviceOn(thrown);
-  process.stderr.write(`starling: ${message}${advice === undefined ? '' : `; next: ${advice}, then start it again`}\n`);
-  return code === 'invalid-argument' ? 2 : 1;
+  process.stderr.write(text);
+  return code;
 }
 
 // `starling data list | head`: a reader that has seen enough is no error, and a service goes on without one.
@@ -34,11 +31,15 @@ for (const stream of [process.stdout, process.stderr]) {
 // A promise that nobody awaited is one too. What the program holds now is unknown: it says so, and tidies up nothing. No
 // listener, of which libraries have some that throw again; once, however often the program is loaded.
 if (!process.hasUncaughtExceptionCaptureCallback())
-  process.setUncaughtExceptionCaptureCallback((thrown) => exit(exitCodeOf(thrown) && 1));
+  process.setUncaughtExceptionCaptureCallback((thrown) => exit(tell(thrown) && 1));
 
+let program: Command | undefined;
 try {
   const { createProgram } = await import('./program.js'); // here: many files, and descriptors may have run out
-  await createProgram().parseAsync();
+  program = createProgram();
+  await program.parseAsync();
 } catch (thrown) {
-  exit(exitCodeOf(thrown));
+  const code = tell(thrown);
+  if (code === 2 && program !== undefined) process.stderr.write(nextStep(program, process.argv.slice(2)));
+  exit(code);
 }

@@ -18,16 +18,10 @@ import { checkEd25519Key } from '../shared/signing/strict.js';
 import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
+import { readPolicy } from './policy/file.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { Participant } from './round/participant.js';
-import {
-  budgetDeclineReasonOf,
-  crowdOf,
-  POLICY_DEFAULTS,
-  type Policy,
-  parsePolicy,
-  secaggPolicyOf,
-} from './round/policy.js';
+import { budgetDeclineReasonOf, crowdOf, POLICY_DEFAULTS, type Policy, secaggPolicyOf } from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
 import { fileFollowed } from './store/followed.js';
@@ -73,8 +67,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const signingSeed = await seedIn(directory);
   const identity = identityFromSeed(signingSeed);
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
-  const policy =
-    policyFile === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(policyFile, 'utf8'), policyFile);
+  const policy = policyFile === undefined ? POLICY_DEFAULTS : await readPolicy(policyFile);
   const enrolled = await enrolmentOf(policy, policyFile);
   say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });

@@ -210,6 +210,31 @@ export interface Artefact {
   readonly bytes: Uint8Array;
 }
 
+/** One tensor that a forward pass takes: [batch, ...shape]. */
+export interface InputSpec {
+  /** Without the batch. */
+  readonly shape: readonly number[];
+  /** Default: float32. */
+  readonly dtype?: 'float32' | 'int32';
+  /** For people: what its numbers are. */
+  readonly about: string;
+}
+
+/** The model in use: from inputs to outputs, as `starling predict` and `starling export` have it. */
+export interface Prediction<Data = unknown> {
+  inputs(hyper: Hyper): Readonly<Record<string, InputSpec>>;
+  /** For people, by name: what the numbers of each output are. */
+  readonly outputs: Readonly<Record<string, string>>;
+  /**
+   * Each output [batch, ...], an example's from that example alone; `params` holds the shared tensors. Called inside
+   * `tf.tidy`. What is neither a parameter nor computed from an input is a constant in an exported model, so no tensor's
+   * size may follow the batch's but by way of an input.
+   */
+  forward(params: TensorMap, inputs: TensorMap, hyper: Hyper): TensorMap;
+  /** The inputs of examples; absent: the tensors of the workload's `batch` that have the inputs' names. */
+  batch?(data: Data, indices: Int32Array, ctx: BatchContext): Batch;
+}
+
 /**
  * @typeParam Data what `load` gives and `batch` reads.
  *
@@ -245,6 +270,8 @@ export interface Workload<Data = unknown> {
    * say belongs there: of what is said here a deployed run knows only roots, exponentials and ratios.
    */
   finish?(sums: SumMetrics): Record<string, number>;
+  /** Present means that `starling predict` and `starling export` are offered. */
+  readonly predict?: Prediction<Data>;
   /** What a person opens when the run has ended. */
   artefacts?(ctx: {
     shared: HostTensors;

@@ -4,7 +4,8 @@
 
 // The coordinator, and the way onto a network.
 export { Coordinator } from './coordinator.js';
-export { GRPC_LIMITS, type GrpcLimits, type GrpcServer, serveGrpc } from './grpc/server.js';
+export { GRPC_LIMITS, type GrpcLimits } from './grpc/limits.js';
+export { type GrpcServer, serveGrpc } from './grpc/server.js';
 export { type CoordinatorProcess, startCoordinator } from './main.js';
 export type { CoordinatorOptions } from './options.js';
 export { Registry } from './registry.js';

@@ -11,6 +11,8 @@ import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
 import { FlError, inFile } from '../shared/errors.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import { VERSION } from '../shared/version.js';
+import { type Audit, openAudit } from './audit/audit.js';
 import { Coordinator } from './coordinator.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from './data-dir.js';
 import { refusals, reserveDescriptors } from './descriptors.js';
@@ -85,6 +87,7 @@ export async function startCoordinator(options: {
   if (certificates === undefined) await rm(join(dataDir, OPERATOR_FILE), { force: true });
   const identity = await identityIn(dataDir, !isFirstStart);
   const startedAtMs = systemClock.nowMs();
+  const audit = await openAudit(dataDir, { identity, clock: steadyClock, log });
   coordinator = await Coordinator.open({
     dataDir,
     identity,
@@ -106,13 +109,15 @@ export async function startCoordinator(options: {
     adminToken: await secretIn(join(dataDir, ADMIN_TOKEN_FILE)),
     listen: options.listen,
     tls: certificates,
+    isTokenGood: (token) => registry.isTokenGood(token, systemClock.nowMs()),
     onFault: (fault) => warn(fault, 'a call failed inside'),
-    onRefusal: (peer, reason) => log.warn({ peer, reason }, 'a connection was refused'),
+    ...{ onRefusal: audit.refused, witness: audit },
     onRefused: refusals(steadyClock, log),
   });
   const stopReserve = await reserveDescriptors(server, steadyClock);
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
-  const parts = { coordinator, certificates, server, journal, health, stopReserve, unlock };
+  await audit.add({ event: 'started', program: VERSION, address: server.address, secure: reach.isSecure });
+  const parts = { coordinator, certificates, server, journal, health, audit, stopReserve, unlock };
   return {
     address: server.address,
     healthAddress: health?.address,
@@ -139,6 +144,7 @@ async function stop(parts: {
   server: GrpcServer;
   journal: Journal;
   health: HealthPort | undefined;
+  audit: Audit;
   stopReserve: () => void;
   unlock: () => void;
 }): Promise<void> {
@@ -147,6 +153,7 @@ async function stop(parts: {
   parts.certificates?.close();
   await parts.server.close();
   await parts.health?.close();
+  await parts.audit.close();
   await parts.journal.close();
   parts.unlock();
 }

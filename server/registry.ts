@@ -54,6 +54,12 @@ export class Registry {
     await this.#record({ kind: 'token', hash: sha256Hex(secret), name, uses, expiresAtMs: nowMs + expiresMs });
   }
 
+  /** Whether somebody could join by it now. */
+  isTokenGood(secret: string, nowMs: number): boolean {
+    const token = this.#tokens.get(sha256Hex(secret));
+    return token !== undefined && nowMs < token.expiresAtMs && token.used < token.uses;
+  }
+
   /** Enrols a new key, or finds the client again whose reply was lost. Durable when it resolves. */
   async enrol(request: EnrolRequest, nowMs: number): Promise<Enrolled> {
     if (!verifySignature(request.publicKey, signedBytes('enrolment', request.token), request.signature)) {

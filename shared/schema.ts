@@ -21,8 +21,19 @@ export function checkAgainst<Schema extends z.ZodType>(
   value: unknown,
   what: string,
 ): asserts value is Infer<Schema> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return;
   const [issue] = result.error.issues;
-  throw new FlError('invalid-argument', `${what}: ${issue.path.join('.') || what}: ${issue.message}`);
+  const got = typeof issue.input === 'number' ? issue.input : typeof issue.input; // a text may be a secret
+  throw new FlError('invalid-argument', `${what}: ${issue.path.join('.') || what}: ${expectedOf(issue)}, got ${got}`);
+}
+
+/** What a schema would have taken, from zod's words: `expected ...`. */
+export function expectedOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_union') {
+    const branches = issue.errors.flatMap(([first]) => (first === undefined ? [] : [expectedOf(first)]));
+    return `expected ${[...new Set(branches)].map((one) => one.replace(/^expected /, '')).join(', or ')}`;
+  }
+  if (issue.code === 'invalid_format') return `expected a text of the form ${issue.pattern ?? issue.format}`;
+  return issue.message.replace(/^Invalid (input|option): /, '').replace(/, received .*$/, '');
 }

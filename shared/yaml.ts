@@ -1,7 +1,8 @@
 /** YAML of settings, and how its faults are told: which file, which key, what was expected, what came. */
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { FlError } from './errors.js';
+import { describe, FlError } from './errors.js';
+import { expectedOf } from './schema.js';
 
 /**
  * The keys and values of a YAML text; an empty one has none. `source` is what the reader calls it, mostly a path.
@@ -10,7 +11,7 @@ import { FlError } from './errors.js';
 export function parseYaml(text: string, source: string): object {
   let value: unknown;
   try {
-    value = parse(text) ?? {};
+    value = parse(text, { logLevel: 'error' }) ?? {};
   } catch (cause) {
     throw new FlError('invalid-argument', `${source}: not YAML: ${FlError.from(cause).message}`, { cause });
   }
@@ -32,7 +33,13 @@ export function checkYaml<Schema extends z.ZodObject>(
     const known = Object.keys(schema.shape).join(', ');
     throw new FlError('invalid-argument', `${source}: unknown key "${issue.keys[0]}"; known are ${known}`);
   }
-  const expected = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received .*$/, '');
-  const got = issue.input === undefined ? 'nothing' : JSON.stringify(issue.input);
+  const expected = expectedOf(issue);
+  const got = issue.input === undefined ? 'nothing' : shown(issue.input);
   throw new FlError('invalid-argument', `${source}: ${issue.path.join('.')}: ${expected}, got ${got}`);
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return describe(value);
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -47,8 +47,9 @@ export function benchCommand(): Command {
     .option('--json', 'print JSON')
     .option('--dp', 'backends: what clipping the gradient of each example and adding noise cost')
     .action(async (name: string, given: BenchOptions) => {
+      if (!Object.hasOwn(BENCHES, name))
+        throw invalidArgument('bench', `one of ${Object.keys(BENCHES).join(', ')}`, name);
       const bench = BENCHES[name];
-      if (bench === undefined) throw invalidArgument('bench', `one of ${Object.keys(BENCHES).join(', ')}`, name);
       if (given.dp && name !== 'backends') throw invalidArgument('--dp', 'bench backends', name);
       const load = loadavg()[0];
       const rows = (await bench.run(given)) as readonly Record<string, unknown>[];

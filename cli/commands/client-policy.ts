@@ -1,8 +1,8 @@
 /** `starling client policy init` and `check`: a site's policy begun, and held against a run before it is one. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { policyHelp, policyText } from '../../client/policy/file.js';
+import { policyHelp, policyText, readPolicy } from '../../client/policy/file.js';
 import type { Answer } from '../../client/policy/site.js';
 import { systemClock } from '../../shared/clock.js';
 import { clientsDir } from '../../shared/disk/home.js';
@@ -53,13 +53,10 @@ export function clientPolicyCommand(): Command {
 
 async function checkAction(file: string, given: CheckOptions): Promise<void> {
   const { ledgerModelsOf, siteAnswersOf } = await import('../../client/policy/site.js');
-  const { declineText, parsePolicy, POLICY_DEFAULTS, priceDeclineReasonOf } = await import(
-    '../../client/round/policy.js'
-  );
+  const { declineText, POLICY_DEFAULTS, priceDeclineReasonOf } = await import('../../client/round/policy.js');
   const { loadWorkload } = await import('../../client/workloads/index.js');
   const { readBegunRuns } = await import('../../client/store/begun-runs.js');
-  const policy =
-    given.policy === undefined ? POLICY_DEFAULTS : parsePolicy(await readFile(given.policy, 'utf8'), given.policy);
+  const policy = given.policy === undefined ? POLICY_DEFAULTS : await readPolicy(given.policy);
   const workloadModules: Record<string, string> = {};
   for (const path of given.workload) workloadModules[(await loadWorkload(path).catch(asWrongUse)).manifest.name] = path;
   const plan = await planOf(file);

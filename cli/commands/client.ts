@@ -1,7 +1,8 @@
-/** `starling client join` and `starling client run`; `policy` and `log` have files of their own. */
+/** `starling client join` and `starling client run`; `policy`, `log`, `list` and `check-data` have files of their own. */
 import type { Command } from 'commander';
 import { clientsDir } from '../../shared/disk/home.js';
 import { VERSION } from '../../shared/version.js';
+import { checkDataCommand } from './client-check-data.js';
 import { clientListCommand } from './client-list.js';
 import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
@@ -66,6 +67,7 @@ export function clientCommand(): Command {
     .addCommand(join)
     .addCommand(run)
     .addCommand(setAddress)
+    .addCommand(checkDataCommand())
     .addCommand(clientPolicyCommand())
     .addCommand(clientLogCommand())
     .addCommand(clientListCommand());

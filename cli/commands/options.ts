@@ -24,7 +24,7 @@ export function number(text: string): number {
 export function keyValue(text: string, held: Record<string, number | string | boolean> = {}) {
   const [key, ...rest] = text.split('=');
   const value = rest.join('=');
-  if (key === '' || rest.length === 0) throw new InvalidArgumentError('expected KEY=VALUE.');
+  if (key === '' || key === '__proto__' || rest.length === 0) throw new InvalidArgumentError('expected KEY=VALUE.');
   const asNumber = Number(value);
   if (value === 'true' || value === 'false') return { ...held, [key]: value === 'true' };
   return { ...held, [key]: value.trim() !== '' && Number.isFinite(asNumber) ? asNumber : value };

@@ -1,4 +1,5 @@
 /** `policy.yaml`: how it is read, how it is begun with everything explained, and its table in the documents. */
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { FlError } from '../../shared/errors.js';
 import { checkYaml, parseYaml } from '../../shared/yaml.js';
@@ -24,6 +25,16 @@ export function parsePolicy(text: string, source: string): Policy {
     );
   }
   return policy;
+}
+
+/** The rules of a file on disk. @throws FlError invalid-argument: it cannot be read, or as {@link parsePolicy} */
+export async function readPolicy(path: string): Promise<Policy> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new FlError('invalid-argument', `policy: expected a readable file, got ${cause.code}: ${path || '""'}`, {
+      cause,
+    });
+  });
+  return parsePolicy(text, path);
 }
 
 /** A file that says what a site without one has, each key with its help; keys without a default are commented out. */

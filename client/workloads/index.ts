@@ -7,6 +7,9 @@ import { FlError } from '../../shared/errors.js';
 import type { Workload } from '../workload.js';
 
 export type { Formula } from '../../shared/run/formula.js';
+// A site's own data.
+export { type ImageFolder, type ImageFolderOptions, readImageFolder } from '../data/image-folder.js';
+export { type ColumnSpec, readTable, type Table, type TableOptions } from '../data/table.js';
 export type * from '../workload.js';
 export { defineWorkload } from '../workload.js';
 export { hyperChoice, hyperFlag, hyperInteger, hyperNumber } from './parts/hyper.js';

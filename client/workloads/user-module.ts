@@ -15,7 +15,7 @@ import { locate, locatedIn } from './located.js';
 export async function importWorkload(path: string): Promise<Workload> {
   const absolute = resolve(path);
   const found = await stat(absolute).catch(() => undefined);
-  if (!found?.isFile()) throw new FlError('not-found', `workload: no file ${absolute}`);
+  if (!found?.isFile()) throw new FlError('not-found', `workload: expected a file, got none: ${absolute}`);
   const { code, map } = await bundle(absolute);
   let module: { default?: unknown };
   try {
@@ -44,6 +44,10 @@ export function checkWorkload(candidate: unknown, source: string): Workload {
   }
   if (typeof workload.loss !== 'function' && typeof workload.train !== 'function') {
     throw missing(source, 'loss() or train()', workload.loss);
+  }
+  const { predict } = workload as { predict?: Record<string, unknown> };
+  for (const member of predict === undefined ? [] : ['inputs', 'forward']) {
+    if (typeof predict?.[member] !== 'function') throw missing(source, `predict.${member}()`, predict?.[member]);
   }
   const manifest = (workload.manifest ?? {}) as Record<string, unknown>;
   for (const member of ['name', 'topic', 'paper', 'data']) {

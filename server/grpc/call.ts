@@ -100,7 +100,12 @@ export function sessionOf(metadata: Metadata): Uint8Array {
  * Makes a check of an operator's call: the certificate, and the admin token, in a time that does not depend on where a
  * wrong token differs.
  */
-export function adminCheck(adminToken: string, peers: Pick<Peers, 'checkOperator'>): (call: GuardedCall) => void {
+export function adminCheck(
+  adminToken: string,
+  peers: Pick<Peers, 'checkOperator'>,
+  /** Hears of each call that is an operator's. */
+  known: (peer: string) => void,
+): (call: GuardedCall) => void {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const expected = digest(`Bearer ${adminToken}`);
   return (call) => {
@@ -110,5 +115,6 @@ export function adminCheck(adminToken: string, peers: Pick<Peers, 'checkOperator
     if (!timingSafeEqual(digest(String(value)), expected)) {
       throw new FlError('permission-denied', `${AUTHORIZATION_KEY}: expected the admin token of this coordinator`);
     }
+    known(call.getPeer());
   };
 }

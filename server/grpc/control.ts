@@ -35,17 +35,32 @@ export class ControlStreams {
   readonly #onFault: FaultListener;
   /** Destroys the connection of a peer as grpc-js names it. */
   readonly #cut: (peer: string) => void;
+  readonly #welcomed: (peer: string, session: Uint8Array) => void;
   readonly #open = new Set<(reason: string) => void>();
-  readonly #encodePlan = planEncoder();
+  readonly #encodePlan: (frame: CoordinatorFrame) => Uint8Array;
+  readonly #turnedAway: (peer: string, reason: string) => void;
 
   constructor(
     peers: Pick<Peers, 'participantOf'>,
-    options: { limits: ControlLimits; onFault: FaultListener; cut: (peer: string) => void },
+    options: {
+      limits: ControlLimits;
+      onFault: FaultListener;
+      cut: (peer: string) => void;
+      /** Hears of logins. */
+      welcomed: (peer: string, session: Uint8Array) => void;
+      /** Hears of logins that were refused. */
+      turnedAway: (peer: string, reason: string) => void;
+      /** Hears of each plan, once. */
+      planned: (body: Uint8Array) => void;
+    },
   ) {
     this.#peers = peers;
     this.#limits = options.limits;
     this.#onFault = options.onFault;
     this.#cut = options.cut;
+    this.#welcomed = options.welcomed;
+    this.#turnedAway = options.turnedAway;
+    this.#encodePlan = planEncoder(options.planned);
   }
 
   /** Ends every stream that is open; the coordinator hears of each. */
@@ -56,6 +71,7 @@ export class ControlStreams {
   readonly handle = (call: Call): void => {
     let fromClient: ControlEnd<ClientFrame> | undefined;
     let ended: string | undefined;
+    let isWelcome = false;
     const peer = call.getPeer();
     /** First caller wins. `say` ends our half; `tell` is for the coordinator. */
     const end = (reason: string, say: () => void, tell: boolean): void => {
@@ -78,6 +94,11 @@ export class ControlStreams {
       fromClient = this.#peers.participantOf(call).connect({
         send: (frame) => {
           if (ended !== undefined) return;
+          if (frame.kind === 'welcome') {
+            isWelcome = true;
+            this.#welcomed(peer, frame.session);
+          }
+          if (frame.kind === 'goodbye' && !isWelcome) this.#turnedAway(peer, frame.reason);
           if (!outbox.put(frame)) closeFromHere('the client does not read: its outbox is full');
         },
         close: (reason) => end(reason, () => endWithReason(reason), false),
@@ -140,10 +161,13 @@ class Outbox {
 }
 
 /** A whole cohort is sent one and the same plan, with the model in it: it is encoded once. */
-function planEncoder(): (frame: CoordinatorFrame) => Uint8Array {
+function planEncoder(planned: (body: Uint8Array) => void): (frame: CoordinatorFrame) => Uint8Array {
   let last: { readonly frame: CoordinatorFrame; readonly message: Uint8Array } | undefined;
   return (frame) => {
-    if (last?.frame !== frame) last = { frame, message: encodeCoordinatorFrame(frame) };
+    if (last?.frame !== frame) {
+      last = { frame, message: encodeCoordinatorFrame(frame) };
+      if (frame.kind === 'plan') planned(frame.body);
+    }
     return last.message;
   };
 }

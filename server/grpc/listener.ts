@@ -7,19 +7,32 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import { FlError } from '../../shared/errors.js';
-import { OPERATOR_SERVER_NAME } from '../../shared/tls/subject.js';
+import type { Peer } from '../../shared/service.js';
+import { OPERATOR_SERVER_NAME, peerOf } from '../../shared/tls/subject.js';
+import { nameOf } from './address.js';
 import type { ServerTls } from './peers.js';
 
 /** Open sockets by peer, named as grpc-js names it. */
 export class Connections {
   readonly #sockets = new Map<string, Socket>();
+  /** Hear of each peer, once, when it comes and when it is gone. */
+  readonly #watcher: { arrive(peer: string): void; gone(peer: string): void };
 
+  constructor(watcher = { arrive: (_peer: string) => {}, gone: (_peer: string) => {} }) {
+    this.#watcher = watcher;
+  }
+
+  /** A socket, or the one over it by TLS. */
   add(socket: Socket): void {
     const peer = nameOf(socket);
+    const isNew = !this.#sockets.has(peer);
     this.#sockets.set(peer, socket);
     socket.once('close', () => {
-      if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
+      if (this.#sockets.get(peer) !== socket) return;
+      this.#sockets.delete(peer);
+      this.#watcher.gone(peer);
     });
+    if (isNew) this.#watcher.arrive(peer);
     // A peer that resets the connection is no fault of ours; the HTTP/2 session over the socket ends its calls.
     socket.on('error', () => {});
   }
@@ -57,14 +70,15 @@ const WHY_UNTRUSTED: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT: 'one of an authority that is not trusted here',
 };
 
-/** A TLS handshake that takes longer is cut. */
-const TLS_HANDSHAKE_MS = 10_000;
-
 interface ListenerOptions {
   readonly connections: Connections;
   /** Hears of connections that never became one, and why. */
   readonly onRefusal: (peer: string, reason: string) => void;
   readonly accept: (socket: Socket) => void;
+  /** Hears whom a certificate that holds names. */
+  readonly know: (peer: string, name: string) => void;
+  /** A TLS handshake that takes longer is cut. */
+  readonly handshakeMs: number;
 }
 
 /** In plaintext. */
@@ -79,19 +93,26 @@ export function plainListener({ connections, accept }: ListenerOptions): NetServ
  * TLS 1.3 only. A certificate is asked for and not demanded, so that who joins gets in and everybody else is told in words
  * why not: `Peers` refuses each call. A session is never resumed: what was checked once would hold for ever.
  */
-export function tlsListener(tls: ServerTls, { connections, accept, onRefusal }: ListenerOptions): NetServer {
+export function tlsListener(
+  tls: ServerTls,
+  { connections, accept, know, onRefusal, handshakeMs }: ListenerOptions,
+): NetServer {
   const context = ({ certificate, key }: { certificate: string; key: string } = tls.current()) => {
     const { trusted } = tls.current();
     const secureOptions = constants.SSL_OP_NO_TICKET;
     return { cert: certificate, key, ca: [...trusted], minVersion: 'TLSv1.3' as const, secureOptions };
   };
   const asking = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
-  const options = { noDelay: true, handshakeTimeout: TLS_HANDSHAKE_MS, ...asking, ...context() };
+  const options = { noDelay: true, handshakeTimeout: handshakeMs, ...asking, ...context() };
   const listener = createTlsServer(options, (socket) => {
     connections.add(socket);
     const name = nameOf(socket);
     const isForged = wordOf(socket.authorizationError) === 'CERT_SIGNATURE_FAILURE';
-    if (socket.alpnProtocol === 'h2' && !isForged) return accept(socket);
+    if (socket.alpnProtocol === 'h2' && !isForged) {
+      const peer = socket.authorized && whoIs(socket, tls.current().own);
+      if (peer) know(name, `${peer.kind} ${peer.name}`);
+      return accept(socket);
+    }
     // OpenSSL itself ends a connection with a forged certificate, a moment later: no call would be told
     const got = isForged ? 'a certificate with a forged signature' : 'another protocol';
     onRefusal(name, `TLS: expected HTTP/2 and a certificate that holds, got ${got}`);
@@ -103,6 +124,9 @@ export function tlsListener(tls: ServerTls, { connections, accept, onRefusal }: 
     (error: Error & { code?: string }, socket: TLSSocket & { readonly _parent?: Socket }) => {
       // the socket has forgotten its peer by now; the one below it, which Node has no public name for, has not
       onRefusal(nameOf(socket._parent ?? socket), whyNoTls(error));
+      // of a handshake that takes too long Node says so and keeps the connection
+      socket.destroy();
+      socket._parent?.destroy();
     },
   );
   const showOperators = () => {
@@ -115,6 +139,15 @@ export function tlsListener(tls: ServerTls, { connections, accept, onRefusal }: 
     showOperators();
   });
   return listener;
+}
+
+/** Undefined: its certificate holds, and names nobody whom we know; `Peers` says so to each call. */
+function whoIs(socket: TLSSocket, own: readonly string[]): Peer | undefined {
+  try {
+    return peerOf(socket.getPeerCertificate().raw, own);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Node says it by an error, or by its code alone. */
@@ -133,10 +166,6 @@ function whyNoTls({ code, message }: Error & { code?: string }): string {
     default:
       return `TLS: the handshake failed: ${code ?? message}`;
   }
-}
-
-function nameOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress}:${remotePort}`;
 }
 
 /** Resolves to the port. @throws FlError unavailable */

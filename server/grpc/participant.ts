@@ -13,6 +13,8 @@ import type { ParticipantService, UploadReply } from '../../shared/service.js';
 import { decodeRenewRequest, encodeRenewReply } from '../../shared/wire/certificates.js';
 import { DOWNLOAD_DATA_FIELD, encodeChunk, piecesOf } from '../../shared/wire/chunk.js';
 import * as wire from '../../shared/wire/transfer.js';
+import { addressOf } from './address.js';
+import { JoinAttempts } from './attempts.js';
 import { type FaultListener, sessionOf, statusOf, unary, writeOrWait } from './call.js';
 import type { ControlStreams } from './control.js';
 import type { Peers } from './peers.js';
@@ -25,24 +27,47 @@ export interface UploadLimits {
 
 type UploadCall = ServerReadableStream<Uint8Array, Uint8Array>;
 
-/** EnrolmentService: the calls that need no session. */
+/** EnrolmentService: the calls that need no session. Joins that are refused make their address wait ({@link JoinAttempts}). */
 export function enrolmentHandlers(
   participant: ParticipantService,
-  onFault: FaultListener,
+  options: {
+    readonly onFault: FaultListener;
+    /** One that opens the door is not held back: a crowd at one address keeps no lab out. */
+    readonly isTokenGood?: (token: string) => boolean;
+  },
 ): UntypedServiceImplementation {
+  const { onFault, isTokenGood = () => false } = options;
+  const attempts = new JoinAttempts();
+  const nowMs = () => performance.now();
   return {
     identify: unary('Identify', onFault, async (request) =>
       wire.encodeIdentifyReply(await participant.identify(wire.decodeIdentifyRequest(request))),
     ),
-    enrol: unary('Enrol', onFault, async (request) =>
-      wire.encodeEnrolReply(await participant.enrol(wire.decodeEnrolRequest(request))),
-    ),
+    enrol: unary('Enrol', onFault, async (bytes, call) => {
+      const address = addressOf(call.getPeer());
+      try {
+        const request = wire.decodeEnrolRequest(bytes);
+        const waitMs = isTokenGood(request.token) ? 0 : attempts.waitMs(address, nowMs());
+        if (waitMs > 0) throw held(address, waitMs);
+        const reply = await participant.enrol(request);
+        attempts.joined(address);
+        return wire.encodeEnrolReply(reply);
+      } catch (thrown) {
+        if (FlError.from(thrown).code !== 'resource-exhausted') attempts.refused(address, nowMs());
+        throw thrown;
+      }
+    }),
     renew: unary('Renew', onFault, async (request) => {
       const issued = await participant.renew?.(decodeRenewRequest(request));
       if (issued === undefined) throw new FlError('failed-precondition', 'renew: there are no certificates here');
       return encodeRenewReply(issued);
     }),
   };
+}
+
+function held(address: string, waitMs: number): FlError {
+  const seconds = Math.ceil(waitMs / 1_000);
+  return new FlError('resource-exhausted', `too many joins from ${address} were refused; next: again in ${seconds} s`);
 }
 
 /** ParticipantService. All calls but `control` need the session that its welcome gave. */

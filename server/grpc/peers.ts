@@ -41,20 +41,11 @@ export interface Peers {
 export function peersOf(
   participant: ParticipantService | PeerAware,
   tls: ServerTls | undefined,
-  { connections, onRefusal }: { connections: Connections; onRefusal: (peer: string, reason: string) => void },
+  connections: Connections,
 ): Peers {
   if (tls === undefined) return { participantOf: () => participant, checkOperator: () => {} };
   if (!('forPeer' in participant)) throw new TypeError('participant: expected one that is aware of peers');
   const check = (call: AnyCall, kind: Peer['kind']): Peer => {
-    try {
-      return peerOfCall(call, kind);
-    } catch (thrown) {
-      const error = FlError.from(thrown);
-      onRefusal(call.getPeer(), error.message);
-      throw error;
-    }
-  };
-  const peerOfCall = (call: AnyCall, kind: Peer['kind']): Peer => {
     const certificate = call.getAuthContext().sslPeerCertificate;
     if (certificate === undefined) throw refused(kind, connections.whyUnknown(call.getPeer()));
     const peer = peerOf(certificate.raw, tls.current().own);

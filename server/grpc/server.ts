@@ -5,37 +5,22 @@
  * coordinator asks for it, so that at most the HTTP/2 window of an upload (16 MiB) and 16 chunks wait in this process.
  */
 import { Server } from '@grpc/grpc-js';
+import { toHex } from '../../shared/hex.js';
 import type { AdminService, ParticipantService } from '../../shared/service.js';
 import { formatAddress, localHostOf, parseAddress, parseLoopback } from '../../shared/wire/address.js';
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
 import { EnrolmentServiceService, ParticipantServiceService } from '../../shared/wire/gen/starling/v1/participant.js';
-import { commonOptions, KEEPALIVE, type Keepalive, WINDOW_BYTES } from '../../shared/wire/tuning.js';
+import { commonOptions, WINDOW_BYTES } from '../../shared/wire/tuning.js';
 import { adminHandlers } from './admin.js';
 import { adminCheck, type FaultListener, rawService } from './call.js';
-import { type ControlLimits, ControlStreams, checkControlLimits } from './control.js';
+import { ControlStreams, checkControlLimits } from './control.js';
+import { Guests } from './guests.js';
+import { GRPC_LIMITS, type GrpcLimits, maxGuests } from './limits.js';
 import { Connections, listen, plainListener, shutDown, tlsListener } from './listener.js';
-import { enrolmentHandlers, participantHandlers, type UploadLimits } from './participant.js';
+import { enrolmentHandlers, participantHandlers } from './participant.js';
 import { type PeerAware, peersOf, type ServerTls } from './peers.js';
 import { injectorWithWindows } from './windows.js';
-
-/** What peers can make a server hold. */
-export interface GrpcLimits extends ControlLimits, UploadLimits {
-  readonly maxConnections: number;
-  /** Calls that one connection may have open; with the window it bounds what a peer can make us hold. */
-  readonly maxCallsPerConnection: number;
-  readonly keepalive: Keepalive;
-}
-
-/** What a server is given if its caller says nothing. */
-export const GRPC_LIMITS: GrpcLimits = {
-  maxConnections: 16_384,
-  maxCallsPerConnection: 16,
-  maxOutboxFrames: 256,
-  maxOutboxBytes: 8 * 1024 * 1024,
-  closeGraceMs: 2_000,
-  uploadIdleMs: 120_000,
-  keepalive: KEEPALIVE,
-};
+import { plansSeen, unwitnessed, type Witness, witnessing } from './witness.js';
 
 /** What is served, where, and within which limits. */
 export interface ServeOptions {
@@ -48,12 +33,16 @@ export interface ServeOptions {
   /** Absent: plaintext, on loopback. */
   readonly tls?: ServerTls;
   readonly limits?: Partial<GrpcLimits>;
+  /** Whether a client could join by this token now: whoever has one waits for nobody. */
+  readonly isTokenGood?: (token: string) => boolean;
   /** Hears of thrown things that are not an FlError; the client is only told that there was a fault. */
   readonly onFault?: FaultListener;
   /** Hears of connections that were refused because `limit` were open. */
   readonly onRefused?: (limit: number) => void;
-  /** Hears of peers (ADDRESS:PORT) whose certificate, or lack of TLS, was refused; each is told in its own words. */
+  /** Hears of peers (ADDRESS:PORT) that were turned away: their connection, join, login or call. */
   readonly onRefusal?: (peer: string, reason: string) => void;
+  /** Hears of what else belongs into a security log. */
+  readonly witness?: Witness;
 }
 
 /** A server that listens. */
@@ -75,25 +64,49 @@ export interface GrpcServer {
  * @throws FlError failed-precondition: not a loopback address, and no TLS; unavailable: the port cannot be had
  */
 export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
-  const { tls, participant, onRefusal = () => {} } = options;
+  const { tls, participant, onRefusal = () => {}, witness = unwitnessed } = options;
   const { host, port } = (tls === undefined ? parseLoopback : parseAddress)('listen', options.listen);
   const limits = { ...GRPC_LIMITS, ...options.limits };
   const { maxOutboxFrames, maxOutboxBytes, closeGraceMs } = limits;
   checkControlLimits({ maxOutboxFrames, maxOutboxBytes, closeGraceMs });
   const onFault = options.onFault ?? (() => {});
-  const connections = new Connections();
-  const peers = peersOf(participant, tls, { connections, onRefusal });
-  const control = new ControlStreams(peers, { limits, onFault, cut: (peer) => connections.cut(peer) });
+  const guests = new Guests({
+    limits,
+    maxGuests: () => maxGuests(listener.maxConnections),
+    cut: (peer) => connections.cut(peer),
+    onRefusal,
+  });
+  const connections = new Connections(guests);
+  const peers = peersOf(participant, tls, connections);
+  const control = new ControlStreams(peers, {
+    limits,
+    onFault,
+    cut: (peer) => connections.cut(peer),
+    welcomed: (peer, session) => guests.know(peer, `session ${toHex(session)}`),
+    turnedAway: (peer, reason) => onRefusal(peer, `login: ${reason}`),
+    planned: plansSeen(witness.planned),
+  });
   const server = new Server({
     ...commonOptions(limits.keepalive),
     'grpc.max_concurrent_streams': limits.maxCallsPerConnection,
+    interceptors: [witnessing(witness, { onRefusal, tls })],
   });
-  server.addService(rawService(EnrolmentServiceService), enrolmentHandlers(participant, onFault));
+  server.addService(
+    rawService(EnrolmentServiceService),
+    enrolmentHandlers(participant, { onFault, isTokenGood: options.isTokenGood }),
+  );
   server.addService(rawService(ParticipantServiceService), participantHandlers(peers, { control, limits, onFault }));
-  const check = adminCheck(options.adminToken, peers);
+  const check = adminCheck(options.adminToken, peers, (peer) => guests.know(peer, 'operator'));
   server.addService(rawService(AdminServiceService), adminHandlers(options.admin, check, onFault));
-  const injector = injectorWithWindows(server, WINDOW_BYTES);
-  const wiring = { connections, onRefusal, accept: injector.injectConnection };
+  const injector = injectorWithWindows(server, WINDOW_BYTES, guests.begin);
+  const know = (peer: string, name: string) => guests.know(peer, name);
+  const wiring = {
+    connections,
+    onRefusal,
+    know,
+    handshakeMs: limits.tlsHandshakeMs,
+    accept: injector.injectConnection,
+  };
   const listener = tls === undefined ? plainListener(wiring) : tlsListener(tls, wiring);
   listener.maxConnections = limits.maxConnections;
   listener.on('drop', () => options.onRefused?.(listener.maxConnections));

@@ -10,11 +10,16 @@ import { type ConnectionInjector, type Server, ServerCredentials } from '@grpc/g
 import { FlError } from '../../shared/errors.js';
 import { MAX_METADATA_BYTES } from '../../shared/wire/tuning.js';
 
+type CallListener = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void;
+
 /** Header fields of one request; gRPC itself sends about ten. */
 const MAX_METADATA_FIELDS = 32;
 
-/** Connections that are handed to the injector are served by `server`, with windows of `windowBytes`. */
-export function injectorWithWindows(server: Server, windowBytes: number): ConnectionInjector {
+/**
+ * Connections that are handed to the injector are served by `server`, with windows of `windowBytes`.
+ * @param onCall hears of each call before `server` does
+ */
+export function injectorWithWindows(server: Server, windowBytes: number, onCall: CallListener): ConnectionInjector {
   const mutable = http2 as { createServer: typeof http2.createServer };
   const original = mutable.createServer;
   let made = 0;
@@ -22,6 +27,7 @@ export function injectorWithWindows(server: Server, windowBytes: number): Connec
     made++;
     const settings = { ...options.settings, initialWindowSize: windowBytes, maxHeaderListSize: MAX_METADATA_BYTES };
     const http2Server = original({ ...options, settings, maxHeaderListPairs: MAX_METADATA_FIELDS });
+    http2Server.on('stream', onCall);
     http2Server.on('session', (session) => session.setLocalWindowSize(windowBytes));
     return http2Server;
   };

@@ -1,6 +1,7 @@
 /**
  * Models on disk, each under the SHA-256 of its parameter bytes (not of its file: metadata may differ):
- * `models/<sha256>.safetensors`. A file is there whole or not at all, and never changes.
+ * `models/<sha256>.safetensors`. A file is there whole or not at all, and never changes. `models/final.safetensors` is a copy
+ * of the last one of a run that has ended, for people to find.
  *
  * Order matters to the caller: `put` first, then the journal record that names the hash, then the announcement.
  */
@@ -13,6 +14,8 @@ import type { Layout, Params } from '../../shared/tensors/params.js';
 import { decode, type Metadata } from '../../shared/tensors/safetensors.js';
 
 const SUFFIX = '.safetensors';
+/** Beside the models: the one of a run that has ended. */
+export const FINAL_MODEL_FILE = `final${SUFFIX}`;
 
 /** Models of one run by the SHA-256 of their parameters (64 hex digits). */
 export interface ModelStore {
@@ -23,6 +26,11 @@ export interface ModelStore {
   /** The model, checked against its name. @throws FlError not-found; corrupt, if it is not what its name says. */
   load(sha256: string, options?: { expect?: Layout }): Promise<{ params: Params; metadata: Metadata }>;
   has(sha256: string): boolean;
+  /**
+   * Makes `final.safetensors` a copy of this model, durably; undefined: removes it, if it is there.
+   * @throws FlError not-found
+   */
+  setFinal(sha256: string | undefined): Promise<void>;
   /** Removes every model that is not in `keep`; resolves to the removed hashes, sorted. */
   prune(keep: ReadonlySet<string>): Promise<string[]>;
 }
@@ -86,6 +94,17 @@ class Models implements ModelStore {
       await this.#files.remove(this.#path(sha256));
     }
     return removed;
+  }
+
+  async setFinal(sha256: string | undefined): Promise<void> {
+    const path = join(this.#directory, FINAL_MODEL_FILE);
+    const file = sha256 === undefined ? undefined : await this.get(sha256);
+    try {
+      if (file !== undefined) return await writeDurably(this.#files, path, `${path}.tmp`, file);
+      if ((await this.#files.list(this.#directory)).includes(FINAL_MODEL_FILE)) await this.#files.remove(path);
+    } catch (error) {
+      throw diskError(FINAL_MODEL_FILE, error);
+    }
   }
 
   async #write(path: string, file: Uint8Array, sha256: string): Promise<void> {

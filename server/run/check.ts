@@ -11,6 +11,7 @@ import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } fro
 import { readSpec, type StoredRunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
+import { FINAL_MODEL_FILE } from '../journal/models.js';
 import type { RunRecord } from '../journal/records.js';
 import { HISTORY_FOLDER } from '../journal/segments.js';
 import { LEDGER_FILE } from './ledger.js';
@@ -148,7 +149,7 @@ function checkJournal(records: readonly RunRecord[] | Fault | undefined, { round
   return goesOn ? ['the run had not ended'] : [];
 }
 
-/** The last line's model must be there; each file must be what its name says, and the best one a round's. */
+/** The last line's model must be there; each file must be what its name says, `final` that of the last line, `best` a round's. */
 async function checkModels(directory: string, modelSha256: string, made: ReadonlySet<string>): Promise<void> {
   const folder = join(directory, 'models');
   const names = (await systemFiles.list(folder).catch(() => [])).filter((name) => name.endsWith('.safetensors'));
@@ -159,8 +160,10 @@ async function checkModels(directory: string, modelSha256: string, made: Readonl
     if (file === undefined) continue; // a run that goes on has dropped it meanwhile
     try {
       const got = sha256Of(decode(file).params);
-      if (`models/${name}` === BEST_MODEL ? made.has(got) : name === `${got}.safetensors`) continue;
-      throw new FlError('corrupt', `parameters: expected SHA-256 ${name.split('.')[0]}, got ${got}`);
+      if (`models/${name}` === BEST_MODEL && made.has(got)) continue;
+      const expected = name === FINAL_MODEL_FILE ? modelSha256 : name.split('.')[0];
+      if (got === expected) continue;
+      throw new FlError('corrupt', `parameters: expected SHA-256 ${expected}, got ${got}`);
     } catch (thrown) {
       throw new Fault(`models/${name}`, 0, FlError.from(thrown).message);
     }

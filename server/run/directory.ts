@@ -28,6 +28,7 @@ import { CommittedRounds } from './committed.js';
 import { type History, historyOf } from './history.js';
 import { checkLedger, LEDGER_FILE, type Ledger, openLedger } from './ledger.js';
 import { keepBest, openModel } from './model.js';
+import { modelMetadata } from './model-metadata.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
 import { allRecordsOf, JOURNAL_FILE, openRunJournal, type RunJournal } from './run-journal.js';
@@ -89,7 +90,7 @@ async function build(
   await files.makeDirectory(directory);
   const modelSha256 = sha256Of(params);
   const models = await openModels(join(directory, 'models'), { files });
-  await models.put(encode(params), modelSha256);
+  await models.put(encode(params, modelMetadata(id, spec.work, 0)), modelSha256);
   const machine = { cores: availableParallelism(), platform: `${process.platform} ${process.arch}` };
   const stored = storedSpec(spec);
   const atMs = clock.nowMs();
@@ -172,6 +173,7 @@ async function openWith(
   const models = await openModels(join(directory, 'models'), { files: deps.files });
   const best = state.judgement?.best?.modelSha256;
   if (best !== undefined && models.has(best)) await keepBest(models, directory, best);
+  if (state.status === 'running') await models.setFinal(undefined); // killed before its end was written down
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);
   const { modelSha256: sha256 } = state;

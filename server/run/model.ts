@@ -17,7 +17,7 @@ import {
   type Params,
   sizeOf,
 } from '../../shared/tensors/params.js';
-import { decode, encode } from '../../shared/tensors/safetensors.js';
+import { decode, encode, type Metadata } from '../../shared/tensors/safetensors.js';
 import type { ModelStore } from '../journal/models.js';
 import type { Strategy, StrategyState } from '../strategies/strategy.js';
 
@@ -25,7 +25,10 @@ import type { Strategy, StrategyState } from '../strategies/strategy.js';
 export interface GlobalModel {
   readonly sha256: string;
   readonly params: Params;
-  /** The safetensors file that clients download. */
+  /**
+   * The safetensors file that clients download: without metadata, so that it has the same bytes after a restart and a
+   * download goes on where it was.
+   */
   readonly file: Uint8Array;
   readonly strategyState: StrategyState;
 }
@@ -77,20 +80,20 @@ function isEmpty({ vectors, scalars }: StrategyState): boolean {
 }
 
 /**
- * One round: the mean contribution becomes the next model. Durable when it resolves.
+ * One round: the mean contribution becomes the next model. Durable when it resolves, in a file that says `metadata`.
  * @throws FlError aborted when the result is not finite.
  */
 export async function advanceModel(
   model: GlobalModel,
   mean: Params,
-  deps: { models: ModelStore; directory: string; strategy: Strategy; round: number },
+  deps: { models: ModelStore; directory: string; strategy: Strategy; round: number; metadata?: Metadata },
 ): Promise<GlobalModel> {
-  const { models, directory, ...how } = deps;
+  const { models, directory, metadata, ...how } = deps;
   const { params, strategyState } = nextModel(model, mean, how);
   const sha256 = sha256Of(params);
   const file = encode(params);
   await storeState(directory, sha256, strategyState);
-  await models.put(file, sha256);
+  await models.put(encode(params, metadata), sha256);
   return { sha256, params, file, strategyState };
 }
 

@@ -28,6 +28,7 @@ import { Feed } from './feed.js';
 import { roundEnded } from './history.js';
 import type { Ledger } from './ledger.js';
 import { advanceModel, type GlobalModel, keepBest, pruneModels } from './model.js';
+import { modelMetadata } from './model-metadata.js';
 import type { RunNoise } from './noise.js';
 import { readRoundEvents } from './past-events.js';
 import { Plans } from './plans.js';
@@ -215,11 +216,13 @@ export class Run {
 
   /** A commit goes into the journal, the ledger and the survivors' keeping; only then is its model the run's. */
   async #record(given: RunRecord): Promise<void> {
-    const { journal, ledger, identity, noise, send } = this.#deps;
+    const { journal, ledger, identity, noise, send, models } = this.#deps;
     const secure = this.#secure.proofs;
     const record = given.kind === 'committed' && secure !== undefined ? { ...given, secure } : given;
     this.#committed.add(record);
+    if (record.kind === 'ended') await models.setFinal(this.#model.sha256); // first: a run that has ended has it
     await journal.append(record);
+    if (record.kind === 'resumed') await models.setFinal(undefined);
     if (record.kind === 'ended' && record.status === 'completed') await noise.erase();
     if (record.kind !== 'committed') return;
     const signed = signHead(await ledger.append(record), identity);
@@ -287,8 +290,9 @@ export class Run {
     const { models, directory, strategy, noise } = this.#deps;
     const plan = this.#plans.planOf(this.#state, this.#model, 'train', 0);
     const { mean, withinBound } = this.#secure.takeSum() ?? this.updates.takeMean(plan, () => noise.noiseOf(plan));
+    const metadata = modelMetadata(this.id, this.spec.work, round);
     try {
-      this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round });
+      this.#next = await advanceModel(this.#model, mean, { models, directory, strategy, round, metadata });
     } catch (error) {
       const { code, message } = FlError.from(error);
       if (code !== 'aborted') throw error;

@@ -13,7 +13,7 @@ import { canonicalJson } from '../signing/canonical-json.js';
 import { type Identity, sha256Hex, signedBytes, verifySignature } from '../signing/identity.js';
 
 /** Of which chain a line is; no signature is good for two. */
-export type ChainKind = 'ledger' | 'privacy-charge' | 'site-log';
+export type ChainKind = 'ledger' | 'privacy-charge' | 'site-log' | 'security-log';
 
 /** What the entries of every chain have. */
 export interface ChainEntry {

@@ -40,6 +40,7 @@ export type SignedKind =
   | 'ledger-head'
   | 'privacy-charge'
   | 'site-log'
+  | 'security-log'
   | 'site-policy';
 
 /** Who signs with Ed25519. The private key stays inside. */

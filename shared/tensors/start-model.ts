@@ -108,8 +108,13 @@ function hintOn(theirs: readonly number[], ours: readonly number[], given: reado
   return `; initial-model-names with transpose: [${axes}] turns it`;
 }
 
-/** `out[i, j, ...]` is the element of `data` whose index along axis `axes[0]` is i, along `axes[1]` is j, and so on. */
-function permute(data: Float32Array, shape: readonly number[], axes: readonly number[], out: Float32Array): void {
+/** `out[i, j, ...]` is the element of `data`, of `shape`, whose index along axis `axes[0]` is i, along `axes[1]` is j, and so on. */
+export function permute(
+  data: Float32Array,
+  shape: readonly number[],
+  axes: readonly number[],
+  out: Float32Array,
+): void {
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1));
   const sizes = axes.map((axis) => shape[axis]);
   const steps = axes.map((axis) => strides[axis]);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { FlError } from '../../shared/errors.js';
 import type { Config } from '../../shared/run/settings.js';
 import { checkAgainst } from '../../shared/schema.js';
+import { tensorsIn } from '../../shared/tensors/safetensors.js';
 import { type StartFile, type TensorNames, tensorNames } from '../../shared/tensors/start-model.js';
 import { readYaml } from './yaml.js';
 
@@ -19,6 +20,14 @@ export async function readInitialModel(config: Config): Promise<StartFile | unde
       cause,
     });
   });
+  try {
+    tensorsIn(bytes);
+  } catch (thrown) {
+    const { message } = FlError.from(thrown);
+    throw new FlError('invalid-argument', `initial-model: ${source}: no safetensors file: ${message}`, {
+      cause: thrown,
+    });
+  }
   const names = typeof given === 'string' ? await namesIn(given) : given;
   return { source, bytes, ...(names && { names }) };
 }

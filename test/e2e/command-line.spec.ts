@@ -94,7 +94,7 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ],
   ['simulate --workload cnn --workers 1000', /^starling: workers: expected an integer from 1 to 256, got 1000$/],
   ['simulate --workload mlp', /^starling: workload: expected one of cnn.* or a path, got "mlp"$/],
-  ['simulate --workload ./mlp.ts', /^starling: workload: no file \S+mlp\.ts$/],
+  ['simulate --workload ./mlp.ts', /^starling: workload: expected a file, got none: \S+mlp\.ts$/],
   ['workloads mlp', /^starling: workload: expected one of cnn.* or a path, got "mlp"$/],
   ['data get cifar', /^starling: data set: expected one of mnist, .*, got "cifar"$/],
   ['bench speed', /^starling: bench: expected one of aggregation, .*, got "speed"$/],

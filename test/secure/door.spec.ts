@@ -12,52 +12,20 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { connectAdmin } from '../../client/grpc/admin.js';
 import type { ClientTls } from '../../client/grpc/tls.js';
 import { joinClient } from '../../client/join.js';
-import { Participant } from '../../client/round/participant.js';
-import { memoryStore } from '../../client/store/updates.js';
-import { Coordinator } from '../../server/coordinator.js';
-import { silent } from '../../server/log.js';
-import { Registry } from '../../server/registry.js';
 import { systemClock } from '../../shared/clock.js';
 import { decodeJoinToken, encodeJoinToken } from '../../shared/join-token.js';
-import { rngFromEntropy } from '../../shared/rng.js';
 import type { CoordinatorFrame } from '../../shared/service.js';
 import { identityFromSeed, keyPemOf, newIdentitySeed } from '../../shared/signing/identity.js';
 import { issue, issueFor, type KeyPair, newAuthority } from '../../shared/tls/certificate.js';
 import { MAX_METADATA_BYTES, WINDOW_BYTES } from '../../shared/wire/tuning.js';
-import { memoryTransport } from '../../simulations/memory-transport.js';
-import { toyTrainer } from '../support/toy.js';
 import { ADMIN_TOKEN, UPDATE } from '../transport/fake-coordinator.js';
-import { Door, modelsOf, NAMES } from './door.js';
-import { seedOf } from './hostile-coordinator.js';
+import { Door, NAMES } from './door.js';
 import { Relay } from './relay.js';
+import { undisturbed } from './undisturbed.js';
 
 const DAY_MS = 86_400_000;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const SESSION = new Uint8Array(32);
-
-/** The models of the same run in a simulation without a network. */
-async function undisturbed(directory: string): Promise<string[]> {
-  const registry = new Registry({ append: async () => undefined }, []);
-  for (const name of NAMES) await registry.enrolTrusted(name, identityFromSeed(seedOf(name)).publicKey, 0);
-  const identity = identityFromSeed(seedOf('coordinator'));
-  const coordinator = await Coordinator.open({
-    ...{ dataDir: directory, identity, registry, clock: systemClock, rng: rngFromEntropy(), log: silent },
-    fatal: (error) => {
-      throw error;
-    },
-  });
-  const participants = NAMES.map((client) =>
-    Participant.start({
-      ...{ service: memoryTransport(coordinator), client, identity: identityFromSeed(seedOf(client)), version: '0' },
-      ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer: toyTrainer() },
-      ...{ clock: systemClock, rng: rngFromEntropy(), notice: () => {} },
-    }),
-  );
-  const models = await modelsOf(coordinator, join(directory, 'simulated'));
-  for (const participant of await Promise.all(participants)) participant.stop();
-  await coordinator.close();
-  return models;
-}
 
 describe('the door of a coordinator', () => {
   let door: Door;

@@ -8,7 +8,9 @@ import type { ClientTls } from '../../client/grpc/tls.js';
 import { IDENTITY_FILE, joinClient } from '../../client/join.js';
 import { Participant } from '../../client/round/participant.js';
 import { memoryStore } from '../../client/store/updates.js';
+import { type Audit, openAudit } from '../../server/audit/audit.js';
 import { Coordinator } from '../../server/coordinator.js';
+import type { GrpcLimits } from '../../server/grpc/limits.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
@@ -17,7 +19,7 @@ import { type Certificates, openCertificates } from '../../server/tls/certificat
 import { systemClock } from '../../shared/clock.js';
 import { fromHex } from '../../shared/hex.js';
 import { rngFromEntropy } from '../../shared/rng.js';
-import type { Issued, ParticipantService } from '../../shared/service.js';
+import type { ClientFrame, ControlEnd, Issued, ParticipantService } from '../../shared/service.js';
 import { type Identity, identityFromSeed } from '../../shared/signing/identity.js';
 import { encode } from '../../shared/tensors/safetensors.js';
 import type { KeyPair } from '../../shared/tls/certificate.js';
@@ -48,6 +50,12 @@ export class Door {
   certificates!: Certificates;
   server!: GrpcServer;
   authority!: KeyPair;
+  registry!: Registry;
+  audit!: Audit;
+  /** What clients have said on their streams, by client. */
+  readonly said: { readonly client: string; readonly frame: ClientFrame }[] = [];
+  /** The open stream of each client, as itself sees it. */
+  readonly streams = new Map<string, ControlEnd<ClientFrame>>();
   /** Runs in each task of a client, before it trains. */
   duringRound: () => Promise<void> | void = () => {};
   readonly #participants: Participant[] = [];
@@ -67,6 +75,9 @@ export class Door {
     door.certificates = await openCertificates({ dataDir, hosts, clock: systemClock, onFault });
     door.authority = (await openAuthority(dataDir, systemClock.nowMs())).current;
     const registry = new Registry({ append: async () => undefined }, []);
+    door.registry = registry;
+    const identity = identityFromSeed(seedOf('coordinator'));
+    door.audit = await openAudit(dataDir, { identity, clock: systemClock, log: silent });
     door.coordinator = await Coordinator.open({
       ...{ dataDir, identity: identityFromSeed(seedOf('coordinator')), registry, clock: systemClock },
       ...{ rng: rngFromEntropy(), log: silent, issuer: door, fatal: onFault },
@@ -82,12 +93,18 @@ export class Door {
   }
 
   /** From now on by these certificates; closes the server that was there. */
-  async serve(tls: Certificates): Promise<void> {
+  async serve(tls: Certificates, limits: Partial<GrpcLimits> = {}): Promise<void> {
     await this.server?.close();
     this.server = await serveGrpc({
       ...{ participant: this.coordinator, admin: this.coordinator.admin, adminToken: ADMIN_TOKEN },
       ...{ listen: '127.0.0.1:0', tls },
-      onRefusal: (_, reason) => void this.refusals.push(reason),
+      limits,
+      isTokenGood: (token) => this.registry.isTokenGood(token, systemClock.nowMs()),
+      onRefusal: (peer, reason) => {
+        this.refusals.push(reason);
+        this.audit.refused(peer, reason);
+      },
+      witness: this.audit,
     });
   }
 
@@ -162,7 +179,14 @@ export class Door {
         stream.close('cut');
         toClient.close('cut');
       });
-      return stream;
+      this.streams.set(client, stream);
+      return {
+        close: (reason) => stream.close(reason),
+        send: (frame) => {
+          this.said.push({ client, frame });
+          stream.send(frame);
+        },
+      };
     };
     return new Proxy(service, { get: (of, key) => (key === 'connect' ? connect : Reflect.get(of, key)) });
   }
@@ -183,6 +207,7 @@ export class Door {
     await this.coordinator.close();
     this.certificates.close();
     await this.server.close();
+    await this.audit.close();
     await rm(this.directory, { recursive: true });
   }
 }

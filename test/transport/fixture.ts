@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { connectAdmin, type GrpcAdmin } from '../../client/grpc/admin.js';
 import type { ChannelOptions } from '../../client/grpc/channel.js';
 import { connectGrpc, type GrpcParticipant } from '../../client/grpc/participant.js';
-import { type GrpcLimits, type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
+import type { GrpcLimits } from '../../server/grpc/limits.js';
+import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { FlError } from '../../shared/errors.js';
 import type { SignedUpdateHeader } from '../../shared/service.js';
 import { DelayProxy } from '../support/delay-proxy.js';
@@ -21,7 +22,12 @@ export interface Link {
   proxy: DelayProxy;
   client: GrpcParticipant;
   operator: GrpcAdmin;
+  /** What the server has refused, in its words. */
+  refusals: string[];
 }
+
+/** Behind these servers nobody is ever welcomed, so everybody stays a guest. */
+export const NO_LOGIN = { guestCallBytes: 2 ** 30, guestAddressBytes: 2 ** 30, guestBytes: 2 ** 30 };
 
 /** Registers the hooks of the enclosing describe; the fields are there inside its tests. */
 export function eachLink(
@@ -31,9 +37,14 @@ export function eachLink(
   beforeEach(async () => {
     link.participant = new FakeParticipant();
     link.admin = new FakeAdmin();
+    link.refusals = [];
     const { participant, admin } = link;
     const { limits, channel, latencyMs } = options;
-    link.server = await serveGrpc({ participant, admin, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0', limits });
+    link.server = await serveGrpc({
+      ...{ participant, admin, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' },
+      limits: { ...NO_LOGIN, ...limits },
+      onRefusal: (_, reason) => void link.refusals.push(reason),
+    });
     link.proxy = await DelayProxy.start({ targetPort: link.server.port, latencyMs });
     link.client = connectGrpc(latencyMs === undefined ? link.server.address : link.proxy.address, channel);
     link.operator = connectAdmin(link.server.address, ADMIN_TOKEN);

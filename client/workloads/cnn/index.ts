@@ -152,6 +152,17 @@ export const cnn = defineWorkload<ImageData>({
     return metrics;
   },
 
+  predict: {
+    inputs: (hyper) => ({
+      images: {
+        shape: [imageSize(hyper), imageSize(hyper), 1],
+        about: 'pixels in 0..1, less the mean, by the deviation',
+      },
+    }),
+    outputs: { probabilities: 'of each of the ten classes' },
+    forward: (params, { images }) => ({ probabilities: tf.softmax(logitsOf(params, images)) }),
+  },
+
   async *artefacts({ shared, data, hyper, sums }) {
     if (sums.confusion !== undefined) yield confusionArtefact(sums.confusion.sum, data);
     yield mistakesArtefact(await probabilities(shared, data, hyper), data);

@@ -218,6 +218,17 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
     };
   },
 
+  predict: {
+    inputs(hyper) {
+      const { side } = networkSize(hyper);
+      return { images: { shape: [side, side, 1], about: 'pixels in 0..1, less the mean, by the deviation' } };
+    },
+    outputs: { probabilities: 'of each of the ten classes, by the student' },
+    forward: (params, { images }) => {
+      return { probabilities: tf.softmax(classify(params, STUDENT, images as tf.Tensor4D)) };
+    },
+  },
+
   *artefacts({ shared, data, hyper, rng }) {
     const bound = hyperNumber(hyper, 'logit-bound', 1);
     yield opinionsArtefact(data.open, probabilitiesOf(shared[LOGITS].data, bound), data.classNames);

@@ -12,8 +12,8 @@ import { type CharacterData, loadCharacters, TRAINING_CHARACTERS } from '../../d
 import { defineWorkload, type TensorMap } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { crossEntropy, predictionOf } from '../parts/layers.js';
-import { drawEpisode, drawingsOf, type Episode } from './episodes.js';
-import { adapted, classesInOrder, initMeta, metaLogits } from './model.js';
+import { drawEpisode, drawingsOf, type Episode, imageTensor } from './episodes.js';
+import { adapted, classesInOrder, initMeta, metaFeatures, metaLogits } from './model.js';
 import { curveArtefact, taskArtefact } from './pictures.js';
 import { ALGORITHMS, metaRound, TURNS } from './training.js';
 
@@ -206,6 +206,21 @@ export const meta = defineWorkload<MetaData>({
       'curve.one-shot': { sum: one, count },
       'curve.five-shot': { sum: five, count },
     };
+  },
+
+  predict: {
+    inputs(hyper) {
+      const side = hyperInteger(hyper, 'image-size', 8);
+      return { images: { shape: [side, side, 1], about: 'a drawn character: ink 1 on paper 0' } };
+    },
+    outputs: { features: 'what a task learns its own layer on, from a few drawings of each class' },
+    forward: (params, { images }) => ({ features: metaFeatures(params, images) }),
+    /** Of each test task the first drawing of its first class. */
+    batch({ characters, tasks }, indices) {
+      const { side, test } = characters;
+      const first = Array.from(indices, (index) => tasks[index].slice(0, 1));
+      return { images: imageTensor(drawingsOf(test, side, first, [0, 1]), side) };
+    },
   },
 
   async *artefacts({ shared, data, hyper, sums }) {

@@ -52,11 +52,16 @@ export function withHead(params: TensorMap, side: number, ways: number): TensorM
 
 /** [count, outputs of `layer`] */
 export function metaLogits(params: TensorMap, images: tf.Tensor, layer = HEAD): tf.Tensor2D {
+  return dense(params, layer, metaFeatures(params, images));
+}
+
+/** What the layer of a task's classes sees: [count, features]. */
+export function metaFeatures(params: TensorMap, images: tf.Tensor): tf.Tensor2D {
   let x = images as tf.Tensor4D;
   for (let block = 1; params[`conv${block}/kernel`] !== undefined; block++) {
     x = tf.relu(groupNorm(params, `norm${block}`, conv(params, `conv${block}`, x, 2), GROUPS));
   }
-  return dense(params, layer, flatten(x));
+  return flatten(x);
 }
 
 /** Mean cross-entropy of images whose classes are `oneHot` [count, outputs of `layer`]. */

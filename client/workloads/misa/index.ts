@@ -10,7 +10,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
-import { loadPairs, type PairData, type PairSet } from '../../data/pairs.js';
+import { BANDS, FRAMES, loadPairs, type PairData, type PairSet } from '../../data/pairs.js';
 import { defineWorkload } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { crossEntropy } from '../parts/layers.js';
@@ -213,6 +213,27 @@ export const misa = defineWorkload<PairData>({
   },
 
   metrics: metricsOf,
+
+  predict: {
+    inputs(hyper) {
+      const side = hyperInteger(hyper, 'image-size', 4);
+      const there = (what: string) => ({ shape: [1], about: `1: ${what}; 0: it is missing, and imagined` });
+      return {
+        image: { shape: [side, side, 1], about: 'pixels of a digit, as `load` gives them' },
+        audio: { shape: [FRAMES, BANDS, 1], about: 'the spectrogram of a spoken digit, as `load` gives it' },
+        'has/image': there('there is an image'),
+        'has/audio': there('there is a sound'),
+      };
+    },
+    outputs: { probabilities: 'of each digit' },
+    forward: (params, inputs) => ({
+      probabilities: tf.softmax(answer(params, encode(params, inputs), presenceIn(inputs))),
+    }),
+    batch(data, indices, context) {
+      const none = tf.zeros([indices.length, 1]);
+      return { 'has/image': none, 'has/audio': none, ...batchOf(data, indices, context) };
+    },
+  },
 
   async *artefacts({ shared, data, hyper }) {
     const encoded = await encodeTest(shared, data, hyper);

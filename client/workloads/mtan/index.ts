@@ -17,7 +17,7 @@ import { hyperChoice, hyperInteger } from '../parts/hyper.js';
 import { batchOf, type MtanData, owns } from './batch.js';
 import { isDynamic, measureLosses, outputsOf, perExample } from './losses.js';
 import { FIGURES, SIZES, taskSums } from './measures.js';
-import { initMtan, TASKS } from './model.js';
+import { forward, initMtan, TASKS, type Task } from './model.js';
 import { scenesArtefact } from './pictures.js';
 
 /** Losses travel in units of this, so that they lie within a masked value's range. */
@@ -224,6 +224,24 @@ export const mtan = defineWorkload<MtanData>({
       return [task, { sum, count }] as const;
     });
     return { loss: { sum: tf.sum(perExample(params, batch, outputs)), count }, ...Object.fromEntries(sums) };
+  },
+
+  predict: {
+    inputs(hyper) {
+      const side = hyperInteger(hyper, 'image-size', 4);
+      const about = 'red, green and blue less 0.5; then how far right and how far down the pixel is, -0.5..0.5';
+      return { images: { shape: [side, side, 5], about } };
+    },
+    outputs: {
+      segmentation: 'of each pixel: the probability of each class',
+      depth: 'of each pixel',
+      normals: 'of each pixel: the direction of the surface, x, y, z, of any length',
+    },
+    forward(params, { images }) {
+      const outputs = forward(params, images as tf.Tensor4D, TASKS);
+      const of = (task: Task) => (outputs[task] as { output: tf.Tensor4D }).output;
+      return { segmentation: tf.softmax(of('segmentation')), depth: of('depth'), normals: of('normals') };
+    },
   },
 
   async *artefacts({ shared, data, hyper }) {

@@ -153,6 +153,17 @@ export const privacyDemo = defineWorkload<ImageData>({
     };
   },
 
+  predict: {
+    inputs: (hyper) => ({
+      images: {
+        shape: [imageSize(hyper), imageSize(hyper), 1],
+        about: 'pixels in 0..1, less the mean, by the deviation',
+      },
+    }),
+    outputs: { probabilities: 'of each of the ten classes' },
+    forward: (params, { images }) => ({ probabilities: tf.softmax(logitsOf(params, images)) }),
+  },
+
   async *artefacts({ data, hyper, rng }) {
     const setup = attackSetup(data, hyper, rng.split('attack'));
     yield attackArtefact(await attack(setup), { ...setup, average: averageImage(data.train) });

@@ -218,6 +218,16 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
     };
   },
 
+  predict: {
+    inputs(hyper) {
+      const [side, shrink] = [drawnSide(hyper), hyperInteger(hyper, 'shrink', 1)];
+      const about = `pixels in 0..1, ${shrink} x ${shrink} of them made one`;
+      return { images: { shape: [side / shrink, side / shrink, 1], about } };
+    },
+    outputs: { features: 'what the encoder makes of the image; compare two by their cosine' },
+    forward: (params, { images }) => ({ features: featuresOf(params, images as tf.Tensor4D) }),
+  },
+
   async *artefacts(about) {
     const { shared, data, hyper } = about;
     const width = hyperInteger(hyper, 'features', 1);

@@ -167,7 +167,7 @@ export const transformer = defineWorkload<TransformerData>({
     return {
       inputs: tf.tensor2d(inputs, [indices.length, context], 'int32'),
       targets: tf.tensor2d(targets, [indices.length, context], 'int32'),
-      ...constants(data),
+      ...constants({ ...data, context }),
     };
   },
 
@@ -190,15 +190,34 @@ export const transformer = defineWorkload<TransformerData>({
     };
   },
 
+  predict: {
+    inputs: (hyper) => ({
+      inputs: {
+        shape: [hyperInteger(hyper, 'context', 2)],
+        dtype: 'int32',
+        about: 'codes of characters, oldest first; what follows a character has no influence on what is said of it',
+      },
+    }),
+    outputs: { probabilities: 'of each character of the alphabet, to follow the character at each place' },
+    forward(params, { inputs }, hyper) {
+      const context = hyperInteger(hyper, 'context', 2);
+      const [width, heads] = [hyperInteger(hyper, 'width', 2), hyperInteger(hyper, 'heads', 1)];
+      const size = { context, positions: sinusoids(context, width), mask: causalMask(heads, context) };
+      const logits = logitsOf(params, { inputs, ...constants(size) });
+      return { probabilities: tf.softmax(tf.reshape(logits, [-1, context, VOCABULARY])) };
+    },
+  },
+
   async *artefacts({ shared, data, rng }) {
-    const about = { shared, text: data.text, constants: () => constants(data) };
+    const about = { shared, text: data.text, constants: () => constants({ ...data, context: data.text.context }) };
     yield await writingArtefact(about, rng.split('writing'));
     yield await attentionArtefact(about);
   },
 });
 
 /** Width and heads show in these and not in the tensors of the model; nobody trains them. */
-function constants({ text: { context }, positions, mask }: TransformerData): Constants {
+function constants(size: Pick<TransformerData, 'positions' | 'mask'> & { readonly context: number }): Constants {
+  const { context, positions, mask } = size;
   const [width, heads] = [positions.length / context, mask.length / context ** 2];
   return {
     positions: tf.tensor2d(positions, [context, width]),

@@ -115,12 +115,16 @@ describe('single clients in a log', () => {
   });
 
   it('are named when the round goes on without them, five a round, unless that is how a round goes', () => {
-    const drop = (client: string, reason: 'refused' | 'deadline' | 'superseded', detail = '') =>
+    const drop = (client: string, reason: 'refused' | 'deadline' | 'superseded' | 'dropout', detail = '') =>
       ({ kind: 'dropped', atMs: 1, round: 1, client, reason, detail }) as const;
     assert.deepEqual(
       log([started(1), drop('c1', 'refused', 'policy'), drop('c2', 'deadline'), drop('c3', 'superseded')]),
       ['round 1/12  c1 declined this run: policy', 'round 1/12  goes on without c2  deadline'],
     );
+    const none = 'no training examples here';
+    assert.deepEqual(log([started(1), drop('c1', 'dropout', 'away'), drop('c2', 'dropout', none)]), [
+      `round 1/12  goes on without c2  dropout: ${none}`,
+    ]);
     const ten = Array.from({ length: 10 }, (_, i) => drop(`c${i + 1}`, 'deadline'));
     assert.equal(log([started(1), ...ten]).length, 5);
   });

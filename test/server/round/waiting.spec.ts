@@ -90,6 +90,16 @@ describe('a client that is away', () => {
   });
 });
 
+describe('a lab without training examples', () => {
+  it('is here, and is not one of those who can train', () => {
+    const empty = { ...declined('c', 'dropout'), detail: 'no training examples here' };
+    const [waiting] = play(training({ minSurvivors: 3 }), empty, arrived('a'), arrived('b'));
+    assert.deepEqual(waitingOf(waiting), { round: 1, online: 2, need: 3 });
+    const [drawn] = play(waiting, ...online('d'));
+    assert.deepEqual(drawn.stage.kind === 'training' && drawn.stage.cohort.names, ['a', 'b', 'd']);
+  });
+});
+
 describe('a lab that has declined', () => {
   const refusedBy = (policy?: string) =>
     play(

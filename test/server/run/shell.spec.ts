@@ -57,6 +57,7 @@ describe('the shell of a run', () => {
     const first = sha256Of(params);
     const models = {
       put: async (_: Uint8Array, sha256: string) => void log.push(sha256 === first ? 'disk first model' : 'disk model'),
+      setFinal: async () => void log.push('disk final model'),
       async prune(keep: ReadonlySet<string>) {
         kept.push([...keep]);
         return [];
