@@ -12,6 +12,7 @@ import { coordinatorCommand } from './commands/coordinator.js';
 import { dataCommand, workloadsCommand } from './commands/data.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
+import { evaluateCommand } from './commands/evaluate.js';
 import { exportCommand } from './commands/export.js';
 import { healthCommand } from './commands/health.js';
 import { initCommand } from './commands/init.js';
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     privacyCommand(),
     verifyCommand(),
     reportCommand(),
+    evaluateCommand(),
     predictCommand(),
     exportCommand(),
     doctorCommand(),

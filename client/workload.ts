@@ -42,7 +42,16 @@ export interface Scale {
 /** What another run of `--baselines all` does not do as the run does; `hyper` is laid over the run's, a key at a time. */
 export type OtherSettings = Readonly<Partial<Omit<Config, OfTheWholeRun>>>;
 
-type OfTheWholeRun = 'workload' | 'scale' | 'dropout' | 'workers' | 'transport' | 'backend' | 'baselines' | 'out';
+type OfTheWholeRun =
+  | 'workload'
+  | 'scale'
+  | 'dropout'
+  | 'workers'
+  | 'transport'
+  | 'backend'
+  | 'baselines'
+  | 'evaluate-on'
+  | 'out';
 
 /** A federation that `--baselines all` sets the run beside: the run again, with other settings. */
 export interface Comparison {

@@ -370,9 +370,9 @@ export class Coordinator implements ParticipantService {
     return run;
   }
 
-  /** A run that an earlier process left in `directory`. */
-  openRun(directory: string): Promise<Run> {
-    return this.#runs.open(directory);
+  /** A run that an earlier process left in `directory`, by default under its own name. */
+  openRun(directory: string, id?: string): Promise<Run> {
+    return this.#runs.open(directory, id);
   }
 
   #adopted(run: Run): void {

@@ -168,11 +168,11 @@ export class Runs {
     return run;
   }
 
-  /** One that an earlier process left. @throws FlError as `openRun` */
-  async open(directory: string): Promise<Run> {
-    const run = await openRun(directory, basename(directory), this.#deps.lent());
+  /** One that an earlier process left, by default under its own name. @throws FlError as `openRun` */
+  async open(directory: string, id = basename(directory)): Promise<Run> {
+    const run = await openRun(directory, id, this.#deps.lent());
     this.#adopt(run);
-    for (const { client, policy } of this.#hereFor(run)) run.post({ kind: 'online', client, policy });
+    run.post({ kind: 'present', clients: this.#hereFor(run).map(({ client }) => client) });
     await this.#retire(run);
     return run;
   }

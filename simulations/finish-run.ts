@@ -12,13 +12,15 @@ import { reportOf } from '../server/report/run-report.js';
 import { readRun } from '../server/run/directory.js';
 import type { History } from '../server/run/history.js';
 import type { Run } from '../server/run/run.js';
+import { recordsOf } from '../server/run/run-journal.js';
 import { FlError } from '../shared/errors.js';
 import { rngFromSeed } from '../shared/rng.js';
 import type { RunEvent } from '../shared/run/events.js';
 import { figuresOf as figuresOfSums } from '../shared/run/figures.js';
 import type { SumMetrics } from '../shared/run/metrics.js';
-import type { Report } from '../shared/run/report.js';
+import type { CentralFigures, Report } from '../shared/run/report.js';
 import type { RunSpec } from '../shared/run/spec.js';
+import type { RoundSummary } from '../shared/run/summary.js';
 import { type HostTensors, layoutOf, type Params } from '../shared/tensors/params.js';
 
 /** The report, its page as HTML, and the run directory that both were written to. */
@@ -40,6 +42,8 @@ export interface FinishOptions {
   readonly command?: string;
   /** Figures of rounds, where more are known than the coordinator had. */
   readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
+  /** What a central test set says of rounds. */
+  readonly centralFigures?: ReadonlyMap<number, CentralFigures>;
   /** Of a simulation: its noise came from the system and not from the seed. Absent for deployed runs. */
   readonly secretNoise?: boolean;
   /** While the rows beside the run were made: some are missing. */
@@ -66,6 +70,7 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
     noise: secretNoise === undefined ? undefined : secretNoise ? 'secret' : 'from-seed',
     figures: (sums) => figuresOf(workload, sums, run.spec),
     roundFigures: options.roundFigures,
+    centralFigures: options.centralFigures,
   });
   const report: Report = options.interrupted ? { ...whole, status: 'stopped', reason: INTERRUPTED } : whole;
   const { headline } = workload.manifest;
@@ -74,23 +79,43 @@ export async function finishRun(options: FinishOptions, run: EndedRun): Promise<
   return { report, directory, html };
 }
 
-/** A run's events with the figures that only the workload's code tells; and these, by round. */
-export function withCode(workload: Workload, run: Pick<Run, 'spec' | 'pooled'>) {
-  const byRound = new Map<number, Readonly<Record<string, number>>>();
-  return {
-    byRound,
-    event(event: RunEvent): RunEvent {
-      if (event.kind !== 'round-ended' || workload.finish === undefined || !event.summary.evaluated?.clients)
-        return event;
-      const { resolution = {}, metrics: known } = event.summary;
-      const all = Object.entries(figuresOf(workload, run.pooled, run.spec));
-      // what the coordinator has left out is below what can be seen
-      const seen = all.filter(([name]) => Object.hasOwn(known, name) || !Object.hasOwn(resolution, name));
-      const metrics = { ...known, ...Object.fromEntries(seen) };
-      byRound.set(event.summary.round, metrics);
-      return { ...event, summary: { ...event.summary, metrics } };
-    },
+/** A run's events with the figures that only the workload's code tells. */
+export function withCode(workload: Workload, run: Pick<Run, 'spec' | 'pooled'>): (event: RunEvent) => RunEvent {
+  return (event) => {
+    if (event.kind !== 'round-ended') return event;
+    const metrics = roundFigures(workload, event.summary, { spec: run.spec, pooled: run.pooled });
+    return { ...event, summary: { ...event.summary, metrics } };
   };
+}
+
+/** The same of all rounds that are over, by round. */
+export async function roundFiguresIn(
+  directory: string,
+  workload: Workload,
+  spec: RunSpec,
+): Promise<ReadonlyMap<number, Readonly<Record<string, number>>>> {
+  const byRound = new Map<number, Readonly<Record<string, number>>>();
+  if (workload.finish === undefined) return byRound;
+  for await (const records of recordsOf(directory)) {
+    for (const record of records) {
+      if (record.kind !== 'round-ended') continue;
+      const { summary, pooled } = record;
+      byRound.set(summary.round, roundFigures(workload, summary, { spec, pooled }));
+    }
+  }
+  return byRound;
+}
+
+function roundFigures(
+  workload: Workload,
+  { resolution = {}, metrics: known, evaluated }: RoundSummary,
+  { spec, pooled }: { readonly spec: RunSpec; readonly pooled: SumMetrics },
+): Readonly<Record<string, number>> {
+  if (workload.finish === undefined || !evaluated?.clients) return known;
+  const all = Object.entries(figuresOf(workload, pooled, spec));
+  // what the coordinator has left out is below what can be seen
+  const seen = all.filter(([name]) => Object.hasOwn(known, name) || !Object.hasOwn(resolution, name));
+  return { ...known, ...Object.fromEntries(seen) };
 }
 
 /** The same for a run directory that another process has filled. */

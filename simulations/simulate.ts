@@ -9,6 +9,7 @@ import { connectGrpc, type GrpcParticipant } from '../client/grpc/participant.js
 import { Participant, type ParticipantOptions } from '../client/round/participant.js';
 import { modelReader, planReader } from '../client/round/verify-signed.js';
 import { noOpenings } from '../client/store/openings.js';
+import { filePrivateTensors } from '../client/store/private-tensors.js';
 import { memoryReleases } from '../client/store/releases.js';
 import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
@@ -19,8 +20,11 @@ import { serveGrpc } from '../server/grpc/server.js';
 import { silent } from '../server/log.js';
 import { Registry } from '../server/registry.js';
 import { readHistory } from '../server/run/history.js';
+import { rewind } from '../server/run/rewind.js';
 import type { Run } from '../server/run/run.js';
+import { JOURNAL_FILE } from '../server/run/run-journal.js';
 import { systemClock } from '../shared/clock.js';
+import { systemFiles } from '../shared/disk/files.js';
 import type { FlError } from '../shared/errors.js';
 import { toHex } from '../shared/hex.js';
 import { type Rng, rngFromEntropy, rngFromSeed } from '../shared/rng.js';
@@ -37,9 +41,13 @@ import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
 import { type BaselineInput, baselines } from './baselines.js';
-import { figuresOf, finishRun, type SimulationResult, withCode } from './finish-run.js';
+import { type CentralLine, centralLinesIn, type JudgeRound, judgeRounds } from './central-rounds.js';
+import { figuresOf, finishRun, roundFiguresIn, type SimulationResult, withCode } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
 import { seededNoise } from './seeded-noise.js';
+
+/** In a run directory: the private tensors of each client, by its name. */
+export const PERSONAL_FOLDER = 'personal';
 
 /** A federation to be simulated, and what it trains with. */
 export interface SimulationOptions {
@@ -60,29 +68,29 @@ export interface SimulationOptions {
   readonly baselines: 'none' | 'all';
   /** With baselines: other federations that the run is set beside; default: none. */
   readonly federations?: readonly Federation[];
-  /** The run directory; must not hold a run. */
+  /** The run directory; must not hold a run, unless `resume`. */
   readonly directory: string;
+  /** The run that the directory holds goes on, as if it had never been interrupted; one that it does not hold begins. */
+  readonly resume?: boolean;
   readonly command?: string;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBaseline?: (who: string) => void;
   /** What a client's own log would say. */
   readonly onNotice?: (client: string, message: string, fields: object) => void;
+  /** Judges each round's model on a central test set; default: only clients judge. */
+  readonly judge?: JudgeRound;
+  readonly onCentral?: (line: CentralLine) => void;
   readonly signal?: AbortSignal;
 }
 
 /** Runs to the end and writes the run directory. @throws FlError when the run could not be carried out at all. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { directory, spec, model } = options;
-  const { secretNoise = false } = options;
+  const { directory, spec, model, secretNoise = false } = options;
   const rng = rngFromSeed(spec.work.seed).split('simulation');
   const identity = identityFromSeed(rng.split('coordinator').bytes(32));
   const names = Array.from({ length: options.clients }, (_, i) => `c${i + 1}`);
   const registry = new Registry({ append: async () => undefined }, []);
-  let fail: (error: FlError) => void = () => {};
-  const failed = new Promise<never>((_, reject) => {
-    fail = reject;
-  });
-  failed.catch(() => undefined); // it is raced below; without a race it must not end the process
+  const { fail, failed } = failure();
   let network: Network | undefined;
   const coordinator = await Coordinator.open({
     dataDir: directory,
@@ -98,34 +106,66 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   network = await openNetwork(options.transport, coordinator);
   const participants: Participant[] = [];
   try {
-    const run = await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
+    const readers = readersOf(identity.publicKey);
+    const limit = pLimit(2 * options.workers); // a few ahead, so that no worker waits for a download
+    const enterAll = async () => {
+      const connected: Promise<void>[] = [];
+      for (const [index, client] of names.entries()) {
+        const entered = await enter({ options, client, index, rng, network, registry, readers, limit });
+        participants.push(entered.participant);
+        connected.push(entered.connected);
+      }
+      return connected;
+    };
+    const goesOn = options.resume === true && (await isRun(directory));
+    if (goesOn) {
+      await rewind(directory);
+      const connected = Promise.all(await enterAll()); // a cohort is drawn from all of them, as it would have been
+      await Promise.race([connected, failed, ...participants.map(({ done }) => done)]);
+    }
+    const before = goesOn ? await centralLinesIn(directory) : [];
+    const run = goesOn
+      ? await coordinator.openRun(directory, runId(spec))
+      : await coordinator.createRun(spec, encode(model), { id: runId(spec), directory });
     const over = new Promise<void>((resolve) => run.feed.subscribe((event) => event.kind === 'ended' && resolve()));
     const coded = withCode(options.workload, run);
-    run.feed.subscribe((event) => {
-      const told = coded.event(event);
-      options.onEvent?.(told);
-    });
+    run.feed.subscribe((event) => options.onEvent?.(coded(event)));
+    const { judge, onCentral } = options;
+    const central = judge && judgeRounds(run, { before, judge, told: onCentral });
     options.signal?.addEventListener('abort', () =>
       run.post({ kind: 'stop', status: 'stopped', reason: 'interrupted' }),
     );
-    const readers = readersOf(identity.publicKey);
-    const limit = pLimit(2 * options.workers); // a few ahead, so that no worker waits for a download
-    for (const [index, client] of names.entries()) {
-      participants.push(await enter({ options, client, index, rng, network, registry, readers, limit }));
-    }
+    if (!goesOn) await enterAll();
     await Promise.race([over, failed, ...participants.map(({ done }) => done.then(() => over))]);
     await run.idle();
     const compared = await compare(options, run, names);
     const interrupted = isCompared(options, run) && options.signal?.aborted;
     const { state } = run;
     const ended = { spec, state, model: run.model, history: await readHistory(directory) };
-    const beside = { secretNoise, baselines: compared, interrupted, roundFigures: coded.byRound };
+    const roundFigures = await roundFiguresIn(directory, options.workload, spec);
+    const centralFigures = await central?.settled();
+    const beside = { secretNoise, baselines: compared, interrupted, roundFigures, centralFigures };
     return await finishRun({ ...options, ...beside }, ended);
   } finally {
     for (const participant of participants) participant.stop();
     await network.close();
     await coordinator.close();
   }
+}
+
+/** Raced with whatever is waited for; without a race it must not end the process. */
+function failure() {
+  let fail: (error: FlError) => void = () => {};
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined);
+  return { fail, failed };
+}
+
+/** Whether a run's beginning is on the disk; without it there is nothing to go on with. */
+async function isRun(directory: string): Promise<boolean> {
+  return (await systemFiles.read(join(directory, JOURNAL_FILE))) !== undefined;
 }
 
 interface Network {
@@ -181,14 +221,18 @@ async function enter(about: {
   registry: Registry;
   readers: Readers;
   limit: <T>(task: () => Promise<T>) => Promise<T>;
-}): Promise<Participant> {
+}): Promise<{ readonly participant: Participant; readonly connected: Promise<void> }> {
   const { options, client, index, rng, network, registry, readers, limit } = about;
   const signingSeed = rng.split(`identity/${client}`).bytes(32);
   const identity = identityFromSeed(signingSeed);
   const noiseSecret = options.secretNoise ? rngFromEntropy().bytes(32) : signingSeed;
   await registry.enrolTrusted(client, identity.publicKey, systemClock.nowMs());
   const drops = rng.split(`dropout/${client}`);
-  return Participant.start({
+  let welcome = () => {};
+  const connected = new Promise<void>((resolve) => {
+    welcome = resolve;
+  });
+  const participant = await Participant.start({
     service: network.connect(),
     client,
     identity,
@@ -200,7 +244,10 @@ async function enter(about: {
       rng: rng.split(`secure/${client}`),
       openings: noOpenings,
     },
-    store: memoryStore({ readOnce: options.transport === 'memory' }), // what memory carries is never sent twice
+    store: memoryStore({
+      readOnce: options.transport === 'memory', // what memory carries is never sent twice
+      privateTensors: filePrivateTensors(join(options.directory, PERSONAL_FOLDER, client)),
+    }),
     trainer: options.trainer,
     // what is asked for again follows from the seed again, so no virtual client keeps a release
     privacy: {
@@ -216,8 +263,12 @@ async function enter(about: {
     clock: systemClock,
     rng: rng.split(`jitter/${client}`),
     version: VERSION,
-    notice: (message, fields) => options.onNotice?.(client, message, fields),
+    notice(message, fields) {
+      if (message === 'connected') welcome();
+      options.onNotice?.(client, message, fields);
+    },
   });
+  return { participant, connected };
 }
 
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
@@ -225,8 +276,9 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
   if (!isCompared(options, run)) return {};
   const { shard } = await openSite(workload, spec.work);
   const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
+  const { round: rounds } = run.state; // a run that stopped early has taken fewer steps, and so do its rows
   const input: BaselineInput = {
-    spec,
+    spec: { ...spec, work: { ...spec.work, rounds } },
     model,
     clients,
     trainer,
@@ -247,10 +299,10 @@ function isCompared({ baselines }: SimulationOptions, run: Run): boolean {
 }
 
 async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {
-  const { onEvent: _, command: __, ...rest } = options;
+  const { onEvent: _, command: __, judge: ___, ...rest } = options;
   const place = label === undefined ? [name] : ['federated', name];
   const directory = join(options.directory, ...place);
-  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none' })).report;
+  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume })).report;
 }
 
 function runId({ work }: RunSpec): string {

@@ -3,6 +3,7 @@
  * one place, the hash of the model, and where the report lies.
  */
 
+import { bestWords } from '../../server/report/best.js';
 import { formatDuration, plural } from '../../server/report/format.js';
 import { evaluatedWords } from '../../server/report/lossy.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
@@ -35,6 +36,7 @@ export function resultLines(report: Report, options: ResultOptions = {}): string
       : [`tested   ${plain(evaluatedWords(report.evaluated, zeroedIn(report)))}`]),
     ...privacyLine(report, headline?.metric),
     ...(report.modelSha256 === '' ? [] : [`model    ${report.modelSha256}`]),
+    ...bestLine(report),
     ...(options.reportPath === undefined ? [] : [`report   ${plain(options.reportPath)}`]),
   ];
 }
@@ -64,6 +66,12 @@ function table(report: Report, { metric, better }: Headline): string[] {
 
 function failures(report: Report): string[] {
   return Object.entries(failuresBeside(report)).map(([who, why]) => `failed: ${plain(who)}: ${plain(why)}`);
+}
+
+/** Chosen and judged by the same examples, a model looks better than it is. */
+function bestLine({ best }: Report): string[] {
+  if (best === undefined) return [];
+  return [`best     ${plain(best.path)}, of round ${best.round}: ${plain(bestWords(best))}`];
 }
 
 const NOISE = {

@@ -2,7 +2,7 @@
  * What a client keeps between two rounds: updates that the coordinator has not confirmed, and private tensors that never
  * leave. On disk for a real client, in memory for a virtual one; the same interface.
  */
-import { mkdir, readdir, readFile, rm, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
@@ -10,8 +10,7 @@ import type { UpdateHeader } from '../../shared/run/plan.js';
 import type { PendingUpdate } from '../../shared/service.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
-import { type HostTensors, packTensors } from '../../shared/tensors/params.js';
-import { decode, encode } from '../../shared/tensors/safetensors.js';
+import { filePrivateTensors, memoryPrivateTensors, type PrivateTensors } from './private-tensors.js';
 
 interface StoredUpdate {
   readonly header: UpdateHeader;
@@ -20,7 +19,7 @@ interface StoredUpdate {
 }
 
 /** A client's updates by run, round and attempt, and its private tensors by run and round. */
-export interface ClientStore {
+export interface ClientStore extends PrivateTensors {
   /** The updates without a receipt. @throws FlError corrupt naming the file that is damaged. */
   list(): Promise<readonly PendingUpdate[]>;
   /** Durable when it resolves. The bytes are the store's from now on: nobody may change them. */
@@ -29,26 +28,14 @@ export interface ClientStore {
   read(update: PendingUpdate): Promise<StoredUpdate>;
   /** No error when it is not kept. */
   forget(update: PendingUpdate): Promise<void>;
-  /** Private tensors as they were before `round` was trained; undefined before the first time. */
-  privateTensorsBefore(run: string, round: number): Promise<HostTensors | undefined>;
-  /** Durable when it resolves. Kept by round, so that a round that is trained again starts from the same numbers. */
-  keepPrivateTensors(run: string, round: number, tensors: HostTensors): Promise<void>;
 }
 
-/** RUN.ROUND.safetensors, as we write it. */
-const PRIVATE_FILE = /^([a-z0-9-]+)\.([1-9][0-9]*)\.safetensors$/;
-
-/** Rounds whose private tensors no round needs any more: `round` may be trained again, from the last before it. */
-function outlived(rounds: readonly number[], round: number): number[] {
-  const before = rounds.filter((kept) => kept < round);
-  const last = Math.max(...before);
-  return before.filter((kept) => kept < last);
-}
-
-/** @param options.readOnce an update's bytes are gone once they were read, its name stays: where nothing is sent twice */
-export function memoryStore({ readOnce = false } = {}): ClientStore {
+/**
+ * @param options.readOnce an update's bytes are gone once they were read, its name stays: where nothing is sent twice
+ * @param options.privateTensors where these are kept; default: in memory too
+ */
+export function memoryStore({ readOnce = false, privateTensors = memoryPrivateTensors() } = {}): ClientStore {
   const updates = new Map<string, StoredUpdate>();
-  const privateTensors = new Map<string, Map<number, HostTensors>>();
   return {
     list: async () => [...updates.values()].map(({ header }) => pendingOf(header)),
     keep: async (update) => void updates.set(fileOf(update.header), update),
@@ -59,16 +46,7 @@ export function memoryStore({ readOnce = false } = {}): ClientStore {
       return kept;
     },
     forget: async (update) => void updates.delete(fileOf(update)),
-    async privateTensorsBefore(run, round) {
-      const rounds = privateTensors.get(run) ?? new Map<number, HostTensors>();
-      const last = Math.max(-1, ...[...rounds.keys()].filter((kept) => kept < round));
-      return rounds.get(last);
-    },
-    async keepPrivateTensors(run, round, tensors) {
-      const rounds = privateTensors.get(run) ?? new Map<number, HostTensors>();
-      privateTensors.set(run, rounds.set(round, tensors));
-      for (const old of outlived([...rounds.keys()], round)) rounds.delete(old);
-    },
+    ...privateTensors,
   };
 }
 
@@ -81,13 +59,6 @@ export async function fileStore(directory: string): Promise<ClientStore> {
   const privateFolder = join(directory, 'own');
   await mkdir(updates, { recursive: true, mode: 0o700 });
   await mkdir(privateFolder, { recursive: true, mode: 0o700 });
-
-  async function rounds(run: string): Promise<number[]> {
-    const names = await readdir(privateFolder);
-    const kept = names.map((name) => PRIVATE_FILE.exec(name)).filter((match) => match?.[1] === run);
-    return kept.map((match) => Number(match![2])).sort((a, b) => a - b);
-  }
-  const privateFile = (run: string, round: number) => join(privateFolder, `${run}.${round}.safetensors`);
   let last: StoredUpdate | undefined;
 
   return {
@@ -110,19 +81,7 @@ export async function fileStore(directory: string): Promise<ClientStore> {
       if (last !== undefined && fileOf(last.header) === fileOf(update)) last = undefined;
       await rm(join(updates, fileOf(update)), { force: true });
     },
-    async privateTensorsBefore(run, round) {
-      const before = (await rounds(run)).filter((kept) => kept < round).at(-1);
-      if (before === undefined) return undefined;
-      const { params } = decode(await readFile(privateFile(run, before)));
-      const entries = params.layout.map(({ name, shape, offset, size }) => {
-        return [name, { shape, data: params.values.slice(offset, offset + size) }] as const;
-      });
-      return Object.fromEntries(entries);
-    },
-    async keepPrivateTensors(run, round, tensors) {
-      await writeFileDurably(privateFile(run, round), encode(packTensors(tensors)));
-      for (const old of outlived(await rounds(run), round)) await unlink(privateFile(run, old));
-    },
+    ...filePrivateTensors(privateFolder),
   };
 }
 

@@ -27,6 +27,7 @@ export interface BuildInput {
   readonly secureAggregation?: boolean;
   readonly headline?: Report['headline'];
   readonly modelSha256: string;
+  readonly best?: Report['best'];
   readonly privacy: Report['privacy'];
   readonly command?: string;
 }
@@ -59,6 +60,7 @@ export function buildReport(input: BuildInput): Report {
     ...(evaluated && { evaluated }),
     ...(lossy && { lossy }),
     modelSha256: input.modelSha256,
+    ...(input.best && { best: input.best }),
     artefacts: input.artefacts.map(({ path, mime, title }) => ({ path: artefactPath(path), mime, title })),
     ...(input.command !== undefined && { command: input.command }),
   };

@@ -2,10 +2,12 @@
 import { figuresOf } from '../../shared/run/figures.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import { privacyReport } from '../../shared/run/privacy-cost.js';
-import type { Report } from '../../shared/run/report.js';
+import type { CentralFigures, Report } from '../../shared/run/report.js';
 import type { RoundSummary } from '../../shared/run/summary.js';
 import { deviationOf } from '../../shared/run/test-noise.js';
+import type { RunState } from '../round/state.js';
 import { type History, readHistory } from '../run/history.js';
+import { BEST_MODEL } from '../run/model.js';
 import type { Run } from '../run/run.js';
 import { type BuildInput, buildReport } from './build.js';
 
@@ -15,6 +17,8 @@ export interface KnownBeside extends Partial<Pick<BuildInput, 'backend' | 'basel
   readonly figures?: (sums: SumMetrics) => Record<string, number>;
   /** Figures of rounds, where more are known than the coordinator had. */
   readonly roundFigures?: ReadonlyMap<number, Readonly<Record<string, number>>>;
+  /** What a central test set says of rounds. */
+  readonly centralFigures?: ReadonlyMap<number, CentralFigures>;
   /** Where a simulation's noise came from. */
   readonly noise?: NonNullable<Report['privacy']>['noise'];
 }
@@ -34,7 +38,7 @@ export async function readReport({
 /** The report of a run as it stands, also while it goes on. */
 export function reportOf(
   { history, spec, state }: KnownRun,
-  { figures, roundFigures, noise, ...known }: KnownBeside = {},
+  { figures, roundFigures, centralFigures, noise, ...known }: KnownBeside = {},
 ): Report {
   const { headline, formulas } = spec.engine.figures ?? {};
   const finish = (sums: SumMetrics) => ({ ...figuresOf(sums, 'test', { formulas }).metrics, ...figures?.(sums) });
@@ -42,6 +46,7 @@ export function reportOf(
   // a figure that its round left out is below what can be seen
   const lost = lostIn(history.summaries.findLast(({ evaluated }) => evaluated !== undefined));
   const seen = Object.entries(finish(history.pooled)).filter(([name]) => !lost.has(name));
+  const lastRound = history.summaries.at(-1)?.round ?? 0;
   const privacy = privacyReport(spec.work, history.summaries);
   return buildReport({
     run: state.run,
@@ -50,18 +55,31 @@ export function reportOf(
     reason: state.reason === '' ? null : state.reason,
     backend: known.backend ?? null,
     rounds: history.summaries.map((summary) => {
-      const metrics = roundFigures?.get(summary.round);
-      return metrics === undefined ? summary : { ...summary, metrics };
+      const { round, metrics } = summary;
+      return {
+        ...summary,
+        metrics: { ...(roundFigures?.get(round) ?? metrics), ...centralFigures?.get(round)?.metrics },
+      };
     }),
-    final: { metrics: Object.fromEntries(seen), perClient: Object.fromEntries(perClient) },
+    final: {
+      metrics: { ...Object.fromEntries(seen), ...centralFigures?.get(lastRound)?.metrics },
+      perClient: Object.fromEntries(perClient),
+    },
     headline,
     baselines: known.baselines ?? {},
     artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
+    best: bestOf(state),
     privacy: privacy && { ...privacy, ...testsOf({ history, spec, state }), ...(noise && { noise }) },
     secureAggregation: spec.work.secure !== undefined,
     command: known.command,
   });
+}
+
+/** The model that the run has kept because of a figure, which it is flattered by. */
+function bestOf({ spec: { stopWhen }, judgement }: RunState): Report['best'] {
+  const best = judgement?.best;
+  return best && stopWhen && { ...best, metric: stopWhen.metric, better: stopWhen.better, path: BEST_MODEL };
 }
 
 /** Figures that have a resolution and no value. */

@@ -4,6 +4,7 @@
 
 import { type Html, html, shorten } from '../../shared/charts/markup.js';
 import type { Report } from '../../shared/run/report.js';
+import { bestWords } from './best.js';
 import type { ReportFacts } from './facts.js';
 import { formatNumber, plural } from './format.js';
 import { formatMetric, metricNames } from './metrics.js';
@@ -19,6 +20,7 @@ ${fact('Seed', html`${report.seed}`)}
 ${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evaluated.clients, 'client')}, ${plural(report.evaluated.examples, 'example')}`)}
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
+${report.best !== undefined && fact('Best model', html`<code>${shorten(report.best.path, 80)}</code>, of round ${report.best.round}: ${shorten(bestWords(report.best), 300)}.`)}
 ${settings.length > 0 && fact('Settings', html`${settings.map(([key, value], i) => html`${i > 0 && ', '}<span class="keep">${shorten(key, 40)} ${shorten(value, 60)}</span>`)}`)}
 ${fact('Schema', html`<code>${shorten(report.schema, 60)}</code>`)}
 </dl>

@@ -2,8 +2,11 @@
  * The way of a committed round to its end: if it is its turn, the clients that are here judge the new model on their own
  * test data; then comes the next round. Cases of `step`.
  */
+
 import { figuresOf } from '../../shared/run/figures.js';
 import { type SumMetrics, sumMetrics } from '../../shared/run/metrics.js';
+import type { EngineSpec } from '../../shared/run/spec.js';
+import { judged, stopReason } from '../../shared/run/stop-when.js';
 import type { Evaluated, Missing } from '../../shared/run/summary.js';
 import { takeZeroed } from '../../shared/run/zeroed.js';
 import type { Draft, Evaluation } from '../journal/records.js';
@@ -24,11 +27,17 @@ interface Judged {
 
 const NOT_EVALUATED: Evaluation = { pooled: {}, perClient: {} };
 
+/** Whether it is the round's turn. */
+export function isEvaluatedAfter(
+  round: number,
+  { rounds, evaluateEvery }: Pick<EngineSpec, 'rounds' | 'evaluateEvery'>,
+): boolean {
+  return round === rounds || (evaluateEvery > 0 && round % evaluateEvery === 0);
+}
+
 /** Waits for evaluators if it is the round's turn. */
 export function awaitEvaluators(state: RunState, { draft, survivors }: StageOf<'made'>, turn: Turn): RunState {
-  const { spec, round } = state;
-  const isItsTurn = round === spec.rounds || (spec.evaluateEvery > 0 && round % spec.evaluateEvery === 0);
-  if (!isItsTurn) return closeRound(state, draft, turn);
+  if (!isEvaluatedAfter(state.round, state.spec)) return closeRound(state, draft, turn);
   const next: RunState = { ...state, stage: { kind: 'committed', draft, survivors } };
   turn.out.push({ kind: 'timer', id: timerId(next), atMs: turn.atMs + offlineWaitMs(state) });
   return next;
@@ -128,12 +137,30 @@ export function closeRound(state: RunState, draft: Draft, { out }: Turn, judged:
   out.push({ kind: 'round-ended', draft: told, evaluation });
   const { late, back } = evaluation;
   const attendances = attended(state.attendances, { kind: 'evaluate', round: draft.round, late, back });
-  return { ...state, attendances, stage: { kind: 'closed' } };
+  return { ...withJudgement(state, told), attendances, stage: { kind: 'closed' } };
+}
+
+/** What is decided by the figures of a round, now and whenever its record is read. */
+export function withJudgement(
+  state: RunState,
+  { round, metrics, modelSha256, evaluated }: Pick<Draft, 'round' | 'metrics' | 'modelSha256' | 'evaluated'>,
+): RunState {
+  const { stopWhen } = state.spec;
+  if (stopWhen === undefined || !evaluated?.clients) return state;
+  const value = metrics[stopWhen.metric];
+  return { ...state, judgement: judged(state.judgement, stopWhen, { round, value, modelSha256 }) };
+}
+
+/** Whether no round follows, and why if it is not the last. */
+export function isOver({ round, spec, judgement }: RunState): string | false {
+  if (round >= spec.rounds) return '';
+  return (spec.stopWhen && judgement && stopReason(spec.stopWhen, judgement)) ?? false;
 }
 
 /** On to the next round, or the run is complete. */
 export function leaveRound(state: RunState, _: Stage, turn: Turn): RunState {
-  return state.round >= state.spec.rounds ? end(state, 'completed', '', turn) : nextRound(state);
+  const over = isOver(state);
+  return over === false ? nextRound(state) : end(state, 'completed', over, turn);
 }
 
 /** The round after this one. */

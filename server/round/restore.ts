@@ -7,7 +7,7 @@ import { adapted, charge, type Spending, spendingOf } from '../../shared/run/spe
 import { createdIn, type RunRecord } from '../journal/records.js';
 import { attended, committedBy } from './attendance.js';
 import { newCohort } from './cohort.js';
-import { nextRound } from './evaluation.js';
+import { isOver, nextRound, withJudgement } from './evaluation.js';
 import { resumed } from './moves.js';
 import { type Effect, initialState, type RunState, type Turn } from './state.js';
 import { settle } from './step.js';
@@ -78,8 +78,8 @@ function applied(state: RunState, record: RunRecord, index: number): RunState {
     case 'round-ended': {
       const { summary, late, back } = record;
       const attendances = attended(state.attendances, { kind: 'evaluate', round: summary.round, late, back });
-      if (summary.round < state.spec.rounds) return nextRound({ ...state, attendances });
-      return { ...state, attendances, stage: { kind: 'closed' } };
+      const closed = { ...withJudgement(state, summary), attendances, stage: { kind: 'closed' } } as const;
+      return isOver(closed) === false ? nextRound(closed) : closed;
     }
     case 'ended':
       return { ...state, status: record.status, reason: record.reason, stage: { kind: 'ended' } };

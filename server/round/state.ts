@@ -9,6 +9,7 @@ import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
 import type { Spending } from '../../shared/run/spending.js';
+import type { Judgement } from '../../shared/run/stop-when.js';
 import type { RunStatus } from '../../shared/run/summary.js';
 import type { DeclineReason } from '../../shared/service.js';
 import type { Draft, Evaluation, RunRecord } from '../journal/records.js';
@@ -92,6 +93,8 @@ export interface RunState {
   readonly stage: Stage;
   /** Of masked updates, since a round was clamped; absent: the specification's. */
   readonly valueRange?: number;
+  /** With `stopWhen`: what the evaluations have come to. */
+  readonly judgement?: Judgement;
   /** Absent: a run without differential privacy. */
   readonly spending?: Spending;
   /** Why no round begins now, though its clients may be there. */

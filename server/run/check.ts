@@ -15,6 +15,7 @@ import { FINAL_MODEL_FILE } from '../journal/models.js';
 import type { RunRecord } from '../journal/records.js';
 import { HISTORY_FOLDER } from '../journal/segments.js';
 import { LEDGER_FILE } from './ledger.js';
+import { BEST_MODEL } from './model.js';
 import { allRecordsOf, JOURNAL_FILE } from './run-journal.js';
 
 /** What a check has found; `ok: false` names the first line that is wrong. */
@@ -76,7 +77,7 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
     if (about.run !== opened.run) throw new Fault('run.json', 0, `run: expected ${opened.run}, got ${about.run}`);
     const notes = checkJournal(journal, ledger);
     const modelSha256 = rounds.at(-1)?.modelAfter ?? opened.modelSha256;
-    await checkModels(directory, modelSha256);
+    await checkModels(directory, modelSha256, new Set(rounds.map(({ modelAfter }) => modelAfter)));
     await checkReport(directory, { rounds: rounds.length, modelSha256 });
     if (options.against !== undefined) notes.push(...checkAgainst(content, ledger, options.against));
     const signatures = rounds.flatMap(({ secure }) => secure.flatMap((receipt) => receipt.signatures));
@@ -148,8 +149,8 @@ function checkJournal(records: readonly RunRecord[] | Fault | undefined, { round
   return goesOn ? ['the run had not ended'] : [];
 }
 
-/** The last line's model must be there; each file must be what its name says, `final` that of the last line. */
-async function checkModels(directory: string, modelSha256: string): Promise<void> {
+/** The last line's model must be there; each file must be what its name says, `final` that of the last line, `best` a round's. */
+async function checkModels(directory: string, modelSha256: string, made: ReadonlySet<string>): Promise<void> {
   const folder = join(directory, 'models');
   const names = (await systemFiles.list(folder).catch(() => [])).filter((name) => name.endsWith('.safetensors'));
   const last = `${modelSha256}.safetensors`;
@@ -159,6 +160,7 @@ async function checkModels(directory: string, modelSha256: string): Promise<void
     if (file === undefined) continue; // a run that goes on has dropped it meanwhile
     try {
       const got = sha256Of(decode(file).params);
+      if (`models/${name}` === BEST_MODEL && made.has(got)) continue;
       const expected = name === FINAL_MODEL_FILE ? modelSha256 : name.split('.')[0];
       if (got === expected) continue;
       throw new FlError('corrupt', `parameters: expected SHA-256 ${expected}, got ${got}`);

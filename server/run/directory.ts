@@ -27,7 +27,7 @@ import { checkAggregator } from '../updates/check-aggregator.js';
 import { CommittedRounds } from './committed.js';
 import { type History, historyOf } from './history.js';
 import { checkLedger, LEDGER_FILE, type Ledger, openLedger } from './ledger.js';
-import { openModel } from './model.js';
+import { keepBest, openModel } from './model.js';
 import { modelMetadata } from './model-metadata.js';
 import { createNoise, openNoise } from './noise.js';
 import { Run, type RunDeps } from './run.js';
@@ -171,6 +171,8 @@ async function openWith(
   const ledger = await ledgerOf(directory, records, deps);
   const noise = await openNoise(directory, deps.identity, state.status === 'completed');
   const models = await openModels(join(directory, 'models'), { files: deps.files });
+  const best = state.judgement?.best?.modelSha256;
+  if (best !== undefined && models.has(best)) await keepBest(models, directory, best);
   if (state.status === 'running') await models.setFinal(undefined); // killed before its end was written down
   const strategy = parseStrategy(spec.engine.strategy);
   const layout = layoutOf(spec.work.model);

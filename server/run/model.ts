@@ -146,6 +146,14 @@ export function* piecesOf(
   for (let at = offset; at < file.length; at += CHUNK_BYTES) yield file.subarray(at, at + CHUNK_BYTES);
 }
 
+/** In a run directory: the model of the best evaluation, where the run has chosen one. */
+export const BEST_MODEL = 'models/best.safetensors';
+
+/** Durable when it resolves; done again whenever a process may have ended before. */
+export async function keepBest(models: ModelStore, directory: string, sha256: string): Promise<void> {
+  await writeFileDurably(join(directory, BEST_MODEL), await models.get(sha256));
+}
+
 /** Forgets all models but those of `keep`. */
 export async function pruneModels(models: ModelStore, directory: string, keep: readonly string[]): Promise<void> {
   for (const sha256 of await models.prune(new Set(keep))) {

@@ -28,7 +28,7 @@ import { type CommittedRounds, readPast } from './committed.js';
 import { Feed } from './feed.js';
 import { roundEnded } from './history.js';
 import type { Ledger } from './ledger.js';
-import { advanceModel, type GlobalModel, pruneModels } from './model.js';
+import { advanceModel, type GlobalModel, keepBest, pruneModels } from './model.js';
 import { modelMetadata } from './model-metadata.js';
 import type { RunNoise } from './noise.js';
 import { readRoundEvents } from './past-events.js';
@@ -308,12 +308,15 @@ export class Run {
     this.traffic.up = 0;
     this.traffic.down = 0;
     const atMs = this.#deps.clock.nowMs();
-    const isLast = draft.round === this.spec.work.rounds;
+    const { judgement, stage } = this.#state;
+    const isLast = draft.round === this.spec.work.rounds || stage.kind === 'ended';
     await this.#record({ ...roundEnded(summary, evaluation, isLast), atMs });
     if (Object.keys(evaluation.pooled).length > 0) this.pooled = evaluation.pooled;
     this.feed.emit({ kind: 'round-ended', atMs, summary });
     const { models, directory, journal, ledger } = this.#deps;
-    await pruneModels(models, directory, [this.#model.sha256, this.#previousSha256]);
+    const best = judgement?.best?.modelSha256;
+    if (best === this.#model.sha256) await keepBest(models, directory, best);
+    await pruneModels(models, directory, [this.#model.sha256, this.#previousSha256, ...(best ? [best] : [])]);
     await journal.compact(ledger.end);
   }
 }

@@ -71,6 +71,13 @@ export interface FederationReport extends BaselineReport {
   readonly label?: string;
 }
 
+/** What a model is worth on examples that belong to no lab. */
+export interface CentralFigures {
+  /** Under `central.`. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly examples: number;
+}
+
 /** The whole file. */
 export interface Report {
   readonly schema: 'starling.report/1';
@@ -116,6 +123,15 @@ export interface Report {
   /** Over all rounds: shares on average, clients by contributions. */
   readonly lossy?: Lossy;
   readonly modelSha256: string;
+  /** The round whose model was best by `metric`, and where it is kept. Chosen by that figure, which is spent by it. */
+  readonly best?: {
+    readonly round: number;
+    readonly metric: string;
+    readonly better: Headline['better'];
+    readonly value: number;
+    readonly modelSha256: string;
+    readonly path: string;
+  };
   readonly artefacts: readonly { readonly path: string; readonly mime: string; readonly title: string }[];
   /** The command that does the run again, where one is known. */
   readonly command?: string;

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import type { Infer } from '../schema.js';
 import { tensorNames } from '../tensors/start-model.js';
+import { stopWhenSetting } from './stop-when.js';
 
 /** One row of the table. */
 export interface Setting<Schema extends z.ZodType = z.ZodType> {
@@ -164,6 +165,11 @@ export const SETTINGS = {
   },
   'server-lr': { schema: rate.optional(), value: 'X', help: 'learning rate of the strategy' },
   ...optional(ENGINE_SETTINGS),
+  'stop-when': {
+    schema: stopWhenSetting.optional(),
+    value: 'SPEC',
+    help: 'METRIC[:patience=N,min-delta=X,better=higher]: keeps the best model, and ends the run after N evaluations without a better one',
+  },
   'secure-aggregation': {
     schema: z.boolean().optional(),
     help: 'the coordinator learns sums over the survivors only',
@@ -222,6 +228,11 @@ export const SETTINGS = {
     schema: z.enum(['none', 'all']).default('none'),
     value: 'NAME',
     help: 'none or all: also each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with',
+  },
+  'evaluate-on': {
+    schema: z.string().optional(),
+    value: 'DIR',
+    help: "of a simulation: each round's model is judged here on the test split of this folder, too, which belongs to no client",
   },
   out: { schema: z.string().optional(), value: 'DIR', help: 'the run directory (default: starling-runs/…)' },
   hyper: {

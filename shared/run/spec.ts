@@ -26,6 +26,7 @@ import {
   SECURE_SETTINGS,
   TRAINING_SETTINGS,
 } from './settings.js';
+import { stopWhenSpec } from './stop-when.js';
 
 const trainingSpec = z.strictObject({
   /** Exactly one of the two is set. */
@@ -115,6 +116,8 @@ const ownEngineSpec = z.strictObject({
   adaptiveRange: z.boolean().optional(),
   /** How figures are made of test metrics; absent: their means are all there is. */
   figures: figuresSpec.optional(),
+  /** Absent: the run goes to its last round, and no model but the last is kept. */
+  stopWhen: stopWhenSpec.optional(),
 });
 
 const engineSpec = ownEngineSpec.extend({

@@ -15,6 +15,7 @@ const OF_SIMULATIONS = {
   dropout: 'labs drop out by themselves',
   baselines: 'starling simulate sets a federation beside others',
   out: "a run lies in the coordinator's data directory",
+  'evaluate-on': 'the coordinator has no code of a workload: starling evaluate RUN_DIR --data DIR',
   'secret-noise': 'the noise of labs is always secret',
 } as const satisfies Partial<Record<keyof Config, string>>;
 

@@ -35,6 +35,7 @@ import { type StartFile, startModel } from '../../shared/tensors/start-model.js'
 import { checkYaml } from '../../shared/yaml.js';
 import { figuresOfWorkload } from './figures.js';
 import { privacyOf } from './privacy.js';
+import { stopWhenOf } from './stop-when.js';
 
 /** @throws FlError invalid-argument naming the key, what was expected and what came. */
 export function checkConfig(value: unknown, source: string): Config {
@@ -111,6 +112,7 @@ export function resolve(
   // whoever says a range means it; under privacy nobody knows what it clamps
   const adapts = secure && privacy === undefined && config['value-range'] === undefined;
   const isCompressed = compression !== 'none'; // without it a specification is what it was
+  const figures = figuresOfWorkload(workload, hyper).spec;
   const spec: RunSpec = {
     work: {
       workload: manifest.name,
@@ -136,7 +138,8 @@ export function resolve(
       ...givenOf(config, ENGINE_SETTINGS),
       ...(named && { clients: named }),
       ...(adapts && { adaptiveRange: true }),
-      figures: figuresOfWorkload(workload, hyper).spec,
+      figures,
+      ...stopWhenOf(config, workload, { hyper, figures }),
     },
   };
   checkRunSpec(spec);
