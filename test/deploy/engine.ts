@@ -86,7 +86,7 @@ export class Engine {
     await run('tar', ['-C', folder, '-rf', tar, '.']);
     await this.docker('import', tar, BASES.NODE_IMAGE);
     await run('tar', ['-C', '/', '-rf', tar, ...(await npmFiles())]);
-    await run('tar', ['-C', await npmLink(folder), '-rf', tar, 'usr']);
+    await run('tar', ['-C', await npmLink(folder), '-rf', tar, 'usr/local/bin/npm']);
     await run('tar', ['--transform', 's,^[.]/,root/.npm/,', '-C', join(homedir(), '.npm'), '-rf', tar, './_cacache']);
     await this.docker('import', tar, BASES.BUILD_IMAGE);
     await rm(tar);
