@@ -86,7 +86,7 @@ export class Engine {
     await run('tar', ['-C', folder, '-rf', tar, '.']);
     await this.docker('import', tar, BASES.NODE_IMAGE);
     await run('tar', ['-C', '/', '-rf', tar, ...(await npmFiles())]);
-    await run('tar', ['--transform', 's,^,usr/local/bin/,', '-C', await npmLink(folder), '-rf', tar, 'npm']);
+    await run('tar', ['-C', await npmLink(folder), '-rf', tar, 'usr/local/bin/npm']);
     await run('tar', ['--transform', 's,^[.]/,root/.npm/,', '-C', join(homedir(), '.npm'), '-rf', tar, './_cacache']);
     await this.docker('import', tar, BASES.BUILD_IMAGE);
     await rm(tar);
@@ -113,6 +113,8 @@ export class Engine {
     await this.docker('network', 'prune', '--force').catch(() => '');
     const gone = new Promise((resolve) => this.#daemon.once('exit', resolve));
     if (this.#daemon.exitCode === null && this.#daemon.kill('SIGTERM')) await gone;
+    const networks = join(this.folder, 'exec', 'netns', 'default'); // stays mounted after a build on the host's network
+    await run('umount', ['--lazy', networks]).catch(() => undefined);
     await rm(this.folder, { recursive: true, force: true });
   }
 }
@@ -153,11 +155,11 @@ async function npmFiles(): Promise<string[]> {
   return there.flat().map((path) => path.slice(1));
 }
 
-/** A folder with `npm`, a link to its program. */
+/** A folder with `usr/local/bin/npm`, a link to its program. */
 async function npmLink(folder: string): Promise<string> {
   const { stdout } = await run('npm', ['root', '--global']);
   const at = resolve(folder, '..', 'npm-link');
-  await mkdir(at);
-  await symlink(join(stdout.trim(), 'npm', 'bin', 'npm-cli.js'), join(at, 'npm'));
+  await mkdir(join(at, 'usr/local/bin'), { recursive: true });
+  await symlink(join(stdout.trim(), 'npm', 'bin', 'npm-cli.js'), join(at, 'usr/local/bin/npm'));
   return at;
 }

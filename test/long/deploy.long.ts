@@ -94,7 +94,7 @@ describe('deploy/compose', function () {
 
   it('comes up: the coordinator is healthy, and three labs join by tokens from secrets', async () => {
     await compose('up', '--detach', '--no-build', 'coordinator');
-    await healthy();
+    await until(() => starling('run', 'list'));
     for (const lab of SERVICES.filter((name) => name !== 'coordinator')) {
       await writeFile(
         join(engine.folder, 'compose', 'secrets', `${lab}.token`),
@@ -111,6 +111,7 @@ describe('deploy/compose', function () {
     };
     await until(async () => (await online()).length === 3);
     assert.deepEqual(await online(), ['lab-1', 'lab-2', 'lab-3']);
+    await healthy();
   });
 
   it('runs each as a user without rights, on a file system that cannot be written', async () => {
