@@ -2,9 +2,10 @@
  * A central test set: examples that belong to no lab, on which whoever has them judges a model, with the workload's code and
  * on the operator's own machine. No lab and no coordinator sees them; private tensors are as the workload begins with them.
  */
+import { stat } from 'node:fs/promises';
 import { createTrainerPool } from '../client/training/pool.js';
 import type { Workload } from '../client/workload.js';
-import { FlError } from '../shared/errors.js';
+import { FlError, invalidArgument } from '../shared/errors.js';
 import type { CentralFigures } from '../shared/run/report.js';
 import type { Hyper, RunSpec } from '../shared/run/spec.js';
 import { sha256Of } from '../shared/tensors/bytes.js';
@@ -29,6 +30,12 @@ export interface Central {
   /** @throws FlError failed-precondition: there is no test example, or a figure is not finite */
   judge(spec: RunSpec, model: Params, round: number): Promise<CentralFigures>;
   close(): Promise<void>;
+}
+
+/** For a workload that falls back to data of its own, a folder that is not there would do. @throws FlError invalid-argument */
+export async function checkFolder(field: string, directory: string): Promise<void> {
+  const found = await stat(directory).catch(() => undefined);
+  if (!found?.isDirectory()) throw invalidArgument(field, 'a folder', directory);
 }
 
 /** Reads no data before the first model comes. */

@@ -42,7 +42,7 @@ export function evaluateCommand(): Command {
 
 async function evaluateAction(directory: string, given: Given): Promise<void> {
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
-  const { openCentral } = await import('../../simulations/central.js');
+  const { checkFolder, openCentral } = await import('../../simulations/central.js');
   const { spec, state } = await readRun(directory).catch((thrown) => {
     throw new FlError('invalid-argument', `${directory} is no run directory: ${FlError.from(thrown).message}`);
   });
@@ -63,6 +63,7 @@ async function evaluateAction(directory: string, given: Given): Promise<void> {
   }
   const { data, hyper, backend, json } = given;
   const module = isWorkloadPath(named) ? named : undefined;
+  await checkFolder('--data', data).catch(asWrongUse);
   const central = await openCentral({ workload, file: module, directory: data, hyper, backend });
   try {
     const figures = await central.judge(spec, params, state.round);

@@ -141,7 +141,8 @@ async function carryOut(simulation: Simulation): Promise<void> {
 async function centralOf(config: Config, workload: Workload, backend: string): Promise<Central | undefined> {
   const { 'evaluate-on': directory } = config;
   if (directory === undefined) return undefined;
-  const { openCentral } = await import('../../simulations/central.js');
+  const { checkFolder, openCentral } = await import('../../simulations/central.js');
+  await checkFolder('evaluate-on', directory).catch(asWrongUse);
   const { isWorkloadPath } = await import('../../client/workloads/index.js');
   const file = isWorkloadPath(config.workload) ? config.workload : undefined;
   return openCentral({ workload, file, directory, backend });

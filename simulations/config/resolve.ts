@@ -69,6 +69,13 @@ const TRAIN_LOSS: MaskedMetric = { name: 'loss', size: 1, max: 16 };
 /** What small cohorts of known labs need: who may collude and drop out decides the graph. */
 const SECURE_DEFAULTS = { valueRange: 1, weightCap: 1024, adversaryFraction: 0.05, dropFraction: 0.05 } as const;
 
+/** @throws FlError invalid-argument: a key of secure aggregation without it */
+function isSecure(config: Config): boolean {
+  const secure = config['secure-aggregation'] ?? false;
+  if (secure || config['secure-groups'] === undefined) return secure;
+  throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
+}
+
 /**
  * Fills what the user left open from the workload's scale, and makes the initial model.
  * @param about.leastSurvivors fewest that make a round unless the user says; of a secure one two anyway
@@ -95,10 +102,7 @@ export function resolve(
   const tensors = model.layout.map(({ name, shape }) => ({ name, shape }));
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
   const strategy = strategyOf(config, scale);
-  const secure = config['secure-aggregation'] ?? false;
-  if (!secure && config['secure-groups'] !== undefined) {
-    throw invalidArgument('secure-groups', 'secure-aggregation to be on', 'off');
-  }
+  const secure = isSecure(config);
   const least = Math.max(secure ? 2 : 1, Math.min(about.leastSurvivors ?? 1, cohort));
   const minSurvivors = config['min-survivors'] ?? Math.max(least, Math.ceil(cohort / 2));
   const cohortMax = Math.ceil(cohort * (1 + (config['over-selection'] ?? 0)));

@@ -17,7 +17,7 @@ const FORMS = [
   /^starling: \S.*: expected .+, got .+/s,
   /^starling: \S+: unknown key ".*"; known are .+/s,
   /^starling: \S+: not YAML: .+/s,
-  /^starling: \S+\.ts(:\d+)?: .+/s, // a workload that does not compile, or throws when it is loaded: its own words
+  /^starling: \S+\.ts(:\d+){0,2}: .+/s, // a workload that does not compile, or throws when it is loaded: its own words
   /^error: unknown (option|command) '.*'/s,
   /^error: missing required argument '.+'/s,
   /^error: required option '.+' not specified/s,

@@ -100,7 +100,7 @@ describe('a simulation that is resumed', function () {
   ): Promise<Report> {
     const config = checkConfig(options, 'test');
     const workload = await loadWorkload(config.workload);
-    const clients = config.clients ?? workload.manifest.scales.smoke.clients;
+    const clients = Number(config.clients ?? workload.manifest.scales.smoke.clients);
     const resolved = resolve({ 'min-clients': clients, ...config }, workload);
     const { transport, dropout } = config;
     const seen = new Map<string, number>();

@@ -135,6 +135,7 @@ describe('starling verify', () => {
     const gone = async (directory: string) => {
       await rm(join(directory, 'journal.log'));
       await rm(join(directory, 'report.json'));
+      await rm(join(directory, 'models/final.safetensors')); // it would be seen to be another
     };
     const check = await checked(plain, async (directory) => {
       await gone(directory);
@@ -213,6 +214,7 @@ describe('starling verify', () => {
       const last = records.findLastIndex(({ kind }) => kind === 'committed');
       await rm(join(directory, 'journal.log'));
       await rm(join(directory, 'report.json'));
+      await rm(join(directory, 'models/final.safetensors')); // it would be seen to be another
       const { journal } = await openJournal(join(directory, 'journal.log'));
       for (const record of records.slice(0, last + 1)) await journal.append(record);
       await journal.close();

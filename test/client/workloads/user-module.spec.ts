@@ -91,7 +91,7 @@ describe('a workload from a file outside the package', () => {
         return true;
       });
     }
-    await assert.rejects(loadWorkload('./not-there.ts'), /workload: no file .*not-there\.ts/);
+    await assert.rejects(loadWorkload('./not-there.ts'), /workload: expected a file, got none: .*not-there\.ts/);
   });
 
   /** A workload whose functions do nothing but what these say. */
