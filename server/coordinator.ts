@@ -25,11 +25,12 @@ import type {
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
-import { IN_PROCESS, isRenewal, signIdentification } from '../shared/signing/login.js';
+import { IN_PROCESS } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
-import { type Connection, login, wrongAddress } from './login.js';
+import { enrol, identify, renew } from './enrolment.js';
+import { type Connection, login } from './login.js';
 import type { CoordinatorOptions } from './options.js';
 import { Presence } from './presence.js';
 import { roundWarnings } from './report/warnings.js';
@@ -39,7 +40,7 @@ import { blameOf, noteTaker } from './run/notes.js';
 import type { Run } from './run/run.js';
 import { Runs } from './runs.js';
 import { newsOf } from './shown.js';
-import { shortage, watchSpace } from './space.js';
+import { checkRoom, watchSpace } from './space.js';
 import { UnmaskPool } from './unmask-pool.js';
 import { UpdateReceiver } from './updates/receive.js';
 import { Upkeep } from './upkeep.js';
@@ -48,6 +49,7 @@ import { visibleTo } from './visible-runs.js';
 type Proof = Extract<ClientFrame, { kind: 'proof' }>;
 
 const AHEAD = 'a client is ahead of these data: they were restored from an older backup';
+const FOLLOWED = 'a client follows a run that is not here: deleted, or newer than a backup';
 
 /** One process that runs rounds: everything that clients and simulations can ask of it. */
 export class Coordinator implements ParticipantService {
@@ -111,16 +113,9 @@ export class Coordinator implements ParticipantService {
     return coordinator;
   }
 
-  /** Of its runs: how many there are to work on, which of them wait for space and why, which were set aside. */
+  /** Of its runs. */
   get state() {
-    const running = [...this.#runs.atWork()].filter(({ state }) => state.status === 'running');
-    const paused = running.filter(({ state }) => state.paused !== undefined);
-    return {
-      running: running.length,
-      paused: paused.map(({ id }) => id),
-      why: paused[0]?.state.paused ?? '',
-      damaged: this.#runs.damaged(),
-    };
+    return this.#runs.state;
   }
 
   async close(): Promise<void> {
@@ -135,36 +130,16 @@ export class Coordinator implements ParticipantService {
 
   // ---- clients -------------------------------------------------------------------------------------------------
 
-  async identify({ address, nonce: clientNonce }: IdentifyRequest): Promise<IdentifyReply> {
-    const reason = wrongAddress(address, this.#addresses());
-    if (reason !== undefined) throw new FlError('permission-denied', reason);
-    const { identity } = this.#options;
-    const { publicKey: coordinatorKey } = identity;
-    return { coordinatorKey, signature: signIdentification(identity, { address, coordinatorKey, clientNonce }) };
+  identify(request: IdentifyRequest): Promise<IdentifyReply> {
+    return identify(request, this.#options.identity, this.#addresses());
   }
 
-  async enrol(request: EnrolRequest): Promise<EnrolReply> {
-    const { registry, clock, identity, log, issuer } = this.#options;
-    const { client, publicKey } = await registry.enrol(request, clock.nowMs());
-    log.info({ client, standing: registry.standingOf(client).standing }, 'client enrolled');
-    const issued = await issuer?.issueFor(client, publicKey);
-    return { client, coordinatorKey: identity.publicKey, ...(issued && { issued }) };
+  enrol(request: EnrolRequest): Promise<EnrolReply> {
+    return enrol(request, this.#options);
   }
 
-  /** For the key that is enrolled and no other, so that who asks in a client's name has nothing of it. */
-  async renew({ client, signature }: RenewRequest): Promise<Issued> {
-    const { registry, identity, issuer, log } = this.#options;
-    if (issuer === undefined) throw new FlError('failed-precondition', 'renew: connections are in plaintext here');
-    const { publicKey } = registry.get(client);
-    if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
-      throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
-    }
-    const refusal = registry.refusalOf(client);
-    if (refusal?.retry === false) throw new FlError('permission-denied', `renew: ${refusal.reason}`);
-    const issued = await issuer.issueFor(client, publicKey);
-    if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
-    log.info({ client }, 'certificate renewed');
-    return issued;
+  renew(request: RenewRequest): Promise<Issued> {
+    return renew(request, this.#options);
   }
 
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
@@ -215,11 +190,10 @@ export class Coordinator implements ParticipantService {
   #heed(client: string, shown: Shown): void {
     const { identity, log } = this.#options;
     const runs = this.#visibleTo(client);
-    const isKnown = (run: string) => runs.isKnown(run);
-    for (const { run, ...said } of newsOf(shown, identity.publicKey, (id) => runs.get(id)?.state, isKnown)) {
-      const { round } = said;
+    const stateOf = (run: string) => runs.get(run)?.state;
+    for (const { run, ...said } of newsOf(shown, identity.publicKey, stateOf, (id) => runs.isKnown(id))) {
       if (runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
-      else log.info({ run, client, round }, 'a client follows a run that is not here: deleted, or newer than a backup');
+      else log.info({ run, client, round: said.round }, FOLLOWED);
       runs.get(run)?.post({ kind: 'shown', client, ...said });
     }
   }
@@ -261,13 +235,13 @@ export class Coordinator implements ParticipantService {
     const { registry, log } = this.#options;
     const refusal = registry.refusalOf(client);
     if (refusal === undefined) return;
-    const { reason: detail } = refusal;
-    for (const run of this.#runs.atWork()) run.post({ kind: 'excluded', client, detail });
-    log.warn({ client, reason: detail }, 'client shut out');
+    const { reason } = refusal;
+    for (const run of this.#runs.atWork()) run.post({ kind: 'excluded', client, detail: reason });
+    log.warn({ client, reason }, 'client shut out');
     const connection = this.#connections.get(client);
     if (connection === undefined) return;
     connection.end.send({ kind: 'goodbye', ...refusal });
-    connection.end.close(detail);
+    connection.end.close(reason);
     this.#left(connection);
   }
 
@@ -287,14 +261,8 @@ export class Coordinator implements ParticipantService {
     switch (frame.kind) {
       case 'progress': {
         const { stepsDone, stepsTotal } = frame;
-        return run.feed.emit({
-          kind: 'progress',
-          atMs: clock.nowMs(),
-          round: task.round,
-          client,
-          stepsDone,
-          stepsTotal,
-        });
+        const at = { atMs: clock.nowMs(), round: task.round };
+        return run.feed.emit({ kind: 'progress', ...at, client, stepsDone, stepsTotal });
       }
       case 'secure':
         return run.receiveSecure(client, task, frame.frame);
@@ -308,8 +276,8 @@ export class Coordinator implements ParticipantService {
   }
 
   #declined(run: Run, client: string, { task, reason, detail }: Extract<ClientFrame, { kind: 'decline' }>): void {
-    const policy = this.#connections.get(client)?.policy;
-    run.post({ kind: 'declined', client, task, reason, detail: detail.slice(0, 500), policy });
+    const said = { task, reason, detail: detail.slice(0, 500), policy: this.#connections.get(client)?.policy };
+    run.post({ kind: 'declined', client, ...said });
   }
 
   async *download(
@@ -362,9 +330,7 @@ export class Coordinator implements ParticipantService {
     model: Uint8Array,
     { id, directory }: { id: string; directory: string },
   ): Promise<Run> {
-    const { space } = this.#options;
-    const why = space && shortage(space, { freeBytes: await space.freeBytes(), modelBytes: model.length });
-    if (why) throw new FlError('resource-exhausted', `run not started: ${why.replace(/, then it .*/, '')}`);
+    await checkRoom(this.#options.space, model.length);
     const run = await this.#runs.create(spec, model, { id, directory });
     this.#options.log.info({ run: id, workload: spec.work.workload }, 'run started');
     return run;

@@ -110,6 +110,18 @@ export class Runs {
     return [...this.#damaged.keys()];
   }
 
+  /** How many there are to work on, which of them wait for space and why, which were set aside. */
+  get state() {
+    const running = [...this.#atWork.values()].filter(({ state }) => state.status === 'running');
+    const paused = running.filter(({ state }) => state.paused !== undefined);
+    return {
+      running: running.length,
+      paused: paused.map(({ id }) => id),
+      why: paused[0]?.state.paused ?? '',
+      damaged: this.damaged(),
+    };
+  }
+
   /** What is wrong with it; undefined: nothing is known. */
   damageOf(id: string): string | undefined {
     return this.#damaged.get(id)?.reason;

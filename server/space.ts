@@ -5,7 +5,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Clock } from '../shared/clock.js';
 import { faultOf } from '../shared/disk/faults.js';
-import type { FlError } from '../shared/errors.js';
+import { FlError } from '../shared/errors.js';
 import type { Logger } from './log.js';
 import type { Run } from './run/run.js';
 
@@ -44,6 +44,12 @@ export function shortage(
   if (freeBytes >= neededBytes) return '';
   const [needed, free] = [Math.ceil(neededBytes / 2 ** 20), Math.floor(freeBytes / 2 ** 20)];
   return `disk of ${directory}: expected ${needed} MiB free for a round and the reserve, got ${free} MiB; next: free space, then it goes on by itself`;
+}
+
+/** For a run that is to begin. @throws FlError resource-exhausted: there is no room for a round of it */
+export async function checkRoom(space: Space | undefined, modelBytes: number): Promise<void> {
+  const why = space && shortage(space, { freeBytes: await space.freeBytes(), modelBytes });
+  if (why) throw new FlError('resource-exhausted', `run not started: ${why.replace(/, then it .*/, '')}`);
 }
 
 /** Pauses runs whose next round has no room, and lets them go on: now, and again and again until it is stopped. */

@@ -27,20 +27,24 @@ export const CLIENT = [
       '.catch(() => undefined);\n    }\n  }',
     ],
     [
-      'metrics that are not finite are a failure',
-      "answer.kind === 'evaluation' && !areFinite",
-      "answer.kind === 'decline' && !areFinite",
-    ],
-    [
       'a client that has stopped says nothing',
       '#post(event: SessionEvent): void {\n    if (this.#stopped) return;',
       '#post(event: SessionEvent): void {',
     ],
     ['an update is sent once at a time', 'if (this.#uploading.has(key)) return;', ''],
+  ]),
+  ...mutantsOf('client/round/sayable', SAID, [
+    [
+      'metrics that are not finite are a failure',
+      "answer.kind === 'evaluation' && !areFinite",
+      "answer.kind === 'decline' && !areFinite",
+    ],
+  ]),
+  ...mutantsOf('client/round/examples', SAID, [
     [
       'the site hears why a plan is declined',
-      'if (decline !== undefined) this.#sayDeclined(',
-      'if (false as boolean) this.#sayDeclined(',
+      "return notice('plan declined', { ...taskOf(plan), ...decline });",
+      'return;',
     ],
   ]),
   ...mutantsOf(
@@ -164,11 +168,23 @@ export const CLIENT = [
     [
       ['a damaged update is not read', 'header.sha256 === sha256Hex(bytes) ?', '(true as boolean) ?'],
       ['an update is durable', 'await writeFileDurably(join(updates', 'void writeFileDurably(join(updates'],
+    ],
+  ),
+  ...mutantsOf(
+    'client/store/private-tensors',
+    ['client/store/updates'],
+    [
       ['private tensors are those before the round', 'kept < round).at(-1)', 'kept <= round).at(-1)'],
       [
         'the last private tensors before a round are kept',
         'before.filter((kept) => kept < last)',
         'before.filter((kept) => kept <= last)',
+      ],
+      ['private tensors are of one run', 'match?.[1] === run', 'match !== null'],
+      [
+        'private tensors are durable',
+        'await writeFileDurably(fileOf(run, round)',
+        'void writeFileDurably(fileOf(run, round)',
       ],
     ],
   ),

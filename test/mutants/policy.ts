@@ -92,10 +92,10 @@ export const POLICY = [
     [
       [
         'a run is remembered before its first task',
-        'if (!isBegun(run, begun.all)) await begun.add(run);',
-        'if (!isBegun(run, begun.all)) void begun.add(run);',
+        'if (!hasBegun) await begun.add(run);',
+        'if (!hasBegun) void begun.add(run);',
       ],
-      ['a run is remembered once', 'if (!isBegun(run, begun.all)) await', 'await'],
+      ['a run is remembered once', 'if (!hasBegun) await', 'await'],
       ['a run that was begun is not asked again', 'return isBegun(run, begun) ? [] : askMemory', 'return askMemory'],
       ['an account is asked before a run is remembered', 'if (reason !== undefined) return reason;', ''],
       ['a workload that may not run is not loaded', 'if (answers.some(({ ok }) => !ok)) return answers;', ''],
@@ -173,7 +173,7 @@ export const POLICY = [
         'if (sha256Hex(reply.coordinatorKey) !== fingerprint) throw',
         'if (false as boolean) throw',
       ],
-      ['a secret goes to the token’s coordinator only', 'await checkCoordinator(service, options.token);', ''],
+      ['a secret goes to the token’s coordinator only', '    await checkCoordinator(service, fingerprint);', ''],
       ['a coordinator shows that it has the key', '|| !isSigned) throw', ') throw'],
       [
         'a coordinator is the one with the fingerprint',

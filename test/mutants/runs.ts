@@ -85,11 +85,7 @@ export const RUNS = [
       ['a timer is of the stage of now', 'this.#cancelTimer(); // the engine', '// the engine'],
       ['a frame of another task is nobody’s', 'if (isAsked(this.#state, client, task)) this.#secure', 'this.#secure'],
       ['traffic is a round’s', 'this.traffic.up = 0;', ''],
-      [
-        'the model before is kept',
-        'const keep = [this.#model.sha256, this.#previousSha256];',
-        'const keep = [this.#model.sha256];',
-      ],
+      ['the model before is kept', '[this.#model.sha256, this.#previousSha256, ...', '[this.#model.sha256, ...'],
       ['a diverged run fails alone', "if (code !== 'aborted') throw error;", 'throw error;'],
       ['a model is the run’s once it is committed', 'this.#model = this.#next;\n  }', '}'],
       [

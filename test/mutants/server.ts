@@ -111,8 +111,8 @@ export const SERVER = [
     ],
   ),
   ...mutantsOf('server/round/evaluation', ENGINE, [
-    ['the last round is evaluated', 'round === spec.rounds ||', ''],
-    ['every n-th round is evaluated', 'round % spec.evaluateEvery === 0', 'round % spec.evaluateEvery === 1'],
+    ['the last round is evaluated', 'round === rounds ||', ''],
+    ['every n-th round is evaluated', 'round % evaluateEvery === 0', 'round % evaluateEvery === 1'],
     ['an evaluation asks so many', 'spec.evaluateClients || online.length', 'online.length'],
     ['an answer counts once', "work?.kind !== 'evaluating' || !isAsked(state, client)", "work?.kind !== 'evaluating'"],
   ]),

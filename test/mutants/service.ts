@@ -116,8 +116,12 @@ export const SERVICE = [
       ['a token expires', 'if (nowMs >= token.expiresAtMs)', 'if (false as boolean)'],
       ['it expires at its time', 'if (nowMs >= token.expiresAtMs)', 'if (nowMs > token.expiresAtMs)'],
       ['a token is used up', 'if (token.used >= token.uses)', 'if (token.used > token.uses)'],
-      ['a name is enrolled once', 'if (this.#clients.has(client)) throw', 'if (false as boolean) throw'],
-      ['a lost reply is found again', 'if (known !== undefined) return this.get(known);', ''],
+      [
+        'a name is enrolled once',
+        'if (replaces === undefined && this.#clients.has(client)) {',
+        'if (false as boolean) {',
+      ],
+      ['a lost reply is found again', 'if (known !== undefined) return this.#again(known, publicKey);', ''],
       ['uses are counted again at a restart', 'if (token !== undefined) token.used++;', ''],
       [
         'a use counts before it is durable',

@@ -33,7 +33,7 @@ export const STORES = [
     ],
   ),
   ...mutantsOf(
-    'client/store/site-log',
+    'shared/chain/rolling',
     ['client/store/failing-disk', 'client/store/site-log'],
     [
       ['so many full files are kept', 'older.length + 1 - keptFiles', 'older.length - keptFiles'],
@@ -42,7 +42,7 @@ export const STORES = [
         'await file.append(line);\n    sizeBytes += line.length;\n    previous = lineSha256(text);',
         'previous = lineSha256(text);\n    sizeBytes += line.length;\n    await file.append(line);',
       ],
-      ['a chain is checked', "whose: 'this client', previous }", "whose: 'this client', previous: undefined }"],
+      ['a chain is checked', 'whose, previous }', 'whose, previous: undefined }'],
       [
         'a chain runs on from file to file',
         'for (const bytes of [content, before &&',
@@ -88,10 +88,10 @@ export const STORES = [
       ['a vector of the round itself is bound', 'round > last.round ||', 'round >= last.round ||'],
       [
         'the state is there before the id is used',
-        'await save.current();\n      if (isNew) await save.used();',
-        'if (isNew) await save.used();\n      await save.current();',
+        'await save.current();\n      if (isNew) await save.used(id);',
+        'if (isNew) await save.used(id);\n      await save.current();',
       ],
-      ['a crash between two files is mended', 'if (kept.current !== undefined) kept.used.add(kept.current.id);', ''],
+      ['a crash between two files is mended', 'kept.used.add(current.id); // a crash', '// a crash'],
       ['an older aggregation says nothing more', 'if (!isNew && kept.current?.id !== id) return;', ''],
       [
         'training and evaluation are apart',
@@ -177,12 +177,6 @@ export const STORES = [
         'return `${run}.${round}.update`',
       ],
       ['a forgotten update is gone from the disk', 'await rm(join(updates, fileOf(update)), { force: true });', ''],
-      ['private tensors are of one run', 'match?.[1] === run', 'match !== null'],
-      [
-        'private tensors are durable',
-        'await writeFileDurably(privateFile(run, round)',
-        'void writeFileDurably(privateFile(run, round)',
-      ],
       [
         'the update in memory is the one asked for',
         'if (last !== undefined && fileOf(last.header) === fileOf(update)) return last;',
