@@ -228,9 +228,15 @@ describe('a simulation on the command line', function () {
   });
 
   it('does not overwrite a run', async () => {
-    const { code, stderr } = await starling(args, { cwd });
-    assert.equal(code, 1);
-    assert.equal(stderr, 'starling: out holds a run already; resume it or choose another directory\n');
+    const { code, stderr } = await starling([...args, '--seed', '3'], { cwd });
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /^starling: out holds another simulation: seed: expected 1, got 3; next: --resume out, or another/,
+    );
+    const again = await starling(args, { cwd });
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /^out is complete: completed, model \w{64}; nothing is left to do\n$/);
     assert.deepEqual(JSON.parse(await readFile(join(cwd, 'out', 'report.json'), 'utf8')), JSON.parse(stdout));
   });
 
