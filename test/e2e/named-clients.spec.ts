@@ -56,7 +56,7 @@ describe('the clients of a deployed run', function () {
     await watched.line(away);
     await site.coordinator.line(away, 'log');
     assert.match(await listed(), away);
-    assert.match(await site.operator('client', 'list'), new RegExp(`^lab-1 +offline +${TIME}$`, 'm'));
+    assert.match(await site.operator('client', 'list'), new RegExp(`^lab-1 +offline +${TIME} +approved$`, 'm'));
 
     await back();
     await site.follow(run);
@@ -101,8 +101,11 @@ describe('the clients of a deployed run', function () {
     await site.coordinator.line(/"client":"lab-1".*"detail":"policy: max-local-epochs.*lab-1 declined this run/, 'log');
     assert.ok((await lab.line(/^lab-1: plan declined /)).includes(reason));
     const clients = await site.operator('client', 'list');
-    assert.match(clients, new RegExp(`^lab-1 +online +${TIME} +refused: ${reason}.* \\(run ${run}, round 1\\)$`, 'm'));
-    assert.match(clients, new RegExp(`^lab-3 +online +${TIME}$`, 'm'));
+    assert.match(
+      clients,
+      new RegExp(`^lab-1 +online +${TIME} +approved +refused: ${reason}.* \\(run ${run}, round 1\\)$`, 'm'),
+    );
+    assert.match(clients, new RegExp(`^lab-3 +online +${TIME} +approved$`, 'm'));
 
     await lab.end();
     await back();
