@@ -137,9 +137,19 @@ export function plansSeen(planned: (plan: Planned) => void): (body: Uint8Array) 
     if (seen.includes(planSha256)) return;
     seen.push(planSha256);
     if (seen.length > KEPT_PLANS) seen.shift();
-    const { run, kind, round, attempt } = JSON.parse(new TextDecoder().decode(body));
-    planned({ run, kind, round, attempt, planSha256 });
+    const plan = planIn(body);
+    if (plan !== undefined) planned({ ...plan, planSha256 });
   };
+}
+
+/** What is no plan goes its way all the same: a witness stops nothing. */
+function planIn(body: Uint8Array): Omit<Planned, 'planSha256'> | undefined {
+  try {
+    const { run, kind, round, attempt } = JSON.parse(new TextDecoder().decode(body));
+    return { run, kind, round, attempt };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Says nothing. */

@@ -148,7 +148,7 @@ describe("a site's own certificates", () => {
       await ask(foreign, own.authorities),
       /certificate: expected a valid one of a client, got one of an authority that is not trusted/,
     );
-    assert.match(await ask(own), /^session: not known/);
+    assert.match(await ask(own), /^client "lab-9" is not enrolled here$/);
   });
 
   it('are read again while the coordinator runs, and not while they are half written', async () => {

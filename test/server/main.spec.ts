@@ -40,7 +40,7 @@ describe('a coordinator process', () => {
   it('starts where an earlier one was killed at any file of its first start, and clears what that one half wrote', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'starling-first-'));
     const about = { dataDir, listen: '127.0.0.1:0', logLevel: 'silent' };
-    const made = ['clients.log', 'identity.key', 'identity.pub', 'admin.token', 'address'];
+    const made = ['clients.log', 'identity.key', 'identity.pub', 'security-log.jsonl', 'admin.token', 'address'];
     for (let count = 0; count <= made.length; count++) {
       for (const name of made.slice(count)) {
         await rm(join(dataDir, name), { force: true });
