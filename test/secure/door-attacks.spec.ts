@@ -252,7 +252,12 @@ describe('an attack on the door', () => {
     assert.deepEqual(
       actions.map(({ account, action, about, outcome }) => ({ account, action, about, outcome })),
       [
-        { account: 'admin', action: 'CreateToken', about: { name: 'charite', uses: 2, isPending: false }, outcome: 'ok' },
+        {
+          account: 'admin',
+          action: 'CreateToken',
+          about: { name: 'charite', uses: 2, isPending: false },
+          outcome: 'ok',
+        },
         {
           ...{ account: 'admin', action: 'StopRun', about: { run: 'nothing', reason: 'a mistake' } },
           outcome: 'run "nothing" is not known here',

@@ -96,7 +96,10 @@ export class HostileCoordinator implements ParticipantService {
   static async open(): Promise<HostileCoordinator> {
     const hostile = new HostileCoordinator();
     const admin = new FakeAdmin();
-    hostile.#server = await serveGrpc({ participant: hostile, admin, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' });
+    // one session is all clients' here
+    const limits = { connectionsPerName: 1_000 };
+    const at = { adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' };
+    hostile.#server = await serveGrpc({ participant: hostile, admin, ...at, limits });
     return hostile;
   }
 

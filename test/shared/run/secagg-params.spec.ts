@@ -62,9 +62,9 @@ describe('the encoding of a round', () => {
   });
 
   it('holds all that are invited, those in reserve too', () => {
-    const { work, engine } = toySpec({ cohort: 2 });
-    const spec = { work: { ...work, secure: { ...SECURE, weightCap: 2 ** 23 } }, engine };
-    checkSecureSpec(spec); // 2 · 2^23 · 127 < 2^31
+    const { work, engine } = toySpec({ cohort: 4 });
+    const spec = { work: { ...work, secure: { ...SECURE, weightCap: 2 ** 22 } }, engine };
+    checkSecureSpec(spec); // 4 · 2^22 · 127 < 2^31
     const more = { ...spec, engine: { ...engine, overSelection: 0.5 } };
     assert.throws(() => checkSecureSpec(more), {
       message: /cohort x weight-cap: expected "?at most 16909320"?, got 25165824/,
