@@ -79,7 +79,9 @@ describe('the commands in', function () {
     withFolder(async (folder) => {
       const { code, output } = await runScript(
         folder,
-        commandsOf('## Heading\n\n```sh\nstarling --version\n```\n\n```sh\nstarling flap\nstarling --version\n```').join('\n'),
+        commandsOf(
+          '## Heading\n\n```sh\nstarling --version\n```\n\n```sh\nstarling flap\nstarling --version\n```',
+        ).join('\n'),
       );
       assert.equal(code, 2);
       assert.match(output, /unknown command 'flap'/);

@@ -1,6 +1,6 @@
 /**
  * Machines that are none: network namespaces on one public segment, or behind a router of their own that lets them dial out
- * and nobody in. Needs root, and `ip`, `iptables`, `conntrack` and, for a bad link, `socat` of Debian's packages.
+ * and nobody in. Needs root and the tools below, and says which are missing.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,14 @@ const TUNNEL_MTU = 1400;
  */
 const LEAST_SAID_BYTES = 130;
 /** What the lane types, and the package of Debian that has it. */
-const TOOLS = { ip: 'iproute2', iptables: 'iptables', conntrack: 'conntrack', socat: 'socat', sysctl: 'procps' };
+const TOOLS = {
+  ip: 'iproute2',
+  iptables: 'iptables',
+  conntrack: 'conntrack',
+  socat: 'socat',
+  ping: 'iputils-ping',
+  sysctl: 'procps',
+};
 
 /** A network that `close` takes away again. Names are those of its machines; addresses are IPv4. */
 export class Network {
@@ -99,6 +106,12 @@ export class Network {
   /** The router of `name` forgets a connection that has said nothing for so long. */
   forgetsAfter(name: string, seconds: number): void {
     this.on(`${name}-router`, 'sysctl', '-qw', `net.netfilter.nf_conntrack_tcp_timeout_established=${seconds}`);
+  }
+
+  /** Milliseconds of packets from `name` to an address and back, of those that were not lost. */
+  roundTripsMs(name: string, address: string, count: number): number[] {
+    const said = this.on(name, 'ping', '-n', '-i', '0.3', '-c', String(count), address);
+    return [...said.matchAll(/time=([0-9.]+) ms/g)].map(([, ms]) => Number(ms));
   }
 
   /** The host moves: nobody answers at its old address. */

@@ -23,7 +23,10 @@ export class PageWalk {
   }
 
   /** @param bad the machine with a bad link */
-  static async open(page: string, { sections, bad }: { sections?: readonly string[]; bad?: string } = {}): Promise<PageWalk> {
+  static async open(
+    page: string,
+    { sections, bad }: { sections?: readonly string[]; bad?: string } = {},
+  ): Promise<PageWalk> {
     const all = blocksOf(await readFile(join(ROOT, page), 'utf8'));
     const blocks = all.filter(({ section }) => sections === undefined || sections.includes(section));
     assert.ok(blocks.length > 0, page);

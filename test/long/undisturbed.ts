@@ -6,9 +6,9 @@ import { createTrainerPool } from '../../client/training/pool.js';
 import type { Task, TaskOptions, TaskRunner } from '../../client/training/task.js';
 import { loadWorkload } from '../../client/workloads/index.js';
 import type { Params } from '../../shared/tensors/params.js';
+import { decode } from '../../shared/tensors/safetensors.js';
 import { checkConfig, resolve } from '../../simulations/config/resolve.js';
 import { simulate } from '../../simulations/simulate.js';
-import { decode } from '../../shared/tensors/safetensors.js';
 import { quantizationStep } from '../support/quantization.js';
 
 /** One round of a run. */

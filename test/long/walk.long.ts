@@ -150,7 +150,10 @@ describe('docs/operate.md on three machines', function () {
       const { values, bound } = await undisturbed({ config, clients: 4, round, before, without: ['c4'] });
       assert.equal(after.values.length, values.length);
       for (const [i, value] of after.values.entries()) {
-        assert.ok(Math.abs(value - values[i]) <= bound, `${file}, round ${round}, element ${i}: ${value}, ${values[i]}`);
+        assert.ok(
+          Math.abs(value - values[i]) <= bound,
+          `${file}, round ${round}, element ${i}: ${value}, ${values[i]}`,
+        );
       }
       before = after;
     }
