@@ -16,6 +16,7 @@ import { evaluateCommand } from './commands/evaluate.js';
 import { exportCommand } from './commands/export.js';
 import { healthCommand } from './commands/health.js';
 import { initCommand } from './commands/init.js';
+import { keyCommand } from './commands/key.js';
 import { exampleText } from './commands/options.js';
 import { predictCommand } from './commands/predict.js';
 import { privacyCommand } from './commands/privacy.js';
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     auditCommand(),
     accountCommand(),
     authorityCommand(),
+    keyCommand(),
     clientCommand(),
     runCommand(),
     simulateCommand(),

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type CheckOptions, checkRun, type RunCheck } from '../../server/run/check.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { HEX_32_BYTES } from '../../shared/hex.js';
-import { parseEnrolment } from '../../shared/signing/enrolment-file.js';
+import { parseEnrolmentKeys } from '../../shared/signing/enrolment-file.js';
 import { command, print, printJson } from './options.js';
 
 interface Given {
@@ -54,7 +54,7 @@ async function optionsOf({ coordinator, enrolment, against }: Given): Promise<Ch
   return {
     coordinatorFingerprint: coordinator,
     ...(enrolment !== undefined && {
-      enrolment: parseEnrolment(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
+      enrolment: parseEnrolmentKeys(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
     }),
     ...(against !== undefined && { against: await fileAt(against) }),
   };
