@@ -33,6 +33,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   reEnrol: ['admin'],
   addAccount: ['admin'],
   rotateAccount: ['admin'],
+  renewAccount: everybody,
   removeAccount: ['admin'],
 };
 
