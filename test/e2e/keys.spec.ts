@@ -108,7 +108,10 @@ describe('keys that are rotated in the middle of a run', function () {
       await assert.rejects(thief.line(/connected/), /expected one for the key by which client "lab-1" is enrolled/);
       const again = await starling(rotate, { cwd: folder, env: { STARLING_HOME: stolen } });
       assert.equal(again.code, 1);
-      assert.match(again.stderr, /client "lab-1" is not enrolled by the key that gives any more; the key stays as it was/);
+      assert.match(
+        again.stderr,
+        /client "lab-1" is not enrolled by the key that gives any more; the key stays as it was/,
+      );
       running['lab-1'] = takePart('lab-1');
       await running['lab-1'].line(/connected/);
       await rounds(dataDir, run, 2);
@@ -146,7 +149,10 @@ describe('keys that are rotated in the middle of a run', function () {
       const { status } = JSON.parse(await operator('run', 'show', run, '--json'));
       assert.equal(status, 'completed');
       const said = await command('audit', 'show', dataDir);
-      assert.match(said, new RegExp(`rotated: client lab-1, from .*: key ${from.slice(0, 16)}… gave to ${to.slice(0, 16)}…`));
+      assert.match(
+        said,
+        new RegExp(`rotated: client lab-1, from .*: key ${from.slice(0, 16)}… gave to ${to.slice(0, 16)}…`),
+      );
       assert.equal(said.match(/rotated: the coordinator: key /g)?.length, 2);
       assert.match(said, /refused: .*rotate-key: client "lab-1" is not enrolled by the key that gives any more/);
       assert.match(said, /refused: .*expected one for the key by which client "lab-1" is enrolled/);
@@ -194,7 +200,8 @@ describe('keys that are sealed at rest', function () {
       for (const directory of [dataDir, clientDir]) {
         for (const [name, bytes] of await filesIn(directory)) {
           assert.ok(!secrets.some((secret) => bytes.includes(Buffer.from(secret))), `${name} has a key in the clear`);
-          if (/\.key$|\.token$|^authority|^operator/.test(name)) assert.match(bytes.toString('latin1'), /^starling-sealed\/1\n/);
+          if (/\.key$|\.token$|^authority|^operator/.test(name))
+            assert.match(bytes.toString('latin1'), /^starling-sealed\/1\n/);
         }
       }
 
@@ -206,7 +213,16 @@ describe('keys that are sealed at rest', function () {
         assert.match(ended.stderr, message);
         assert.doesNotMatch(ended.stderr, /\n {4}at /);
       };
-      const serving = ['coordinator', '--data-dir', dataDir, '--listen', '127.0.0.1:0', ...serve, '--log-level', 'silent'];
+      const serving = [
+        'coordinator',
+        '--data-dir',
+        dataDir,
+        '--listen',
+        '127.0.0.1:0',
+        ...serve,
+        '--log-level',
+        'silent',
+      ];
       await refused(serving, /is sealed by, got none; next: --key-file FILE/);
       await refused([...serving, '--key-file', wrong], /is sealed by, got another/);
       await refused([...serving, '--key-file', join(folder, 'none')], /key-file: expected a file .*ENOENT/);
@@ -228,7 +244,11 @@ describe('keys that are sealed at rest', function () {
       await Promise.all([both.end(), back.end()]);
       const whole = await readFile(join(dataDir, 'identity.key'));
       await writeFile(join(dataDir, 'identity.key'), whole.subarray(0, 60));
-      await refused([...serving, '--key-file', wrong], /identity\.key: expected a sealed file .*cut short or changed/, 1);
+      await refused(
+        [...serving, '--key-file', wrong],
+        /identity\.key: expected a sealed file .*cut short or changed/,
+        1,
+      );
     }));
 });
 

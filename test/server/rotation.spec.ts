@@ -54,11 +54,16 @@ describe('a client that rotates its key', () => {
     const refused = (word: typeof first, why: RegExp) => assert.rejects(registry.rotate('lab', word, 4), denied(why));
     await refused(first, /not enrolled by the key that gives any more/);
     await refused(signHandOver(lab, one, thief), /not enrolled by the key that gives any more/);
-    await refused({ ...signHandOver(lab, three, thief), from: toHex(three.publicKey), signature: first.signature }, /not both/);
+    await refused(
+      { ...signHandOver(lab, three, thief), from: toHex(three.publicKey), signature: first.signature },
+      /not both/,
+    );
     await refused(signHandOver({ client: 'other' }, three, thief), /not both signed/);
     await refused(signHandOver(lab, thief, thief), /not both signed/);
     await assert.rejects(registry.rotate('lab', signHandOver(lab, three, one), 4), { code: 'already-exists' });
-    await assert.rejects(registry.rotate('lab', signHandOver(lab, three, identityOf(8)), 4), { code: 'already-exists' });
+    await assert.rejects(registry.rotate('lab', signHandOver(lab, three, identityOf(8)), 4), {
+      code: 'already-exists',
+    });
     assert.equal(keyNow(), toHex(three.publicKey));
   });
 

@@ -77,7 +77,10 @@ for (const secure of [false, true]) {
       assert.match(reason(forged(next, ({ handOvers: _, ...entry }) => entry)), /signature: expected one by/);
       const thief = identityFromSeed(new Uint8Array(32).fill(9));
       const bad = { ...word, to: toHex(thief.publicKey) };
-      assert.match(reason(forged(thief, (entry) => ({ ...entry, handOvers: [bad] }))), /handOvers: expected words by which/);
+      assert.match(
+        reason(forged(thief, (entry) => ({ ...entry, handOvers: [bad] }))),
+        /handOvers: expected words by which/,
+      );
       const third = { ...(parseLine(lines[2]).entry as RoundEntry), round: 3, handOvers: undefined };
       const again = [...lines, signLine('ledger', JSON.parse(JSON.stringify(third)), old)];
       assert.match(reason(again), /handOvers: expected those of the lines before/);

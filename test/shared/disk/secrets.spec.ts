@@ -27,7 +27,9 @@ describe('a secret at rest', () => {
   async function inTheClear(): Promise<string[]> {
     const names = await readdir(folder);
     const read = await Promise.all(names.map((name) => readFile(join(folder, name))));
-    return names.filter((_, i) => [secret.subarray(0, 16), secret.subarray(16)].some((half) => read[i].includes(Buffer.from(half))));
+    return names.filter((_, i) =>
+      [secret.subarray(0, 16), secret.subarray(16)].some((half) => read[i].includes(Buffer.from(half))),
+    );
   }
 
   it('opens by its passphrase, and nowhere stands in the clear', async () => {
