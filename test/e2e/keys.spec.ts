@@ -69,7 +69,7 @@ async function rounds(dataDir: string, run: string, round: number): Promise<void
 const portOf = (line: string) => /:(\d+) by TLS/.exec(line)![1];
 
 describe('keys that are rotated in the middle of a run', function () {
-  this.timeout(400_000);
+  this.timeout(900_000);
 
   it('of a lab and of the coordinator: the run goes on, the old keys are refused and noted, all that was signed verifies', () =>
     withProcesses(async ({ folder, dataDir, start, coordinator, operator, run: command, tried }) => {
@@ -168,7 +168,7 @@ describe('keys that are rotated in the middle of a run', function () {
 });
 
 describe('keys that are sealed at rest', function () {
-  this.timeout(300_000);
+  this.timeout(900_000);
 
   it('of coordinator and lab: sealed when they are next read, in the clear nowhere, and refused in words without the key file', () =>
     withProcesses(async ({ folder, dataDir, start, coordinator, run, tried }) => {

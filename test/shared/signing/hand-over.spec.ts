@@ -19,9 +19,11 @@ describe('a hand-over', () => {
 
   const forged: Record<string, HandOver> = {
     'to a key that the old one has not named': { ...ab, to: keyThief },
-    'that only the new key has signed': { ...signHandOver('coordinator', thief, b), from: keyA },
+    'that the old key has not made': { ...signHandOver('coordinator', thief, b), from: keyA },
     'to a key that somebody else has taken it for': { ...ab, proof: signHandOver('coordinator', a, thief).proof },
     'from a key to itself': signHandOver('coordinator', a, a),
+    'that the new key alone has signed': { ...ab, signature: ab.proof },
+    'that the old key alone has signed': { ...ab, proof: ab.signature },
     'of a client': signHandOver({ client: 'coordinator' }, a, b),
   };
   for (const [what, word] of Object.entries(forged)) {
