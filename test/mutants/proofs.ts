@@ -8,7 +8,11 @@ export const PROOFS = [
     ['server/run/rotated-ledger'],
     [
       ['a word in a line is signed', 'if (keys.length !== handOvers.length + 1) {', 'if (false as boolean) {'],
-      ['no key is one again that gave', 'if (before.some((key, i) => keys[i] !== key)) throw', 'if (false as boolean) throw'],
+      [
+        'no key is one again that gave',
+        'if (before.some((key, i) => keys[i] !== key)) throw',
+        'if (false as boolean) throw',
+      ],
     ],
   ),
   ...mutantsOf(
@@ -28,7 +32,11 @@ export const PROOFS = [
       ['a word of before is none', 'if (handOver.from !== enrolled) throw', 'if (false as boolean) throw'],
       ['both keys sign', 'if (!isHandOver({ client }, handOver)) {', 'if (false as boolean) {'],
       ['a key is of one client, once', 'if (this.#clientOfKey.has(handOver.to)) {', 'if (false as boolean) {'],
-      ['who is revoked rotates nothing', 'if (refusal?.retry === false) throw refused', 'if (false as boolean) throw refused'],
+      [
+        'who is revoked rotates nothing',
+        'if (refusal?.retry === false) throw refused',
+        'if (false as boolean) throw refused',
+      ],
     ],
   ),
   ...mutantsOf(
@@ -82,7 +90,11 @@ export const PROOFS = [
       ['each client once', 'if (new Set(names).size !== names.length) throw', 'if (false as boolean) throw'],
       ['a secure run has proofs', 'if (isSecure !== entry.secure.length > 0) throw', 'if (false as boolean) throw'],
       ['proofs and lines name the same survivors', "expect('survivors', summed.join(), named.join());", ''],
-      ['keys are those of the enrolment', 'if (listed === undefined || listed.some(', 'if (true as boolean || listed!.some('],
+      [
+        'keys are those of the enrolment',
+        'if (listed === undefined || listed.some(',
+        'if (true as boolean || listed!.some(',
+      ],
       ['an unknown client has no key', '[enrolment.get(client) ?? []].flat()', '[enrolment.get(client) ?? key].flat()'],
       ['a client has one key', 'if (!keys.includes(key)) throw', 'if (false as boolean) throw'],
       ['lines are of one run', "expect('run', opened.run, entry.run);", ''],
