@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   audit: async () => (await import('./commands/audit.js')).auditCommand(),
   account: async () => (await import('./commands/account.js')).accountCommand(),
   authority: async () => (await import('./commands/authority.js')).authorityCommand(),
+  key: async () => (await import('./commands/key.js')).keyCommand(),
   client: async () => (await import('./commands/client.js')).clientCommand(),
   run: async () => (await import('./commands/run.js')).runCommand(),
   simulate: async () => (await import('./commands/simulate.js')).simulateCommand(),

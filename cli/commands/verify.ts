@@ -51,11 +51,11 @@ async function optionsOf({ coordinator, enrolment, against }: Given): Promise<Ch
   if (coordinator !== undefined && !HEX_32_BYTES.test(coordinator)) {
     throw invalidArgument('coordinator', '64 lower-case hex digits', coordinator);
   }
-  const { parseEnrolment } = await import('../../shared/signing/enrolment-file.js');
+  const { parseEnrolmentKeys } = await import('../../shared/signing/enrolment-file.js');
   return {
     coordinatorFingerprint: coordinator,
     ...(enrolment !== undefined && {
-      enrolment: parseEnrolment(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
+      enrolment: parseEnrolmentKeys(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
     }),
     ...(against !== undefined && { against: await fileAt(against) }),
   };
