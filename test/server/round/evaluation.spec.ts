@@ -141,4 +141,30 @@ describe('an evaluation', () => {
     assert.deepEqual([skipped.round, skipped.stage.kind], [2, 'waiting']);
     assert.equal(stateAfter(committed(), ...online('b', 'c')).stage.kind, 'evaluating', 'at once when they are back');
   });
+
+  it('counts the clients whose figures there are, and names the others', () => {
+    const loss = (count: number) => ({ loss: { sum: [1], count } });
+    const answers = [evaluated('a', undefined, loss(2)), evaluated('b'), evaluated('c', undefined, loss(1))];
+    const [ended] = of(play(evaluating(), ...answers)[1], 'round-ended');
+    const { clients, examples, missing } = ended.draft.evaluated!;
+    assert.deepEqual([clients, examples], [2, 3]);
+    assert.deepEqual(
+      missing.map(({ client, reason }) => `${client} ${reason}`),
+      ['b no-figures'],
+    );
+  });
+
+  it('misses who trained and is away where all are asked, and nobody where a sample is', () => {
+    const missed = (evaluateClients: number) => {
+      const made = stateAfter(
+        committing({ evaluateEvery: 1, evaluateClients }),
+        { kind: 'offline', client: 'b' },
+        stored(),
+      );
+      const asked = stateAfter(made, timer('committed/1/1'));
+      const [ended] = of(play(asked, evaluated('a'), evaluated('c'))[1], 'round-ended');
+      return ended.draft.evaluated!.missing.filter(({ reason }) => reason === 'offline').map(({ client }) => client);
+    };
+    assert.deepEqual([missed(0), missed(2)], [['b'], []]);
+  });
 });
