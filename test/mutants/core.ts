@@ -8,91 +8,69 @@ const SERVER = ['shared/secagg/server'];
 const GRAPH = ['shared/secagg/graph'];
 
 export const CORE = [
-  ...mutantsOf(
-    'shared/secagg/derive',
-    [...BOUND, 'shared/chain/stored'],
+  ...mutantsOf('shared/secagg/derive', BOUND, [
     [
-      [
-        'a tag is of a name',
-        '.text(LABEL.memberTag).text(id).raw(enrolledKey)',
-        '.text(LABEL.memberTag).raw(enrolledKey)',
-      ],
-      [
-        'an advertisement is of one aggregation',
-        '.text(LABEL.advertisement).raw(aggregationId).text(id)',
-        '.text(LABEL.advertisement).text(id)',
-      ],
-      ['an advertisement is of a name', '.raw(aggregationId).text(id);', '.raw(aggregationId);'],
-      [
-        'an advertisement is of both keys',
-        'raw(sharePublicKey).raw(maskPublicKey).done()',
-        'raw(sharePublicKey).done()',
-      ],
-      ['a roster has its threshold', '.u32(degree).u32(threshold);', '.u32(degree);'],
-      ['a roster is of one aggregation', 'text(LABEL.rosterRoot).raw(aggregationId);', 'text(LABEL.rosterRoot);'],
-      ['survivors are among those who shared', 'writer.raw(included).raw(survivors)', 'writer.raw(survivors)'],
-      [
-        'survivors are of one roster',
-        'text(LABEL.survivorRoot).raw(aggregationId).raw(rosterRoot)',
-        'text(LABEL.survivorRoot).raw(aggregationId)',
-      ],
-      [
-        'a signature is of one aggregation',
-        'text(LABEL.consistency).raw(aggregationId).raw(rosterRoot)',
-        'text(LABEL.consistency).raw(rosterRoot)',
-      ],
-      [
-        'a share is sealed for one',
-        '.raw(transcript.rosterRoot).u32(from).u32(to)',
-        '.raw(transcript.rosterRoot).u32(from)',
-      ],
-      [
-        'a share is sealed by one',
-        '.raw(transcript.rosterRoot).u32(from).u32(to)',
-        '.raw(transcript.rosterRoot).u32(to)',
-      ],
-      ['a mask is of one pair', '.u32(Math.min(a, b)).u32(Math.max(a, b))', '.u32(Math.min(a, b))'],
-      [
-        'a mask is of one aggregation',
-        '{ ikm: secret, salt: aggregationId, info, sizeBytes',
-        '{ ikm: secret, salt: rosterRoot, info, sizeBytes',
-      ],
-      [
-        'a self mask is of one member',
-        'text(LABEL.selfMask).raw(rosterRoot).u32(index)',
-        'text(LABEL.selfMask).raw(rosterRoot)',
-      ],
-      [
-        'a commitment is of one member',
-        'raw(aggregationId).raw(rosterRoot).u32(index);\n  return',
-        'raw(aggregationId).raw(rosterRoot);\n  return',
-      ],
+      'a tag is of a name',
+      '.text(LABEL.memberTag).text(id).raw(enrolledKey)',
+      '.text(LABEL.memberTag).raw(enrolledKey)',
     ],
-  ),
-  ...mutantsOf(
-    'shared/secagg/params',
-    [...BOUND, 'shared/chain/stored'],
     [
-      ['an aggregation is of one round', '.text(context.taskId).u64(context.round)', '.text(context.taskId)'],
-      ['an aggregation is of one model', '.raw(context.modelHash)', ''],
-      ['an aggregation is of one plan', '.raw(context.planHash)', ''],
-      ['its parameters have the drop-outs', '.f64(params.dropFraction)', ''],
-      ['its parameters have the colluders', '.f64(params.adversaryFraction)', ''],
-      ['its parameters have the tail of the noise', '.u64(ring.noiseTailMax)', ''],
-      [
-        'a sum is over two at least',
-        'whole(survivorsMin, 2, cohortMin)',
-        'whole(survivorsMin, 1, cohortMin)',
-        [...BOUND, ...SERVER],
-      ],
-      [
-        'a cohort has three at least',
-        'whole(cohortMin, 3, cohortMax)',
-        'whole(cohortMin, 2, cohortMax)',
-        [...BOUND, ...SERVER],
-      ],
+      'an advertisement is of one aggregation',
+      '.text(LABEL.advertisement).raw(aggregationId).text(id)',
+      '.text(LABEL.advertisement).text(id)',
     ],
-  ),
+    ['an advertisement is of a name', '.raw(aggregationId).text(id);', '.raw(aggregationId);'],
+    ['an advertisement is of both keys', 'raw(sharePublicKey).raw(maskPublicKey).done()', 'raw(sharePublicKey).done()'],
+    ['a roster has its threshold', '.u32(degree).u32(threshold);', '.u32(degree);'],
+    ['a roster is of one aggregation', 'text(LABEL.rosterRoot).raw(aggregationId);', 'text(LABEL.rosterRoot);'],
+    ['survivors are among those who shared', 'writer.raw(included).raw(survivors)', 'writer.raw(survivors)'],
+    [
+      'survivors are of one roster',
+      'text(LABEL.survivorRoot).raw(aggregationId).raw(rosterRoot)',
+      'text(LABEL.survivorRoot).raw(aggregationId)',
+    ],
+    [
+      'a signature is of one aggregation',
+      'text(LABEL.consistency).raw(aggregationId).raw(rosterRoot)',
+      'text(LABEL.consistency).raw(rosterRoot)',
+    ],
+    [
+      'a share is sealed for one',
+      '.raw(transcript.rosterRoot).u32(from).u32(to)',
+      '.raw(transcript.rosterRoot).u32(from)',
+    ],
+    [
+      'a share is sealed by one',
+      '.raw(transcript.rosterRoot).u32(from).u32(to)',
+      '.raw(transcript.rosterRoot).u32(to)',
+    ],
+    ['a mask is of one pair', '.u32(Math.min(a, b)).u32(Math.max(a, b))', '.u32(Math.min(a, b))'],
+    [
+      'a mask is of one aggregation',
+      '{ ikm: secret, salt: aggregationId, info, sizeBytes',
+      '{ ikm: secret, salt: rosterRoot, info, sizeBytes',
+    ],
+    [
+      'a self mask is of one member',
+      'text(LABEL.selfMask).raw(rosterRoot).u32(index)',
+      'text(LABEL.selfMask).raw(rosterRoot)',
+    ],
+    [
+      'a commitment is of one member',
+      'raw(aggregationId).raw(rosterRoot).u32(index);\n  return',
+      'raw(aggregationId).raw(rosterRoot);\n  return',
+    ],
+  ]),
+  ...mutantsOf('shared/secagg/params', BOUND, [
+    ['an aggregation is of one round', '.text(context.taskId).u64(context.round)', '.text(context.taskId)'],
+    ['an aggregation is of one model', '.raw(context.modelHash)', ''],
+    ['an aggregation is of one plan', '.raw(context.planHash)', ''],
+    ['its parameters have the drop-outs', '.f64(params.dropFraction)', ''],
+    ['its parameters have the colluders', '.f64(params.adversaryFraction)', ''],
+    ['its parameters have the tail of the noise', '.u64(ring.noiseTailMax)', ''],
+    ['a sum is over two at least', 'whole(survivorsMin, 2, cohortMin)', 'whole(survivorsMin, 1, cohortMin)', BOUND],
+    ['a cohort has three at least', 'whole(cohortMin, 3, cohortMax)', 'whole(cohortMin, 2, cohortMax)', BOUND],
+  ]),
   ...mutantsOf('shared/secagg/graph', GRAPH, [
     ['colluders count in a majority', 'Math.floor((degree + corrupt) / 2) + 1', 'Math.floor(degree / 2) + 1'],
     ['a majority is more than half', 'Math.floor((degree + corrupt) / 2) + 1', 'Math.floor((degree + corrupt) / 2)'],
@@ -121,39 +99,43 @@ export const CORE = [
       'suite.hkdf({ ikm: aggregationId, salt: aggregationId, info',
     ],
   ]),
-  ...mutantsOf('shared/secagg/frames', SERVER, [
+  ...mutantsOf(
+    'shared/secagg/frames',
+    ['shared/secagg/frames'],
     [
-      'a roster is within its limits',
-      'if (count > LIMIT.cohort || degree > LIMIT.neighbours || ownIndex >= count) {',
-      'if (count > LIMIT.cohort) {',
-      [...SERVER, 'shared/secagg/attacks', 'shared/secagg/frames'],
+      [
+        'a roster is within its limits',
+        'if (count > LIMIT.cohort || degree > LIMIT.neighbours || ownIndex >= count) {',
+        'if (count > LIMIT.cohort) {',
+        ['shared/secagg/frames'],
+      ],
+      [
+        'nothing is behind an advertisement',
+        'const advertisement = readAdvertisement(reader);\n  reader.end();',
+        'const advertisement = readAdvertisement(reader);',
+        ['shared/secagg/frames'],
+      ],
+      [
+        'nothing is behind a refusal',
+        'const culprit = reader.u32();\n  reader.end();',
+        'const culprit = reader.u32();',
+        ['shared/secagg/frames'],
+      ],
+      [
+        'a set has one bit a client',
+        'if (body.length !== setBytes(cohort)) throw',
+        'if (false as boolean) throw',
+        ['shared/secagg/frames'],
+      ],
+      [
+        'a signature has 64 bytes',
+        'if (body.length !== SIGNATURE_BYTES) throw',
+        'if (false as boolean) throw',
+        ['shared/secagg/frames'],
+      ],
+      ['nobody is nobody', 'culprit === NOBODY ? undefined : culprit', 'culprit', ['shared/secagg/frames']],
     ],
-    [
-      'nothing is behind an advertisement',
-      'const advertisement = readAdvertisement(reader);\n  reader.end();',
-      'const advertisement = readAdvertisement(reader);',
-      [...SERVER, 'shared/secagg/frames'],
-    ],
-    [
-      'nothing is behind a refusal',
-      'const culprit = reader.u32();\n  reader.end();',
-      'const culprit = reader.u32();',
-      [...SERVER, 'shared/secagg/frames'],
-    ],
-    [
-      'a set has one bit a client',
-      'if (body.length !== setBytes(cohort)) throw',
-      'if (false as boolean) throw',
-      [...SERVER, 'shared/secagg/attacks', 'shared/secagg/frames'],
-    ],
-    [
-      'a signature has 64 bytes',
-      'if (body.length !== SIGNATURE_BYTES) throw',
-      'if (false as boolean) throw',
-      [...SERVER, 'shared/secagg/frames'],
-    ],
-    ['nobody is nobody', 'culprit === NOBODY ? undefined : culprit', 'culprit', [...SERVER, 'shared/secagg/frames']],
-  ]),
+  ),
   ...mutantsOf('shared/secagg/proof', SERVER, [
     ['a client signs once', 'signers.add(id);', 'signers.add(`${id}${signers.size}`);'],
     [
@@ -493,7 +475,7 @@ export const CORE = [
   ),
   ...mutantsOf(
     'client/round/connection',
-    ['client/round/connection', 'server/handshake', 'transport/slow-uploads'],
+    ['client/round/connection'],
     [
       [
         'a welcome comes after a challenge',

@@ -5,13 +5,13 @@ import { mutantsOf } from './mutant.js';
 const ROLES = ['secure/roles'];
 const GUESTS = ['transport/guests'];
 const LABS = ['secure/named-labs'];
-const REVOKED = ['secure/revocation', 'server/people'];
+const PEOPLE = ['server/people'];
 const DOOR = ['secure/door'];
 
 export const DOORS = [
   ...mutantsOf(
     'server/accounts',
-    ['server/accounts', ...ROLES],
+    ['server/accounts'],
     [
       ['a token that was replaced is nobody’s', 'if (before !== undefined) this.#nameOfToken.delete(before.hash);', ''],
       ['no account is added over another', 'if (this.#accounts.has(name)) {', 'if (false as boolean) {'],
@@ -30,7 +30,7 @@ export const DOORS = [
       ],
     ],
   ),
-  ...mutantsOf('server/people', REVOKED, [
+  ...mutantsOf('server/people', PEOPLE, [
     [
       'who is revoked is shut out',
       'await registry.setStanding(client, change, { reason, nowMs: clock.nowMs() });\n      shutOut(client);',
@@ -54,8 +54,8 @@ export const DOORS = [
     [
       [
         'a token that was revoked spares no wait',
-        'nowMs < token.expiresAtMs && token.used < token.uses;',
-        'nowMs < token.expiresAtMs;',
+        '!token.isRevoked && nowMs < token.expiresAtMs',
+        'nowMs < token.expiresAtMs',
       ],
       ['a revoked token enrols nobody', "if (token.isRevoked) throw refused('revoked, ask for a new one');", ''],
       [
@@ -90,7 +90,7 @@ export const DOORS = [
   ),
   ...mutantsOf(
     'server/standing',
-    ['server/registry', ...REVOKED],
+    ['server/registry'],
     [
       [
         'nothing leads back from revoked',
@@ -112,7 +112,7 @@ export const DOORS = [
   ),
   ...mutantsOf(
     'server/enrolment',
-    ['server/enrolment', 'secure/renewal'],
+    ['server/enrolment'],
     [
       [
         'a renewal is asked for by the key',
@@ -123,19 +123,19 @@ export const DOORS = [
         'who is revoked renews nothing',
         'if (refusal?.retry === false) throw',
         'if (false as boolean) throw',
-        ['server/enrolment', 'secure/revocation'],
+        ['server/enrolment'],
       ],
       [
         'who is suspended may renew',
         'if (refusal?.retry === false) throw',
         'if (refusal !== undefined) throw',
-        ['server/enrolment', 'secure/revocation'],
+        ['server/enrolment'],
       ],
       [
         'the coordinator says who it is at its own address only',
         "if (reason !== undefined) throw new FlError('permission-denied', reason);",
         '',
-        ['server/enrolment', 'server/handshake', 'secure/old-address'],
+        ['server/enrolment'],
       ],
     ],
   ),

@@ -9,7 +9,7 @@ const STEP = ['server/round/step'];
 export const ROUNDS = [
   ...mutantsOf(
     'server/round/attendance',
-    ['server/round/silent'],
+    ['server/round/attendance', 'server/round/silent'],
     [
       ['who trains late is not tested either', '[train, kind ===', "[kind === 'train' ? train : undefined, kind ==="],
       ['who is late is passed over one round, then two', '2 ** (late.times - 1)', '2 ** late.times'],
@@ -30,38 +30,42 @@ export const ROUNDS = [
       ],
     ],
   ),
-  ...mutantsOf('server/round/moves', STEP, [
+  ...mutantsOf(
+    'server/round/moves',
+    ['server/round/moves', ...STEP],
     [
-      'no secure cohort is smaller than three',
-      'secure ? Math.max(3, minSurvivors) : minSurvivors',
-      'minSurvivors',
-      ['server/round/silent'],
+      [
+        'no secure cohort is smaller than three',
+        'secure ? Math.max(3, minSurvivors) : minSurvivors',
+        'minSurvivors',
+        ['server/round/silent'],
+      ],
+      ['each attempt draws anew', '${label}/${round}/${attempt}', '${label}/${round}'],
+      [
+        'training and evaluation draw apart',
+        '`${label}/${round}/${attempt}`',
+        '`${round}/${attempt}`',
+        ['server/round/step', 'server/round/evaluation', 'simulations/golden'],
+      ],
+      ['two attempts fail in a breath', 'times <= PROMPT_ATTEMPTS', 'times < PROMPT_ATTEMPTS', SHOWN],
+      [
+        'an aggregation is told who left',
+        "if (state.spec.secure) out.push({ kind: 'leave-secure', client });",
+        '',
+        ['server/round/step', 'server/round/excluded'],
+      ],
+      ['who was too late is told', "out.push({ kind: 'withdraw', client, task: taskOf(state), reason });", ''],
+      ['a resumed run asks those again that refused', 'refused: {}, empty: [], attempt,', 'empty: [], attempt,'],
+      [
+        'a resumed run asks those again that had no example',
+        'refused: {}, empty: [], attempt,',
+        'refused: {}, attempt,',
+        ['server/round/moves'],
+      ],
+      ['a secure round has five deadlines', '(spec.secure ? 5 : 1) * spec.deadlineMs', 'spec.deadlineMs'],
+      ['a resumed run counts its attempts anew', 'attempt, firstAttempt: attempt, stage', 'attempt, stage'],
     ],
-    ['each attempt draws anew', '${label}/${round}/${attempt}', '${label}/${round}'],
-    [
-      'training and evaluation draw apart',
-      '`${label}/${round}/${attempt}`',
-      '`${round}/${attempt}`',
-      ['server/round/step', 'server/round/evaluation', 'simulations/golden'],
-    ],
-    ['two attempts fail in a breath', 'times <= PROMPT_ATTEMPTS', 'times < PROMPT_ATTEMPTS', SHOWN],
-    [
-      'an aggregation is told who left',
-      "if (state.spec.secure) out.push({ kind: 'leave-secure', client });",
-      '',
-      ['server/round/step', 'server/round/excluded'],
-    ],
-    ['who was too late is told', "out.push({ kind: 'withdraw', client, task: taskOf(state), reason });", ''],
-    ['a resumed run asks those again that refused', 'refused: {}, empty: [], attempt,', 'empty: [], attempt,'],
-    [
-      'a resumed run asks those again that had no example',
-      'refused: {}, empty: [], attempt,',
-      'refused: {}, attempt,',
-      ['server/round/step', 'server/round/waiting', 'secure/no-examples'],
-    ],
-    ['a secure round has five deadlines', '(spec.secure ? 5 : 1) * spec.deadlineMs', 'spec.deadlineMs'],
-    ['a resumed run counts its attempts anew', 'attempt, firstAttempt: attempt, stage', 'attempt, stage'],
-  ]),
+  ),
   ...mutantsOf(
     'server/round/excluded',
     ['server/round/excluded'],
@@ -90,11 +94,6 @@ export const ROUNDS = [
         'only an update that is in the sum voids it',
         "if (member.status !== 'arrived' || next.stage.kind !== 'training')",
         "if (next.stage.kind !== 'training')",
-      ],
-      [
-        'a sum that is stored is void',
-        'const { trainedAtMs: _, stored: __, ...work } = stage;',
-        'const { trainedAtMs: _, ...work } = stage;',
       ],
       [
         'who was dropped before has nothing to lose',
@@ -136,11 +135,6 @@ export const ROUNDS = [
   ...mutantsOf('server/round/waiting', WAITING, [
     ['the deadline comes first', 'if (untilMs >= deadlineAtMs) return state;', ''],
     ['enough are enough', 'counts.arrived < spec.minSurvivors', 'counts.arrived <= spec.minSurvivors'],
-    [
-      'secure aggregation waits by itself',
-      'if (work === undefined || state.spec.secure) return state;',
-      'if (work === undefined) return state;',
-    ],
     ['a timer that is early ends no wait', '&& atMs >= untilMs', ''],
     ['the wait is what the run says', 'spec.offlineWaitMs ?? OFFLINE_WAIT_MS', 'OFFLINE_WAIT_MS'],
     [
@@ -264,7 +258,7 @@ export const ROUNDS = [
   ),
   ...mutantsOf(
     'shared/run/stop-when',
-    ['shared/run/stop-when', 'simulations/stop-when'],
+    ['shared/run/stop-when'],
     [
       ['a gain is more than its least', 'gain > minDelta', 'gain >= minDelta'],
       [
@@ -293,7 +287,7 @@ export const ROUNDS = [
   ),
   ...mutantsOf(
     'server/updates/pace',
-    ['server/updates/pace', 'transport/slow-uploads'],
+    ['server/updates/pace'],
     [
       ['waiting spends the grace', 'Math.max(0, leftMs - waitedMs) + earnedMs', 'leftMs + earnedMs'],
       [

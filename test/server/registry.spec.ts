@@ -278,7 +278,9 @@ describe('the list of tokens', () => {
     assert.deepEqual(rest, { name: 'lab', uses: 2, used: 1, expiresAtMs: 1000, isPending: false, isRevoked: false });
     assert.deepEqual(more, []);
     await assert.rejects(registry.revokeToken('0'.repeat(12)), { code: 'not-found' });
+    assert.equal(registry.isTokenGood('s3cret', 1), true);
     await registry.revokeToken(id);
+    assert.equal(registry.isTokenGood('s3cret', 1), false, 'nor does it spare anybody a wait at the door');
     assert.equal(open(log).registry.tokens()[0].isRevoked, true);
     await assert.rejects(registry.enrol(request(2), 1), denied(/token: revoked/));
     assert.equal((await registry.enrol(request(1), 2)).client, 'lab-1', 'who has joined stays');

@@ -167,4 +167,11 @@ describe('an evaluation', () => {
     };
     assert.deepEqual([missed(0), missed(2)], [['b'], []]);
   });
+
+  it('that nobody answered says nothing of when to stop', () => {
+    const stopWhen = { metric: 'test.loss', better: 'lower', patience: 1, minDelta: 0 } as const;
+    const left = ['a', 'b', 'c'].map((client) => ({ kind: 'offline', client }) as const);
+    const made = stateAfter(committing({ evaluateEvery: 1, stopWhen }), ...left, stored(), timer('committed/1/1'));
+    assert.deepEqual([made.round, made.status, made.judgement], [2, 'running', undefined]);
+  });
 });
