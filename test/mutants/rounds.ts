@@ -45,7 +45,7 @@ export const ROUNDS = [
         'training and evaluation draw apart',
         '`${label}/${round}/${attempt}`',
         '`${round}/${attempt}`',
-        ['server/round/step', 'server/round/evaluation', 'simulations/golden'],
+        ['server/round/moves'],
       ],
       ['two attempts fail in a breath', 'times <= PROMPT_ATTEMPTS', 'times < PROMPT_ATTEMPTS', SHOWN],
       [
@@ -178,6 +178,7 @@ export const ROUNDS = [
       'a stopped run voids what has come',
       "if (stage.kind === 'training' || stage.kind === 'committing') voidArrivals",
       "if (stage.kind === 'training') voidArrivals",
+      ['server/round/moves'],
     ],
     [
       'a committed round counts though it is stopped',
@@ -240,7 +241,7 @@ export const ROUNDS = [
         'a round that nobody judged says nothing of when to stop',
         '|| !evaluated?.clients) return state;',
         ') return state;',
-        ['simulations/stop-when'],
+        ['server/round/evaluation'],
       ],
       [
         'the last evaluation asks who was late too',
@@ -252,7 +253,7 @@ export const ROUNDS = [
         'zeros count for no client',
         'cohort.counts.evaluated - (zeroed ?? 0)',
         'cohort.counts.evaluated',
-        ['server/round/evaluation', 'secure/zeroed'],
+        ['server/round/evaluation'],
       ],
     ],
   ),

@@ -1,6 +1,7 @@
 /** Evaluation rounds, and what clients say of their own examples. */
 import assert from 'node:assert/strict';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
+import { ZEROED } from '../../../shared/run/zeroed.js';
 import {
   arrived,
   committed,
@@ -173,5 +174,16 @@ describe('an evaluation', () => {
     const left = ['a', 'b', 'c'].map((client) => ({ kind: 'offline', client }) as const);
     const made = stateAfter(committing({ evaluateEvery: 1, stopWhen }), ...left, stored(), timer('committed/1/1'));
     assert.deepEqual([made.round, made.status, made.judgement], [2, 'running', undefined]);
+  });
+
+  it('by a masked sum counts no client whose vector was zeros', () => {
+    const survivors = ['a', 'b', 'c'];
+    const secured = (kind: 'train' | 'evaluate', pooled: SumMetrics) =>
+      ({ kind: 'secured', task: task(kind), survivors, pooled }) as const;
+    const asked = stateAfter(training({ secure: true, evaluateEvery: 1 }), secured('train', {}), stored());
+    const sums = { loss: { sum: [2], count: 4 }, [ZEROED]: { sum: [1], count: 3 } };
+    const [ended] = of(play(asked, secured('evaluate', sums))[1], 'round-ended');
+    assert.deepEqual(ended.draft.evaluated, { clients: 2, examples: 4, missing: [] });
+    assert.deepEqual([ended.draft.zeroedTests, ended.draft.metrics], [1, { 'test.loss': 0.5 }]);
   });
 });

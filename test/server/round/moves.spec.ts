@@ -1,6 +1,8 @@
 /** What the stages of a round have in common: who is drawn, how long is waited, and what a resume forgets. */
 import assert from 'node:assert/strict';
+import { draw } from '../../../server/round/moves.js';
 import { NO_TRAINING_EXAMPLES } from '../../../shared/run/no-examples.js';
+import type { TaskKind } from '../../../shared/run/plan.js';
 import {
   committing,
   declined,
@@ -31,6 +33,11 @@ describe('a cohort', () => {
       [state, effects] = play(state, ...begun.map((client) => declined(client, 'dropout', task('train', 1, attempt))));
     }
     assert.deepEqual(cohorts, ['afh', 'hij', 'fgh']);
+  });
+
+  it('that judges is drawn apart from the one that trains', () => {
+    const drawn = (kind: TaskKind) => draw(start(), kind, TEN, { least: 3, most: 3 }).names.join('');
+    assert.deepEqual([drawn('train'), drawn('evaluate')], ['afh', 'chj']);
   });
 
   it('works for one deadline; of a masked sum the phases have theirs, and five in all are the last resort', () => {
