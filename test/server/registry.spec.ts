@@ -268,6 +268,21 @@ describe('an enrolled client', () => {
   });
 });
 
+describe('the clients that are counted on', () => {
+  it('are those who are approved; one that is suspended comes back by itself, one that is revoked does not', async () => {
+    const { registry } = open();
+    for (const [n, client] of ['a', 'b', 'c'].entries())
+      await registry.enrolTrusted(client, identityOf(n + 1).publicKey, 0);
+    await registry.setStanding('b', 'suspend', { reason: '', nowMs: 1 });
+    await registry.setStanding('c', 'revoke', { reason: '', nowMs: 1 });
+    assert.deepEqual(registry.names(), ['a']);
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((client) => registry.refusalOf(client)?.retry),
+      [undefined, true, false],
+    );
+  });
+});
+
 describe('the list of tokens', () => {
   it('says what is left of each and nothing that lets anybody in; one that is revoked does so no more', async () => {
     const { registry, log } = await withToken({ uses: 2 });
