@@ -8,7 +8,10 @@ import { turns } from '../support/hand-fed.js';
 function open({ records = [] as unknown[], isSlow = false } = {}) {
   const log: unknown[] = [...records];
   let release = () => {};
-  const gate = isSlow ? new Promise<void>((resolve) => (release = resolve)) : Promise.resolve();
+  const opened = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const gate = isSlow ? opened : Promise.resolve();
   const kept: string[] = [];
   const append = async (record: unknown) => {
     await gate;

@@ -25,7 +25,10 @@ async function open() {
     ...{ registry, clock: new FakeClock(0), rng: rngFromSeed(1), addresses: () => ['here:1'] },
     ...{ tokenOf: (secret) => secret, shutOut: (client) => acts.push(`shut out ${client}`) },
   });
-  return { people, registry, acts, breakDisk: () => (isBroken = true) };
+  const breakDisk = () => {
+    isBroken = true;
+  };
+  return { people, registry, acts, breakDisk };
 }
 
 describe('what an operator does about a client', () => {
