@@ -8,6 +8,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { transformSync } from 'esbuild';
+import { CHAINS } from './chains.js';
 import { CLIENT } from './client.js';
 import { CORE } from './core.js';
 import { DOORS } from './doors.js';
@@ -106,7 +107,7 @@ async function inFolders<T>(items: Iterable<T>, act: (folder: string, item: T) =
 
 const wanted = process.argv[2] ?? '';
 const ROOMS = [
-  ...[SHARED, MASKS, PROOFS, CORE, SERVER, ROUNDS, DOORS, SERVICE, RUNS, SECAGG_SHELL],
+  ...[SHARED, MASKS, PROOFS, CORE, CHAINS, SERVER, ROUNDS, DOORS, SERVICE, RUNS, SECAGG_SHELL],
   ...[CLIENT, POLICY, STORES, TRAINING],
 ];
 const mutants = ROOMS.flat().filter(({ file, claim }) => `${file} ${claim}`.includes(wanted));
