@@ -126,7 +126,7 @@ export class Registry {
   /** Whether somebody could join by it now. */
   isTokenGood(secret: string, nowMs: number): boolean {
     const token = this.#tokens.get(sha256Hex(secret));
-    return token !== undefined && nowMs < token.expiresAtMs && token.used < token.uses;
+    return token !== undefined && !token.isRevoked && nowMs < token.expiresAtMs && token.used < token.uses;
   }
 
   /** Enrols a new key, or finds the client again whose reply was lost. Durable when it resolves. */
