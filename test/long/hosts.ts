@@ -30,6 +30,8 @@ export class Hosts {
       network.addHost('hub', HUB_ADDRESS);
       network.addBehindRouter('north', { outside: '192.0.2.21' });
       network.addBehindRouter('south', { outside: '192.0.2.22', isBad: true });
+      // a connection that is silent for longer than three times what keepalive (0017) bears is forgotten
+      for (const machine of ['north', 'south']) network.forgetsAfter(machine, 90);
       for (const machine of ['north', 'south']) network.names(machine, { [hub]: HUB_ADDRESS });
       const policy = 'require-secure-aggregation: false\nmin-cohort: 3\nmax-rounds: 1000\n';
       await writeFile(hosts.policy, policy);

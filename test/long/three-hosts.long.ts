@@ -88,10 +88,8 @@ describe('three machines', function () {
 
   /**
    * Each connection that a router knows is heard of again, twice, before it forgets it: pings, since nobody says anything.
-   * The router looks at 90 s of silence, three times the silence that keepalive (0017) bears.
    */
   async function refreshed(machine: string): Promise<void> {
-    hosts.network.forgetsAfter(machine, 90);
     const known = new Map(hosts.network.remembered(machine).map(({ port, seconds }) => [port, { seconds, times: 0 }]));
     assert.ok(known.size > 0, `${machine} has connections`);
     while ([...known.values()].some(({ times }) => times < 2)) {
