@@ -102,7 +102,9 @@ describe('docs/operate.md on three machines', function () {
   }
 
   function standings(): string[] {
-    return clients().map(({ name, standing = 'approved' }) => `${name} ${standing}`).sort();
+    return clients()
+      .map(({ name, standing = 'approved' }) => `${name} ${standing}`)
+      .sort();
   }
 
   /** The id that the page has written down. */
