@@ -15,6 +15,7 @@ const TONES: Readonly<Record<string, string>> = {
   test: 'fed',
   '': 'fed',
   train: 'soft',
+  validation: 'central',
   val: 'central',
   eval: 'central',
 };
@@ -54,7 +55,9 @@ function figure(report: Report, names: readonly string[], { large, small, told }
   const { family } = splitMetric(names[0]);
   const title = capital(shorten(readable(family), 60));
   const series = names.map((name) => seriesOf(report, name));
-  const tested = names.find((name) => splitMetric(name).split !== 'train');
+  const tested =
+    names.find((name) => splitMetric(name).split === 'test') ??
+    names.find((name) => splitMetric(name).split !== 'train');
   const common = {
     description: `Line chart of ${title} over the rounds: ${series.map(described).join('; ')}`,
     series,
