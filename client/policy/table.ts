@@ -165,7 +165,7 @@ export const POLICY_KEYS = {
   'local-work': row({
     schema: z.enum(['all', 'fewer']),
     default: 'all' as 'all' | 'fewer',
-    help: 'what a plan comes to that asks for more epochs or steps than the two keys above it allow: all: it is declined; fewer: as much is done as they allow, max-local-steps also of epochs, and the update is lengthened accordingly (not under fedprox)',
+    help: 'all: a plan that asks for more than max-local-epochs or max-local-steps is declined; fewer: as much is done as they allow, max-local-steps of epochs, too, and the update is lengthened accordingly (not under fedprox)',
   }),
   ...limits('batch-size', [1, 4096], count, 'examples per step', ({ training }) => training.batchSize),
   ...limits('client-lr', [0, 10], fromZero, 'learning rate of local training', ({ training }) => training.clientLr),

@@ -22,7 +22,9 @@ export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['
   const { localEpochs, localSteps, ...rest } = training;
   const duration = localSteps === undefined ? { 'local-epochs': localEpochs } : { 'local-steps': localSteps };
   const shown = {
-    ...{ strategy: engine.strategy, cohort: engine.cohort, partition, ...duration },
+    ...{ strategy: engine.strategy, rounds: work.rounds, cohort: engine.cohort, partition, ...duration },
+    ...(work.validationFraction && { validationFraction: work.validationFraction }),
+    ...(engine.stopWhen && { stopWhen: stopWords(engine.stopWhen) }),
     ...Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== 0 || key === 'clientLr')),
     ...(secure && { 'secure-aggregation': true }),
     ...(privacy && {
@@ -33,6 +35,10 @@ export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['
     ...hyper,
   };
   return Object.entries(shown).map(([key, value]) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), `${value}`]);
+}
+
+function stopWords({ metric, patience, minDelta }: NonNullable<RunSpec['engine']['stopWhen']>): string {
+  return `${metric}, patience ${patience ?? 'none'}${minDelta > 0 ? `, min-delta ${minDelta}` : ''}`;
 }
 
 /** Who trained a model, in the words of the comparison: the run itself. */

@@ -50,6 +50,8 @@ export type RowName = 'local' | 'local-best' | 'federated' | `federated/${string
 export interface BaselineReport extends MetricsReport {
   /** Rounds of one training, and what was done in each. */
   readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
+  /** The figures of each evaluated round, where it was a run with rounds of its own. */
+  readonly curve?: readonly { readonly round: number; readonly metrics: MetricsReport['metrics'] }[];
   /** Trainings that came to nothing, by client (or row), with the reason; they are in no figure. */
   readonly failures?: Readonly<Record<string, string>>;
 }

@@ -97,8 +97,7 @@ export function resolve(
   const partition = config.partition ?? scale.partition;
   parseScheme(partition); // now, and not on every client
   const hyper = hyperOf(scale.hyper, config.hyper, manifest.name);
-  const { shared } = initialModel(workload, { hyper, seed: config.seed });
-  const own = packTensors(shared);
+  const own = packTensors(initialModel(workload, { hyper, seed: config.seed }).shared);
   const model = about.initialModel === undefined ? own : startModel(about.initialModel, own.layout);
   const tensors = model.layout.map(({ name, shape }) => ({ name, shape }));
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
