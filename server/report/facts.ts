@@ -22,10 +22,10 @@ export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['
   const { localEpochs, localSteps, ...rest } = training;
   const duration = localSteps === undefined ? { 'local-epochs': localEpochs } : { 'local-steps': localSteps };
   const shown = {
-    ...{ strategy: engine.strategy, rounds: work.rounds, cohort: engine.cohort, partition, ...duration },
-    ...(work.validationFraction && { validationFraction: work.validationFraction }),
-    ...(engine.stopWhen && { stopWhen: stopWords(engine.stopWhen) }),
+    ...{ strategy: engine.strategy, cohort: engine.cohort, partition, ...duration },
     ...Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== 0 || key === 'clientLr')),
+    ...(work.validationFraction && { 'validation-fraction': work.validationFraction }),
+    ...(engine.stopWhen && { 'stop-when': stopWords(engine.stopWhen) }),
     ...(secure && { 'secure-aggregation': true }),
     ...(privacy && {
       privacy: privacy.mode,
