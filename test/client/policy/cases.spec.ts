@@ -7,7 +7,13 @@ import { askFirstModel, modelsOf } from '../../../client/policy/first-model.js';
 import { askMemory } from '../../../client/policy/memory.js';
 import { openSitePolicy } from '../../../client/policy/site.js';
 import { isNoisedByClients } from '../../../client/round/differencing.js';
-import { budgetDeclineReasonOf, declineReasonOf, parsePolicy, secaggPolicyOf, siteRulesOf } from '../../../client/round/policy.js';
+import {
+  budgetDeclineReasonOf,
+  declineReasonOf,
+  parsePolicy,
+  secaggPolicyOf,
+  siteRulesOf,
+} from '../../../client/round/policy.js';
 import { BEGUN_RUNS_FILE, type BegunRun } from '../../../client/store/begun-runs.js';
 import { FlError } from '../../../shared/errors.js';
 import { openedEntry, type RoundEntry } from '../../../shared/ledger/entry.js';
