@@ -1,7 +1,7 @@
 /** The way to a coordinator on this machine: its data directory says where it listens. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connectAdmin, type GrpcAdmin } from '../client/grpc/admin.js';
+import type { GrpcAdmin } from '../client/grpc/admin.js';
 import type { ClientTls } from '../client/grpc/tls.js';
 import { ADDRESS_FILE, ADMIN_TOKEN_FILE, OPERATOR_FILE } from '../server/data-dir.js';
 import { coordinatorDir } from '../shared/disk/home.js';
@@ -21,6 +21,7 @@ interface Where {
  * @throws FlError not-found: no coordinator has been started there · invalid-argument: no credential
  */
 export async function openAdmin({ dataDir, credential = fromEnvironment(dataDir) }: Where): Promise<GrpcAdmin> {
+  const { connectAdmin } = await import('../client/grpc/admin.js');
   if (credential !== undefined) {
     const { address, token, tls } = await readCredential(credential);
     return connectAdmin(address, token, tls === '' ? {} : { tls: () => operatorTls(tls) });
