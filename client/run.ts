@@ -22,7 +22,14 @@ import { readPolicy } from './policy/file.js';
 import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
 import { endRotation } from './rotate-key.js';
 import { Participant } from './round/participant.js';
-import { budgetDeclineReasonOf, crowdOf, POLICY_DEFAULTS, type Policy, secaggPolicyOf } from './round/policy.js';
+import {
+  budgetDeclineReasonOf,
+  crowdOf,
+  POLICY_DEFAULTS,
+  type Policy,
+  secaggPolicyOf,
+  siteRulesOf,
+} from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
 import { fileFollowed } from './store/followed.js';
@@ -108,6 +115,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       trainer,
       privacy: await openPrivacySite(directory, told),
       slice,
+      site: siteRulesOf(policy),
       declineReason: async (plan) => {
         const detail = await site.declineReason(plan);
         return detail === undefined ? undefined : { reason: 'refused', detail };

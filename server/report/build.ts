@@ -4,7 +4,7 @@
 import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { LocalReport, MetricsReport, Report, RoundReport } from '../../shared/run/report.js';
+import type { BaselineReport, LocalReport, MetricsReport, Report, RoundReport } from '../../shared/run/report.js';
 import type { WorkSpec } from '../../shared/run/spec.js';
 import type { RoundSummary, RunStatus } from '../../shared/run/summary.js';
 import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from './artefacts.js';
@@ -134,8 +134,14 @@ function finiteLocal(local: LocalReport): LocalReport {
   };
 }
 
-function finiteReport<Part extends MetricsReport>(part: Part): Part {
-  return { ...part, metrics: finiteMetrics(part.metrics), perClient: finiteClients(part.perClient) };
+function finiteReport<Part extends BaselineReport>(part: Part): Part {
+  const curve = part.curve?.map(({ round, metrics }) => ({ round, metrics: finiteMetrics(metrics) }));
+  return {
+    ...part,
+    metrics: finiteMetrics(part.metrics),
+    perClient: finiteClients(part.perClient),
+    ...(curve && { curve }),
+  };
 }
 
 function finiteClients(perClient: MetricsReport['perClient']): MetricsReport['perClient'] {
