@@ -232,10 +232,15 @@ const ATTACKS: Readonly<Record<string, (siege: Siege) => Promise<Outcome>>> = {
 
 describe('an attack on a process, in the middle of a round', function () {
   this.timeout(120_000);
+  let siege: Siege;
+  beforeEach(async () => {
+    siege = await Siege.open();
+  });
+  afterEach(() => siege.close());
+
   for (const [name, attack] of Object.entries(ATTACKS)) {
     it(`${name}: is told why, has its line, and changes nothing`, () =>
-      Siege.during(async (siege) => {
-        siege.name = name;
+      siege.inMidRound(name, async () => {
         const { told: answers, words, lines } = await attack(siege);
         for (const answer of [answers].flat()) assert.match(answer, words);
         await siege.hasLines(...lines);

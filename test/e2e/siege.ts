@@ -104,16 +104,6 @@ export class Siege {
     return siege;
   }
 
-  /** Whatever `use` does, nothing is left of it. */
-  static async during(use: (siege: Siege) => Promise<void>, descriptors?: number): Promise<void> {
-    const siege = await Siege.open(descriptors);
-    try {
-      await siege.#inMidRound(use);
-    } finally {
-      await siege.close();
-    }
-  }
-
   get dataDir(): string {
     return join(this.folder, 'coordinator');
   }
@@ -243,14 +233,15 @@ export class Siege {
     return (await this.admin.listClients()).filter(({ online }) => online).map(({ name }) => name);
   }
 
-  async #inMidRound(attack: (siege: Siege) => Promise<void>): Promise<void> {
+  /** In round 2 of a run; which then ends in the model that nobody disturbed. @param name of the attack, for its figures */
+  async inMidRound(name: string, attack: (before: Figures) => Promise<void>): Promise<void> {
     for (const client of LABS) await this.start(client);
     const spec = toySpec({ rounds: ROUNDS, deadlineMs: HOUR_MS, clients: LABS });
     this.run = await this.admin.startRun(spec, encode(toyModel()));
     const answered = () => this.said.filter(({ frame }) => frame.kind === 'small-update').length;
     while (this.#waiting.size < LABS.length - 1 || answered() < LABS.length + 1) await turn();
     const before = await this.figures();
-    await attack(this);
+    await attack(before);
     const hereStill = (await this.online()).filter((name) => LABS.includes(name));
     assert.deepEqual(hereStill, LABS, 'who is in stays in');
     this.#release();
@@ -267,25 +258,26 @@ export class Siege {
     const model = await readFile(join(this.dataDir, 'runs', this.run, 'models', `${last}.safetensors`));
     const values = [...decode(model).params.values];
     assert.deepEqual(values, Array(values.length).fill(toyExpected(LABS, ROUNDS)), 'the model nobody disturbed');
-    await this.#leftNothing(before);
+    await this.#leftNothing(name, before);
   }
 
   /** Descriptors go back to what they were; the figures go where SIEGE_FIGURES says, for whoever writes them down. */
-  async #leftNothing(before: Figures): Promise<void> {
-    for (const close of this.#closing.splice(0)) close();
+  async #leftNothing(attack: string, before: Figures): Promise<void> {
+    this.#leave();
     while ((await this.figures()).descriptors > before.descriptors + FEW_DESCRIPTORS) await turn();
     const { SIEGE_FIGURES } = process.env;
-    const row = { attack: this.name, before, after: await this.figures() };
+    const row = { attack, before, after: await this.figures() };
     if (SIEGE_FIGURES !== undefined) await appendFile(SIEGE_FIGURES, `${JSON.stringify(row)}\n`);
   }
 
-  /** For the figures. */
-  name = '';
+  #leave(): void {
+    for (const participant of this.#participants.splice(0)) participant.stop();
+    for (const close of this.#closing.splice(0)) close();
+  }
 
   async close(): Promise<void> {
     this.#release();
-    for (const participant of this.#participants) participant.stop();
-    for (const close of this.#closing.splice(0)) close();
+    this.#leave();
     this.admin.close();
     if (this.#child.exitCode === null && this.#child.kill('SIGKILL')) await once(this.#child, 'exit');
     await rm(this.folder, { recursive: true, force: true });

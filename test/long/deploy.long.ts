@@ -26,7 +26,7 @@ const OPEN_POLICY = 'require-secure-aggregation: false\nmin-cohort: 3\n';
 const nameOf = (service: string) => `${PROJECT}_${service}_1`;
 
 describe('deploy/compose', function () {
-  this.timeout(600_000);
+  this.timeout(1_800_000);
   let engine: Engine;
   let file: string;
   let run: string;
