@@ -1,7 +1,9 @@
 /** `starling coordinator`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { coordinatorDir } from '../../shared/disk/home.js';
+import { useKeyFile } from '../../shared/disk/secrets.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
+import { withKeyFile } from './key-file.js';
 import { command, integer, print, repeated } from './options.js';
 import { endOf, serve } from './service.js';
 import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
@@ -10,6 +12,7 @@ const DEFAULT_LISTEN = '127.0.0.1:7437';
 
 interface CoordinatorGiven extends SiteFilesGiven {
   readonly config?: string;
+  readonly keyFile?: string;
   readonly dataDir?: string;
   readonly listen?: string;
   readonly publicAddress: readonly string[];
@@ -21,12 +24,15 @@ interface CoordinatorGiven extends SiteFilesGiven {
 
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
-  return withSiteFiles(
-    command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator'),
-  )
+  const made = command(
+    'coordinator',
+    'run rounds for enrolled clients',
+    'starling coordinator --data-dir ./coordinator',
+  );
+  return withKeyFile(withSiteFiles(made))
     .option(
       '--config <FILE>',
-      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve',
+      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve, key-file',
     )
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
@@ -47,6 +53,7 @@ export function coordinatorCommand(): Command {
     .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
     .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
+      if (given.keyFile === undefined && file['key-file'] !== undefined) useKeyFile(file['key-file']);
       const { startCoordinator } = await import('../../server/main.js');
       const dataDir = coordinatorDir(given.dataDir ?? file['data-dir']);
       const name = `the coordinator of ${dataDir}`;
