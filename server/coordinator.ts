@@ -176,7 +176,7 @@ export class Coordinator implements ParticipantService {
       isHere: (client) => this.#connections.has(client),
       entered: (connection, said) => this.#entered(connection, said),
       received: (connection, frame) => {
-        if (this.#connections.get(connection.client) === connection) this.#received(connection.client, frame);
+        if (this.#connections.get(connection.client) === connection) this.#received(connection, frame);
       },
       left: (connection) => this.#left(connection),
     });
@@ -263,13 +263,16 @@ export class Coordinator implements ParticipantService {
   }
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
-  #received(client: string, frame: ClientFrame): void {
+  #received({ client, end }: Connection, frame: ClientFrame): void {
     const { clock, log, registry } = this.#options;
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
     if (frame.kind === 'small-update') {
       // its faults are told as if it had come by a call: in the log, by receipt
-      const warn = (error: unknown) =>
-        log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
+      const warn = (thrown: unknown) => {
+        const { code, message: reason } = FlError.from(thrown);
+        log.warn({ client, reason }, 'an update was not taken');
+        if (code === 'permission-denied') end.refused?.(reason);
+      };
       return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
     }
     const { task } = frame;
@@ -285,8 +288,10 @@ export class Coordinator implements ParticipantService {
         return run.receiveSecure(client, task, frame.frame);
       case 'decline':
       case 'evaluation':
-        if (!isAnswerOf(registry.get(client).publicKey, client, frame))
-          return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+        if (!isAnswerOf(registry.get(client).publicKey, client, frame)) {
+          log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+          return end.refused?.(`${frame.kind}: the signature is not by client "${client}"`);
+        }
         if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
         return this.#declined(run, client, frame);
     }

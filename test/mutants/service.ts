@@ -133,4 +133,21 @@ export const SERVICE = [
       ['a name that others have is passed over', 'while (this.#clients.has(`${name}-${number}`)) number++;', ''],
     ],
   ),
+  ...mutantsOf(
+    'server/grpc/control',
+    ['secure/door-attacks'],
+    [['what is not taken has a line', 'refused: (reason) => this.#refused(peer, reason),', '']],
+  ),
+  ...mutantsOf(
+    'server/grpc/witness',
+    ['secure/named-labs', 'transport/slow-uploads'],
+    [
+      ["another's model has a line", "/DownloadModel': Status.NOT_FOUND,", "/DownloadModel': Status.OK,"],
+      [
+        'an upload that stands still has a line',
+        "/UploadUpdate': Status.UNAVAILABLE,",
+        "/UploadUpdate': Status.ABORTED,",
+      ],
+    ],
+  ),
 ];
