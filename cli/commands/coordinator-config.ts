@@ -17,6 +17,8 @@ const schema = z.strictObject({
   'log-level': z.enum(LOG_LEVELS).optional(),
   'health-port': z.union([z.string(), z.number().int()]).optional(),
   'disk-reserve': z.number().int().min(1).optional(),
+  'keep-runs': z.number().int().min(1).optional(),
+  'keep-days': z.number().int().min(1).optional(),
 });
 
 /** @throws FlError invalid-argument naming the file, the key, what was expected and what came */

@@ -16,6 +16,8 @@ interface CoordinatorGiven extends SiteFilesGiven {
   readonly address: readonly string[];
   readonly healthPort?: string;
   readonly diskReserve?: number;
+  readonly keepRuns?: number;
+  readonly keepDays?: number;
   readonly logLevel?: string;
 }
 
@@ -26,7 +28,7 @@ export function coordinatorCommand(): Command {
   )
     .option(
       '--config <FILE>',
-      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve',
+      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve, keep-runs, keep-days',
     )
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
@@ -44,6 +46,12 @@ export function coordinatorCommand(): Command {
     )
     .option('--health-port <PORT>', 'answer /live and /ready by HTTP there, on 127.0.0.1 unless it is HOST:PORT')
     .option('--disk-reserve <MIB>', 'free space below which no round begins (default: 64)', atLeastOne)
+    .option(
+      '--keep-runs <N>',
+      'archive finished runs without their journals, but for the last N (default: all stay)',
+      atLeastOne,
+    )
+    .option('--keep-days <N>', 'the same, but for those that ended in the last N days', atLeastOne)
     .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
     .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
@@ -62,6 +70,7 @@ export function coordinatorCommand(): Command {
         addresses: [...(file.addresses ?? []), ...given.address],
         healthPort: given.healthPort ?? file['health-port']?.toString(),
         diskReserveBytes: mib(given.diskReserve ?? file['disk-reserve']),
+        retention: retentionOf(given.keepRuns ?? file['keep-runs'], given.keepDays ?? file['keep-days']),
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {
         throw endOf(name, thrown);
@@ -76,6 +85,10 @@ export function coordinatorCommand(): Command {
       if (healthAddress !== undefined) print(`health on http://${healthAddress}/live and /ready`);
       await serving;
     });
+}
+
+function retentionOf(keepRuns: number | undefined, keepDays: number | undefined) {
+  return keepRuns === undefined && keepDays === undefined ? undefined : { keepRuns, keepDays };
 }
 
 function atLeastOne(text: string): number {
