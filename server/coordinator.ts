@@ -21,15 +21,17 @@ import type {
   Peer,
   PendingUpdate,
   RenewRequest,
+  RotateKeyRequest,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
+import { allKeysOf } from '../shared/signing/identity.js';
 import { IN_PROCESS } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
-import { enrol, identify, renew } from './enrolment.js';
+import { enrol, identify, renew, rotateKey } from './enrolment.js';
 import { type Connection, login } from './login.js';
 import type { CoordinatorOptions } from './options.js';
 import { Presence } from './presence.js';
@@ -150,12 +152,22 @@ export class Coordinator implements ParticipantService {
     return renew(request, this.#options);
   }
 
+  async rotateKey(request: RotateKeyRequest): Promise<Issued | undefined> {
+    const before = this.#options.registry.get(request.client).publicKey;
+    const issued = await rotateKey(request, this.#options);
+    const { publicKey } = this.#options.registry.get(request.client);
+    if (publicKey !== before)
+      this.#sendAway(request.client, { reason: 'its key was replaced by another', retry: true });
+    return issued;
+  }
+
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
   forPeer(peer: Peer): ParticipantService {
     return {
       identify: (request) => this.identify(request),
       enrol: (request) => this.enrol(request),
       renew: (request) => this.renew(request),
+      rotateKey: (request) => this.rotateKey(request),
       connect: (toClient) => this.connect(toClient, peer),
       download: (session, request) => this.download(session, request, peer),
       uploadStatus: (session, update) => this.uploadStatus(session, update, peer),
@@ -199,7 +211,7 @@ export class Coordinator implements ParticipantService {
     const { identity, log } = this.#options;
     const runs = this.#visibleTo(client);
     const stateOf = (run: string) => runs.get(run)?.state;
-    for (const { run, ...said } of newsOf(shown, identity.publicKey, stateOf, (id) => runs.isKnown(id))) {
+    for (const { run, ...said } of newsOf(shown, allKeysOf(identity), stateOf, (id) => runs.isKnown(id))) {
       if (runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round: said.round }, FOLLOWED);
       runs.get(run)?.post({ kind: 'shown', client, ...said });
@@ -246,10 +258,15 @@ export class Coordinator implements ParticipantService {
     const { reason } = refusal;
     for (const run of this.#runs.atWork()) run.post({ kind: 'excluded', client, detail: reason });
     log.warn({ client, reason }, 'client shut out');
+    this.#sendAway(client, refusal);
+  }
+
+  /** Ends its stream and its session, if it is here. */
+  #sendAway(client: string, why: { readonly reason: string; readonly retry: boolean }): void {
     const connection = this.#connections.get(client);
     if (connection === undefined) return;
-    connection.end.send({ kind: 'goodbye', ...refusal });
-    connection.end.close(reason);
+    connection.end.send({ kind: 'goodbye', ...why });
+    connection.end.close(why.reason);
     this.#left(connection);
   }
 
@@ -389,7 +406,9 @@ export class Coordinator implements ParticipantService {
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
     const enrolled = () => registry.names();
-    const lent = { send, releaseUpload, enrolled, rng, keysOf, unmasking: this.#unmasking };
+    const handOversOf = (clients: readonly string[], sinceMs: number) =>
+      clients.flatMap((client) => registry.handOversOf(client, sinceMs).map((one) => ({ client, ...one })));
+    const lent = { send, releaseUpload, enrolled, rng, keysOf, handOversOf, unmasking: this.#unmasking };
     return { clock, identity, isNoiseSeeded, fatal, ...lent, files, journalBytes };
   }
 

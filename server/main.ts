@@ -9,7 +9,9 @@ import { steadyClock, systemClock } from '../shared/clock.js';
 import { entriesOf, removeTemporaries } from '../shared/disk/aside.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
+import { writeSecret } from '../shared/disk/secrets.js';
 import { FlError, inFile } from '../shared/errors.js';
+import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { VERSION } from '../shared/version.js';
 import { Accounts } from './accounts.js';
@@ -118,7 +120,8 @@ export async function startCoordinator(options: {
   });
   const stopReserve = await reserveDescriptors(server, steadyClock);
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
-  await audit.add({ event: 'started', program: VERSION, address: server.address, secure: reach.isSecure });
+  const key = toHex(identity.publicKey);
+  await audit.add({ event: 'started', program: VERSION, address: server.address, secure: reach.isSecure, key });
   const parts = { coordinator, certificates, server, journal, health, audit, stopReserve, unlock };
   return {
     address: server.address,
@@ -176,7 +179,7 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
     });
   const adminTokenFile = join(dataDir, ADMIN_TOKEN_FILE);
   const adminToken = await secretIn(adminTokenFile);
-  const keep = (token: string) => writeFileDurably(adminTokenFile, new TextEncoder().encode(token));
+  const keep = (token: string) => writeSecret(adminTokenFile, new TextEncoder().encode(token));
   const accounts = new Accounts({ append }, records, { token: adminToken, keep });
   return { registry: new Registry({ append }, records), accounts, adminToken, journal, isEmpty: records.length === 0 };
 }

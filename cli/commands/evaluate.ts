@@ -2,8 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { writeReport } from '../../server/report/build.js';
-import { readRun } from '../../server/run/directory.js';
 import { BEST_MODEL } from '../../server/run/model.js';
 import { corrupt, FlError, invalidArgument } from '../../shared/errors.js';
 import type { Report } from '../../shared/run/report.js';
@@ -42,6 +40,7 @@ export function evaluateCommand(): Command {
 
 async function evaluateAction(directory: string, given: Given): Promise<void> {
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
+  const { readRun } = await import('../../server/run/directory.js');
   const { checkFolder, openCentral } = await import('../../simulations/central.js');
   const { spec, state } = await readRun(directory).catch((thrown) => {
     throw new FlError('invalid-argument', `${directory} is no run directory: ${FlError.from(thrown).message}`);
@@ -81,6 +80,7 @@ async function evaluateAction(directory: string, given: Given): Promise<void> {
 async function addToReport(directory: string, figures: Readonly<Record<string, number>>): Promise<void> {
   const text = await readFile(join(directory, 'report.json'), 'utf8').catch(() => undefined);
   if (text === undefined) return;
+  const { writeReport } = await import('../../server/report/build.js');
   const { final, ...report } = JSON.parse(text) as Report;
   await writeReport(directory, { ...report, final: { ...final, metrics: { ...final.metrics, ...figures } } });
 }

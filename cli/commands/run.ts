@@ -4,7 +4,6 @@ import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
-import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { asWrongUse, checkEnded, columns, command, type Given, onInterrupt, print, printJson, sub } from './options.js';
 import { upkeepCommands } from './run-upkeep.js';
@@ -13,6 +12,7 @@ import { upkeepCommands } from './run-upkeep.js';
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
+      const { readYaml } = await import('../../simulations/config/yaml.js');
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
       const resolved = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
       const { spec, model, notes } = resolved;

@@ -2,7 +2,8 @@
  * What a site's data are, as its own people are shown them before anything trains: counts, classes, groups, the range of
  * each tensor. For the site only; nothing here is ever sent.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Hyper, WorkSpec } from '../../shared/run/spec.js';
 import { evaluate } from '../training/evaluate.js';

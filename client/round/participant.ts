@@ -47,6 +47,8 @@ export interface ParticipantOptions {
   readonly identity: Identity;
   /** Whoever has another is not talked to; plans and receipts count only when signed with it. */
   readonly coordinatorKey: Uint8Array;
+  /** The coordinator has another key, to which its own word leads: nothing happens here any more but `stop`. */
+  readonly handedOver?: (coordinatorKey: Uint8Array) => void;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
@@ -129,6 +131,7 @@ export class Participant {
       client,
       identity,
       coordinatorKey,
+      handedOver: options.handedOver,
       version,
       policy,
       clock,

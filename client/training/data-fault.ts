@@ -2,7 +2,8 @@
  * Whether the data are at fault when numbers are not finite, and which example: a cell that is no number is mended at the
  * site, by nobody's learning rate. Which example it is, is told at the site alone, counted from 1 as the rows of a table are.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../shared/run/spec.js';
 import type { Shard, Split, Workload } from '../workload.js';
 

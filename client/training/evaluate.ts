@@ -4,7 +4,9 @@
  * Only sums and counts come out, so that the metrics of many clients add up to those of their pooled data.
  */
 import { setImmediate } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
+
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError } from '../../shared/errors.js';
 import { addMetrics, type SumMetrics } from '../../shared/run/metrics.js';
 import type { Hyper } from '../../shared/run/spec.js';

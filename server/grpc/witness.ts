@@ -12,6 +12,7 @@ import {
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { decodeRunName } from '../../shared/wire/admin.js';
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
+import { decodeRotateKeyRequest } from '../../shared/wire/hand-overs.js';
 import { AUTHORIZATION_KEY } from '../../shared/wire/status.js';
 import { decodeEnrolReply } from '../../shared/wire/transfer.js';
 import type { AccountBook } from './operators.js';
@@ -40,11 +41,14 @@ export interface Planned {
 /** Hears what happens at the door; `peer` is ADDRESS:PORT. */
 export interface Witness {
   joined(peer: string, client: string): Promise<void>;
+  /** A client is enrolled by another key, by its own word. */
+  rotated(peer: string, client: string, keys: { readonly from: string; readonly to: string }): Promise<void>;
   acted(action: Action): Promise<void>;
   planned(plan: Planned): void;
 }
 
 const ENROL = '/starling.v1.EnrolmentService/Enrol';
+const ROTATE_KEY = '/starling.v1.EnrolmentService/RotateKey';
 const ADMIN = '/starling.v1.AdminService/';
 /** Calls that only read. */
 const READS = /^(List|Get|Watch)/;
@@ -66,12 +70,13 @@ export function witnessing(
     const action = path.startsWith(ADMIN) ? path.slice(ADMIN.length) : undefined;
     const isAction = action !== undefined && !READS.test(action);
     const isJoin = path === ENROL;
+    const isRotation = path === ROTATE_KEY;
     let account = '';
     let request: Uint8Array | undefined;
     let reply: Uint8Array | undefined;
     return new ServerInterceptingCall(call, {
       start(next) {
-        if (!isAction) return next();
+        if (!isAction && !isRotation) return next();
         next({
           onReceiveMetadata(metadata: Metadata, pass: (metadata: Metadata) => void) {
             const [token] = metadata.get(AUTHORIZATION_KEY);
@@ -100,6 +105,9 @@ export function witnessing(
           told = witness.acted({ account, peer, action, about, outcome });
         } else if (isJoin && code === Status.OK && reply !== undefined) {
           told = witness.joined(peer, decodeEnrolReply(reply).client);
+        } else if (isRotation && code === Status.OK && request !== undefined) {
+          const { client, handOver } = decodeRotateKeyRequest(request);
+          told = witness.rotated(peer, client, { from: handOver.from, to: handOver.to });
         }
         if (told === undefined) next(status);
         else void told.finally(() => next(status));
@@ -155,6 +163,7 @@ function planIn(body: Uint8Array): Omit<Planned, 'planSha256'> | undefined {
 /** Says nothing. */
 export const unwitnessed: Witness = {
   joined: async () => {},
+  rotated: async () => {},
   acted: async () => {},
   planned: () => {},
 };

@@ -33,8 +33,8 @@ async function documentsIn(path: string): Promise<Any[]> {
 }
 
 /** Of a command line: what the program would not know. */
-function unknownIn(args: readonly string[]): string[] {
-  let command: Command = createProgram();
+async function unknownIn(args: readonly string[]): Promise<string[]> {
+  let command: Command = await createProgram();
   const unknown: string[] = [];
   for (const arg of args) {
     const next = command.commands.find((one) => one.name() === arg);
@@ -71,8 +71,8 @@ describe('deploy/', () => {
   it('starts the program by commands and options that it has', async () => {
     const lines = await commandLines();
     assert.equal(lines.length, 4 + 4 + 2 + 2); // Dockerfiles, compose, kustomize, systemd
-    for (const line of lines) assert.deepEqual([line, unknownIn(line)], [line, []]);
-    assert.deepEqual(unknownIn(['client', 'run', '--flap']), ['--flap'], 'this test can fail');
+    for (const line of lines) assert.deepEqual([line, await unknownIn(line)], [line, []]);
+    assert.deepEqual(await unknownIn(['client', 'run', '--flap']), ['--flap'], 'this test can fail');
   });
 
   it('hardens every container of compose', async () => {

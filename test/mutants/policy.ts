@@ -170,20 +170,24 @@ export const POLICY = [
     [
       [
         'whoever answers an enrolment is the token’s',
-        'if (sha256Hex(reply.coordinatorKey) !== fingerprint) throw',
+        'if (toHex(reply.coordinatorKey) !== coordinatorKey) throw',
         'if (false as boolean) throw',
       ],
-      ['a secret goes to the token’s coordinator only', '    await checkCoordinator(service, fingerprint);', ''],
+      [
+        'a secret goes to the token’s coordinator only',
+        'toHex(await checkCoordinator(service, fingerprint));',
+        'toHex((await service.identify({ address: service.dialled, nonce: new Uint8Array(32) })).coordinatorKey);',
+      ],
       ['a coordinator shows that it has the key', '|| !isSigned) throw', ') throw'],
       [
         'a coordinator is the one with the fingerprint',
-        'if (sha256Hex(coordinatorKey) !== fingerprint || !isSigned)',
+        'if (!isKnown || led !== toHex(coordinatorKey) || !isSigned)',
         'if (!isSigned)',
       ],
       [
         'a key is on the disk before anybody hears of it',
-        'await writeFileDurably(path, seed, files);',
-        'void writeFileDurably(path, seed, files);',
+        'await writeSecret(path, seed, { files });',
+        'void writeSecret(path, seed, { files });',
       ],
       [
         'another client of the name is kept',
