@@ -19,7 +19,7 @@ export const SERVICE = [
     'server/thin',
     ['server/retention'],
     [
-      ['a file that is wrong keeps its run whole', 'await checkModel(directory, name, modelSha256);', ''],
+      ['a file that is wrong keeps its run whole', 'await checkModel(directory, name, modelSha256);', 'void name;'],
       ['the last model stays', 'if (!stay.has(name)) await remove', 'await remove'],
       ['what a kill left half written goes', 'await removeTemporaries(directory);', ''],
     ],
