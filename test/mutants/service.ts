@@ -4,6 +4,27 @@ import { mutantsOf } from './mutant.js';
 
 export const SERVICE = [
   ...mutantsOf(
+    'server/retention',
+    ['server/retention'],
+    [
+      [
+        'what one setting keeps, another does not take',
+        'i >= (keepRuns ?? 0) && isOld',
+        'i >= (keepRuns ?? 0) || isOld',
+      ],
+      ['a run that may go on stays', 'runs.rows().filter(({ status }) => isOverForGood(status))', 'runs.rows()'],
+    ],
+  ),
+  ...mutantsOf(
+    'server/thin',
+    ['server/retention'],
+    [
+      ['a file that is wrong keeps its run whole', 'await checkModel(directory, name, modelSha256);', 'void name;'],
+      ['the last model stays', 'if (!stay.has(name)) await remove', 'await remove'],
+      ['what a kill left half written goes', 'await removeTemporaries(directory);', ''],
+    ],
+  ),
+  ...mutantsOf(
     'server/journal/journal',
     ['server/journal/limits', 'server/journal/journal'],
     [
