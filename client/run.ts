@@ -19,10 +19,17 @@ import { MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js
 import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
 import { readPolicy } from './policy/file.js';
-import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
+import { ledgerModelsOf, openSitePolicy, type SitePolicy } from './policy/site.js';
 import { endRotation } from './rotate-key.js';
 import { Participant } from './round/participant.js';
-import { budgetDeclineReasonOf, crowdOf, POLICY_DEFAULTS, type Policy, secaggPolicyOf } from './round/policy.js';
+import {
+  budgetDeclineReasonOf,
+  crowdOf,
+  POLICY_DEFAULTS,
+  type Policy,
+  secaggPolicyOf,
+  siteRulesOf,
+} from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
 import { fileFollowed } from './store/followed.js';
@@ -108,10 +115,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
       trainer,
       privacy: await openPrivacySite(directory, told),
       slice,
-      declineReason: async (plan) => {
-        const detail = await site.declineReason(plan);
-        return detail === undefined ? undefined : { reason: 'refused', detail };
-      },
+      site: siteRulesOf(policy),
+      declineReason: (plan) => refusalBy(site, plan),
       ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
       policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
       answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
@@ -129,6 +134,11 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     unlock();
   };
   return { directory, done: part.done, stop: close };
+}
+
+async function refusalBy(site: Pick<SitePolicy, 'declineReason'>, plan: RoundPlan) {
+  const detail = await site.declineReason(plan);
+  return detail === undefined ? undefined : { reason: 'refused' as const, detail };
 }
 
 /** Which round it was and, where examples are charged, what one has been charged over all runs. */

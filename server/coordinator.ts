@@ -36,6 +36,7 @@ import { type Connection, login } from './login.js';
 import type { CoordinatorOptions } from './options.js';
 import { Presence } from './presence.js';
 import { roundWarnings } from './report/warnings.js';
+import { watchRetention } from './retention.js';
 import { dropReceipt } from './round/fate.js';
 import { piecesOf } from './run/model.js';
 import { blameOf, noteTaker } from './run/notes.js';
@@ -68,6 +69,7 @@ export class Coordinator implements ParticipantService {
   readonly #unmasking = new UnmaskPool();
   #upkeep!: Upkeep;
   #stopWatch = () => {};
+  #retention: ReturnType<typeof watchRetention> | undefined;
   /** What is written after the end of a run, by run. */
   readonly #written = new Map<string, Promise<void>>();
 
@@ -83,6 +85,7 @@ export class Coordinator implements ParticipantService {
       here: () => this.#connections.values(),
       sendReceipts: (receipts) => this.#sendReceipts(receipts),
       adopted: (run) => this.#adopted(run),
+      written: async (run) => this.#written.get(run),
     });
     this.admin = adminOf({
       ...options,
@@ -112,6 +115,10 @@ export class Coordinator implements ParticipantService {
     });
     await runs.openAll(join(options.dataDir, 'runs'));
     if (space !== undefined) coordinator.#stopWatch = await watchSpace({ ...options, space, runs });
+    const { retention } = options;
+    if (retention === undefined) return coordinator;
+    coordinator.#retention = watchRetention({ ...options, retention, runs, upkeep: coordinator.#upkeep });
+    void coordinator.#retention.look();
     return coordinator;
   }
 
@@ -122,6 +129,7 @@ export class Coordinator implements ParticipantService {
 
   async close(): Promise<void> {
     this.#stopWatch();
+    await this.#retention?.stop();
     for (const { end } of this.#connections.values()) {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
@@ -176,7 +184,7 @@ export class Coordinator implements ParticipantService {
       isHere: (client) => this.#connections.has(client),
       entered: (connection, said) => this.#entered(connection, said),
       received: (connection, frame) => {
-        if (this.#connections.get(connection.client) === connection) this.#received(connection.client, frame);
+        if (this.#connections.get(connection.client) === connection) this.#received(connection, frame);
       },
       left: (connection) => this.#left(connection),
     });
@@ -263,13 +271,16 @@ export class Coordinator implements ParticipantService {
   }
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
-  #received(client: string, frame: ClientFrame): void {
+  #received({ client, end }: Connection, frame: ClientFrame): void {
     const { clock, log, registry } = this.#options;
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
     if (frame.kind === 'small-update') {
       // its faults are told as if it had come by a call: in the log, by receipt
-      const warn = (error: unknown) =>
-        log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
+      const warn = (thrown: unknown) => {
+        const { code, message: reason } = FlError.from(thrown);
+        log.warn({ client, reason }, 'an update was not taken');
+        if (code === 'permission-denied') end.refused?.(reason);
+      };
       return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
     }
     const { task } = frame;
@@ -285,8 +296,10 @@ export class Coordinator implements ParticipantService {
         return run.receiveSecure(client, task, frame.frame);
       case 'decline':
       case 'evaluation':
-        if (!isAnswerOf(registry.get(client).publicKey, client, frame))
-          return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+        if (!isAnswerOf(registry.get(client).publicKey, client, frame)) {
+          log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+          return end.refused?.(`${frame.kind}: the signature is not by client "${client}"`);
+        }
         if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
         return this.#declined(run, client, frame);
     }
@@ -373,12 +386,16 @@ export class Coordinator implements ParticipantService {
       }
     });
     past = false;
+    if (run.state.status !== 'running') this.#ended(run);
   }
 
   #ended(run: Run): void {
     const writing = this.#options.onRunEnded?.(run) ?? Promise.resolve();
     this.#written.set(run.id, writing);
-    void writing.finally(() => this.#written.get(run.id) === writing && this.#written.delete(run.id));
+    void writing.finally(() => {
+      if (this.#written.get(run.id) === writing) this.#written.delete(run.id);
+      void this.#retention?.look();
+    });
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------

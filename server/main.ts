@@ -28,9 +28,10 @@ import { metricsOf } from './metrics.js';
 import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
-import { writeReport } from './report/build.js';
+import { isReported, writeReport } from './report/build.js';
 import { settingsOf } from './report/facts.js';
 import { readReport } from './report/run-report.js';
+import type { Retention } from './retention.js';
 import type { Run } from './run/run.js';
 import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
 import { type Certificates, openCertificates } from './tls/certificates.js';
@@ -64,6 +65,8 @@ export async function startCoordinator(options: {
   readonly healthPort?: string;
   /** Free space below which no round begins. */
   readonly diskReserveBytes?: number;
+  /** Which finished runs are kept whole; absent: all. */
+  readonly retention?: Retention;
 }): Promise<CoordinatorProcess> {
   const { dataDir } = options;
   const reach = reachOf(options);
@@ -96,6 +99,7 @@ export async function startCoordinator(options: {
     rng: rngFromEntropy(),
     log,
     space: spaceOf(dataDir, options.diskReserveBytes ?? DISK_RESERVE_BYTES),
+    retention: options.retention,
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
     notice: () => server && reach.notice(server, identity, startedAtMs),
@@ -182,6 +186,7 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
 
 async function writeRunReport(run: Run, log: Logger): Promise<void> {
   try {
+    if (await isReported(run)) return;
     await writeReport(run.directory, await readReport(run), {
       plannedRounds: run.spec.work.rounds,
       settings: settingsOf(run.spec),

@@ -149,6 +149,8 @@ export interface ControlEnd<Frame> {
   send(frame: Frame): void;
   /** `reason` is for a person. */
   close(reason: string): void;
+  /** Says nothing over the stream: a frame of its other end was not taken, for the log of who carries it. */
+  refused?(reason: string): void;
 }
 
 /** The header of an update with its client's signature (Ed25519, 64 bytes). */

@@ -18,6 +18,8 @@ const schema = z.strictObject({
   'health-port': z.union([z.string(), z.number().int()]).optional(),
   'key-file': z.string().optional(),
   'disk-reserve': z.number().int().min(1).optional(),
+  'keep-runs': z.number().int().min(1).optional(),
+  'keep-days': z.number().int().min(1).optional(),
 });
 
 /** @throws FlError invalid-argument naming the file, the key, what was expected and what came */

@@ -19,6 +19,8 @@ interface CoordinatorGiven extends SiteFilesGiven {
   readonly address: readonly string[];
   readonly healthPort?: string;
   readonly diskReserve?: number;
+  readonly keepRuns?: number;
+  readonly keepDays?: number;
   readonly logLevel?: string;
 }
 
@@ -29,10 +31,10 @@ export function coordinatorCommand(): Command {
     'run rounds for enrolled clients',
     'starling coordinator --data-dir ./coordinator',
   );
-  return withKeyFile(withSiteFiles(made))
+  return withRetention(withKeyFile(withSiteFiles(made)))
     .option(
       '--config <FILE>',
-      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve, key-file',
+      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve, keep-runs, keep-days, key-file',
     )
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
@@ -69,6 +71,7 @@ export function coordinatorCommand(): Command {
         addresses: [...(file.addresses ?? []), ...given.address],
         healthPort: given.healthPort ?? file['health-port']?.toString(),
         diskReserveBytes: mib(given.diskReserve ?? file['disk-reserve']),
+        retention: retentionOf(given.keepRuns ?? file['keep-runs'], given.keepDays ?? file['keep-days']),
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {
         throw endOf(name, thrown);
@@ -83,6 +86,17 @@ export function coordinatorCommand(): Command {
       if (healthAddress !== undefined) print(`health on http://${healthAddress}/live and /ready`);
       await serving;
     });
+}
+
+function withRetention(made: Command): Command {
+  const keepRuns = 'archive finished runs without their journals, but for the last N (default: all stay)';
+  return made
+    .option('--keep-runs <N>', keepRuns, atLeastOne)
+    .option('--keep-days <N>', 'the same, but for those that ended in the last N days', atLeastOne);
+}
+
+function retentionOf(keepRuns: number | undefined, keepDays: number | undefined) {
+  return keepRuns === undefined && keepDays === undefined ? undefined : { keepRuns, keepDays };
 }
 
 function atLeastOne(text: string): number {

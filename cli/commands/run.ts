@@ -31,8 +31,10 @@ export function runCommand(): Command {
     .action((given: Given & { archived?: boolean }) =>
       withAdmin(given, async (admin) => {
         const runs = await admin.listRuns({ archived: given.archived });
-        if (given.json) printJson(runs);
-        else for (const line of table(runs)) print(line);
+        if (given.json) return printJson(runs);
+        for (const line of table(runs)) print(line);
+        const others = given.archived ? [] : await admin.listRuns({ archived: true });
+        if (others.length > 0) print(`and ${others.length} archived: starling run list --archived`);
       }),
     );
   const show = sub('show RUN', "a run and its report's figures", 'starling run show cnn-20261124-203000-1f2e').action(

@@ -18,7 +18,7 @@ import { type Followed, memoryFollowed } from '../store/followed.js';
 import { memoryOpenings } from '../store/openings.js';
 import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
-import type { TaskRunner } from '../training/task.js';
+import type { SiteRules, TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
 import { type AskExamples, askExamples, decisionNotices } from './examples.js';
 import { planEvent } from './plan-event.js';
@@ -67,6 +67,8 @@ export interface ParticipantOptions {
   readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
+  /** What this site decides of its work by itself. */
+  readonly site?: SiteRules;
   /**
    * Why a plan is not followed: the site's policy, or a simulated drop-out. While the answer is awaited, what the
    * coordinator says next waits its turn; an error of it is one of this machine, and ends the participant.

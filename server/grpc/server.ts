@@ -91,7 +91,7 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     onFault,
     cut: (peer) => connections.cut(peer),
     welcomed: (peer, session) => guests.know(peer, `session ${toHex(session)}`),
-    turnedAway: (peer, reason) => onRefusal(peer, `login: ${reason}`),
+    refused: onRefusal,
     planned: plansSeen(witness.planned),
   });
   const accounts = options.accounts ?? new Accounts(nowhere, [], { token: options.adminToken, keep: nowhere.append });

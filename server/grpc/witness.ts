@@ -54,6 +54,11 @@ const ADMIN = '/starling.v1.AdminService/';
 const READS = /^(List|Get|Watch)/;
 /** Statuses by which somebody is turned away; a fault of the coordinator, or of the network, is none. */
 const REFUSALS: readonly number[] = [Status.INVALID_ARGUMENT, Status.PERMISSION_DENIED, Status.RESOURCE_EXHAUSTED];
+/** And of these calls, also by these: a lab that asks for the model of another's run; one whose upload stands still. */
+const MORE_REFUSALS: Readonly<Record<string, number>> = {
+  '/starling.v1.ParticipantService/DownloadModel': Status.NOT_FOUND,
+  '/starling.v1.ParticipantService/UploadUpdate': Status.UNAVAILABLE,
+};
 const MAX_FIELD_CHARS = 200;
 /** Of runs side by side. */
 const KEPT_PLANS = 64;
@@ -74,10 +79,15 @@ export function witnessing(
     let account = '';
     let request: Uint8Array | undefined;
     let reply: Uint8Array | undefined;
+    let isLeft = false;
     return new ServerInterceptingCall(call, {
       start(next) {
-        if (!isAction && !isRotation) return next();
+        const onCancel = () => {
+          isLeft = true;
+        };
+        if (!isAction && !isRotation) return next({ onCancel });
         next({
+          onCancel,
           onReceiveMetadata(metadata: Metadata, pass: (metadata: Metadata) => void) {
             const [token] = metadata.get(AUTHORIZATION_KEY);
             account = accounts.accountOf(String(token).replace(/^Bearer /, ''))?.name ?? '';
@@ -96,7 +106,8 @@ export function witnessing(
       sendStatus(status, next) {
         const peer = call.getPeer();
         const { code, details } = status;
-        if (REFUSALS.includes(code)) onRefusal(peer, `${isJoin ? 'join: ' : ''}${details}`);
+        const isRefusal = REFUSALS.includes(code) || (code === MORE_REFUSALS[path] && !isLeft);
+        if (isRefusal) onRefusal(peer, `${isJoin ? 'join: ' : ''}${details}`);
         const isKnown = code !== Status.PERMISSION_DENIED;
         let told: Promise<void> | undefined;
         if (isAction && isKnown) {

@@ -3,9 +3,10 @@
  * the truth and comes first: model, journal record, ledger line. Whatever a crash leaves out is written, byte for byte the
  * same, when the run is opened again, for a line follows from the journal's records and Ed25519 draws no random numbers.
  */
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { isSignedBy, lineSha256, signLine } from '../../shared/chain/chain.js';
-import { type Files, systemFiles } from '../../shared/disk/files.js';
+import type { Files } from '../../shared/disk/files.js';
 import { openLines } from '../../shared/disk/lines.js';
 import { FlError } from '../../shared/errors.js';
 import { fromHex, toHex } from '../../shared/hex.js';
@@ -288,13 +289,28 @@ function checkKnown(
   checkFirst(parseLine(lines[0]).entry, of);
 }
 
-/** The line of one round, from the file; undefined: it is not there, or is none. */
+/** The line of one round, from the file, of which a piece at a time is held; undefined: it is not there, or is none. */
 export async function readLedgerRound(directory: string, round: number): Promise<RoundEntry | undefined> {
-  const content = await systemFiles.read(join(directory, LEDGER_FILE));
-  let from = 0;
-  for (let line = 0; line < round; line++) from = (content?.indexOf(0x0a, from) ?? -1) + 1 || Number.POSITIVE_INFINITY;
-  const to = content?.indexOf(0x0a, from) ?? -1;
-  if (content === undefined || to < 0) return undefined;
-  const { entry } = parseLine(Buffer.from(content.subarray(from, to)).toString('utf8'));
+  const text = await lineAt(join(directory, LEDGER_FILE), round);
+  if (text === undefined) return undefined;
+  const { entry } = parseLine(text);
   return entry.kind === 'round' && entry.round === round ? entry : undefined;
+}
+
+/** The line of this index, without its end; undefined: there is no such line, or it has no end. */
+async function lineAt(path: string, index: number): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let line = 0;
+  try {
+    for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+      for (let from = 0, to = 0; to >= 0; from = to + 1) {
+        to = piece.indexOf(0x0a, from);
+        if (line === index) parts.push(piece.subarray(from, to < 0 ? undefined : to));
+        if (to >= 0 && line++ === index) return Buffer.concat(parts).toString('utf8');
+      }
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return undefined;
 }

@@ -84,6 +84,33 @@ describe('deploy/', () => {
     }
   });
 
+  it('has images of nobody’s, each with its volume and a health check, or the word that there is none', async () => {
+    const stages = new Map<string, string>();
+    for (const path of await filesBelow('docker', /Dockerfile$/)) {
+      const text = await readFile(path, 'utf8');
+      for (const stage of text.split(/^(?=FROM )/m).slice(1)) {
+        if (/^ENTRYPOINT|^CMD/m.test(stage)) stages.set(/^FROM \S+ AS (\w+)/.exec(stage)?.[1] ?? 'gpu', stage);
+      }
+    }
+    assert.deepEqual([...stages.keys()].sort(), ['client', 'coordinator', 'gpu']);
+    for (const name of ['coordinator', 'gpu']) {
+      const stage = stages.get(name)!;
+      assert.ok(
+        stage.lastIndexOf('\nUSER 10001:10001\n') > stage.lastIndexOf('\nRUN '),
+        `${name}: after all that needs root`,
+      );
+      assert.match(stage, /^VOLUME \/var\/lib\/starling$/m);
+    }
+    assert.match(stages.get('client')!, /^FROM coordinator AS client$/m, 'with what it says of user and volume');
+    for (const stage of stages.values()) assert.doesNotMatch(stage, /^USER (?!10001:10001$)/m);
+    const checks = [...stages].map(([name, stage]) => `${name} ${/^HEALTHCHECK .*$/m.exec(stage)}`);
+    assert.deepEqual(checks.sort(), [
+      'client HEALTHCHECK NONE',
+      'coordinator HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["starling", "health"]',
+      'gpu HEALTHCHECK NONE',
+    ]);
+  });
+
   it('has pods that are let in where Pod Security is "restricted", and probes that the health port answers', async () => {
     const paths = await filesBelow('kustomize', /stateful-set\.yaml$/);
     assert.equal(paths.length, 2);

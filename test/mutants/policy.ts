@@ -203,4 +203,24 @@ export const POLICY = [
       ['several clients need a name', 'if (known.length > 1) throw', 'if (false as boolean) throw'],
     ],
   ),
+  ...mutantsOf(
+    'client/policy/memory',
+    ['client/policy/site'],
+    [
+      ['what is held out is a role', '...(validation === undefined && heldOutBy(policy, work))', ''],
+      [
+        "the site's own fraction goes first",
+        "policy['validation-fraction'] ?? validationFraction",
+        'validationFraction',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'simulations/config/stop-when',
+    ['simulations/validation'],
+    [
+      ['validation examples choose', "hasValidation ? 'validation' : 'test'", "split ?? 'test'"],
+      ['no choice by examples that are not there', "split === 'validation' && !hasValidation", 'false'],
+    ],
+  ),
 ];

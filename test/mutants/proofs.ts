@@ -85,6 +85,7 @@ export const PROOFS = [
         "expect('modelBefore', last?.modelAfter ?? opened.modelSha256, entry.modelBefore);",
         '',
       ],
+      ['a line follows the one before', 'previous: this.#hashes.at(-1),', 'previous: undefined,'],
       ['rounds are in order', "expect('round', this.#rounds.length + 1, entry.round);", ''],
       ['a cohort is its survivors and dropped', "expect('cohort', names.length, entry.cohort);", ''],
       ['each client once', 'if (new Set(names).size !== names.length) throw', 'if (false as boolean) throw'],

@@ -347,6 +347,19 @@ describe('a coordinator that signs what is not so', () => {
     }
   }
 
+  it('is caught in a line that does not follow the one before, though all else of it is signed and right', () => {
+    const { opened, rounds, spec } = plain;
+    const line = (entry: LedgerEntry) => signLine('ledger', entry, simulated('coordinator'));
+    const begin = line(opened);
+    const check = (entry: LedgerEntry) => {
+      const told = verifyLedger(Buffer.from(`${begin}\n${line(entry)}\n`), { spec });
+      return told.ok ? 'holds' : `${told.line}: ${told.reason}`;
+    };
+    assert.equal(check({ ...rounds[0], previous: lineSha256(begin) }), 'holds');
+    for (const previous of ['a'.repeat(64), opened.previous, lineSha256(line(rounds[0]))])
+      assert.equal(check({ ...rounds[0], previous }), `2: previous: expected ${lineSha256(begin)}, got ${previous}`);
+  });
+
   it('is caught by the enrolment list of a site, and by the fingerprint of a token', () => {
     const { ledger, spec } = secure;
     const keys = new Map(CLIENTS.map((name) => [name, hex(simulated(`identity/${name}`).publicKey)]));
