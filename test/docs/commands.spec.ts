@@ -38,7 +38,7 @@ const HUBS = ['hub.example.org', '192.0.2.10', '192.0.2.77', '192.0.2.99'];
 let hub: string;
 
 describe('the commands in', function () {
-  this.timeout(300_000);
+  this.timeout(900_000);
   const sockets = new Set<Duplex>();
   const proxy = createServer().on('connect', ({ url = '' }, socket) => {
     const [host, port] = url.split(':');
