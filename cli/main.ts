@@ -36,7 +36,7 @@ if (!process.hasUncaughtExceptionCaptureCallback())
 let program: Command | undefined;
 try {
   const { createProgram } = await import('./program.js'); // here: many files, and descriptors may have run out
-  program = createProgram();
+  program = await createProgram(process.argv.slice(2));
   await program.parseAsync();
 } catch (thrown) {
   const code = tell(thrown);

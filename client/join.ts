@@ -4,10 +4,12 @@ import { dirname, join } from 'node:path';
 import { asideOf, entriesOf, putInPlace } from '../shared/disk/aside.js';
 import { type Files, systemFiles, writeFileDurably } from '../shared/disk/files.js';
 import { LOCK_FILE, lockDirectory } from '../shared/disk/lock.js';
+import { readSecret, writeSecret } from '../shared/disk/secrets.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
-import { toHex } from '../shared/hex.js';
+import { fromHex, toHex } from '../shared/hex.js';
 import { decodeJoinToken } from '../shared/join-token.js';
 import { rngFromEntropy } from '../shared/rng.js';
+import { keysFrom } from '../shared/signing/hand-over.js';
 import { identityFromSeed, newIdentitySeed, sha256Hex, signedBytes } from '../shared/signing/identity.js';
 import { isIdentification } from '../shared/signing/login.js';
 import { keepCertificate } from './certificate.js';
@@ -31,6 +33,8 @@ export interface Membership {
 
 /** The file with a client's Ed25519 seed, 32 bytes, in its directory. */
 export const IDENTITY_FILE = 'identity.key';
+/** The seed of a key that is about to take its place, of which the coordinator may know. */
+export const NEXT_KEY_FILE = `${IDENTITY_FILE}.next`;
 /** The file with its {@link Membership}, as JSON. */
 export const MEMBERSHIP_FILE = 'client.json';
 
@@ -53,7 +57,7 @@ export async function joinClient(options: {
   let unlock = () => {};
   const { address, service, isSecure } = await reach(options.token, options.siteFiles);
   try {
-    await checkCoordinator(service, fingerprint);
+    const coordinatorKey = toHex(await checkCoordinator(service, fingerprint));
     const taken = await takeAside(join(options.clientsDir, sha256Hex(secret).slice(0, 16)), files);
     const { aside } = taken;
     unlock = taken.unlock;
@@ -62,7 +66,7 @@ export async function joinClient(options: {
     const signature = identity.sign(signedBytes('enrolment', secret));
     const request = { token: secret, publicKey: identity.publicKey, signature };
     const reply = await service.enrol(request).catch((thrown) => forgetRefused(aside, thrown));
-    if (sha256Hex(reply.coordinatorKey) !== fingerprint) throw anotherCoordinator(address);
+    if (toHex(reply.coordinatorKey) !== coordinatorKey) throw anotherCoordinator(address);
     const { client } = reply;
     const directory = join(options.clientsDir, client);
     if ((await entriesOf(directory)).some(({ name }) => name === IDENTITY_FILE)) {
@@ -71,10 +75,8 @@ export async function joinClient(options: {
     }
     const siteFiles = options.siteFiles && absolute(options.siteFiles);
     if (isSecure && siteFiles === undefined) await keepCertificate(aside, reply.issued, { seed, files });
-    const coordinatorKey = toHex(reply.coordinatorKey);
     const membership = { client, address, coordinatorKey, ...(others?.length && { others }), siteFiles };
-    const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
-    await writeFileDurably(join(aside, MEMBERSHIP_FILE), text, files);
+    await keepMembership(aside, membership, files);
     await noteKey(directory, identity.publicKey, { target: aside, files });
     await putInPlace(files, aside, directory, IDENTITY_FILE);
     await rm(join(directory, LOCK_FILE), { force: true }); // it came along
@@ -83,6 +85,17 @@ export async function joinClient(options: {
     unlock();
     service.close();
   }
+}
+
+/** Paths of the files of a client that hold a key, which may be there. */
+export function clientSecretsOf(directory: string): string[] {
+  return [IDENTITY_FILE, NEXT_KEY_FILE].map((name) => join(directory, name));
+}
+
+/** Writes it into the directory of a client; durable when it resolves. */
+export function keepMembership(directory: string, membership: Membership, files: Files = systemFiles): Promise<void> {
+  const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);
+  return writeFileDurably(join(directory, MEMBERSHIP_FILE), text, files);
 }
 
 /** A key that the coordinator did not take is nobody's; one that it may have taken, its answer lost, is kept. */
@@ -109,10 +122,10 @@ async function takeAside(path: string, files: Files): Promise<{ aside: string; u
 /** The seed that an earlier `join` with this token made and was killed after; otherwise a new one, durable. */
 async function seedIn(aside: string, files: Files): Promise<Uint8Array> {
   const path = join(aside, IDENTITY_FILE);
-  const stored = await files.read(path);
+  const stored = await readSecret(path, { files });
   if (stored !== undefined) return stored;
   const seed = newIdentitySeed();
-  await writeFileDurably(path, seed, files);
+  await writeSecret(path, seed, { files });
   await files.syncDirectory(dirname(aside));
   return seed;
 }
@@ -146,15 +159,21 @@ async function reach(
 
 /**
  * Before the token's secret goes out: who holds an address that a coordinator has left could join with it.
- * @param fingerprint SHA-256 of the coordinator's key, hex
+ * @param fingerprint SHA-256 of the coordinator's key, or of one that has led to it, hex
+ * @returns the key
  * @throws FlError permission-denied: somebody else is there
  */
-export async function checkCoordinator(service: GrpcParticipant, fingerprint: string): Promise<void> {
+export async function checkCoordinator(service: GrpcParticipant, fingerprint: string): Promise<Uint8Array> {
   const { dialled } = service;
   const clientNonce = rngFromEntropy().bytes(32);
-  const { coordinatorKey, signature } = await service.identify({ address: dialled, nonce: clientNonce });
+  const reply = await service.identify({ address: dialled, nonce: clientNonce });
+  const { coordinatorKey, signature, handOvers = [] } = reply;
   const isSigned = isIdentification({ address: dialled, coordinatorKey, clientNonce }, signature);
-  if (sha256Hex(coordinatorKey) !== fingerprint || !isSigned) throw anotherCoordinator(dialled);
+  const known = handOvers.map(({ from }) => from).find((key) => sha256Hex(fromHex(key)) === fingerprint);
+  const led = known === undefined ? toHex(coordinatorKey) : keysFrom('coordinator', known, handOvers).at(-1);
+  const isKnown = known !== undefined || sha256Hex(coordinatorKey) === fingerprint;
+  if (!isKnown || led !== toHex(coordinatorKey) || !isSigned) throw anotherCoordinator(dialled);
+  return coordinatorKey;
 }
 
 function anotherCoordinator(address: string): FlError {

@@ -6,23 +6,30 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../shared/clock.js';
 import { removeTemporaries } from '../shared/disk/aside.js';
-import { systemFiles } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
-import { corrupt } from '../shared/errors.js';
 import { fromHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
+import { membershipIn, seedIn } from './directory.js';
 import { keysIn, noteKey } from './former-keys.js';
-import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
+import { MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { linkOf } from './link.js';
 import { policyDigest } from './policy/digest.js';
 import { readPolicy } from './policy/file.js';
-import { ledgerModelsOf, openSitePolicy } from './policy/site.js';
+import { ledgerModelsOf, openSitePolicy, type SitePolicy } from './policy/site.js';
+import { endRotation } from './rotate-key.js';
 import { Participant } from './round/participant.js';
-import { budgetDeclineReasonOf, crowdOf, POLICY_DEFAULTS, type Policy, secaggPolicyOf } from './round/policy.js';
+import {
+  budgetDeclineReasonOf,
+  crowdOf,
+  POLICY_DEFAULTS,
+  type Policy,
+  secaggPolicyOf,
+  siteRulesOf,
+} from './round/policy.js';
 import type { PrivacySite } from './round/privatize.js';
 import { taskOf } from './round/session.js';
 import { fileFollowed } from './store/followed.js';
@@ -33,6 +40,7 @@ import { fileReleases } from './store/releases.js';
 import { fileSecaggStore } from './store/secagg.js';
 import { openSiteLog, type SiteLog } from './store/site-log.js';
 import { fileStore } from './store/updates.js';
+import { takingPart } from './taking-part.js';
 import { createTrainerPool } from './training/pool.js';
 import { codesOf } from './workloads/code.js';
 
@@ -64,7 +72,8 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   const directory = await membershipDirectory(options);
   const unlock = lockDirectory(directory);
   await removeHalfWritten(directory, options.say);
-  const membership = await membershipIn(directory);
+  const joined = await membershipIn(directory);
+  await endRotation(directory, joined);
   const signingSeed = await seedIn(directory);
   const identity = identityFromSeed(signingSeed);
   const { policyFile, dataDir, slice, backend, workloadModules, say, version } = options;
@@ -73,9 +82,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
   say(crowdOf(policy));
   const trainer = await createTrainerPool({ workers: 1, workloadModules, dataDir, backend });
   say(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
-  const notice = (message: string, fields: object) => say(`${membership.client}: ${message} ${JSON.stringify(fields)}`);
-  const coordinatorKey = coordinatorKeyOf(membership);
-  const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
+  const notice = (message: string, fields: object) => say(`${joined.client}: ${message} ${JSON.stringify(fields)}`);
   const siteLog = await openSiteLog(directory, { identity, clock: systemClock });
   await noteKey(directory, identity.publicKey);
   const keys = await keysIn(directory, identity.publicKey);
@@ -85,41 +92,53 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
     ...{ directory, workloadModules, clock: systemClock, ledgerModels },
     budget: (plan, isBegun) => (isSpending(plan) ? budgetDeclineReasonOf(policy, plan, account, isBegun) : undefined),
   });
-  const told = toldBy(account, siteLog, (line) => say(`${membership.client}: ${line}`));
-  const participant = await Participant.start({
-    ...{ service, client: membership.client, identity },
-    secure: {
-      signingSeed,
-      policy: secaggPolicyOf(policy),
-      minDifference: policy['min-difference'],
-      openings: await fileOpenings(join(options.clientsDir, OPENINGS_FILE)),
-      rng: rngFromEntropy(),
-      enrolled,
-      store: await fileSecaggStore(join(directory, 'secure')),
-    },
-    coordinatorKey,
-    store: await fileStore(directory),
-    keepHead: await ledgerHeads(directory),
-    followed: await fileFollowed(directory),
-    siteLog,
-    trainer,
-    privacy: await openPrivacySite(directory, told),
-    slice,
-    declineReason: async (plan) => {
-      const detail = await site.declineReason(plan);
-      return detail === undefined ? undefined : { reason: 'refused', detail };
-    },
-    ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
-    policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
-    answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
-  });
+  const told = toldBy(account, siteLog, (line) => say(`${joined.client}: ${line}`));
+  const take = async (membership: Membership, handedOver: (key: Uint8Array) => void) => {
+    const coordinatorKey = coordinatorKeyOf(membership);
+    const service = await linkOf(directory, membership, { seed: signingSeed, coordinatorKey, notice });
+    const participant = await Participant.start({
+      ...{ service, client: membership.client, identity, handedOver },
+      secure: {
+        signingSeed,
+        policy: secaggPolicyOf(policy),
+        minDifference: policy['min-difference'],
+        openings: await fileOpenings(join(options.clientsDir, OPENINGS_FILE)),
+        rng: rngFromEntropy(),
+        enrolled,
+        store: await fileSecaggStore(join(directory, 'secure')),
+      },
+      coordinatorKey,
+      store: await fileStore(directory),
+      keepHead: await ledgerHeads(directory),
+      followed: await fileFollowed(directory),
+      siteLog,
+      trainer,
+      privacy: await openPrivacySite(directory, told),
+      slice,
+      site: siteRulesOf(policy),
+      declineReason: (plan) => refusalBy(site, plan),
+      ...{ clock: systemClock, rng: rngFromEntropy(), version, notice },
+      policy: policyDigest(identity, { policy, ledgerModels, workloads: await codesOf(workloadModules), version }),
+      answered: (plan) => say(`${membership.client}: ${answeredLine(plan, account, policy)}`),
+    });
+    const stop = () => {
+      participant.stop();
+      service.close();
+    };
+    return { done: participant.done, stop };
+  };
+  const part = await takingPart(take, { directory, joined, siteLog });
   const close = async () => {
-    participant.stop();
+    await part.stop();
     await trainer.close();
-    service.close();
     unlock();
   };
-  return { directory, done: participant.done, stop: close };
+  return { directory, done: part.done, stop: close };
+}
+
+async function refusalBy(site: Pick<SitePolicy, 'declineReason'>, plan: RoundPlan) {
+  const detail = await site.declineReason(plan);
+  return detail === undefined ? undefined : { reason: 'refused' as const, detail };
 }
 
 /** Which round it was and, where examples are charged, what one has been charged over all runs. */
@@ -130,27 +149,6 @@ function answeredLine(plan: RoundPlan, { epsilon, delta }: PrivacyAccount, polic
   const limit = policy['max-epsilon'] === undefined ? '' : ` of at most ${policy['max-epsilon']}`;
   const spent = epsilon === 0 ? '' : `; epsilon ${Number(epsilon.toPrecision(4))}${limit} at delta ${delta} so far`;
   return `round ${round} of ${work.rounds} of ${run}: ${did}${spent}`;
-}
-
-/** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */
-const REJOIN = 'restore it from a backup, or move the directory away and join again with a new token';
-
-async function seedIn(directory: string): Promise<Uint8Array> {
-  const path = join(directory, IDENTITY_FILE);
-  const seed = await systemFiles.read(path);
-  if (seed?.length === 32) return seed;
-  throw corrupt(path, "this client's key, 32 bytes", `${seed === undefined ? 'none' : seed.length}; ${REJOIN}`);
-}
-
-/** @throws FlError corrupt */
-export async function membershipIn(directory: string): Promise<Membership> {
-  const path = join(directory, MEMBERSHIP_FILE);
-  const file = await systemFiles.read(path);
-  try {
-    return JSON.parse(new TextDecoder().decode(file)) as Membership;
-  } catch {
-    throw corrupt(path, 'what joining has written', `${file === undefined ? 'none' : 'no JSON'}; ${REJOIN}`);
-  }
 }
 
 /** Test figures without noise are in nobody's account. */

@@ -1,13 +1,11 @@
 /** `starling client set-address`: a coordinator has moved where nobody could tell its clients, and a person does. */
-import { join } from 'node:path';
-import { systemFiles, writeFileDurably } from '../shared/disk/files.js';
-import { fromHex } from '../shared/hex.js';
+import { fromHex, toHex } from '../shared/hex.js';
 import { sha256Hex } from '../shared/signing/identity.js';
 import { formatAddress, parseAddress } from '../shared/wire/address.js';
 import { certificateIn } from './certificate.js';
+import { membershipIn, seedIn } from './directory.js';
 import { connectGrpc } from './grpc/participant.js';
-import { checkCoordinator, IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
-import { membershipIn } from './run.js';
+import { checkCoordinator, keepMembership, type Membership, membershipDirectory } from './join.js';
 import { siteTls } from './site-certificates.js';
 
 /**
@@ -24,16 +22,15 @@ export async function setAddress(options: {
   const membership = await membershipIn(directory);
   const address = formatAddress(parseAddress('address', options.address));
   const { siteFiles, coordinatorKey } = membership;
-  const seed = (await systemFiles.read(join(directory, IDENTITY_FILE))) ?? new Uint8Array(0);
-  const certificate = await certificateIn(directory, seed);
+  const certificate = await certificateIn(directory, await seedIn(directory));
   const tls = siteFiles === undefined ? certificate && (() => certificate) : siteTls(siteFiles);
   const service = connectGrpc(address, tls && { tls });
   try {
-    await checkCoordinator(service, sha256Hex(fromHex(coordinatorKey)));
+    const key = await checkCoordinator(service, sha256Hex(fromHex(coordinatorKey)));
+    const moved = { ...membership, address, coordinatorKey: toHex(key) };
+    await keepMembership(directory, moved);
+    return moved;
   } finally {
     service.close();
   }
-  const moved = { ...membership, address };
-  await writeFileDurably(join(directory, MEMBERSHIP_FILE), Buffer.from(`${JSON.stringify(moved, null, 2)}\n`));
-  return moved;
 }

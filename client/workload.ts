@@ -18,8 +18,10 @@ import type { Examples } from './data/partition.js';
 
 /** Smoke: seconds, for tests; demo: minutes, with figures that mean something; full: as in the paper. */
 export type ScaleName = 'smoke' | 'demo' | 'full';
-/** The two parts of the data of a client. */
+/** The two parts of the data of a client that every workload has. */
 export type Split = 'train' | 'test';
+/** What a model can be judged on; of validation examples it is only chosen by. */
+export type JudgedSplit = Split | 'validation';
 /** Named tensors, each with one row an example. */
 export type Batch = Readonly<Record<string, tf.Tensor>>;
 /** Parameters by name. */
@@ -152,6 +154,8 @@ export interface LoadContext {
 export interface Shard {
   readonly train: Int32Array;
   readonly test: Int32Array;
+  /** Absent: none. In the workload's validation split; without one, in the training split, and not in `train`. */
+  readonly validation?: Int32Array;
   /** Which of how many; a site with its own data is 0 of 1. */
   readonly index: number;
   readonly count: number;
@@ -250,6 +254,14 @@ export interface Workload<Data = unknown> {
   examples(data: Data, hyper: Hyper): { train: Examples; test: Examples };
   /** Tensors of the examples at `indices` (positions in the split, not in the shard). */
   batch(data: Data, indices: Int32Array, ctx: BatchContext): Batch;
+  /**
+   * A validation split of its own, by which `stop-when` chooses a model; tensors as of `batch`. Absent: `validation-fraction`
+   * may hold out training examples instead.
+   */
+  readonly validation?: {
+    examples(data: Data, hyper: Hyper): Examples;
+    batch(data: Data, indices: Int32Array, ctx: Omit<BatchContext, 'split'>): Batch;
+  };
   /** Scalar mean loss of a batch; the engine's localSgd drives it. `params` holds shared and private tensors. */
   loss?(params: TensorMap, batch: Batch, rng: Rng): tf.Scalar;
   /** Instead of `loss`: the workload's own local procedure. Returns the contribution and the new private tensors. */

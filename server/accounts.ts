@@ -65,14 +65,14 @@ export class Accounts {
 
   /** The token before is nobody's any more. @throws FlError not-found */
   async rotate(name: string, token: string, nowMs: number): Promise<Account> {
-    const { role } = this.#get(name);
+    const { role } = this.get(name);
     const record = { kind: 'account', name, role, hash: sha256Hex(token), atMs: nowMs } as const;
     if (name !== ROOT) await this.#record(record);
     else {
       await this.#root.keep(token);
       this.#apply(record);
     }
-    return this.#get(name);
+    return this.get(name);
   }
 
   /** @throws FlError not-found · failed-precondition: `admin` */
@@ -80,11 +80,12 @@ export class Accounts {
     if (name === ROOT) {
       throw new FlError('failed-precondition', 'account "admin" is of whoever has the data directory, and stays');
     }
-    this.#get(name);
+    this.get(name);
     await this.#record({ kind: 'account-removed', name });
   }
 
-  #get(name: string): Account & { readonly hash: string } {
+  /** @throws FlError not-found */
+  get(name: string): Account {
     const account = this.#accounts.get(name);
     if (account === undefined) throw new FlError('not-found', `account "${name}" is not known here`);
     return account;

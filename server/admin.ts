@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../shared/clock.js';
 import { invalidArgument } from '../shared/errors.js';
+import { fromHex } from '../shared/hex.js';
 import { encodeJoinToken, MAX_OTHERS } from '../shared/join-token.js';
 import type { Rng } from '../shared/rng.js';
 import type { RunSpec } from '../shared/run/spec.js';
@@ -64,10 +65,12 @@ export function adminOf(deps: AdminDeps): AdminService {
       return tokenOf(secret);
     },
     async listClients() {
-      return registry.list().map(({ client: name, enrolledAtMs, publicKey }) => {
+      return registry.list().map(({ client: name, enrolledAtMs, publicKey, handOvers = [] }) => {
         const { standing, reason: standingReason } = registry.standingOf(name);
         const why = standingReason !== '' && { standingReason };
-        return { name, enrolledAtMs, publicKey, online: deps.isHere(name), standing, ...why, ...deps.seen(name) };
+        const formerKeys = handOvers.map(({ from }) => fromHex(from)).reverse();
+        const key = { publicKey, ...(formerKeys.length > 0 && { formerKeys }) };
+        return { name, enrolledAtMs, ...key, online: deps.isHere(name), standing, ...why, ...deps.seen(name) };
       });
     },
     async startRun(spec, model) {

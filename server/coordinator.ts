@@ -21,19 +21,22 @@ import type {
   Peer,
   PendingUpdate,
   RenewRequest,
+  RotateKeyRequest,
   SignedUpdateHeader,
   UploadReply,
 } from '../shared/service.js';
 import { isAnswerOf } from '../shared/signing/answers.js';
+import { allKeysOf } from '../shared/signing/identity.js';
 import { IN_PROCESS } from '../shared/signing/login.js';
 import { signReceipts } from '../shared/signing/receipts.js';
 import type { Shown } from '../shared/signing/shown.js';
 import { adminOf } from './admin.js';
-import { enrol, identify, renew } from './enrolment.js';
+import { enrol, identify, renew, rotateKey } from './enrolment.js';
 import { type Connection, login } from './login.js';
 import type { CoordinatorOptions } from './options.js';
 import { Presence } from './presence.js';
 import { roundWarnings } from './report/warnings.js';
+import { watchRetention } from './retention.js';
 import { dropReceipt } from './round/fate.js';
 import { piecesOf } from './run/model.js';
 import { blameOf, noteTaker } from './run/notes.js';
@@ -66,6 +69,7 @@ export class Coordinator implements ParticipantService {
   readonly #unmasking = new UnmaskPool();
   #upkeep!: Upkeep;
   #stopWatch = () => {};
+  #retention: ReturnType<typeof watchRetention> | undefined;
   /** What is written after the end of a run, by run. */
   readonly #written = new Map<string, Promise<void>>();
 
@@ -81,6 +85,7 @@ export class Coordinator implements ParticipantService {
       here: () => this.#connections.values(),
       sendReceipts: (receipts) => this.#sendReceipts(receipts),
       adopted: (run) => this.#adopted(run),
+      written: async (run) => this.#written.get(run),
     });
     this.admin = adminOf({
       ...options,
@@ -110,6 +115,10 @@ export class Coordinator implements ParticipantService {
     });
     await runs.openAll(join(options.dataDir, 'runs'));
     if (space !== undefined) coordinator.#stopWatch = await watchSpace({ ...options, space, runs });
+    const { retention } = options;
+    if (retention === undefined) return coordinator;
+    coordinator.#retention = watchRetention({ ...options, retention, runs, upkeep: coordinator.#upkeep });
+    void coordinator.#retention.look();
     return coordinator;
   }
 
@@ -120,6 +129,7 @@ export class Coordinator implements ParticipantService {
 
   async close(): Promise<void> {
     this.#stopWatch();
+    await this.#retention?.stop();
     for (const { end } of this.#connections.values()) {
       end.send({ kind: 'goodbye', reason: 'the coordinator shuts down', retry: true });
       end.close('the coordinator shuts down');
@@ -142,12 +152,22 @@ export class Coordinator implements ParticipantService {
     return renew(request, this.#options);
   }
 
+  async rotateKey(request: RotateKeyRequest): Promise<Issued | undefined> {
+    const before = this.#options.registry.get(request.client).publicKey;
+    const issued = await rotateKey(request, this.#options);
+    const { publicKey } = this.#options.registry.get(request.client);
+    if (publicKey !== before)
+      this.#sendAway(request.client, { reason: 'its key was replaced by another', retry: true });
+    return issued;
+  }
+
   /** This service for one peer: it logs in as itself only, and its sessions are good on its own connections only. */
   forPeer(peer: Peer): ParticipantService {
     return {
       identify: (request) => this.identify(request),
       enrol: (request) => this.enrol(request),
       renew: (request) => this.renew(request),
+      rotateKey: (request) => this.rotateKey(request),
       connect: (toClient) => this.connect(toClient, peer),
       download: (session, request) => this.download(session, request, peer),
       uploadStatus: (session, update) => this.uploadStatus(session, update, peer),
@@ -164,7 +184,7 @@ export class Coordinator implements ParticipantService {
       isHere: (client) => this.#connections.has(client),
       entered: (connection, said) => this.#entered(connection, said),
       received: (connection, frame) => {
-        if (this.#connections.get(connection.client) === connection) this.#received(connection.client, frame);
+        if (this.#connections.get(connection.client) === connection) this.#received(connection, frame);
       },
       left: (connection) => this.#left(connection),
     });
@@ -191,7 +211,7 @@ export class Coordinator implements ParticipantService {
     const { identity, log } = this.#options;
     const runs = this.#visibleTo(client);
     const stateOf = (run: string) => runs.get(run)?.state;
-    for (const { run, ...said } of newsOf(shown, identity.publicKey, stateOf, (id) => runs.isKnown(id))) {
+    for (const { run, ...said } of newsOf(shown, allKeysOf(identity), stateOf, (id) => runs.isKnown(id))) {
       if (runs.isKnown(run)) log.warn({ run, client, ...said }, AHEAD);
       else log.info({ run, client, round: said.round }, FOLLOWED);
       runs.get(run)?.post({ kind: 'shown', client, ...said });
@@ -238,21 +258,29 @@ export class Coordinator implements ParticipantService {
     const { reason } = refusal;
     for (const run of this.#runs.atWork()) run.post({ kind: 'excluded', client, detail: reason });
     log.warn({ client, reason }, 'client shut out');
+    this.#sendAway(client, refusal);
+  }
+
+  /** Ends its stream and its session, if it is here. */
+  #sendAway(client: string, why: { readonly reason: string; readonly retry: boolean }): void {
     const connection = this.#connections.get(client);
     if (connection === undefined) return;
-    connection.end.send({ kind: 'goodbye', ...refusal });
-    connection.end.close(reason);
+    connection.end.send({ kind: 'goodbye', ...why });
+    connection.end.close(why.reason);
     this.#left(connection);
   }
 
   /** Answers to plans. A frame for a run that is not here, or out of order, is dropped: it cannot hurt a round. */
-  #received(client: string, frame: ClientFrame): void {
+  #received({ client, end }: Connection, frame: ClientFrame): void {
     const { clock, log, registry } = this.#options;
     if (frame.kind === 'hello' || frame.kind === 'proof') return;
     if (frame.kind === 'small-update') {
       // its faults are told as if it had come by a call: in the log, by receipt
-      const warn = (error: unknown) =>
-        log.warn({ client, reason: FlError.from(error).message }, 'an update was not taken');
+      const warn = (thrown: unknown) => {
+        const { code, message: reason } = FlError.from(thrown);
+        log.warn({ client, reason }, 'an update was not taken');
+        if (code === 'permission-denied') end.refused?.(reason);
+      };
       return void this.#receiver.receiveWhole(client, frame.signed, frame.data).catch(warn);
     }
     const { task } = frame;
@@ -268,8 +296,10 @@ export class Coordinator implements ParticipantService {
         return run.receiveSecure(client, task, frame.frame);
       case 'decline':
       case 'evaluation':
-        if (!isAnswerOf(registry.get(client).publicKey, client, frame))
-          return log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+        if (!isAnswerOf(registry.get(client).publicKey, client, frame)) {
+          log.warn({ client, ...task }, `${frame.kind}: not taken, its signature is not by the client`);
+          return end.refused?.(`${frame.kind}: the signature is not by client "${client}"`);
+        }
         if (frame.kind === 'evaluation') return run.post({ kind: 'evaluated', client, task, metrics: frame.metrics });
         return this.#declined(run, client, frame);
     }
@@ -356,12 +386,16 @@ export class Coordinator implements ParticipantService {
       }
     });
     past = false;
+    if (run.state.status !== 'running') this.#ended(run);
   }
 
   #ended(run: Run): void {
     const writing = this.#options.onRunEnded?.(run) ?? Promise.resolve();
     this.#written.set(run.id, writing);
-    void writing.finally(() => this.#written.get(run.id) === writing && this.#written.delete(run.id));
+    void writing.finally(() => {
+      if (this.#written.get(run.id) === writing) this.#written.delete(run.id);
+      void this.#retention?.look();
+    });
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------
@@ -377,7 +411,9 @@ export class Coordinator implements ParticipantService {
     const send = (client: string, frame: CoordinatorFrame) => this.#connections.get(client)?.end.send(frame);
     const releaseUpload = (client: string, run: string) => this.#receiver.release(client, run);
     const enrolled = () => registry.names();
-    const lent = { send, releaseUpload, enrolled, rng, keysOf, unmasking: this.#unmasking };
+    const handOversOf = (clients: readonly string[], sinceMs: number) =>
+      clients.flatMap((client) => registry.handOversOf(client, sinceMs).map((one) => ({ client, ...one })));
+    const lent = { send, releaseUpload, enrolled, rng, keysOf, handOversOf, unmasking: this.#unmasking };
     return { clock, identity, isNoiseSeeded, fatal, ...lent, files, journalBytes };
   }
 

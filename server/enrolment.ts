@@ -1,5 +1,6 @@
 /** What a coordinator answers before anybody has logged in: who it is, a join, and a certificate anew. */
 import { FlError } from '../shared/errors.js';
+import { fromHex } from '../shared/hex.js';
 import type {
   EnrolReply,
   EnrolRequest,
@@ -7,8 +8,9 @@ import type {
   IdentifyRequest,
   Issued,
   RenewRequest,
+  RotateKeyRequest,
 } from '../shared/service.js';
-import type { Identity } from '../shared/signing/identity.js';
+import { allKeysOf, type Identity } from '../shared/signing/identity.js';
 import { isRenewal, signIdentification } from '../shared/signing/login.js';
 import { wrongAddress } from './login.js';
 import type { CoordinatorOptions } from './options.js';
@@ -22,7 +24,8 @@ export async function identify(
   const reason = wrongAddress(address, addresses);
   if (reason !== undefined) throw new FlError('permission-denied', reason);
   const { publicKey: coordinatorKey } = identity;
-  return { coordinatorKey, signature: signIdentification(identity, { address, coordinatorKey, clientNonce }) };
+  const signature = signIdentification(identity, { address, coordinatorKey, clientNonce });
+  return { coordinatorKey, signature, handOvers: identity.handOvers };
 }
 
 /** @throws FlError permission-denied, already-exists, invalid-argument: as `Registry.enrol` */
@@ -46,7 +49,9 @@ export async function renew(
 ): Promise<Issued> {
   if (issuer === undefined) throw new FlError('failed-precondition', 'renew: connections are in plaintext here');
   const { publicKey } = registry.get(client);
-  if (!isRenewal(publicKey, { client, coordinatorKey: identity.publicKey }, signature)) {
+  // who was away while this coordinator's key was replaced asks as it knows it
+  const isOwn = (key: string) => isRenewal(publicKey, { client, coordinatorKey: fromHex(key) }, signature);
+  if (!allKeysOf(identity).some(isOwn)) {
     throw new FlError('permission-denied', `renew: the signature is not by the key of client "${client}"`);
   }
   const refusal = registry.refusalOf(client);
@@ -55,4 +60,15 @@ export async function renew(
   if (issued === undefined) throw new FlError('failed-precondition', "renew: the site's own authority issues here");
   log.info({ client }, 'certificate renewed');
   return issued;
+}
+
+/** @throws FlError permission-denied, already-exists: as `Registry.rotate` */
+export async function rotateKey(
+  { client, handOver }: RotateKeyRequest,
+  { registry, clock, issuer, log }: CoordinatorOptions,
+): Promise<Issued | undefined> {
+  if (await registry.rotate(client, handOver, clock.nowMs())) {
+    log.info({ client, from: handOver.from, to: handOver.to }, 'client has another key');
+  }
+  return issuer?.issueFor(client, registry.get(client).publicKey);
 }

@@ -83,7 +83,8 @@ export function login(toClient: ControlEnd<CoordinatorFrame>, deps: LoginDeps): 
     const channel = peer?.fingerprint;
     const about = { client, address, clientNonce, coordinatorKey: identity.publicKey, nonce, channel };
     challenged = { login: about, challenge: signChallenge(identity, about) };
-    toClient.send({ kind: 'challenge', nonce: about.nonce, signature: challenged.challenge });
+    const { handOvers } = identity;
+    toClient.send({ kind: 'challenge', nonce: about.nonce, signature: challenged.challenge, handOvers });
   };
   const receive = (frame: ClientFrame) => {
     if (connection !== undefined) return deps.received(connection, frame);

@@ -9,7 +9,9 @@ import { steadyClock, systemClock } from '../shared/clock.js';
 import { entriesOf, removeTemporaries } from '../shared/disk/aside.js';
 import { writeFileDurably } from '../shared/disk/files.js';
 import { lockDirectory } from '../shared/disk/lock.js';
+import { writeSecret } from '../shared/disk/secrets.js';
 import { FlError, inFile } from '../shared/errors.js';
+import { toHex } from '../shared/hex.js';
 import { rngFromEntropy } from '../shared/rng.js';
 import { VERSION } from '../shared/version.js';
 import { Accounts } from './accounts.js';
@@ -26,9 +28,10 @@ import { metricsOf } from './metrics.js';
 import { reachOf } from './reach.js';
 import { readinessOf } from './readiness.js';
 import { Registry } from './registry.js';
-import { writeReport } from './report/build.js';
+import { isReported, writeReport } from './report/build.js';
 import { settingsOf } from './report/facts.js';
 import { readReport } from './report/run-report.js';
+import type { Retention } from './retention.js';
 import type { Run } from './run/run.js';
 import { DISK_RESERVE_BYTES, spaceOf } from './space.js';
 import { type Certificates, openCertificates } from './tls/certificates.js';
@@ -62,6 +65,8 @@ export async function startCoordinator(options: {
   readonly healthPort?: string;
   /** Free space below which no round begins. */
   readonly diskReserveBytes?: number;
+  /** Which finished runs are kept whole; absent: all. */
+  readonly retention?: Retention;
 }): Promise<CoordinatorProcess> {
   const { dataDir } = options;
   const reach = reachOf(options);
@@ -94,6 +99,7 @@ export async function startCoordinator(options: {
     rng: rngFromEntropy(),
     log,
     space: spaceOf(dataDir, options.diskReserveBytes ?? DISK_RESERVE_BYTES),
+    retention: options.retention,
     addresses: () => (server === undefined ? [] : reach.addresses(server)),
     issuer: certificates,
     notice: () => server && reach.notice(server, identity, startedAtMs),
@@ -114,7 +120,8 @@ export async function startCoordinator(options: {
   });
   const stopReserve = await reserveDescriptors(server, steadyClock);
   await writeFileDurably(join(dataDir, ADDRESS_FILE), new TextEncoder().encode(server.address));
-  await audit.add({ event: 'started', program: VERSION, address: server.address, secure: reach.isSecure });
+  const key = toHex(identity.publicKey);
+  await audit.add({ event: 'started', program: VERSION, address: server.address, secure: reach.isSecure, key });
   const parts = { coordinator, certificates, server, journal, health, audit, stopReserve, unlock };
   return {
     address: server.address,
@@ -181,13 +188,14 @@ async function openRegistry(dataDir: string, fail: (error: FlError) => void) {
     });
   const adminTokenFile = join(dataDir, ADMIN_TOKEN_FILE);
   const adminToken = await secretIn(adminTokenFile);
-  const keep = (token: string) => writeFileDurably(adminTokenFile, new TextEncoder().encode(token));
+  const keep = (token: string) => writeSecret(adminTokenFile, new TextEncoder().encode(token));
   const accounts = new Accounts({ append }, records, { token: adminToken, keep });
   return { registry: new Registry({ append }, records), accounts, adminToken, journal, isEmpty: records.length === 0 };
 }
 
 async function writeRunReport(run: Run, log: Logger): Promise<void> {
   try {
+    if (await isReported(run)) return;
     await writeReport(run.directory, await readReport(run), {
       plannedRounds: run.spec.work.rounds,
       settings: settingsOf(run.spec),

@@ -10,6 +10,7 @@ import type { Identity } from '../shared/signing/identity.js';
 import type { Accounts } from './accounts.js';
 import type { Logger } from './log.js';
 import type { Registry } from './registry.js';
+import type { Retention } from './retention.js';
 import type { Run } from './run/run.js';
 import type { Space } from './space.js';
 
@@ -48,7 +49,12 @@ export interface CoordinatorOptions {
   readonly notice?: () => SignedNotice | undefined;
   /** The disk of `dataDir`, when it may fill up: then no round begins without room for it. */
   readonly space?: Space;
-  /** A run has ended just now; never rejects, and resolves when nothing more is written of it. */
+  /** Which finished runs are kept whole; absent: all. */
+  readonly retention?: Retention;
+  /**
+   * A run has ended, just now or in an earlier process that may have been killed before it could tell; never rejects, and
+   * resolves when nothing more is written of it.
+   */
   onRunEnded?(run: Run): Promise<void>;
   /** For counters: each event of a run, once, as it happens; it never throws. */
   onEvent?(run: Run, event: RunEvent): void;

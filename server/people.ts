@@ -47,7 +47,10 @@ function accountsOf({
   rng,
   issuer,
   addresses,
-}: PeopleDeps): Pick<PeopleService, 'addAccount' | 'rotateAccount' | 'listAccounts' | 'removeAccount'> {
+}: PeopleDeps): Pick<
+  PeopleService,
+  'addAccount' | 'rotateAccount' | 'renewAccount' | 'listAccounts' | 'removeAccount'
+> {
   const book = (): Accounts => {
     if (accounts !== undefined) return accounts;
     throw new FlError('failed-precondition', 'accounts: there are none at a coordinator without a data directory');
@@ -65,6 +68,7 @@ function accountsOf({
       const token = newSecret(rng);
       return keyOf(await book().rotate(name, token, clock.nowMs()), token);
     },
+    renewAccount: async (name) => keyOf(book().get(name), ''),
     listAccounts: async () => book().list(),
     removeAccount: (name) => book().remove(name),
   };

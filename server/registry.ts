@@ -7,6 +7,7 @@ import { FlError, invalidArgument } from '../shared/errors.js';
 import { fromHex, toHex } from '../shared/hex.js';
 import type { StandingChange, TokenInfo } from '../shared/people.js';
 import type { EnrolRequest } from '../shared/service.js';
+import { type HandOver, isHandOver, MAX_HAND_OVERS } from '../shared/signing/hand-over.js';
 import { sha256Hex, signedBytes, verifySignature } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
 import { afterChange, refusalOf, type Stood } from './standing.js';
@@ -25,7 +26,9 @@ type RegistryRecord =
   | { kind: 'token-revoked'; hash: string }
   /** Of a name that is enrolled: another key takes the place of the one before. */
   | { kind: 'enrolled'; hash: string; client: string; publicKey: string; atMs: number; standing?: 'pending' }
-  | ({ kind: 'standing'; client: string; atMs: number } & Stood);
+  | ({ kind: 'standing'; client: string; atMs: number } & Stood)
+  /** By its own word: the client stands as it stood. */
+  | { kind: 'rotated'; client: string; handOver: HandOver; atMs: number };
 
 /** Where records are kept; a journal, or nothing in a simulation. */
 export interface RecordLog {
@@ -37,6 +40,8 @@ export interface Enrolled {
   readonly client: string;
   readonly publicKey: Uint8Array;
   readonly enrolledAtMs: number;
+  /** How its first key that was enrolled led to this one, oldest first; absent: it is that one. */
+  readonly handOvers?: readonly HandOver[];
 }
 
 /** What a token is for. */
@@ -62,6 +67,7 @@ export class Registry {
   readonly #tokens = new Map<string, Token>();
   readonly #clients = new Map<string, Enrolled>();
   readonly #standings = new Map<string, Stood>();
+  readonly #rotatedAtMs = new WeakMap<HandOver, number>();
   /** Every key that was ever enrolled, hex: one that was replaced is nobody's again. */
   readonly #clientOfKey = new Map<string, string>();
 
@@ -120,7 +126,7 @@ export class Registry {
   /** Whether somebody could join by it now. */
   isTokenGood(secret: string, nowMs: number): boolean {
     const token = this.#tokens.get(sha256Hex(secret));
-    return token !== undefined && nowMs < token.expiresAtMs && token.used < token.uses;
+    return token !== undefined && !token.isRevoked && nowMs < token.expiresAtMs && token.used < token.uses;
   }
 
   /** Enrols a new key, or finds the client again whose reply was lost. Durable when it resolves. */
@@ -146,6 +152,32 @@ export class Registry {
     return this.get(client);
   }
 
+  /**
+   * Another key in the place of the one by which a client is enrolled; durable when it resolves. False: it was so before.
+   * @throws FlError permission-denied: not by this client's key of now, or it is shut out · already-exists: a key of before
+   */
+  async rotate(client: string, handOver: HandOver, nowMs: number): Promise<boolean> {
+    const enrolled = toHex(this.get(client).publicKey);
+    const refused = (why: string) => new FlError('permission-denied', `rotate-key: ${why}`);
+    if (!isHandOver({ client }, handOver)) {
+      throw refused(`expected a word of two keys of client "${client}", got one that they have not both signed`);
+    }
+    const refusal = this.refusalOf(client);
+    if (refusal?.retry === false) throw refused(refusal.reason);
+    if (handOver.to === enrolled) return false; // its answer was lost
+    if (handOver.from !== enrolled) throw refused(`client "${client}" is not enrolled by the key that gives any more`);
+    checkEd25519Key(`the new public key of ${client}`, fromHex(handOver.to));
+    if (this.#clientOfKey.has(handOver.to)) {
+      throw new FlError(
+        'already-exists',
+        'rotate-key: expected a key that is new here, got one that was enrolled before',
+      );
+    }
+    if ((this.get(client).handOvers?.length ?? 0) >= MAX_HAND_OVERS) throw refused('too many keys, one after another');
+    await this.#record({ kind: 'rotated', client, handOver, atMs: nowMs });
+    return true;
+  }
+
   /** Enrols a key that the operator, or a simulation, vouches for; no token. */
   async enrolTrusted(client: string, publicKey: Uint8Array, nowMs: number): Promise<void> {
     if (!NAME.test(client))
@@ -159,6 +191,12 @@ export class Registry {
     const enrolled = this.#clients.get(client);
     if (enrolled === undefined) throw new FlError('permission-denied', `client "${client}" is not enrolled here`);
     return enrolled;
+  }
+
+  /** By which the keys of a client have followed one another since that time, oldest first. */
+  handOversOf(client: string, sinceMs: number): readonly HandOver[] {
+    const { handOvers = [] } = this.#clients.get(client) ?? {};
+    return handOvers.filter((handOver) => (this.#rotatedAtMs.get(handOver) ?? 0) >= sinceMs);
   }
 
   list(): Enrolled[] {
@@ -237,6 +275,15 @@ export class Registry {
       case 'standing': {
         const { client, standing, reason } = record;
         this.#standings.set(client, { standing, reason });
+        return;
+      }
+      case 'rotated': {
+        const { client, handOver } = record;
+        const before = this.get(client);
+        const handOvers = [...(before.handOvers ?? []), handOver];
+        this.#rotatedAtMs.set(handOver, record.atMs);
+        this.#clientOfKey.set(handOver.to, client);
+        this.#clients.set(client, { ...before, publicKey: fromHex(handOver.to), handOvers });
         return;
       }
       case 'enrolled': {

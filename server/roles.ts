@@ -12,6 +12,7 @@ const CALLS: Readonly<Record<string, readonly Role[]>> = {
   ListRuns: EVERYBODY,
   GetRun: EVERYBODY,
   WatchRun: EVERYBODY,
+  RenewAccount: EVERYBODY,
   StartRun: ['operator'],
   StopRun: ['operator'],
   ResumeRun: ['operator'],

@@ -32,6 +32,8 @@ interface RunsDeps {
   sendReceipts(receipts: readonly Receipt[]): void;
   /** A run has come to this coordinator; whatever its feed tells from now on is new. */
   adopted(run: Run): void;
+  /** Resolves when nothing is written any more of a run that has ended. */
+  written(run: string): Promise<void>;
   fatal(error: FlError): void;
 }
 
@@ -228,6 +230,7 @@ export class Runs {
     this.#atWork.delete(run.id);
     this.#finished.set(run.id, info);
     await run.close();
+    await this.#deps.written(run.id); // with its row it would not be opened again, and its report never written
     await writeFinished(info, run.state.modelSha256).catch((error) => {
       const { message: reason } = FlError.from(error);
       this.#deps.log.warn({ run: run.id, reason }, 'the next start has to read all of it');

@@ -1,5 +1,5 @@
 /** What of all that a client shows is news to this coordinator, and signed by it: the rest is not even verified. */
-import { toHex } from '../shared/hex.js';
+import { fromHex } from '../shared/hex.js';
 import { isHeadSignedBy } from '../shared/ledger/against.js';
 import { isTaskSignedBy, type Shown } from '../shared/signing/shown.js';
 import { isNews } from './round/shown.js';
@@ -9,12 +9,12 @@ import type { EventOf, RunState } from './round/state.js';
 type News = { readonly run: string } & Pick<EventOf<'shown'>, 'round' | 'attempt' | 'isCommitted'>;
 
 /**
- * In the order of what was shown. Of a run that is not known here all is news. A signature is checked only of what would
+ * In the order of what was shown, as far as it is signed by a key of this coordinator, of now or of before, hex. Of a run that is not known here all is news. A signature is checked only of what would
  * change something, which costs an undisturbed coordinator nothing, however many clients come.
  */
 export function newsOf(
   { tasks, heads }: Shown,
-  coordinatorKey: Uint8Array,
+  coordinatorKeys: readonly string[],
   stateOf: (run: string) => RunState | undefined,
   isKnown: (run: string) => boolean,
 ): News[] {
@@ -22,16 +22,15 @@ export function newsOf(
     const state = stateOf(news.run);
     return state === undefined ? !isKnown(news.run) : isNews(state, news);
   };
-  const key = toHex(coordinatorKey);
   const ofTasks = tasks.flatMap((signed): News[] => {
     const { run, kind, round, attempt } = signed.task;
     const news = { run, round, attempt, isCommitted: kind === 'evaluate' };
-    return says(news) && isTaskSignedBy(signed, coordinatorKey) ? [news] : [];
+    return says(news) && coordinatorKeys.some((key) => isTaskSignedBy(signed, fromHex(key))) ? [news] : [];
   });
   const ofHeads = heads.flatMap((signed): News[] => {
     const { run, round } = signed.head;
     const news = { run, round, attempt: 0, isCommitted: true };
-    return says(news) && isHeadSignedBy(signed, key) ? [news] : [];
+    return says(news) && coordinatorKeys.some((key) => isHeadSignedBy(signed, key)) ? [news] : [];
   });
   return [...ofTasks, ...ofHeads];
 }

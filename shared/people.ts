@@ -67,6 +67,8 @@ export interface PeopleService {
   addAccount(request: { readonly name: string; readonly role: Role }): Promise<AccountKey>;
   /** Another token and certificate for an account; the token before it is refused from then on. @throws FlError not-found */
   rotateAccount(name: string): Promise<AccountKey>;
+  /** Another certificate for an account, whose token stays and is not told; over a network, for whoever calls. @throws FlError not-found */
+  renewAccount(name: string): Promise<AccountKey>;
   listAccounts(): Promise<readonly Account[]>;
   /** @throws FlError not-found · failed-precondition: `admin`, who is always there */
   removeAccount(name: string): Promise<void>;

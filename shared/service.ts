@@ -10,6 +10,7 @@ import type { RunSpec } from './run/spec.js';
 import type { RunStatus } from './run/summary.js';
 import type { SignedNotice } from './signing/address-notice.js';
 import type { SignedAnswer } from './signing/answers.js';
+import type { HandOver } from './signing/hand-over.js';
 import type { SignedReceipt } from './signing/receipts.js';
 import type { Shown } from './signing/shown.js';
 
@@ -23,6 +24,8 @@ export interface IdentifyRequest {
 export interface IdentifyReply {
   readonly coordinatorKey: Uint8Array;
   readonly signature: Uint8Array;
+  /** How it came to this key, oldest first; absent: by none. */
+  readonly handOvers?: readonly HandOver[];
 }
 
 /** A new client shows its token and its key. */
@@ -47,6 +50,13 @@ export interface RenewRequest {
   readonly client: string;
   /** Over the client's name and the coordinator's key, by the key that is enrolled. */
   readonly signature: Uint8Array;
+}
+
+/** A client is enrolled by another key from now on. */
+export interface RotateKeyRequest {
+  readonly client: string;
+  /** By the key that is enrolled and by the new one. */
+  readonly handOver: HandOver;
 }
 
 /** What a client shows on its connections, and by whom it knows the coordinator's; all PEM. */
@@ -107,7 +117,13 @@ export type ClientFrame =
 /** What the coordinator says over a control stream. Plans, heads and receipts count by their signatures only. */
 export type CoordinatorFrame =
   /** A coordinator older than its signature sends an empty one. */
-  | { readonly kind: 'challenge'; readonly nonce: Uint8Array; readonly signature: Uint8Array }
+  /** `handOvers`: how the coordinator came to its key, oldest first; absent: by none. */
+  | {
+      readonly kind: 'challenge';
+      readonly nonce: Uint8Array;
+      readonly signature: Uint8Array;
+      readonly handOvers?: readonly HandOver[];
+    }
   /** `addresses` is absent where connections are in plaintext, and from a coordinator that is older. */
   | { readonly kind: 'welcome'; readonly session: Uint8Array; readonly addresses?: SignedNotice }
   /**
@@ -133,6 +149,8 @@ export interface ControlEnd<Frame> {
   send(frame: Frame): void;
   /** `reason` is for a person. */
   close(reason: string): void;
+  /** Says nothing over the stream: a frame of its other end was not taken, for the log of who carries it. */
+  refused?(reason: string): void;
 }
 
 /** The header of an update with its client's signature (Ed25519, 64 bytes). */
@@ -160,6 +178,11 @@ export interface ParticipantService {
   enrol(request: EnrolRequest): Promise<EnrolReply>;
   /** Absent, or FlError failed-precondition, where connections are in plaintext. */
   renew?(request: RenewRequest): Promise<Issued>;
+  /**
+   * Durable when it resolves, and the old key is nobody's; said again, the same answer. Undefined: there are no certificates.
+   * FlError permission-denied: the client is not enrolled by the key that gives, or is shut out.
+   */
+  rotateKey?(request: RotateKeyRequest): Promise<Issued | undefined>;
   /** Opens the control stream: the caller gives the end that it reads by, and gets the end that it writes to. */
   connect(toClient: ControlEnd<CoordinatorFrame>): ControlEnd<ClientFrame>;
   /** The model's safetensors file from byte `offset`, in chunks of at most {@link CHUNK_BYTES}. */
@@ -185,6 +208,8 @@ export interface ClientInfo {
   readonly enrolledAtMs: number;
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** Those by which it was enrolled before, and which gave to that one, the newest first; absent: none. */
+  readonly formerKeys?: readonly Uint8Array[];
   /** When it left, or, of one that is here, when it came; absent: not since the coordinator started. */
   readonly lastSeenAtMs?: number;
   /** What went wrong last, since the coordinator started; absent: nothing. */

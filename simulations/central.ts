@@ -6,6 +6,7 @@ import { stat } from 'node:fs/promises';
 import { createTrainerPool } from '../client/training/pool.js';
 import type { Workload } from '../client/workload.js';
 import { FlError, invalidArgument } from '../shared/errors.js';
+import { bySplit } from '../shared/run/metrics.js';
 import type { CentralFigures } from '../shared/run/report.js';
 import type { Hyper, RunSpec } from '../shared/run/spec.js';
 import { sha256Of } from '../shared/tensors/bytes.js';
@@ -48,10 +49,11 @@ export async function openCentral({ workload, file, directory, hyper, backend }:
     close: () => pool.close(),
     async judge(spec, model, round) {
       // of what protects labs nothing is needed: the examples are the operator's
-      const { secure: _, privacy: __, ...work } = spec.work;
+      const { secure: _, privacy: __, validationFraction: ___, ...work } = spec.work;
       const own = { ...work, hyper: { ...work.hyper, ...hyper } };
       const task = { kind: 'evaluate', work: own, client: 'central', round } as const;
-      const { metrics: sums } = await pool.run({ ...task, model: model.values, modelSha256: sha256Of(model) });
+      const { metrics } = await pool.run({ ...task, model: model.values, modelSha256: sha256Of(model) });
+      const { test: sums } = bySplit(metrics);
       if (Object.keys(sums).length === 0) {
         throw new FlError(
           'failed-precondition',

@@ -16,8 +16,8 @@ import { recordsOf } from '../server/run/run-journal.js';
 import { FlError } from '../shared/errors.js';
 import { rngFromSeed } from '../shared/rng.js';
 import type { RunEvent } from '../shared/run/events.js';
-import { figuresOf as figuresOfSums } from '../shared/run/figures.js';
-import type { SumMetrics } from '../shared/run/metrics.js';
+import { figuresOfEvaluation } from '../shared/run/figures.js';
+import { bySplit, type SumMetrics } from '../shared/run/metrics.js';
 import type { CentralFigures, Report } from '../shared/run/report.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { RoundSummary } from '../shared/run/summary.js';
@@ -126,15 +126,17 @@ export async function finishDirectory(options: FinishOptions): Promise<Simulatio
   return finishRun(options, { spec, state, history, model: { params } });
 }
 
-/** The means of the pooled sums and what specification and workload make of the others, under `test.`. */
+/** The means of the pooled sums and what specification and workload make of the others, under `test.` and `validation.`. */
 export function figuresOf(
   workload: Workload,
   sums: SumMetrics,
   { engine }: Pick<RunSpec, 'engine'>,
 ): Record<string, number> {
-  const finished = Object.keys(sums).length === 0 ? {} : (workload.finish?.(sums) ?? {});
-  const named = Object.entries(finished).map(([name, value]) => [`test.${name}`, value] as const);
-  const { metrics } = figuresOfSums(sums, 'test', { formulas: engine.figures?.formulas });
+  const named = Object.entries(bySplit(sums)).flatMap(([split, own]) => {
+    const finished = Object.keys(own).length === 0 ? {} : (workload.finish?.(own) ?? {});
+    return Object.entries(finished).map(([name, value]) => [`${split}.${name}`, value] as const);
+  });
+  const { metrics } = figuresOfEvaluation(sums, { formulas: engine.figures?.formulas });
   return { ...metrics, ...Object.fromEntries(named) };
 }
 

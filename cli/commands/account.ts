@@ -3,9 +3,10 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { writeFileDurably } from '../../shared/disk/files.js';
-import { FlError } from '../../shared/errors.js';
+import { FlError, invalidArgument } from '../../shared/errors.js';
 import { type AccountKey, ROLES, type Role } from '../../shared/people.js';
-import { withAdmin } from '../../simulations/open-admin.js';
+import { certificatesIn, validityOf } from '../../shared/tls/subject.js';
+import { readCredential, withAdmin } from '../../simulations/open-admin.js';
 import { askingCoordinator, columns, command, print, printJson } from './options.js';
 
 interface Given {
@@ -19,7 +20,7 @@ interface KeyGiven extends Given {
   readonly out?: string;
 }
 
-/** With `add`, `rotate`, `list` and `remove`. */
+/** With `add`, `rotate`, `renew`, `list` and `remove`. */
 export function accountCommand(): Command {
   const add = withKey('add', 'a credential for somebody: its token and, over TLS, its certificate')
     .addOption(new Option('--role <ROLE>', 'what its holder may do').choices(ROLES).makeOptionMandatory())
@@ -34,6 +35,17 @@ export function accountCommand(): Command {
     await checkAbsent(given.out);
     await withAdmin(given, async (admin) => keep(await admin.rotateAccount(name), given.out));
   });
+  const renew = command(
+    'renew',
+    'another certificate for your own account, before the one of its credential expires; its token stays',
+    'starling account renew --credential ada.json',
+  )
+    .option(
+      '--credential <FILE>',
+      'a file of `starling account add`, which is written again (default: $STARLING_CREDENTIAL)',
+    )
+    .option('--json', 'print JSON')
+    .action(renewAction);
   const list = askingCoordinator(command('list', 'all accounts', 'starling account list'))
     .option('--json', 'print JSON')
     .action((given: Given) =>
@@ -53,7 +65,7 @@ export function accountCommand(): Command {
   )
     .argument('NAME')
     .action((name: string, given: Given) => withAdmin(given, (admin) => admin.removeAccount(name)));
-  return [add, rotate, list, remove].reduce(
+  return [add, rotate, renew, list, remove].reduce(
     (all, one) => all.addCommand(one),
     command('account', 'who may operate a coordinator', 'starling account add ada --role viewer --out ada.json'),
   );
@@ -63,6 +75,25 @@ function withKey(name: string, description: string): Command {
   return askingCoordinator(command(name, description, `starling account ${name} ada --out ada.json`))
     .argument('NAME')
     .option('--out <FILE>', 'a new file for the credential, which is a secret (default: standard output)');
+}
+
+/** Killed at any time, the file is the old one or the new one: both are good until the old one expires. */
+async function renewAction({ credential = process.env.STARLING_CREDENTIAL, json }: Given): Promise<void> {
+  if (credential === undefined) {
+    throw invalidArgument('credential', '--credential FILE, of `starling account add`', undefined);
+  }
+  const old = await readCredential(credential);
+  if (old.tls === '') {
+    throw new FlError('failed-precondition', `${credential}: it has no certificate, connections are in plaintext`);
+  }
+  await withAdmin({ credential }, async (admin) => {
+    const { tls } = await admin.renewAccount(old.name);
+    const key: AccountKey = { ...old, tls };
+    await writeFileDurably(resolve(credential), Buffer.from(`${JSON.stringify(key, null, 2)}\n`));
+    const until = new Date(validityOf(certificatesIn(tls)[0]).toMs).toISOString();
+    if (json) return printJson({ name: old.name, until });
+    print(`${old.name}: the certificate in ${credential} is good until ${until.slice(0, 10)}`);
+  });
 }
 
 /** @throws FlError already-exists: a credential that is overwritten is lost */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { wordsOf } from '../../server/audit/audit.js';
 import { readSecurityLog } from '../../server/audit/log.js';
+import { readHandOvers } from '../../server/keys.js';
 import { corrupt, FlError, invalidArgument } from '../../shared/errors.js';
 import { fromHex, HEX_32_BYTES } from '../../shared/hex.js';
 import { sha256Hex } from '../../shared/signing/identity.js';
@@ -36,7 +37,7 @@ function sub(name: string, description: string): Command {
 }
 
 async function showAction(directory: string, given: Given): Promise<void> {
-  for await (const { entry } of readSecurityLog(directory, await keyIn(directory, given))) {
+  for await (const { entry } of readSecurityLog(directory, await keysIn(directory, given))) {
     print(given.json ? JSON.stringify(entry) : `${new Date(entry.atMs).toISOString()}  ${wordsOf(entry)}`);
   }
 }
@@ -45,13 +46,13 @@ async function verifyAction(directory: string, given: Given): Promise<void> {
   if (given.head !== undefined && !HEX_32_BYTES.test(given.head)) {
     throw invalidArgument('head', '64 lower-case hex digits', given.head);
   }
-  const key = await keyIn(directory, given);
+  const keys = await keysIn(directory, given);
   const files = new Set<string>();
   let lines = 0;
   let head = '';
   let first = '';
   let isHeadThere = given.head === undefined;
-  for await (const line of readSecurityLog(directory, key)) {
+  for await (const line of readSecurityLog(directory, keys)) {
     first ||= line.entry.previous;
     files.add(line.file);
     lines++;
@@ -66,14 +67,16 @@ async function verifyAction(directory: string, given: Given): Promise<void> {
   print(`last line    ${head}`);
 }
 
-/** Ed25519, 32 bytes. @throws FlError not-found, permission-denied */
-async function keyIn(directory: string, { coordinator }: Given): Promise<Uint8Array> {
+/** Of now and of before, Ed25519, 32 bytes each. @throws FlError not-found, permission-denied */
+async function keysIn(directory: string, { coordinator }: Given): Promise<Uint8Array[]> {
   const path = join(directory, 'identity.pub');
   const text = await readFile(path, 'utf8').catch((cause) => {
     throw new FlError('not-found', `${path}: expected the key of a coordinator, got ${cause.code}`, { cause });
   });
   if (!HEX_32_BYTES.test(text.trim())) throw corrupt(path, '64 lower-case hex digits', 'something else');
-  const key = fromHex(text.trim());
-  if (coordinator === undefined || sha256Hex(key) === coordinator) return key;
-  throw new FlError('permission-denied', `coordinator: expected ${coordinator}, got ${sha256Hex(key)} in ${path}`);
+  const handOvers = await readHandOvers(directory);
+  const keys = [...handOvers.map(({ from }) => from), handOvers.at(-1)?.to ?? text.trim()].map(fromHex).reverse();
+  const pinned = keys.findIndex((key) => sha256Hex(key) === coordinator);
+  if (coordinator === undefined || pinned >= 0) return keys;
+  throw new FlError('permission-denied', `coordinator: expected ${coordinator}, got ${sha256Hex(keys[0])} in ${path}`);
 }

@@ -4,6 +4,7 @@ import { systemClock } from '../../shared/clock.js';
 import { coordinatorDir } from '../../shared/disk/home.js';
 import { lockDirectory } from '../../shared/disk/lock.js';
 import { fingerprintOf, validityOf } from '../../shared/tls/subject.js';
+import { withKeyFile } from './key-file.js';
 import { command, print, printJson } from './options.js';
 
 interface Given {
@@ -19,7 +20,7 @@ type Change = (
 /** With `show`, `roll` and `retire`. */
 export function authorityCommand(): Command {
   const of = (name: string, description: string, change: Change, isChange: boolean) =>
-    command(name, description, `starling authority ${name} --data-dir ./coordinator`)
+    withKeyFile(command(name, description, `starling authority ${name} --data-dir ./coordinator`))
       .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
       .option('--json', 'print JSON')
       .action(async (given: Given) => {

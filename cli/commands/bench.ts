@@ -1,9 +1,9 @@
 /** `starling bench NAME`: figures of this machine, each with a reference from the same run. */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { invalidArgument } from '../../shared/errors.js';
 import { VERSION } from '../../shared/version.js';
-import { command, print, printJson } from './options.js';
+import { command, integer, print, printJson } from './options.js';
 
 interface Bench {
   /** What trains, where something does. */
@@ -14,6 +14,8 @@ interface Bench {
 interface BenchOptions {
   readonly json?: boolean;
   readonly dp?: boolean;
+  readonly idle?: number;
+  readonly active?: number;
 }
 
 const BENCHES: Readonly<Record<string, Bench>> = {
@@ -26,7 +28,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'round-overhead': {
     run: async () => (await import('../../simulations/bench/round-overhead.js')).benchRoundOverhead(),
   },
-  tls: { run: async () => (await import('../../simulations/bench/tls.js')).benchTls() },
+  tls: { run: async ({ idle, active }) => (await import('../../simulations/bench/tls.js')).benchTls({ idle, active }) },
   'idle-clients': { run: async () => [await (await import('../../simulations/bench/transport.js')).benchIdle()] },
   backends: {
     run: async ({ dp }) => {
@@ -46,17 +48,30 @@ export function benchCommand(): Command {
     .argument('NAME')
     .option('--json', 'print JSON')
     .option('--dp', 'backends: what clipping the gradient of each example and adding noise cost')
+    .option('--idle <N>', 'tls: clients that are connected and in no round (default: 2000)', count)
+    .option('--active <N>', 'tls: clients in each round (default: 300)', count)
     .action(async (name: string, given: BenchOptions) => {
       if (!Object.hasOwn(BENCHES, name))
         throw invalidArgument('bench', `one of ${Object.keys(BENCHES).join(', ')}`, name);
       const bench = BENCHES[name];
       if (given.dp && name !== 'backends') throw invalidArgument('--dp', 'bench backends', name);
+      for (const option of ['idle', 'active'] as const) {
+        if (given[option] !== undefined && name !== 'tls') throw invalidArgument(`--${option}`, 'bench tls', name);
+      }
+      if (given.active === 0) throw invalidArgument('--active', 'at least 1', 0);
       const load = loadavg()[0];
       const rows = (await bench.run(given)) as readonly Record<string, unknown>[];
       if (given.json) return printJson(rows);
       print(machineLine(bench, load));
       for (const line of table(rows)) print(line);
     });
+}
+
+/** @throws InvalidArgumentError */
+function count(text: string): number {
+  const value = integer(text);
+  if (value < 0 || value > 10_000) throw new InvalidArgumentError('expected 0 to 10000.');
+  return value;
 }
 
 /** Without it a figure says nothing. `load` is that of the minute before. */

@@ -6,7 +6,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { SplitSummary } from '../../client/data/inspect.js';
+import type { SplitSummaries, SplitSummary } from '../../client/data/inspect.js';
 import type { Reading } from '../../client/data/readings.js';
 import type { Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
@@ -66,7 +66,7 @@ async function checkFolder(folder: string): Promise<void> {
   throw new FlError('invalid-argument', `DIR: ${folder}: expected the folder of this site's data, got ${got}`);
 }
 
-type Splits = Readonly<Record<'train' | 'test', SplitSummary>>;
+type Splits = SplitSummaries;
 
 interface Inspected {
   readonly splits: Splits;
@@ -144,8 +144,10 @@ function linesOf({ splits, readings, sent, own, folder }: Shown): string[] {
     ...(classes === undefined ? [] : [`  classes  ${countsLine(classes)}`]),
     ...(found === undefined ? [] : columns([['  COLUMN', 'MISSING', 'HOLDS'], ...found.map(columnRow)])),
   ]);
-  const parts = (['train', 'test'] as const).flatMap((split) => {
-    const { count, classes, groups, ranges } = splits[split];
+  const parts = (['train', 'validation', 'test'] as const).flatMap((split) => {
+    const summary = splits[split];
+    if (summary === undefined) return [];
+    const { count, classes, groups, ranges } = summary;
     return [
       `${split}: ${count} examples`,
       ...(classes === undefined ? [] : [`  by class  ${countsLine(classes)}`]),

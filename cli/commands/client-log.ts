@@ -1,7 +1,7 @@
 /** `starling client log`: what a client of this machine was asked, decided, sent and charged. */
-import { join } from 'node:path';
 import type { SiteEntry } from '../../client/store/site-log.js';
 import { clientsDir } from '../../shared/disk/home.js';
+import { withKeyFile } from './key-file.js';
 import { command, print } from './options.js';
 
 interface Given {
@@ -11,17 +11,19 @@ interface Given {
 
 /** `starling client log`. */
 export function clientLogCommand() {
-  return command('log', 'what this client was asked, decided, sent and charged', 'starling client log --name charite')
+  return withKeyFile(
+    command('log', 'what this client was asked, decided, sent and charged', 'starling client log --name charite'),
+  )
     .option('--name <NAME>', 'which client, when this machine is several')
     .option('--json', 'print each entry as a line of JSON')
     .action(async ({ name, json }: Given) => {
-      const { readFile } = await import('node:fs/promises');
-      const { IDENTITY_FILE, membershipDirectory } = await import('../../client/join.js');
+      const { membershipDirectory } = await import('../../client/join.js');
       const { readSiteLog } = await import('../../client/store/site-log.js');
       const { keysIn } = await import('../../client/former-keys.js');
+      const { seedIn } = await import('../../client/directory.js');
       const { identityFromSeed } = await import('../../shared/signing/identity.js');
       const directory = await membershipDirectory({ clientsDir: clientsDir(), name });
-      const identity = identityFromSeed(await readFile(join(directory, IDENTITY_FILE)));
+      const identity = identityFromSeed(await seedIn(directory));
       for await (const entry of readSiteLog(directory, await keysIn(directory, identity.publicKey))) {
         print(json ? JSON.stringify(entry) : `${new Date(entry.atMs).toISOString()}  ${wordsOf(entry)}`);
       }

@@ -7,6 +7,7 @@ import { clientListCommand } from './client-list.js';
 import { clientLogCommand } from './client-log.js';
 import { clientPolicyCommand } from './client-policy.js';
 import { clientStandingCommands } from './client-standing.js';
+import { withKeyFile } from './key-file.js';
 import { asWrongUse, command, print, printJson, repeated, slice } from './options.js';
 import { endOf, serve } from './service.js';
 import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
@@ -25,8 +26,8 @@ interface RunOptions extends SiteFilesGiven {
 
 /** `starling client` with `join`, `run`, `policy` and `log` of a lab, and what an operator does about clients. */
 export function clientCommand(): Command {
-  const join = withSiteFiles(
-    command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…'),
+  const join = withKeyFile(
+    withSiteFiles(command('join', 'enrol this machine with a token', 'starling client join starling1.eyJhZGRyZXNz…')),
   )
     .argument('[TOKEN]')
     .option('--token-file <FILE>', TOKEN_FILE)
@@ -38,8 +39,10 @@ export function clientCommand(): Command {
       if (more.json) return printJson(membership);
       print(`joined as ${membership.client}; now: starling client run --name ${membership.client}`);
     });
-  const run = withSiteFiles(
-    command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml'),
+  const run = withKeyFile(
+    withSiteFiles(
+      command('run', 'take part: train on the data of this machine', 'starling client run --policy policy.yaml'),
+    ),
   )
     .option('--name <NAME>', 'which client, when this machine is several')
     .option('--join <TOKEN>', 'join first; not if the client that --name names is here')
@@ -50,10 +53,12 @@ export function clientCommand(): Command {
     .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
-  const setAddress = command(
-    'set-address',
-    'say where the coordinator has moved to',
-    'starling client set-address hub.example.org:7437',
+  const setAddress = withKeyFile(
+    command(
+      'set-address',
+      'say where the coordinator has moved to',
+      'starling client set-address hub.example.org:7437',
+    ),
   )
     .argument('HOST:PORT')
     .option('--name <NAME>', 'which client, when this machine is several')
@@ -70,11 +75,30 @@ export function clientCommand(): Command {
     .addCommand(join)
     .addCommand(run)
     .addCommand(setAddress)
+    .addCommand(rotateKeyCommand())
     .addCommand(checkDataCommand())
     .addCommand(clientPolicyCommand())
     .addCommand(clientLogCommand())
     .addCommand(clientListCommand());
   return clientStandingCommands().reduce((all, one) => all.addCommand(one), client);
+}
+
+function rotateKeyCommand(): Command {
+  return withKeyFile(
+    command(
+      'rotate-key',
+      'give this client another key, which the one before vouches for; it must be stopped',
+      'starling client rotate-key --name charite',
+    ),
+  )
+    .option('--name <NAME>', 'which client, when this machine is several')
+    .option('--json', 'print JSON')
+    .action(async (given: { name?: string; json?: boolean }) => {
+      const { rotateKey } = await import('../../client/rotate-key.js');
+      const rotated = await rotateKey({ clientsDir: clientsDir(), name: given.name });
+      if (given.json) return printJson(rotated);
+      print(`${rotated.client} has the key ${rotated.to}; now: starling client run --name ${rotated.client}`);
+    });
 }
 
 const TOKEN_FILE = 'a file with the token; - is standard input';

@@ -16,7 +16,10 @@ const schema = z.strictObject({
   addresses: z.array(z.string()).optional(),
   'log-level': z.enum(LOG_LEVELS).optional(),
   'health-port': z.union([z.string(), z.number().int()]).optional(),
+  'key-file': z.string().optional(),
   'disk-reserve': z.number().int().min(1).optional(),
+  'keep-runs': z.number().int().min(1).optional(),
+  'keep-days': z.number().int().min(1).optional(),
 });
 
 /** @throws FlError invalid-argument naming the file, the key, what was expected and what came */

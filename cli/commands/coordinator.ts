@@ -1,7 +1,9 @@
 /** `starling coordinator`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { coordinatorDir } from '../../shared/disk/home.js';
+import { useKeyFile } from '../../shared/disk/secrets.js';
 import { LOG_LEVELS, readCoordinatorConfig } from './coordinator-config.js';
+import { withKeyFile } from './key-file.js';
 import { command, integer, print, repeated } from './options.js';
 import { endOf, serve } from './service.js';
 import { type SiteFilesGiven, siteFilesOf, withSiteFiles } from './site-files.js';
@@ -10,23 +12,29 @@ const DEFAULT_LISTEN = '127.0.0.1:7437';
 
 interface CoordinatorGiven extends SiteFilesGiven {
   readonly config?: string;
+  readonly keyFile?: string;
   readonly dataDir?: string;
   readonly listen?: string;
   readonly publicAddress: readonly string[];
   readonly address: readonly string[];
   readonly healthPort?: string;
   readonly diskReserve?: number;
+  readonly keepRuns?: number;
+  readonly keepDays?: number;
   readonly logLevel?: string;
 }
 
 /** Runs until it is interrupted. */
 export function coordinatorCommand(): Command {
-  return withSiteFiles(
-    command('coordinator', 'run rounds for enrolled clients', 'starling coordinator --data-dir ./coordinator'),
-  )
+  const made = command(
+    'coordinator',
+    'run rounds for enrolled clients',
+    'starling coordinator --data-dir ./coordinator',
+  );
+  return withRetention(withKeyFile(withSiteFiles(made)))
     .option(
       '--config <FILE>',
-      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve',
+      'YAML with the keys data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve, keep-runs, keep-days, key-file',
     )
     .option('--data-dir <DIR>', 'where runs, keys and enrolments are kept (default: ~/.starling/coordinator)')
     .option('--listen <HOST:PORT>', `anything but loopback is by TLS (default: ${DEFAULT_LISTEN})`)
@@ -47,6 +55,7 @@ export function coordinatorCommand(): Command {
     .addOption(new Option('--log-level <LEVEL>', 'default: info').choices(LOG_LEVELS))
     .action(async (given: CoordinatorGiven) => {
       const file = given.config === undefined ? {} : await readCoordinatorConfig(given.config);
+      if (given.keyFile === undefined && file['key-file'] !== undefined) useKeyFile(file['key-file']);
       const { startCoordinator } = await import('../../server/main.js');
       const dataDir = coordinatorDir(given.dataDir ?? file['data-dir']);
       const name = `the coordinator of ${dataDir}`;
@@ -62,6 +71,7 @@ export function coordinatorCommand(): Command {
         addresses: [...(file.addresses ?? []), ...given.address],
         healthPort: given.healthPort ?? file['health-port']?.toString(),
         diskReserveBytes: mib(given.diskReserve ?? file['disk-reserve']),
+        retention: retentionOf(given.keepRuns ?? file['keep-runs'], given.keepDays ?? file['keep-days']),
         logLevel: given.logLevel ?? file['log-level'] ?? 'info',
       }).catch((thrown) => {
         throw endOf(name, thrown);
@@ -76,6 +86,17 @@ export function coordinatorCommand(): Command {
       if (healthAddress !== undefined) print(`health on http://${healthAddress}/live and /ready`);
       await serving;
     });
+}
+
+function withRetention(made: Command): Command {
+  const keepRuns = 'archive finished runs without their journals, but for the last N (default: all stay)';
+  return made
+    .option('--keep-runs <N>', keepRuns, atLeastOne)
+    .option('--keep-days <N>', 'the same, but for those that ended in the last N days', atLeastOne);
+}
+
+function retentionOf(keepRuns: number | undefined, keepDays: number | undefined) {
+  return keepRuns === undefined && keepDays === undefined ? undefined : { keepRuns, keepDays };
 }
 
 function atLeastOne(text: string): number {

@@ -2,12 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { writeReport } from '../../server/report/build.js';
-import { readRun } from '../../server/run/directory.js';
+import { settingsOf } from '../../server/report/facts.js';
 import { BEST_MODEL } from '../../server/run/model.js';
 import { corrupt, FlError, invalidArgument } from '../../shared/errors.js';
 import type { Report } from '../../shared/run/report.js';
-import type { Hyper } from '../../shared/run/spec.js';
+import type { Hyper, RunSpec } from '../../shared/run/spec.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf } from '../../shared/tensors/params.js';
 import { decode } from '../../shared/tensors/safetensors.js';
@@ -42,6 +41,7 @@ export function evaluateCommand(): Command {
 
 async function evaluateAction(directory: string, given: Given): Promise<void> {
   const { loadWorkload, isWorkloadPath } = await import('../../client/workloads/index.js');
+  const { readRun } = await import('../../server/run/directory.js');
   const { checkFolder, openCentral } = await import('../../simulations/central.js');
   const { spec, state } = await readRun(directory).catch((thrown) => {
     throw new FlError('invalid-argument', `${directory} is no run directory: ${FlError.from(thrown).message}`);
@@ -67,7 +67,7 @@ async function evaluateAction(directory: string, given: Given): Promise<void> {
   const central = await openCentral({ workload, file: module, directory: data, hyper, backend });
   try {
     const figures = await central.judge(spec, params, state.round);
-    if (!isBest) await addToReport(directory, figures.metrics);
+    if (!isBest) await addToReport(directory, spec, figures.metrics);
     if (json) return printJson({ model: given.model, modelSha256: sha256, ...figures });
     print(`the ${given.model} model, ${sha256}, on ${figures.examples} examples:`);
     for (const line of columns(Object.entries(figures.metrics).map(([name, value]) => [name, String(value)])))
@@ -78,9 +78,11 @@ async function evaluateAction(directory: string, given: Given): Promise<void> {
 }
 
 /** Beside what the labs have found; a run without a report has none to add to. */
-async function addToReport(directory: string, figures: Readonly<Record<string, number>>): Promise<void> {
+async function addToReport(directory: string, spec: RunSpec, figures: Readonly<Record<string, number>>): Promise<void> {
   const text = await readFile(join(directory, 'report.json'), 'utf8').catch(() => undefined);
   if (text === undefined) return;
+  const { writeReport } = await import('../../server/report/build.js');
   const { final, ...report } = JSON.parse(text) as Report;
-  await writeReport(directory, { ...report, final: { ...final, metrics: { ...final.metrics, ...figures } } });
+  const known = { plannedRounds: spec.work.rounds, settings: settingsOf(spec) };
+  await writeReport(directory, { ...report, final: { ...final, metrics: { ...final.metrics, ...figures } } }, known);
 }

@@ -4,6 +4,7 @@ import { coordinatorDir } from '../../shared/disk/home.js';
 import { probeDisk } from '../../shared/disk/probe.js';
 import { FlError } from '../../shared/errors.js';
 import { withAdmin } from '../../simulations/open-admin.js';
+import { withKeyFile } from './key-file.js';
 import { command, print, printJson } from './options.js';
 
 /** A coordinator that has not answered by then is not well. */
@@ -16,7 +17,9 @@ interface Given {
 
 /** Exit code 0: well; 1: not, and why. */
 export function healthCommand(): Command {
-  return command('health', 'whether the coordinator answers and can write', 'starling health --data-dir ./coordinator')
+  return withKeyFile(
+    command('health', 'whether the coordinator answers and can write', 'starling health --data-dir ./coordinator'),
+  )
     .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option('--json', 'print JSON')
     .action(async (given: Given) => {

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { RunStatus } from '../../shared/run/summary.js';
 import { stampOf } from '../../shared/run-id.js';
+import { withKeyFile } from './key-file.js';
 
 /** @throws InvalidArgumentError: not a whole number that a double holds exactly */
 export function integer(text: string): number {
@@ -59,7 +60,7 @@ export function command(name: string, description: string, example: string): Com
 
 /** For a command that asks a coordinator: which one, and as whom. */
 export function askingCoordinator(made: Command): Command {
-  return made
+  return withKeyFile(made)
     .option('--data-dir <DIR>', "the coordinator's data directory (default: ~/.starling/coordinator)")
     .option(
       '--credential <FILE>',

@@ -4,7 +4,6 @@ import type { RunEvent } from '../../shared/run/events.js';
 import type { Headline, Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
 import { encode } from '../../shared/tensors/safetensors.js';
-import { readYaml } from '../../simulations/config/yaml.js';
 import { withAdmin } from '../../simulations/open-admin.js';
 import { asWrongUse, checkEnded, columns, command, type Given, onInterrupt, print, printJson, sub } from './options.js';
 import { upkeepCommands } from './run-upkeep.js';
@@ -13,6 +12,7 @@ import { upkeepCommands } from './run-upkeep.js';
 export function runCommand(): Command {
   const start = sub('start CONFIG', 'start a run', 'starling run start heart.yaml').action(
     async (file: string, given: Given) => {
+      const { readYaml } = await import('../../simulations/config/yaml.js');
       const { resolveForLabs } = await import('../../simulations/config/for-labs.js');
       const resolved = await resolveForLabs(await readYaml(file), file).catch(asWrongUse);
       const { spec, model, notes } = resolved;
@@ -31,8 +31,10 @@ export function runCommand(): Command {
     .action((given: Given & { archived?: boolean }) =>
       withAdmin(given, async (admin) => {
         const runs = await admin.listRuns({ archived: given.archived });
-        if (given.json) printJson(runs);
-        else for (const line of table(runs)) print(line);
+        if (given.json) return printJson(runs);
+        for (const line of table(runs)) print(line);
+        const others = given.archived ? [] : await admin.listRuns({ archived: true });
+        if (others.length > 0) print(`and ${others.length} archived: starling run list --archived`);
       }),
     );
   const show = sub('show RUN', "a run and its report's figures", 'starling run show cnn-20261124-203000-1f2e').action(

@@ -48,7 +48,9 @@ export function tokenCommand(): Command {
   ).action((given: Given) =>
     withAdmin(given, async (admin) => {
       const clients = (await admin.listClients()).filter(({ standing = 'approved' }) => standing === 'approved');
-      printJson(Object.fromEntries(clients.map(({ name, publicKey }) => [name, toHex(publicKey)])));
+      const keysOf = ({ publicKey, formerKeys = [] }: (typeof clients)[number]) =>
+        formerKeys.length === 0 ? toHex(publicKey) : [publicKey, ...formerKeys].map(toHex);
+      printJson(Object.fromEntries(clients.map((client) => [client.name, keysOf(client)])));
     }),
   );
   return command('token', 'invite clients', 'starling token create --name charite')

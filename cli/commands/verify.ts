@@ -1,10 +1,9 @@
 /** `starling verify RUN_DIR`: whether a run's ledger holds, with nothing but the files at hand. */
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { type CheckOptions, checkRun, type RunCheck } from '../../server/run/check.js';
+import type { CheckOptions, RunCheck } from '../../server/run/check.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { HEX_32_BYTES } from '../../shared/hex.js';
-import { parseEnrolment } from '../../shared/signing/enrolment-file.js';
 import { command, print, printJson } from './options.js';
 
 interface Given {
@@ -33,6 +32,7 @@ export function verifyCommand(): Command {
 }
 
 async function verifyAction(directory: string, given: Given): Promise<void> {
+  const { checkRun } = await import('../../server/run/check.js');
   const check = await checkRun(directory, await optionsOf(given));
   if (given.json) printJson(check);
   if (check.ok) {
@@ -51,10 +51,11 @@ async function optionsOf({ coordinator, enrolment, against }: Given): Promise<Ch
   if (coordinator !== undefined && !HEX_32_BYTES.test(coordinator)) {
     throw invalidArgument('coordinator', '64 lower-case hex digits', coordinator);
   }
+  const { parseEnrolmentKeys } = await import('../../shared/signing/enrolment-file.js');
   return {
     coordinatorFingerprint: coordinator,
     ...(enrolment !== undefined && {
-      enrolment: parseEnrolment(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
+      enrolment: parseEnrolmentKeys(Buffer.from(await fileAt(enrolment)).toString('utf8'), enrolment),
     }),
     ...(against !== undefined && { against: await fileAt(against) }),
   };

@@ -6,7 +6,8 @@
  * canary's coordinate is its own); on mislabelled and on ordinary images one who has the final model and asks for its loss
  * (Yeom et al. 2018, arXiv:1709.01604).
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../shared/rng.js';
 import { meansOf } from '../../shared/run/metrics.js';
 import type { Hyper, PrivacySpec, TrainingSpec } from '../../shared/run/spec.js';

@@ -7,7 +7,8 @@
  * what becomes of a canary's coordinate is the sum of all that was released about it. A *mislabelled image* is an example as
  * anyone could contribute it, with a wrong label, so that only a model that has seen it gets it "right".
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../shared/rng.js';
 import { dense } from '../backends/layers.js';
 import type { ImageData } from '../data/images.js';

@@ -2,7 +2,8 @@
  * A search for the unit that moves a clipped sum the most: over what is huge, tiny, nearly cancels or is no number. Noise is
  * made for one sensitivity; whatever moves a sum by more than that is not hidden by it.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../shared/rng.js';
 import { encodePrivately, latticeFor } from '../../shared/run/client-level-privacy.js';
 import type { Hyper, TrainingSpec, WorkSpec } from '../../shared/run/spec.js';

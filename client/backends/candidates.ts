@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { FlError } from '../../shared/errors.js';
 import type { Tf } from './gradients/gradient.js';
-import { resolvePackage, restoreRemovedUtil, sharesCore } from './load.js';
+import { loadPackage, resolvePackage, restoreRemovedUtil, sharesCore } from './load.js';
 import { registerWasmKernels } from './wasm/register.js';
 
 /** The back ends by the name that a user gives. */
@@ -62,7 +62,7 @@ export const CANDIDATES: readonly Candidate[] = [
       'npm install @tensorflow/tfjs-backend-wasm@4.22.0, and a Node.js whose WebAssembly has SIMD (16.4 or later)',
     missing: async () => missingPackage('@tensorflow/tfjs-backend-wasm'),
     async start(tf) {
-      await import('@tensorflow/tfjs-backend-wasm');
+      loadPackage('@tensorflow/tfjs-backend-wasm');
       tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false); // its threads do not start in Node, and add up in any order
       await activate(tf, '@tensorflow/tfjs-backend-wasm', 'wasm');
       registerWasmKernels(tf, tf.backend() as BackendWasm);
@@ -131,7 +131,7 @@ function openGpu(): Promise<Gpu> {
 }
 
 async function activate(tf: Tf, packageName: string, tensorflowName: string): Promise<void> {
-  await import(packageName);
+  loadPackage(packageName);
   if (!(await tf.setBackend(tensorflowName))) throw new FlError('internal', `TensorFlow.js has no '${tensorflowName}'`);
   await tf.ready();
 }

@@ -12,13 +12,20 @@ const require = createRequire(import.meta.url);
 
 /** The core library, in the mode that prints no advice. Throws FlError('failed-precondition') if it is not installed. */
 export async function loadCore(): Promise<Tf> {
-  const tf = await import('@tensorflow/tfjs-core').catch((cause) => {
-    throw new FlError('failed-precondition', 'TensorFlow.js is not installed: npm install @tensorflow/tfjs-core', {
-      cause,
-    });
-  });
+  let tf: Tf;
+  try {
+    tf = require('@tensorflow/tfjs-core');
+  } catch (cause) {
+    const message = 'TensorFlow.js is not installed: npm install @tensorflow/tfjs-core';
+    throw new FlError('failed-precondition', message, { cause });
+  }
   tf.env().set('PROD', true); // silences banner and warnings; TensorFlow.js changes nothing else by it
   return tf;
+}
+
+/** Loads a back end, which registers itself. Required, not imported: docs/decisions/0125. */
+export function loadPackage(name: string): void {
+  require(name);
 }
 
 /** The file that `import(name)` would load, or undefined if the package is not installed. */

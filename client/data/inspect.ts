@@ -2,12 +2,14 @@
  * What a site's data are, as its own people are shown them before anything trains: counts, classes, groups, the range of
  * each tensor. For the site only; nothing here is ever sent.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Hyper, WorkSpec } from '../../shared/run/spec.js';
+import { batchOf } from '../training/batch.js';
 import { evaluate } from '../training/evaluate.js';
 import { initialModel } from '../training/task.js';
-import type { Shard, Split, Workload } from '../workload.js';
+import type { JudgedSplit, Shard, Split, Workload } from '../workload.js';
 import type { Examples } from './partition.js';
 
 /** Of one tensor of the batches: its shape for one example, and all of its values. */
@@ -27,6 +29,9 @@ export interface SplitSummary {
   readonly ranges: readonly ValueRange[];
 }
 
+/** Of each split; of validation, where the workload has such a split of its own. */
+export type SplitSummaries = Readonly<Record<Split, SplitSummary>> & { readonly validation?: SplitSummary };
+
 const BATCH_SIZE = 200;
 /** Of groups; a data set may have one for each example. */
 const MOST_GROUPS = 1000;
@@ -36,26 +41,32 @@ const MOST_GROUPS = 1000;
  * @throws FlError invalid-argument: no example to train on, a batch of another size than asked for, or a value that is no
  *   finite number, with split, tensor and example
  */
-export async function inspectData<Data>(
-  workload: Workload<Data>,
-  data: Data,
-  hyper: Hyper,
-): Promise<Readonly<Record<Split, SplitSummary>>> {
-  const examples = workload.examples(data, hyper);
-  for (const split of ['train', 'test'] as const) {
-    const { count } = examples[split];
+export async function inspectData<Data>(workload: Workload<Data>, data: Data, hyper: Hyper): Promise<SplitSummaries> {
+  const own = workload.validation?.examples(data, hyper);
+  const examples = { ...workload.examples(data, hyper), ...(own && { validation: own }) };
+  const of = (split: JudgedSplit) => examples[split] ?? { count: 0 };
+  for (const split of ['train', 'validation', 'test'] as const) {
+    const { count } = of(split);
     if (!Number.isSafeInteger(count) || count < 0)
       throw invalidArgument(`${split}.count`, 'a number of examples', count);
   }
   if (examples.train.count === 0) throw invalidArgument('train', 'at least one example to train on', 0);
-  const all = (split: Split) => Int32Array.from({ length: examples[split].count }, (_, i) => i);
-  const shard: Shard = { train: all('train'), test: all('test'), index: 0, count: 1 };
-  const summary = async (split: Split): Promise<SplitSummary> => ({
-    count: examples[split].count,
-    ...countsOf(split, examples[split]),
-    ranges: await rangesOf((indices) => workload.batch(data, indices, { hyper, shard, split }), shard[split], split),
+  const all = (split: JudgedSplit) => Int32Array.from({ length: of(split).count }, (_, i) => i);
+  const shard: Shard = { train: all('train'), validation: all('validation'), test: all('test'), index: 0, count: 1 };
+  const summary = async (split: JudgedSplit): Promise<SplitSummary> => ({
+    count: of(split).count,
+    ...countsOf(split, of(split)),
+    ranges: await rangesOf(
+      (indices) => batchOf(workload, data, indices, { hyper, shard, split }),
+      shard[split] ?? all(split),
+      split,
+    ),
   });
-  return { train: await summary('train'), test: await summary('test') };
+  return {
+    train: await summary('train'),
+    ...(own && { validation: await summary('validation') }),
+    test: await summary('test'),
+  };
 }
 
 /** Enough to see which figures there are, and that they can be measured. */
@@ -82,7 +93,7 @@ export async function figuresOf<Data>(
   });
 }
 
-function countsOf(split: Split, { count, labels, groups }: Examples): Pick<SplitSummary, 'classes' | 'groups'> {
+function countsOf(split: JudgedSplit, { count, labels, groups }: Examples): Pick<SplitSummary, 'classes' | 'groups'> {
   for (const [name, values] of [['labels', labels] as const, ['groups', groups] as const]) {
     if (values !== undefined && values.length !== count) {
       throw invalidArgument(`${split}.${name}`, `one for each of ${count} examples`, values.length);
@@ -104,7 +115,7 @@ function countsOf(split: Split, { count, labels, groups }: Examples): Pick<Split
 async function rangesOf(
   batchOf: (indices: Int32Array) => Readonly<Record<string, tf.Tensor>>,
   indices: Int32Array,
-  split: Split,
+  split: JudgedSplit,
 ): Promise<ValueRange[]> {
   const ranges = new Map<string, { shape: number[]; min: number; max: number; sum: number; count: number }>();
   for (let from = 0; from < indices.length; from += BATCH_SIZE) {

@@ -10,7 +10,7 @@
  *                  clients as groups, else shuffled and dealt round
  *
  * Test examples go where training examples of their class are, in proportion, each to exactly one client: so a client is
- * tested on its own mixture of classes, and sums over clients are sums over the whole test set.
+ * tested on its own mixture of classes, and sums over clients are sums over the whole test set. Of a validation split alike.
  */
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
@@ -33,27 +33,41 @@ type PartitionOptions = {
   readonly clients: number;
   readonly train: Examples;
   readonly test: Examples;
+  readonly validation?: Examples;
 };
 
 /** Example indices of each client, ascending. Every index is in exactly one array. */
-export type Partition = { readonly train: Int32Array[]; readonly test: Int32Array[] };
+export type Partition = {
+  readonly train: Int32Array[];
+  readonly test: Int32Array[];
+  readonly validation?: Int32Array[];
+};
 
 /**
- * Divides both splits; the result depends on the arguments and `rng`'s seed alone.
+ * Divides the splits; the result depends on the arguments and `rng`'s seed alone.
  * @throws FlError invalid-argument: a client would get no training example, or the scheme needs labels or groups that
  *   are not there.
  */
-export function partition({ scheme, clients, train, test }: PartitionOptions, rng: Rng): Partition {
+export function partition({ scheme, clients, train, test, validation }: PartitionOptions, rng: Rng): Partition {
   checkCount('clients', clients, 1);
   checkExamples('train', train);
   checkExamples('test', test);
+  if (validation !== undefined) checkExamples('validation', validation);
   if (clients > train.count) throw invalidArgument('clients', `at most the ${train.count} training examples`, clients);
   const parsed = typeof scheme === 'string' ? parseScheme(scheme) : scheme;
   const owners = trainOwners(parsed, clients, train, rng.split('train'));
-  const sameGroups = parsed.kind === 'natural' && test.groups !== undefined ? ownersByGroup(train, owners) : new Map();
+  const judging = (split: string, examples: Examples) => {
+    const byGroup = parsed.kind === 'natural' && examples.groups !== undefined;
+    const sameGroups = byGroup ? ownersByGroup(train, owners) : new Map();
+    return indicesByOwner(
+      testOwners({ clients, train, test: examples, owners, sameGroups }, rng.split(split)),
+      clients,
+    );
+  };
   return {
     train: indicesByOwner(owners, clients),
-    test: indicesByOwner(testOwners({ clients, train, test, owners, sameGroups }, rng.split('test')), clients),
+    test: judging('test', test),
+    ...(validation && { validation: judging('validation', validation) }),
   };
 }
 

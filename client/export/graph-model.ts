@@ -4,7 +4,8 @@
  * The format: @tensorflow/tfjs-core 4.22, io/types.ts (ModelJSON, weightsManifest), and for nodes and their attributes
  * tensorflow/core/framework/graph.proto in the JSON of protobuf: int64 as text, bytes in base64.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { VERSION } from '../../shared/version.js';
 import { type Graph, type GraphNode, type GraphValue, notExportable } from './graph.js';
 import type { ExportedNames } from './onnx.js';

@@ -2,7 +2,8 @@
  * The forward pass of a workload as a graph whose batch is open: two recordings, of a batch of two and of one of three,
  * which must do the same; what differs between them is the batch, and nothing else may.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { describe, FlError } from '../../shared/errors.js';
 import type { Hyper } from '../../shared/run/spec.js';
 import type { HostTensors } from '../../shared/tensors/params.js';

@@ -4,7 +4,8 @@
  * TensorFlow.js has channels last and filters as [height, width, in, out]; ONNX has channels first and [out, in, height,
  * width]. Transpositions stand around what cares, and the tensors of the model keep their shapes; runtimes fold them.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { type Graph, type GraphNode, type GraphValue, notExportable } from './graph.js';
 import { type Attribute, TO_THE_END } from './protobuf.js';
 import { axesOf, movesOf, pair } from './windows.js';

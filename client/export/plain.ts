@@ -2,7 +2,8 @@
  * The graph in kernels that other runtimes have too: what is fused becomes its parts, and the identities of training are
  * gone.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { GELU } from '../backends/kernel-names.js';
 import { type Graph, type GraphNode, type GraphValue, notExportable } from './graph.js';
 

@@ -1,5 +1,6 @@
 /** What a model says of examples: its forward pass, a hundred at a time, as numbers. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Hyper } from '../../shared/run/spec.js';
 import type { HostTensors } from '../../shared/tensors/params.js';

@@ -2,7 +2,8 @@
  * What a forward pass does, as the kernels of TensorFlow.js that it ran: every operation goes through the engine's
  * `runKernel`, whatever function asked for it. What no kernel computed from an input or a parameter is a constant.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { TensorMap } from '../workload.js';
 
 /** A tensor of the recorded pass, by its number in {@link Recorded.values}. */

@@ -1,5 +1,6 @@
 /** Windows that move over images, and the axes of a reduction: what kernels leave to be worked out, as numbers. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { type Graph, type GraphNode, type GraphValue, notExportable } from './graph.js';
 
 /** How a window moves over height and width; a list has a number for each, `pads` [before, after] each. */

@@ -48,6 +48,8 @@ export function connectAdmin(address: string, adminToken: string, options: Parti
       people.decodeAccountKey(await call(methods.addAccount, people.encodeAccountRequest(request))),
     rotateAccount: async (name) =>
       people.decodeAccountKey(await call(methods.rotateAccount, people.encodeAccountName(name))),
+    /** @param _ the name; the coordinator takes that of whoever calls */
+    renewAccount: async (_) => people.decodeAccountKey(await call(methods.renewAccount, wire.EMPTY_MESSAGE)),
     listAccounts: async () => people.decodeAccountList(await call(methods.listAccounts, wire.EMPTY_MESSAGE)),
     async removeAccount(name) {
       await call(methods.removeAccount, people.encodeAccountName(name));

@@ -17,6 +17,7 @@ import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chun
 import { encodeClientFrame } from '../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame } from '../../shared/wire/coordinator-frames.js';
 import { EnrolmentServiceService, ParticipantServiceService } from '../../shared/wire/gen/starling/v1/participant.js';
+import { decodeRotateKeyReply, encodeRotateKeyRequest } from '../../shared/wire/hand-overs.js';
 import { REASON_KEY, SESSION_KEY } from '../../shared/wire/status.js';
 import * as wire from '../../shared/wire/transfer.js';
 import { Channel, type ChannelOptions, writeOrAnswered } from './channel.js';
@@ -56,6 +57,10 @@ export function connectGrpc(address: string | (() => string), options: Partial<C
     async renew(request) {
       const path = EnrolmentServiceService.renew.path;
       return decodeRenewReply(await channel.unary(path, encodeRenewRequest(request)));
+    },
+    async rotateKey(request) {
+      const path = EnrolmentServiceService.rotateKey.path;
+      return decodeRotateKeyReply(await channel.unary(path, encodeRotateKeyRequest(request)));
     },
     connect: (toClient) => openControl(channel, toClient),
     async *download(session, request) {

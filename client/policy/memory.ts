@@ -12,13 +12,18 @@ import type { Manifest } from '../workload.js';
 import type { Asked, Policy, PolicyKeyName } from './table.js';
 
 /** The plan's run as it would be remembered. */
-export function begunRunOf({ run, work }: RoundPlan, manifest: Manifest, nowMs: number): BegunRun {
+export function begunRunOf(
+  { run, work }: RoundPlan,
+  { manifest, validation }: Divided,
+  policy: Policy,
+  nowMs: number,
+): BegunRun {
   return {
     run,
     workSha256: sha256Hex(canonicalJson(work)),
     month: new Date(nowMs).toISOString().slice(0, 7),
     workload: work.workload,
-    roles: rolesOf(manifest, work),
+    roles: { ...rolesOf(manifest, work), ...(validation === undefined && heldOutBy(policy, work)) },
     isPrivate: work.privacy !== undefined,
   };
 }
@@ -32,6 +37,15 @@ export function rolesOf({ roleKeys }: Manifest, { hyper, seed }: Pick<RoundPlan[
     ([key]) => roleKeys === undefined || roleKeys.includes(key),
   );
   return Object.fromEntries(entries);
+}
+
+/** A workload with a validation split of its own has roles for all examples by itself. */
+type Divided = { readonly manifest: Manifest; readonly validation?: unknown };
+
+/** What is held out of the training examples moves them as no setting of a workload does; nothing where nothing is. */
+function heldOutBy(policy: Policy, { validationFraction }: RoundPlan['work']): Hyper {
+  const fraction = policy['validation-fraction'] ?? validationFraction ?? 0;
+  return fraction === 0 ? {} : { 'validation-fraction': fraction };
 }
 
 /** Whether the run has been begun: then nothing is asked again. */

@@ -49,8 +49,8 @@ export async function ledgerModelsOf({ ledger }: Policy, policyFile = ''): Promi
   return modelsOf(await readFile(resolve(dirname(policyFile), ledger)));
 }
 
-async function lookBack(policy: Policy, plan: RoundPlan, { manifest }: Workload, { begun = [], clock }: SiteFacts) {
-  const run = begunRunOf(plan, manifest, clock.nowMs());
+async function lookBack(policy: Policy, plan: RoundPlan, workload: Workload, { begun = [], clock }: SiteFacts) {
+  const run = begunRunOf(plan, workload, policy, clock.nowMs());
   return isBegun(run, begun) ? [] : askMemory(policy, run, begun);
 }
 
@@ -86,8 +86,8 @@ export async function openSitePolicy(
       }
       const forbidden = answers.find(({ ok }) => !ok);
       if (forbidden !== undefined) return declineText(forbidden.key, forbidden);
-      const { manifest } = await loadPlannedWorkload(plan.work.workload, facts.workloadModules);
-      const run = begunRunOf(plan, manifest, facts.clock.nowMs());
+      const workload = await loadPlannedWorkload(plan.work.workload, facts.workloadModules);
+      const run = begunRunOf(plan, workload, policy, facts.clock.nowMs());
       const hasBegun = isBegun(run, begun.all);
       const reason = budget(plan, hasBegun);
       if (reason !== undefined) return reason;

@@ -135,6 +135,12 @@ export const POLICY_KEYS = {
     default: 'pinned' as const,
     help: 'pinned: what trains in a run with privacy is never tested, in any run, as its settings (hyper) stay what they were; plan: they may change',
   }),
+  'validation-fraction': row({
+    schema: z.number().min(0).max(0.5),
+    without: 'as each run asks',
+    example: 0.1,
+    help: 'part of the training examples here that no run trains on, and models are chosen by, whatever a run asks (but of a workload with a validation split of its own, that one); as `data-roles` says, it stays what it was',
+  }),
   hyper: row({
     schema: z.array(z.string()),
     without: "all of the workload's",
@@ -156,6 +162,11 @@ export const POLICY_KEYS = {
     'steps of local training per round',
     ({ training }) => training.localSteps,
   ),
+  'local-work': row({
+    schema: z.enum(['all', 'fewer']),
+    default: 'all' as 'all' | 'fewer',
+    help: 'all: a plan that asks for more than max-local-epochs or max-local-steps is declined; fewer: as much is done as they allow, max-local-steps of epochs, too, and the update is lengthened accordingly (not under fedprox)',
+  }),
   ...limits('batch-size', [1, 4096], count, 'examples per step', ({ training }) => training.batchSize),
   ...limits('client-lr', [0, 10], fromZero, 'learning rate of local training', ({ training }) => training.clientLr),
   'max-weight-decay': row({

@@ -4,6 +4,7 @@
  * is told nothing but a name, and nothing that it says counts.
  */
 import type { Clock } from '../../shared/clock.js';
+import { fromHex, toHex } from '../../shared/hex.js';
 import type { Rng } from '../../shared/rng.js';
 import type {
   ClientFrame,
@@ -12,6 +13,7 @@ import type {
   ParticipantService,
   PendingUpdate,
 } from '../../shared/service.js';
+import { keysFrom } from '../../shared/signing/hand-over.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { IN_PROCESS, isChallenge, signProof } from '../../shared/signing/login.js';
 import type { Shown } from '../../shared/signing/shown.js';
@@ -37,6 +39,8 @@ interface ConnectionDeps {
   readonly identity: Identity;
   /** Ed25519, 32 bytes: whoever has another is not the coordinator. */
   readonly coordinatorKey: Uint8Array;
+  /** The coordinator has another key, to which its own word leads. The connection is closed for good by then; absent: nobody follows. */
+  handedOver?(coordinatorKey: Uint8Array): void;
   readonly version: string;
   /** Stands for what this site allows (client/policy/digest.ts); absent: the coordinator is not told. */
   readonly policy?: string;
@@ -152,13 +156,19 @@ export class Connection {
   }
 
   /** Answers a challenge by the coordinator's key over what this client has dialled and drawn, and no other. */
-  #prove({ nonce, signature }: Challenge, breakOff: (reason: string) => void): void {
+  #prove({ nonce, signature, handOvers = [] }: Challenge, breakOff: (reason: string) => void): void {
     const { service, client, identity, coordinatorKey, pending, policy, shown } = this.#deps;
     const { nonce: clientNonce = new Uint8Array(0), isAnswered = true, channel } = this.#greeting ?? {};
     if (isAnswered) return breakOff('challenge: expected one for each stream');
     const address = addressOf(service);
     const login = { client, address, coordinatorKey, clientNonce, nonce, channel };
     if (!isChallenge(login, signature)) {
+      const keys = keysFrom('coordinator', toHex(coordinatorKey), handOvers).map(fromHex);
+      const next = keys.slice(1).at(-1);
+      if (next !== undefined && this.#deps.handedOver && isChallenge({ ...login, coordinatorKey: next }, signature)) {
+        this.close('the coordinator has another key');
+        return this.#deps.handedOver(next);
+      }
       const got = signature.length === 0 ? 'none, as of a coordinator that is older than this client' : 'another';
       const by = channel === undefined ? '' : ' and the certificate that it has shown';
       const who = `the key that this client has joined, over the address ${address} that it has dialled${by}`;

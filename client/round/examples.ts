@@ -5,7 +5,7 @@
 import { NO_TEST_EXAMPLES, NO_TRAINING_EXAMPLES } from '../../shared/run/no-examples.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
 import { canonicalJson } from '../../shared/signing/canonical-json.js';
-import type { ExampleCounts, TaskRunner } from '../training/task.js';
+import type { ExampleCounts, SiteRules, TaskRunner } from '../training/task.js';
 import { type Decline, taskOf } from './session.js';
 
 /** Undefined: it has, or that cannot be told now; then the task itself says why. At once, when the data have been counted. */
@@ -15,18 +15,20 @@ export type AskExamples = (plan: RoundPlan) => Decline | undefined | Promise<Dec
 export function askExamples({
   trainer,
   slice,
+  site,
 }: {
   readonly trainer: Pick<TaskRunner, 'count'>;
   readonly slice?: { readonly index: number; readonly count: number };
+  readonly site?: SiteRules;
 }): AskExamples {
   const counted = new Map<string, ExampleCounts>();
   return (plan) => {
     if (trainer.count === undefined || !isAsked(plan)) return undefined;
-    const { workload, hyper, seed, partition } = plan.work;
-    const key = canonicalJson({ workload, hyper, seed, partition });
+    const { workload, hyper, seed, partition, validationFraction = 0 } = plan.work;
+    const key = canonicalJson({ workload, hyper, seed, partition, validationFraction });
     const known = counted.get(key);
     if (known !== undefined) return declineOf(plan, known);
-    const count = trainer.count({ work: plan.work, slice });
+    const count = trainer.count({ work: plan.work, slice, site });
     return count.then(
       (counts) => {
         counted.set(key, counts);

@@ -18,7 +18,7 @@ import { type Followed, memoryFollowed } from '../store/followed.js';
 import { memoryOpenings } from '../store/openings.js';
 import type { SiteEvent, SiteLog } from '../store/site-log.js';
 import type { ClientStore } from '../store/updates.js';
-import type { TaskRunner } from '../training/task.js';
+import type { SiteRules, TaskRunner } from '../training/task.js';
 import { Connection, type WorkFrame } from './connection.js';
 import { type AskExamples, askExamples, decisionNotices } from './examples.js';
 import { planEvent } from './plan-event.js';
@@ -47,6 +47,8 @@ export interface ParticipantOptions {
   readonly identity: Identity;
   /** Whoever has another is not talked to; plans and receipts count only when signed with it. */
   readonly coordinatorKey: Uint8Array;
+  /** The coordinator has another key, to which its own word leads: nothing happens here any more but `stop`. */
+  readonly handedOver?: (coordinatorKey: Uint8Array) => void;
   /** Shared by the virtual clients of one process; absent: one of its own. */
   readonly readPlan?: PlanReader;
   readonly checkReceipt?: ReceiptCheck;
@@ -65,6 +67,8 @@ export interface ParticipantOptions {
   readonly privacy?: PrivacySite;
   /** Which share of a data set that many clients divide; absent: all the data of this site. */
   readonly slice?: { readonly index: number; readonly count: number };
+  /** What this site decides of its work by itself. */
+  readonly site?: SiteRules;
   /**
    * Why a plan is not followed: the site's policy, or a simulated drop-out. While the answer is awaited, what the
    * coordinator says next waits its turn; an error of it is one of this machine, and ends the participant.
@@ -129,6 +133,7 @@ export class Participant {
       client,
       identity,
       coordinatorKey,
+      handedOver: options.handedOver,
       version,
       policy,
       clock,

@@ -8,6 +8,7 @@ import { costOf } from '../../shared/run/privacy-cost.js';
 import { type ClientPolicy, DEFAULT_POLICY } from '../../shared/secagg/index.js';
 import { type Asked, type Policy, type PolicyKeyName, policyRows } from '../policy/table.js';
 import type { PrivacyAccount } from '../store/privacy-account.js';
+import type { SiteRules } from '../training/task.js';
 
 export { parsePolicy } from '../policy/file.js';
 export { POLICY_DEFAULTS, type Policy } from '../policy/table.js';
@@ -18,10 +19,26 @@ export const allowAll: Policy = {};
 /** What each key that has something to say of the plan says, in the order of the table. */
 export function answersOf(policy: Policy, plan: RoundPlan): (Asked & { readonly key: PolicyKeyName })[] {
   return policyRows().flatMap(([key, { ask }]) => {
-    const limit = policy[key];
+    const limit = policy['local-work'] === 'fewer' && CUT.has(key) ? undefined : policy[key];
     const asked = limit === undefined ? undefined : ask?.(limit, plan);
     return asked === undefined ? [] : [{ key, ...asked }];
   });
+}
+
+/** Keys that cut a plan's work instead of declining it, where `local-work` says so. */
+const CUT: ReadonlySet<PolicyKeyName> = new Set(['max-local-epochs', 'max-local-steps']);
+
+/** What a site decides of the work that it does, beside which plans it follows. */
+export function siteRulesOf(policy: Policy): SiteRules {
+  const {
+    'validation-fraction': validationFraction,
+    'max-local-epochs': localEpochs,
+    'max-local-steps': localSteps,
+  } = policy;
+  return {
+    ...(validationFraction !== undefined && { validationFraction }),
+    ...(policy['local-work'] === 'fewer' && { most: { localEpochs, localSteps } }),
+  };
 }
 
 /** Why the plan may not run here, or undefined. */

@@ -9,7 +9,7 @@ import { zeroedPart } from '../../shared/run/zeroed.js';
 import { type Contribution, contributionLayout, phaseOfRound } from '../../shared/tensors/channels.js';
 import { sizeOf } from '../../shared/tensors/params.js';
 import type { ClientStore } from '../store/updates.js';
-import type { TaskOptions, TaskRunner } from '../training/task.js';
+import type { SiteRules, TaskOptions, TaskRunner } from '../training/task.js';
 import { checkModel } from './plausible.js';
 import { type PrivacySite, privatize, releaseOnce } from './privatize.js';
 
@@ -38,11 +38,12 @@ export function tasksOf(
     readonly client: string;
     readonly privacy?: PrivacySite;
     readonly slice?: { readonly index: number; readonly count: number };
+    readonly site?: SiteRules;
     readonly notice?: (message: string, fields: object) => void;
   },
   modelOf: (plan: RoundPlan, signal?: AbortSignal) => Promise<Float32Array>,
 ): Tasks {
-  const { store, trainer, client, slice, privacy, notice } = about;
+  const { store, trainer, client, slice, site, privacy, notice } = about;
 
   async function taskFor(plan: RoundPlan, beforeRound: number, options: TaskOptions) {
     const { work, round, modelSha256 } = plan;
@@ -56,6 +57,7 @@ export function tasksOf(
       model,
       modelSha256,
       slice,
+      site,
       privateTensors,
     };
   }
@@ -70,7 +72,8 @@ export function tasksOf(
   async function train(plan: RoundPlan, options: TaskOptions, noise?: Rng): Promise<Contribution> {
     const noiseKey = plan.work.privacy?.mode === 'example' ? noise?.bytes(32) : undefined;
     const task = { kind: 'train' as const, ...(await taskFor(plan, plan.round, options)), noiseKey };
-    const { contribution, privateTensors, zeroed } = await trainer.run(task, options);
+    const { contribution, privateTensors, zeroed, fewer } = await trainer.run(task, options);
+    if (fewer !== undefined) notice?.('fewer steps', { run: plan.run, round: plan.round, ...fewer });
     checkSize(plan, contribution.values);
     if (privateTensors !== undefined) await store.keepPrivateTensors(plan.run, plan.round, privateTensors);
     return { ...contribution, metrics: { ...contribution.metrics, ...zeroedOf(plan, zeroed) } };

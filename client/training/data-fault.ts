@@ -2,9 +2,11 @@
  * Whether the data are at fault when numbers are not finite, and which example: a cell that is no number is mended at the
  * site, by nobody's learning rate. Which example it is, is told at the site alone, counted from 1 as the rows of a table are.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../shared/run/spec.js';
-import type { Shard, Split, Workload } from '../workload.js';
+import type { JudgedSplit, Shard, Workload } from '../workload.js';
+import { batchOf } from './batch.js';
 
 /** Examples that are looked at together. */
 const CHUNK = 200;
@@ -17,8 +19,8 @@ interface Examples<Data> {
 }
 
 /** The first example of a split whose input is not finite, in words; undefined: none is. Leaves no tensor behind. */
-export async function inputFault<Data>(examples: Examples<Data>, split: Split): Promise<string | undefined> {
-  const indices = examples.shard[split];
+export async function inputFault<Data>(examples: Examples<Data>, split: JudgedSplit): Promise<string | undefined> {
+  const indices = examples.shard[split] ?? new Int32Array(0);
   for (let at = 0; at < indices.length; at += CHUNK) {
     const fault = await faultIn(examples, split, indices.slice(at, at + CHUNK));
     if (fault !== undefined) return fault;
@@ -28,10 +30,10 @@ export async function inputFault<Data>(examples: Examples<Data>, split: Split): 
 
 async function faultIn<Data>(
   { workload, data, hyper, shard }: Examples<Data>,
-  split: Split,
+  split: JudgedSplit,
   indices: Int32Array,
 ): Promise<string | undefined> {
-  const batch = tf.tidy(() => workload.batch(data, indices, { hyper, shard, split }));
+  const batch = tf.tidy(() => batchOf(workload, data, indices, { hyper, shard, split }));
   try {
     for (const [name, tensor] of Object.entries(batch)) {
       if (tensor.dtype !== 'float32' || tensor.shape[0] !== indices.length) continue;
@@ -39,7 +41,7 @@ async function faultIn<Data>(
       const at = values.findIndex((value) => !Number.isFinite(value));
       if (at < 0) continue;
       const example = 1 + indices[Math.floor(at / (values.length / indices.length))];
-      return `an input of ${split === 'test' ? 'test ' : ''}example ${example} is ${values[at]} (${name})`;
+      return `an input of ${split === 'train' ? '' : `${split} `}example ${example} is ${values[at]} (${name})`;
     }
     return undefined;
   } finally {

@@ -17,7 +17,8 @@
  * that asks twice for one round with something changed must not get the same noise on two sums. Only the data itself is not
  * in the label: a key must not outlive a change of the data.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { poissonBatch } from '../../shared/privacy/mechanisms/poisson.js';
 import {

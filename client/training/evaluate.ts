@@ -4,13 +4,16 @@
  * Only sums and counts come out, so that the metrics of many clients add up to those of their pooled data.
  */
 import { setImmediate } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
+
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError } from '../../shared/errors.js';
 import { addMetrics, type SumMetrics } from '../../shared/run/metrics.js';
 import type { Hyper } from '../../shared/run/spec.js';
 import { addExample, noTests, type TestNoise } from '../../shared/run/test-noise.js';
 import type { HostTensors } from '../../shared/tensors/params.js';
-import type { Shard, Split, Workload } from '../workload.js';
+import type { JudgedSplit, Shard, Workload } from '../workload.js';
+import { batchOf } from './batch.js';
 import { type Progress, throwIfCancelled } from './local-sgd.js';
 
 /** Large enough to keep a matrix product busy, small enough for the activations of any model of the course. */
@@ -21,7 +24,7 @@ interface EvaluateInput<Data> {
   readonly data: Data;
   readonly hyper: Hyper;
   readonly shard: Shard;
-  readonly split: Split;
+  readonly split: JudgedSplit;
   readonly shared: HostTensors;
   readonly privateTensors: HostTensors;
   /** As in training: a sum that is not finite is told after the last batch, and not before. */
@@ -35,7 +38,7 @@ interface EvaluateInput<Data> {
  * @throws FlError failed-precondition: a sum is not finite · aborted: the signal fired
  */
 export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMetrics> {
-  const indices = input.shard[input.split];
+  const indices = input.shard[input.split] ?? new Int32Array(0);
   const params = uploadTensors({ ...input.shared, ...input.privateTensors });
   try {
     let total: SumMetrics = {};
@@ -65,7 +68,7 @@ export async function evaluate<Data>(input: EvaluateInput<Data>): Promise<SumMet
  * @throws FlError aborted: the signal fired
  */
 export async function evaluateEach<Data>(input: EvaluateInput<Data>, tests: TestNoise): Promise<number[]> {
-  const indices = input.shard[input.split];
+  const indices = input.shard[input.split] ?? new Int32Array(0);
   const params = uploadTensors({ ...input.shared, ...input.privateTensors });
   const total = noTests(tests);
   try {
@@ -95,7 +98,7 @@ async function metricsOf<Data>(
   indices: Int32Array,
 ): Promise<SumMetrics> {
   const metrics = tf.tidy(() =>
-    Object.entries(workload.metrics(params, workload.batch(data, indices, { hyper, shard, split }))).map(
+    Object.entries(workload.metrics(params, batchOf(workload, data, indices, { hyper, shard, split }))).map(
       ([name, { sum, count }]) => ({ name, sum, count }),
     ),
   );
@@ -110,7 +113,7 @@ async function metricsOf<Data>(
   }
 }
 
-function notFinite(metrics: SumMetrics, split: Split): string | undefined {
+function notFinite(metrics: SumMetrics, split: JudgedSplit): string | undefined {
   const name = Object.keys(metrics).find((key) => !metrics[key].sum.every(Number.isFinite));
   return name === undefined ? undefined : `metric "${name}" of the ${split} split is not finite`;
 }

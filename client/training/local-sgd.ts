@@ -13,7 +13,9 @@
  * step's arithmetic on 1.66 M parameters took 3.3 ms so, and 15 ms on the host; on 29 k both took a quarter of one.
  */
 import { setImmediate } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
+
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { Rng } from '../../shared/rng.js';
 import type { TrainingSpec } from '../../shared/run/spec.js';

@@ -2,7 +2,8 @@
  * What example-level privacy costs in a training step: the same network and batch, stepped plainly, with the gradient of
  * each example clipped, and with noise as well, in turn. Numbers of one machine and one run: compare within a run only.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import {
   gaussianLattice,
   type LatticeNoise,

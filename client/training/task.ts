@@ -9,19 +9,35 @@
 
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { rngFromKey, rngFromSeed } from '../../shared/rng.js';
-import type { SumMetrics } from '../../shared/run/metrics.js';
-import { isProtected, type WorkSpec } from '../../shared/run/spec.js';
+import { asValidation, type SumMetrics } from '../../shared/run/metrics.js';
+import { isProtected, type TrainingSpec, type WorkSpec } from '../../shared/run/spec.js';
 import { noised } from '../../shared/run/test-noise.js';
-import { type Contribution, contributionLayout, type PhaseSpec, phaseOfRound } from '../../shared/tensors/channels.js';
+import {
+  type Contribution,
+  contributionLayout,
+  type PhaseSpec,
+  phaseOfRound,
+  UPDATE_CHANNEL,
+} from '../../shared/tensors/channels.js';
 import { type HostTensors, layoutOf, sizeOf, type TensorSpec } from '../../shared/tensors/params.js';
+import { heldOut } from '../data/hold-out.js';
 import { type Partition, partition } from '../data/partition.js';
-import type { Shard, Split, TrainContext, Workload } from '../workload.js';
+import type { JudgedSplit, Shard, TrainContext, Workload } from '../workload.js';
 import { complete, updateOnly } from './contribute.js';
 import { inputFault } from './data-fault.js';
 import { checkExamplePrivacy, dpSgd } from './dp-sgd.js';
 import { evaluate, evaluateEach } from './evaluate.js';
+import { type FewerSteps, fewerSteps, type MostSteps } from './fewer-steps.js';
 import { finiteOr, notFiniteIn, zerosFor } from './finite.js';
 import { type LocalResult, localSgd, type Progress } from './local-sgd.js';
+
+/** What a site decides of the work that it does. */
+export interface SiteRules {
+  /** Of the training examples, in every run; absent: as the plan asks. A validation split of the workload's own stays. */
+  readonly validationFraction?: number;
+  /** The most that is done of a round's work; absent: all of it. */
+  readonly most?: MostSteps;
+}
 
 interface ClientTask {
   readonly work: WorkSpec;
@@ -29,6 +45,8 @@ interface ClientTask {
   readonly client: string;
   /** This client's share of a data set that many divide; absent: all the data of the site is its own. */
   readonly slice?: { readonly index: number; readonly count: number };
+  /** What the site decides for itself, whatever the plan says; absent: nothing. */
+  readonly site?: SiteRules;
   readonly round: number;
   /** The shared tensors, flat, in the order of `work.model`. */
   readonly model: Float32Array;
@@ -62,6 +80,8 @@ export type TrainResult = {
   readonly privateTensors?: HostTensors;
   /** In a run that protects its clients: why the contribution is all zeros. For the site's own log. */
   readonly zeroed?: string;
+  /** Where the site does less than was asked for; likewise for its own log. */
+  readonly fewer?: Pick<FewerSteps, 'taken' | 'asked'>;
 };
 
 /** Sums over the client's test examples; none where these were `zeroed`, as in training. */
@@ -84,11 +104,12 @@ export interface TaskRunner {
 }
 
 /** Whose examples. */
-export type CountTask = Pick<ClientTask, 'work' | 'slice'>;
+export type CountTask = Pick<ClientTask, 'work' | 'slice' | 'site'>;
 
 /** How many there are of each split. */
 export interface ExampleCounts {
   readonly train: number;
+  readonly validation?: number;
   readonly test: number;
 }
 
@@ -116,7 +137,7 @@ export function createTaskRunner(options: {
     const { hyper } = task.work;
     const shared = unflatten(task.model, task.work.model);
     const privateTensors = task.privateTensors ?? newPrivateTensors();
-    const shard = shardOf(task.work.partition, task.slice);
+    const shard = shardOf(task.work.partition, task.slice, fractionOf(task));
     const own = { workload, data, shard, shared, privateTensors, signal, onProgress };
     const toTheEnd = isProtected(task.work);
     if (task.kind === 'train') {
@@ -128,17 +149,21 @@ export function createTaskRunner(options: {
       const total = await evaluateEach({ ...own, hyper, split: 'test' }, tests);
       return { kind: 'evaluate', metrics: noised(total, tests, rngFromKey(noiseKeyOf(task), 'tests/v1')) };
     }
-    const judged = () => evaluate({ ...own, hyper, split: 'test', toTheEnd });
-    const outcome = await finiteOr(judged);
-    if ('result' in outcome) return { kind: 'evaluate', metrics: outcome.result };
-    const why = await explained({ ...own, hyper }, 'test', outcome.notFinite);
-    if (!toTheEnd) throw new FlError('failed-precondition', why);
-    return { kind: 'evaluate', metrics: {}, zeroed: why };
+    let metrics: SumMetrics = {};
+    let zeroed: string | undefined;
+    for (const split of ['test', 'validation'] as const) {
+      const outcome = await finiteOr(() => evaluate({ ...own, hyper, split, toTheEnd }));
+      if ('result' in outcome)
+        metrics = { ...metrics, ...(split === 'test' ? outcome.result : asValidation(outcome.result)) };
+      else zeroed ??= await explained({ ...own, hyper }, split, outcome.notFinite);
+      if (zeroed !== undefined && !toTheEnd) throw new FlError('failed-precondition', zeroed);
+    }
+    return zeroed === undefined ? { kind: 'evaluate', metrics } : { kind: 'evaluate', metrics: {}, zeroed };
   }
 
-  async function count({ work, slice }: CountTask): Promise<ExampleCounts> {
-    const { train, test } = (await site(work)).shard(work.partition, slice);
-    return { train: train.length, test: test.length };
+  async function count(of: CountTask): Promise<ExampleCounts> {
+    const { train, test, validation } = (await site(of.work)).shard(of.work.partition, of.slice, fractionOf(of));
+    return { train: train.length, test: test.length, ...(validation && { validation: validation.length }) };
   }
 
   return { run: run as TaskRunner['run'], count };
@@ -166,7 +191,8 @@ export function loadData(workload: Workload, { hyper, seed }: Seeded, dataDir?: 
 export interface Site {
   readonly workload: Workload;
   readonly data: unknown;
-  readonly shard: (scheme: string, slice: ClientTask['slice']) => Shard;
+  /** @param validationFraction of the training examples, where the workload has no validation split */
+  readonly shard: (scheme: string, slice: ClientTask['slice'], validationFraction?: number) => Shard;
   /** The private tensors of a client that has never trained: its to change. */
   readonly newPrivateTensors: () => HostTensors;
 }
@@ -176,17 +202,29 @@ export async function openSite(workload: Workload, { hyper, seed }: Seeded, data
   const rng = rngFromSeed(seed);
   const data = await loadData(workload, { hyper, seed }, dataDir);
   const { train, test } = workload.examples(data, hyper);
+  const validation = workload.validation?.examples(data, hyper);
   const partitions = new Map<string, Partition>();
-  const shard: Site['shard'] = (scheme, slice) => {
-    if (slice === undefined) return { train: countTo(train.count), test: countTo(test.count), index: 0, count: 1 };
+  const ownShard = (scheme: string, slice: ClientTask['slice']): Shard => {
+    if (slice === undefined) {
+      const own = validation && { validation: countTo(validation.count) };
+      return { train: countTo(train.count), test: countTo(test.count), ...own, index: 0, count: 1 };
+    }
     const { index, count } = slice;
     if (!(Number.isInteger(index) && index >= 0 && index < count)) {
       throw invalidArgument('slice.index', `an integer from 0 to ${count - 1}`, index);
     }
     const key = `${scheme} ${count}`;
-    const shares = partitions.get(key) ?? partition({ scheme, clients: count, train, test }, rng.split('partition'));
+    const shares =
+      partitions.get(key) ?? partition({ scheme, clients: count, train, test, validation }, rng.split('partition'));
     partitions.set(key, shares);
-    return { train: shares.train[index], test: shares.test[index], index, count };
+    const own = shares.validation && { validation: shares.validation[index] };
+    return { train: shares.train[index], test: shares.test[index], ...own, index, count };
+  };
+  const shard: Site['shard'] = (scheme, slice, fraction = 0) => {
+    const own = ownShard(scheme, slice);
+    if (validation !== undefined || fraction === 0) return own;
+    const isHeldOut = heldOut(train.count, fraction);
+    return { ...own, train: own.train.filter((i) => !isHeldOut(i)), validation: own.train.filter(isHeldOut) };
   };
   let initial: HostTensors | undefined; // drawing a whole model may take longer than training it
   const newPrivateTensors = () => {
@@ -195,6 +233,11 @@ export async function openSite(workload: Workload, { hyper, seed }: Seeded, data
     return Object.fromEntries(copies) as HostTensors;
   };
   return { workload, data, shard, newPrivateTensors };
+}
+
+/** The site's word before the plan's. */
+function fractionOf({ work, site }: CountTask): number | undefined {
+  return site?.validationFraction ?? work.validationFraction;
 }
 
 interface TrainInput {
@@ -210,17 +253,19 @@ interface TrainInput {
   readonly onProgress: Progress | undefined;
 }
 
-type Trained = Omit<LocalResult, 'diverged'>;
+type Trained = Omit<LocalResult, 'diverged'> & Pick<TrainResult, 'zeroed' | 'fewer'>;
 
-async function train(input: TrainInput): Promise<Trained & { readonly zeroed?: string }> {
+async function train(input: TrainInput): Promise<Trained> {
   const { task, workload, shard, toTheEnd } = input;
   const { work, round } = task;
+  const less = fewerSteps(work, shard.train.length, task.site?.most);
+  const fewer = less && { taken: less.taken, asked: less.asked };
   if (work.privacy?.mode === 'example') {
     checkExamplePrivacy(workload);
     noiseKeyOf(task);
   }
   const phase = phaseOfRound(work.phases, round);
-  const outcome = await finiteOr(() => trained(input, phase));
+  const outcome = await finiteOr(() => trained(input, phase, less));
   const { contribution, privateTensors, diverged } =
     'result' in outcome
       ? outcome.result
@@ -229,25 +274,35 @@ async function train(input: TrainInput): Promise<Trained & { readonly zeroed?: s
   const field = `contribution of ${workload.manifest.name} in phase ${phase.name}`;
   const notFinite = contribution && notFiniteIn(field, layout, contribution);
   const said = diverged ?? notFinite;
-  if (contribution !== undefined && said === undefined) return { contribution, privateTensors };
+  if (contribution !== undefined && said === undefined) return { contribution, privateTensors, fewer };
   const why = await explained({ ...input, hyper: work.hyper }, 'train', said!);
   if (!toTheEnd) throw new FlError('failed-precondition', why);
   const zeros = zerosFor(layout, shard.train.length, contribution?.weights);
-  return { contribution: zeros, privateTensors: input.privateTensors, zeroed: why };
+  return { contribution: zeros, privateTensors: input.privateTensors, zeroed: why, fewer };
 }
 
 /** Why numbers are not finite, beginning with the example whose input is not, if there is one. */
-async function explained(of: Parameters<typeof inputFault>[0], split: Split, why: string): Promise<string> {
+async function explained(of: Parameters<typeof inputFault>[0], split: JudgedSplit, why: string): Promise<string> {
   const fault = await inputFault(of, split).catch(() => undefined); // a workload that trains by itself may have no such batch
   if (fault === undefined) return why;
   return why.startsWith('the loss of') ? fault : `${fault}: ${why.replace(/: lower client-lr$/, '')}`;
 }
 
 /** As it comes from the workload, or from the engine and what the workload adds: not looked at yet. */
-async function trained(input: TrainInput, phase: PhaseSpec): Promise<LocalResult> {
+async function trained(input: TrainInput, phase: PhaseSpec, less: FewerSteps | undefined): Promise<LocalResult> {
+  const result = await trainedBy(input, phase, less?.training ?? input.task.work.training);
+  const { values } = result.contribution;
+  for (const { name, offset, size } of less ? contributionLayout(phase) : []) {
+    if (!name.startsWith(`${UPDATE_CHANNEL}/`)) continue;
+    for (let i = offset; i < offset + size; i++) values[i] *= less!.scale;
+  }
+  return result;
+}
+
+async function trainedBy(input: TrainInput, phase: PhaseSpec, training: TrainingSpec): Promise<LocalResult> {
   const { task, workload, data, shard, shared, privateTensors, toTheEnd, signal, onProgress } = input;
   const { work, round, client } = task;
-  const { hyper, training, rounds } = work;
+  const { hyper, rounds } = work;
   const rng = rngFromSeed(work.seed).split(`train/${round}/${client}`);
   const context: TrainContext = {
     ...{ phase, hyper, training, shard, round, rounds, rng },

@@ -64,6 +64,7 @@ export async function openAudit(
       else flushLater();
     },
     joined: (peer, client) => add({ event: 'joined', peer, client }),
+    rotated: (peer, client, { from, to }) => add({ event: 'rotated', peer, client, from, to }),
     acted: ({ outcome, ...action }) => add({ event: 'action', ...action, outcome: outcome.slice(0, MAX_REASON_CHARS) }),
     planned: (plan) => void add({ event: 'plan', ...plan }),
     async close() {
@@ -83,6 +84,10 @@ export function wordsOf(event: SecurityEvent): string {
       return 'stopped';
     case 'joined':
       return `joined: client ${event.client}, from ${event.peer}`;
+    case 'rotated': {
+      const whose = event.client === undefined ? 'the coordinator' : `client ${event.client}, from ${event.peer}`;
+      return `rotated: ${whose}: key ${event.from.slice(0, 16)}… gave to ${event.to.slice(0, 16)}…`;
+    }
     case 'refused':
       return `refused: ${event.peer}: ${event.reason}`;
     case 'refused-more': {

@@ -19,6 +19,11 @@ const securityEvent = z.discriminatedUnion('event', [
   z.looseObject({ event: z.literal('started'), program: z.string(), address: z.string(), secure: z.boolean() }),
   z.looseObject({ event: z.literal('stopped') }),
   z.looseObject({ event: z.literal('joined'), peer: z.string(), client: z.string() }),
+  /** One key took the place of another, by the word of both: of a client, or of the coordinator, which has no `client`. */
+  z.looseObject({
+    ...{ event: z.literal('rotated'), peer: z.string().optional(), client: z.string().optional() },
+    ...{ from: z.string().regex(HEX_32_BYTES), to: z.string().regex(HEX_32_BYTES) },
+  }),
   /** A connection, join, login or call. */
   z.looseObject({ event: z.literal('refused'), peer: z.string(), reason: z.string() }),
   /** Refusals beyond those that have a line each, since `sinceMs`; `addresses` are those of most. */
@@ -62,7 +67,13 @@ export function openSecurityLog(
   return openRolling({ ...options, ...sizes, directory, name: NAME });
 }
 
-/** What is kept of it, oldest first; each line is checked. @throws FlError not-found; corrupt: file, line and what is wrong */
-export function readSecurityLog(directory: string, key: Uint8Array): AsyncGenerator<RollingLine<SecurityEntry>> {
+/**
+ * What is kept of it, oldest first; each line is checked to be by one of these keys, of now and of before.
+ * @throws FlError not-found; corrupt: file, line and what is wrong
+ */
+export function readSecurityLog(
+  directory: string,
+  key: Uint8Array | readonly Uint8Array[],
+): AsyncGenerator<RollingLine<SecurityEntry>> {
   return readRolling({ directory, name: NAME, schema: entrySchema, key, whose: 'this coordinator' });
 }

@@ -5,8 +5,10 @@
  * - Of a run, what follows from the journal comes before it (the ledger has no line that the journal lacks; noise.key is
  *   there if the journal says that it is needed), and what it counts in history/ and the model that it names after it. If that one has been
  *   dropped meanwhile, the run has gone on, and is copied again.
+ * - The archive comes after the runs: one that is archived meanwhile is in it.
  * - clients.log comes last: whoever is in a run has enrolled before.
  */
+import { rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { entriesOf } from '../../shared/disk/aside.js';
 import { type Files, systemFiles } from '../../shared/disk/files.js';
@@ -18,6 +20,7 @@ import { readRun } from '../run/directory.js';
 import { LEDGER_FILE } from '../run/ledger.js';
 import { NOISE_FILE } from '../run/noise.js';
 import { JOURNAL_FILE } from '../run/run-journal.js';
+import { ARCHIVE_FOLDER } from '../upkeep.js';
 import { copyFile, type FileEntry, newFolder } from './copy.js';
 
 /** In a backup: what is in it. It comes last. */
@@ -64,14 +67,17 @@ export async function backUp(
   }
   return newFolder(files, { directory: to, last: BACKUP_FILE }, async (aside) => {
     const copying: Copying = { files, to: aside, entries: new Map() };
-    for (const entry of await entriesOf(dataDir)) {
-      if (entry.name !== 'runs' && entry.name !== CLIENTS_FILE) await copyAny(copying, dataDir, entry.name);
+    for (const { name } of await entriesOf(dataDir)) {
+      if (!['runs', ARCHIVE_FOLDER, CLIENTS_FILE].includes(name)) await copyAny(copying, dataDir, name);
     }
     const runs: BackedUpRun[] = [];
     const folders = (await entriesOf(join(dataDir, 'runs'))).filter((entry) => entry.isDirectory());
     for (const name of folders.map((entry) => entry.name).sort()) {
-      if (!isPassing(name)) runs.push(await copyRun(copying, dataDir, join('runs', name)));
+      if (isPassing(name)) continue;
+      const run = await copyRun(copying, dataDir, join('runs', name));
+      if (run !== undefined) runs.push(run);
     }
+    await copyArchive(copying, dataDir);
     await copyJournal(copying, dataDir, CLIENTS_FILE);
     const list = [...copying.entries.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     const backup: Backup = { version: 1, takenAtMs: nowMs, runs, files: list };
@@ -83,7 +89,7 @@ export async function backUp(
 
 /** What belongs to a process, or is half written. */
 function isPassing(name: string): boolean {
-  return /^(lock(\..*)?|health\..*|\.new-.*|.*\.tmp)$/.test(name);
+  return /^(lock(\..*)?|health\..*|\.(new|gone)-.*|.*\.tmp)$/.test(name);
 }
 
 /** A file as it stands, or all of a folder; one that is gone meanwhile is no part of the copy. */
@@ -123,7 +129,20 @@ async function copyJournal(copying: Copying, from: string, path: string): Promis
 const FIRST = [LEDGER_FILE, NOISE_FILE];
 const LAST = [HISTORY_FOLDER, 'models', 'strategy'];
 
-async function copyRun(copying: Copying, from: string, path: string): Promise<BackedUpRun> {
+/** What gets its name there meanwhile (server/upkeep.ts thins under another one) is copied under that. */
+async function copyArchive(copying: Copying, from: string): Promise<void> {
+  const copied = new Set<string>();
+  for (;;) {
+    const names = (await entriesOf(join(from, ARCHIVE_FOLDER))).map(({ name }) => name);
+    const next = names.find((name) => !copied.has(name));
+    if (next === undefined) return;
+    copied.add(next);
+    await copyAny(copying, from, join(ARCHIVE_FOLDER, next));
+  }
+}
+
+/** Undefined: it was archived or deleted meanwhile, and nothing of it is copied. */
+async function copyRun(copying: Copying, from: string, path: string): Promise<BackedUpRun | undefined> {
   const directory = join(from, path);
   for (let tries = 1; ; tries++) {
     for (const name of FIRST) await copyAny(copying, from, join(path, name)); // before what they follow from
@@ -141,8 +160,14 @@ async function copyRun(copying: Copying, from: string, path: string): Promise<Ba
       throw new FlError('not-found', `${relative(path, model)}: expected the model of the journal, got no file`);
     } catch (thrown) {
       if (isOfMachine(thrown)) throw thrown;
+      if ((await entriesOf(directory)).length === 0) return takeBack(copying, path);
       const { run, reason } = damagedRun(directory, thrown);
       if (tries >= MAX_TRIES) return { run, status: 'damaged', reason };
     }
   }
+}
+
+async function takeBack({ to, entries }: Copying, path: string): Promise<undefined> {
+  for (const name of [...entries.keys()]) if (name.startsWith(`${path}/`)) entries.delete(name);
+  await rm(join(to, path), { recursive: true, force: true });
 }

@@ -10,12 +10,13 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { invalidArgument } from '../../shared/errors.js';
+import type { Account } from '../../shared/people.js';
 import { readSpec } from '../../shared/run/spec.js';
 import type { AdminService } from '../../shared/service.js';
 import * as wire from '../../shared/wire/admin.js';
 import { encodeChunk, piecesOf, UPLOAD_DATA_FIELD } from '../../shared/wire/chunk.js';
 import { type FaultListener, statusOf, unary, writeOrWait } from './call.js';
-import { nameIn, type OperatorGuard } from './operators.js';
+import type { OperatorGuard } from './operators.js';
 import { peopleHandlers } from './people.js';
 
 type Call = ServerWritableStream<Uint8Array, Uint8Array>;
@@ -26,15 +27,8 @@ export function adminHandlers(
   guard: OperatorGuard,
   onFault: FaultListener,
 ): UntypedServiceImplementation {
-  const guarded = (method: string, handle: (request: Uint8Array) => Promise<Uint8Array>) =>
-    unary(method, onFault, (request, call) =>
-      guard.run(
-        call,
-        method,
-        () => handle(request),
-        () => nameIn(request),
-      ),
-    );
+  const guarded = (method: string, handle: (request: Uint8Array, account: Account) => Promise<Uint8Array>) =>
+    unary(method, onFault, (request, call) => guard.run(call, method, (account) => handle(request, account)));
   return {
     ...peopleHandlers(admin, guarded),
     createToken: guarded('CreateToken', async (request) =>
@@ -89,12 +83,7 @@ function streamed(
 ): handleServerStreamingCall<Uint8Array, Uint8Array> {
   return async (call) => {
     try {
-      await guard.run(
-        call,
-        method,
-        () => handle(call),
-        () => nameIn(call.request),
-      );
+      await guard.run(call, method, () => handle(call));
       call.end();
     } catch (thrown) {
       if (!call.cancelled) call.emit('error', statusOf(thrown, method, onFault));
@@ -108,13 +97,10 @@ function startRun(
   onFault: FaultListener,
 ): handleClientStreamingCall<Uint8Array, Uint8Array> {
   const run = async (call: ServerReadableStream<Uint8Array, Uint8Array>): Promise<string> => {
-    let started = '';
-    const start = async () => {
+    return guard.run(call, 'StartRun', async () => {
       const { spec, model } = await readStart(call);
-      started = await admin.startRun(readSpec(spec), model);
-      return started;
-    };
-    return guard.run(call, 'StartRun', start, () => started);
+      return admin.startRun(readSpec(spec), model);
+    });
   };
   return (call, callback) => {
     call.on('error', () => {});

@@ -38,7 +38,7 @@ export class ControlStreams {
   readonly #welcomed: (peer: string, session: Uint8Array) => void;
   readonly #open = new Set<(reason: string) => void>();
   readonly #encodePlan: (frame: CoordinatorFrame) => Uint8Array;
-  readonly #turnedAway: (peer: string, reason: string) => void;
+  readonly #refused: (peer: string, reason: string) => void;
 
   constructor(
     peers: Pick<Peers, 'participantOf'>,
@@ -48,8 +48,8 @@ export class ControlStreams {
       cut: (peer: string) => void;
       /** Hears of logins. */
       welcomed: (peer: string, session: Uint8Array) => void;
-      /** Hears of logins that were refused. */
-      turnedAway: (peer: string, reason: string) => void;
+      /** Hears of logins that were refused, and of frames that were not taken. */
+      refused: (peer: string, reason: string) => void;
       /** Hears of each plan, once. */
       planned: (body: Uint8Array) => void;
     },
@@ -59,7 +59,7 @@ export class ControlStreams {
     this.#onFault = options.onFault;
     this.#cut = options.cut;
     this.#welcomed = options.welcomed;
-    this.#turnedAway = options.turnedAway;
+    this.#refused = options.refused;
     this.#encodePlan = planEncoder(options.planned);
   }
 
@@ -98,10 +98,11 @@ export class ControlStreams {
             isWelcome = true;
             this.#welcomed(peer, frame.session);
           }
-          if (frame.kind === 'goodbye' && !isWelcome) this.#turnedAway(peer, frame.reason);
+          if (frame.kind === 'goodbye' && !isWelcome) this.#refused(peer, `login: ${frame.reason}`);
           if (!outbox.put(frame)) closeFromHere('the client does not read: its outbox is full');
         },
         close: (reason) => end(reason, () => endWithReason(reason), false),
+        refused: (reason) => this.#refused(peer, reason),
       });
     } catch (thrown) {
       fail(thrown);

@@ -12,6 +12,7 @@ import { FlError, invalidArgument } from '../../shared/errors.js';
 import type { ParticipantService, UploadReply } from '../../shared/service.js';
 import { decodeRenewRequest, encodeRenewReply } from '../../shared/wire/certificates.js';
 import { DOWNLOAD_DATA_FIELD, encodeChunk, piecesOf } from '../../shared/wire/chunk.js';
+import { decodeRotateKeyRequest, encodeRotateKeyReply } from '../../shared/wire/hand-overs.js';
 import * as wire from '../../shared/wire/transfer.js';
 import { addressOf } from './address.js';
 import { JoinAttempts } from './attempts.js';
@@ -61,6 +62,10 @@ export function enrolmentHandlers(
       const issued = await participant.renew?.(decodeRenewRequest(request));
       if (issued === undefined) throw new FlError('failed-precondition', 'renew: there are no certificates here');
       return encodeRenewReply(issued);
+    }),
+    rotateKey: unary('RotateKey', onFault, async (request) => {
+      if (participant.rotateKey === undefined) throw new FlError('failed-precondition', 'rotate-key: not here');
+      return encodeRotateKeyReply(await participant.rotateKey(decodeRotateKeyRequest(request)));
     }),
   };
 }

@@ -1,12 +1,12 @@
 /** The operator's calls about clients and tokens over gRPC: a part of starling.v1.AdminService. */
 import type { handleUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { PeopleService } from '../../shared/people.js';
+import type { Account, PeopleService } from '../../shared/people.js';
 import { EMPTY_MESSAGE } from '../../shared/wire/admin.js';
 import * as wire from '../../shared/wire/people.js';
 
 type Guarded = (
   method: string,
-  handle: (request: Uint8Array) => Promise<Uint8Array>,
+  handle: (request: Uint8Array, account: Account) => Promise<Uint8Array>,
 ) => handleUnaryCall<Uint8Array, Uint8Array>;
 
 /** `guarded` refuses who may not call. */
@@ -29,6 +29,9 @@ export function peopleHandlers(people: PeopleService, guarded: Guarded): Untyped
     ),
     rotateAccount: guarded('RotateAccount', async (request) =>
       wire.encodeAccountKey(await people.rotateAccount(wire.decodeAccountName(request))),
+    ),
+    renewAccount: guarded('RenewAccount', async (_, { name }) =>
+      wire.encodeAccountKey(await people.renewAccount(name)),
     ),
     listAccounts: guarded('ListAccounts', async () => wire.encodeAccountList(await people.listAccounts())),
     removeAccount: guarded('RemoveAccount', async (request) => {

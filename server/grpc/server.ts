@@ -18,7 +18,7 @@ import { ControlStreams, checkControlLimits } from './control.js';
 import { Guests } from './guests.js';
 import { GRPC_LIMITS, type GrpcLimits, maxGuests } from './limits.js';
 import { Connections, listen, plainListener, shutDown, tlsListener } from './listener.js';
-import { type AccountBook, type AdminAction, guardOf } from './operators.js';
+import { type AccountBook, guardOf } from './operators.js';
 import { enrolmentHandlers, participantHandlers } from './participant.js';
 import { type PeerAware, peersOf, type ServerTls } from './peers.js';
 import { injectorWithWindows } from './windows.js';
@@ -33,8 +33,6 @@ export interface ServeOptions {
   readonly adminToken: string;
   /** Absent: `admin` alone. */
   readonly accounts?: AccountBook;
-  /** Hears of every call of an operator, in the name of its account, whatever became of it. */
-  readonly onAction?: (action: AdminAction) => void;
   /** HOST:PORT; port 0 picks a free one. */
   readonly listen: string;
   /** Absent: plaintext, on loopback. */
@@ -93,7 +91,7 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     onFault,
     cut: (peer) => connections.cut(peer),
     welcomed: (peer, session) => guests.know(peer, `session ${toHex(session)}`),
-    turnedAway: (peer, reason) => onRefusal(peer, `login: ${reason}`),
+    refused: onRefusal,
     planned: plansSeen(witness.planned),
   });
   const accounts = options.accounts ?? new Accounts(nowhere, [], { token: options.adminToken, keep: nowhere.append });
@@ -107,10 +105,7 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
     enrolmentHandlers(participant, { onFault, isTokenGood: options.isTokenGood }),
   );
   server.addService(rawService(ParticipantServiceService), participantHandlers(peers, { control, limits, onFault }));
-  const guard = guardOf(accounts, peers, {
-    onAction: options.onAction,
-    known: (peer) => guests.know(peer, 'operator'),
-  });
+  const guard = guardOf(accounts, peers, (peer) => guests.know(peer, 'operator'));
   server.addService(rawService(AdminServiceService), adminHandlers(options.admin, guard, onFault));
   const injector = injectorWithWindows(server, WINDOW_BYTES, guests.begin);
   const know = (peer: string, name: string) => guests.know(peer, name);

@@ -12,6 +12,7 @@ import {
 import { sha256Hex } from '../../shared/signing/identity.js';
 import { decodeRunName } from '../../shared/wire/admin.js';
 import { AdminServiceService } from '../../shared/wire/gen/starling/v1/admin.js';
+import { decodeRotateKeyRequest } from '../../shared/wire/hand-overs.js';
 import { AUTHORIZATION_KEY } from '../../shared/wire/status.js';
 import { decodeEnrolReply } from '../../shared/wire/transfer.js';
 import type { AccountBook } from './operators.js';
@@ -40,16 +41,24 @@ export interface Planned {
 /** Hears what happens at the door; `peer` is ADDRESS:PORT. */
 export interface Witness {
   joined(peer: string, client: string): Promise<void>;
+  /** A client is enrolled by another key, by its own word. */
+  rotated(peer: string, client: string, keys: { readonly from: string; readonly to: string }): Promise<void>;
   acted(action: Action): Promise<void>;
   planned(plan: Planned): void;
 }
 
 const ENROL = '/starling.v1.EnrolmentService/Enrol';
+const ROTATE_KEY = '/starling.v1.EnrolmentService/RotateKey';
 const ADMIN = '/starling.v1.AdminService/';
 /** Calls that only read. */
 const READS = /^(List|Get|Watch)/;
 /** Statuses by which somebody is turned away; a fault of the coordinator, or of the network, is none. */
 const REFUSALS: readonly number[] = [Status.INVALID_ARGUMENT, Status.PERMISSION_DENIED, Status.RESOURCE_EXHAUSTED];
+/** And of these calls, also by these: a lab that asks for the model of another's run; one whose upload stands still. */
+const MORE_REFUSALS: Readonly<Record<string, number>> = {
+  '/starling.v1.ParticipantService/DownloadModel': Status.NOT_FOUND,
+  '/starling.v1.ParticipantService/UploadUpdate': Status.UNAVAILABLE,
+};
 const MAX_FIELD_CHARS = 200;
 /** Of runs side by side. */
 const KEPT_PLANS = 64;
@@ -66,13 +75,19 @@ export function witnessing(
     const action = path.startsWith(ADMIN) ? path.slice(ADMIN.length) : undefined;
     const isAction = action !== undefined && !READS.test(action);
     const isJoin = path === ENROL;
+    const isRotation = path === ROTATE_KEY;
     let account = '';
     let request: Uint8Array | undefined;
     let reply: Uint8Array | undefined;
+    let isLeft = false;
     return new ServerInterceptingCall(call, {
       start(next) {
-        if (!isAction) return next();
+        const onCancel = () => {
+          isLeft = true;
+        };
+        if (!isAction && !isRotation) return next({ onCancel });
         next({
+          onCancel,
           onReceiveMetadata(metadata: Metadata, pass: (metadata: Metadata) => void) {
             const [token] = metadata.get(AUTHORIZATION_KEY);
             account = accounts.accountOf(String(token).replace(/^Bearer /, ''))?.name ?? '';
@@ -91,7 +106,8 @@ export function witnessing(
       sendStatus(status, next) {
         const peer = call.getPeer();
         const { code, details } = status;
-        if (REFUSALS.includes(code)) onRefusal(peer, `${isJoin ? 'join: ' : ''}${details}`);
+        const isRefusal = REFUSALS.includes(code) || (code === MORE_REFUSALS[path] && !isLeft);
+        if (isRefusal) onRefusal(peer, `${isJoin ? 'join: ' : ''}${details}`);
         const isKnown = code !== Status.PERMISSION_DENIED;
         let told: Promise<void> | undefined;
         if (isAction && isKnown) {
@@ -100,6 +116,9 @@ export function witnessing(
           told = witness.acted({ account, peer, action, about, outcome });
         } else if (isJoin && code === Status.OK && reply !== undefined) {
           told = witness.joined(peer, decodeEnrolReply(reply).client);
+        } else if (isRotation && code === Status.OK && request !== undefined) {
+          const { client, handOver } = decodeRotateKeyRequest(request);
+          told = witness.rotated(peer, client, { from: handOver.from, to: handOver.to });
         }
         if (told === undefined) next(status);
         else void told.finally(() => next(status));
@@ -155,6 +174,7 @@ function planIn(body: Uint8Array): Omit<Planned, 'planSha256'> | undefined {
 /** Says nothing. */
 export const unwitnessed: Witness = {
   joined: async () => {},
+  rotated: async () => {},
   acted: async () => {},
   planned: () => {},
 };

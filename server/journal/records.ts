@@ -1,6 +1,6 @@
 /** What journal.log holds of a run: its state after a restart is the fold of these records. */
 import { FlError } from '../../shared/errors.js';
-import type { SecureProof } from '../../shared/ledger/entry.js';
+import type { ClientHandOver, SecureProof } from '../../shared/ledger/entry.js';
 import type { RoundPrivacy } from '../../shared/ledger/privacy.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import type { StoredRunSpec } from '../../shared/run/spec.js';
@@ -46,6 +46,8 @@ export type RunRecord = { readonly atMs: number } & (
       readonly draft: Draft;
       /** What the ledger says of the secure aggregation behind it; the shell adds it. */
       readonly secure?: readonly SecureProof[];
+      /** Of clients in its rosters whose keys followed others since the run began; the shell adds it. */
+      readonly clientHandOvers?: readonly ClientHandOver[];
       readonly privacy?: RoundPrivacy;
       /** With adaptive clipping: the bound of the next round. */
       readonly nextClippingBound?: number;

@@ -1,12 +1,13 @@
 /**
  * From what the engine knows to report.json (schema starling.report/1) and the page beside it.
  */
-import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { FlError, invalidArgument } from '../../shared/errors.js';
-import type { LocalReport, MetricsReport, Report, RoundReport } from '../../shared/run/report.js';
+import type { BaselineReport, LocalReport, MetricsReport, Report, RoundReport } from '../../shared/run/report.js';
 import type { WorkSpec } from '../../shared/run/spec.js';
 import type { RoundSummary, RunStatus } from '../../shared/run/summary.js';
+import type { Run } from '../run/run.js';
 import { type InlineArtefact, MAX_INLINE_BYTES, MAX_INLINE_TOTAL_BYTES } from './artefacts.js';
 import type { ReportFacts } from './facts.js';
 import { renderReport } from './html.js';
@@ -91,6 +92,19 @@ export async function writeReport(
   return paths;
 }
 
+/** Whether the report of a run that has ended is in its directory, of this end, with its page, which comes last. */
+export async function isReported({ directory, state }: Pick<Run, 'directory' | 'state'>): Promise<boolean> {
+  try {
+    await access(join(directory, 'report.html'));
+    const { status, reason, modelSha256 } = JSON.parse(
+      await readFile(join(directory, 'report.json'), 'utf8'),
+    ) as Report;
+    return status === state.status && (reason ?? '') === state.reason && modelSha256 === state.modelSha256;
+  } catch {
+    return false; // it is written anew, and that says what is wrong
+  }
+}
+
 function roundReport(round: RoundSummary): RoundReport {
   const { cohort, survivors, dropped, durationMs, overheadMs, bytesUp, bytesDown, zeroed, zeroedTests } = round;
   const { lossy, resolution, evaluated } = round;
@@ -134,8 +148,14 @@ function finiteLocal(local: LocalReport): LocalReport {
   };
 }
 
-function finiteReport<Part extends MetricsReport>(part: Part): Part {
-  return { ...part, metrics: finiteMetrics(part.metrics), perClient: finiteClients(part.perClient) };
+function finiteReport<Part extends BaselineReport>(part: Part): Part {
+  const curve = part.curve?.map(({ round, metrics }) => ({ round, metrics: finiteMetrics(metrics) }));
+  return {
+    ...part,
+    metrics: finiteMetrics(part.metrics),
+    perClient: finiteClients(part.perClient),
+    ...(curve && { curve }),
+  };
 }
 
 function finiteClients(perClient: MetricsReport['perClient']): MetricsReport['perClient'] {

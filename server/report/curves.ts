@@ -1,6 +1,6 @@
 /**
  * Learning curves, the headline metric large and first, the others as small multiples of one size: train and test of
- * one family share a picture, and the baselines are dashed lines in it.
+ * one family share a picture; baselines that are runs with rounds are curves in it, and the others dashed lines.
  */
 import { group } from 'd3-array';
 import { lineChart, type Reference, type Series } from '../../shared/charts/line-chart.js';
@@ -15,6 +15,7 @@ const TONES: Readonly<Record<string, string>> = {
   test: 'fed',
   '': 'fed',
   train: 'soft',
+  validation: 'central',
   val: 'central',
   eval: 'central',
 };
@@ -53,8 +54,11 @@ interface Shape {
 function figure(report: Report, names: readonly string[], { large, small, told }: Shape): Html {
   const { family } = splitMetric(names[0]);
   const title = capital(shorten(readable(family), 60));
-  const series = names.map((name) => seriesOf(report, name));
-  const tested = names.find((name) => splitMetric(name).split !== 'train');
+  const tested =
+    names.find((name) => splitMetric(name).split === 'test') ??
+    names.find((name) => splitMetric(name).split !== 'train');
+  const others = tested === undefined ? [] : beside(report, tested);
+  const series = [...names.map((name) => seriesOf(report, name)), ...others];
   const common = {
     description: `Line chart of ${title} over the rounds: ${series.map(described).join('; ')}`,
     series,
@@ -76,6 +80,22 @@ function seriesOf(report: Report, name: string): Series {
     return y === null ? [] : [{ x: round.round, y }];
   });
   return { label: split, tone: Object.hasOwn(TONES, split) ? TONES[split] : 'soft', points };
+}
+
+/** Other federations that were run round by round, on the same test data. */
+function beside({ baselines }: Report, name: string): Series[] {
+  const { private: hidden, federated = {} } = baselines;
+  const rows = [
+    ...(hidden ? [{ label: 'with privacy', tone: 'drop', row: hidden }] : []),
+    ...Object.entries(federated).map(([key, row]) => ({ label: shorten(row.label ?? key, 40), tone: 'alone', row })),
+  ];
+  return rows.flatMap(({ label, tone, row }) => {
+    const points = (row.curve ?? []).flatMap(({ round: x, metrics }) => {
+      const y = metricValue(metrics, name);
+      return y === null ? [] : [{ x, y }];
+    });
+    return points.length > 1 ? [{ label, tone, points }] : [];
+  });
 }
 
 function referencesOf(report: Report, name: string): Reference[] {

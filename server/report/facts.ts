@@ -24,6 +24,8 @@ export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['
   const shown = {
     ...{ strategy: engine.strategy, cohort: engine.cohort, partition, ...duration },
     ...Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== 0 || key === 'clientLr')),
+    ...(work.validationFraction && { 'validation-fraction': work.validationFraction }),
+    ...(engine.stopWhen && { 'stop-when': stopWords(engine.stopWhen) }),
     ...(secure && { 'secure-aggregation': true }),
     ...(privacy && {
       privacy: privacy.mode,
@@ -33,6 +35,10 @@ export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['
     ...hyper,
   };
   return Object.entries(shown).map(([key, value]) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), `${value}`]);
+}
+
+function stopWords({ metric, patience, minDelta }: NonNullable<RunSpec['engine']['stopWhen']>): string {
+  return `${metric}, patience ${patience ?? 'none'}${minDelta > 0 ? `, min-delta ${minDelta}` : ''}`;
 }
 
 /** Who trained a model, in the words of the comparison: the run itself. */

@@ -98,7 +98,7 @@ export function missingWarning(evaluated: Evaluated | undefined, zeroed = 0): st
 }
 
 /** The same, also when all are in. */
-export function evaluatedWords({ clients, examples, missing }: Evaluated, zeroed = 0): string {
+export function evaluatedWords({ clients, examples, missing, validation }: Evaluated, zeroed = 0): string {
   const all = clients + missing.length + zeroed;
   const over =
     missing.length + zeroed === 0 ? plural(clients, 'client') : `${formatCount(clients)} of ${plural(all, 'client')}`;
@@ -107,7 +107,13 @@ export function evaluatedWords({ clients, examples, missing }: Evaluated, zeroed
   });
   const more = missing.length > MAX_NAMED ? [`${formatCount(missing.length - MAX_NAMED)} more`] : [];
   const zeros = zeroed > 0 ? [`${formatCount(zeroed)} sent zeros, and their own logs say why`] : [];
-  return [`test figures are pooled over ${over}, ${plural(examples, 'example')}`, ...why, ...more, ...zeros].join('; ');
+  const others = validation ? [`validation figures over ${validatedWords(validation)}`] : [];
+  const tested = `test figures are pooled over ${over}, ${plural(examples, 'example')}`;
+  return [tested, ...why, ...more, ...zeros, ...others].join('; ');
+}
+
+function validatedWords({ clients, examples }: NonNullable<Evaluated['validation']>): string {
+  return `${clients === undefined ? '' : `${plural(clients, 'client')}, `}${plural(examples, 'example')}`;
 }
 
 const WORDS: Readonly<Record<string, string>> = {

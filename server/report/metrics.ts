@@ -10,7 +10,7 @@ import { formatNumber, formatPercent, NONE } from './format.js';
 /** Values by the name of the metric. */
 export type Metrics = Readonly<Record<string, number>>;
 
-const SPLIT = /^(train|test|val|eval)\.(.+)$/s;
+const SPLIT = /^(train|test|validation|val|eval)\.(.+)$/s;
 const FRACTION =
   /(^|[._-])(acc|accuracy|auroc|auc|f1|recall|precision|miou|iou|dice|top\d+|knn|probe|ece|rate|within)$/i;
 const ABBREVIATION = /\b(ece|fid|auroc|auc|mse|rmse|mae|nll|psnr|ssim|iou|miou|bpc|f1)\b/gi;

@@ -1,5 +1,5 @@
 /** The report of a run from what the coordinator knows of it; who has the workload's code adds what that says. */
-import { figuresOf } from '../../shared/run/figures.js';
+import { figuresOfEvaluation } from '../../shared/run/figures.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
 import { privacyReport } from '../../shared/run/privacy-cost.js';
 import type { CentralFigures, Report } from '../../shared/run/report.js';
@@ -41,26 +41,25 @@ export function reportOf(
   { figures, roundFigures, centralFigures, noise, ...known }: KnownBeside = {},
 ): Report {
   const { headline, formulas } = spec.engine.figures ?? {};
-  const finish = (sums: SumMetrics) => ({ ...figuresOf(sums, 'test', { formulas }).metrics, ...figures?.(sums) });
+  const finish = (sums: SumMetrics) => ({ ...figuresOfEvaluation(sums, { formulas }).metrics, ...figures?.(sums) });
   const perClient = Object.entries(history.perClient).map(([client, sums]) => [client, finish(sums)] as const);
   // a figure that its round left out is below what can be seen
   const lost = lostIn(history.summaries.findLast(({ evaluated }) => evaluated !== undefined));
   const seen = Object.entries(finish(history.pooled)).filter(([name]) => !lost.has(name));
   const lastRound = history.summaries.at(-1)?.round ?? 0;
   const privacy = privacyReport(spec.work, history.summaries);
+  const rounds = history.summaries.map((summary) => {
+    const { round, metrics } = summary;
+    const known = roundFigures?.get(round) ?? metrics;
+    return { ...summary, metrics: { ...known, ...centralFigures?.get(round)?.metrics } };
+  });
   return buildReport({
     run: state.run,
     work: spec.work,
     status: state.status,
     reason: state.reason === '' ? null : state.reason,
     backend: known.backend ?? null,
-    rounds: history.summaries.map((summary) => {
-      const { round, metrics } = summary;
-      return {
-        ...summary,
-        metrics: { ...(roundFigures?.get(round) ?? metrics), ...centralFigures?.get(round)?.metrics },
-      };
-    }),
+    rounds,
     final: {
       metrics: { ...Object.fromEntries(seen), ...centralFigures?.get(lastRound)?.metrics },
       perClient: Object.fromEntries(perClient),
@@ -69,7 +68,7 @@ export function reportOf(
     baselines: known.baselines ?? {},
     artefacts: known.artefacts ?? [],
     modelSha256: state.modelSha256,
-    best: bestOf(state),
+    best: bestOf(state, rounds),
     privacy: privacy && { ...privacy, ...testsOf({ history, spec, state }), ...(noise && { noise }) },
     secureAggregation: spec.work.secure !== undefined,
     command: known.command,
@@ -77,9 +76,19 @@ export function reportOf(
 }
 
 /** The model that the run has kept because of a figure, which it is flattered by. */
-function bestOf({ spec: { stopWhen }, judgement }: RunState): Report['best'] {
+function bestOf({ spec: { stopWhen }, judgement }: RunState, rounds: readonly RoundSummary[]): Report['best'] {
   const best = judgement?.best;
-  return best && stopWhen && { ...best, metric: stopWhen.metric, better: stopWhen.better, path: BEST_MODEL };
+  if (best === undefined || stopWhen === undefined) return undefined;
+  const { metric, better } = stopWhen;
+  const figures = Object.entries(rounds.find(({ round }) => round === best.round)?.metrics ?? {});
+  const test = Object.fromEntries(
+    figures.filter(([name, value]) => name.startsWith('test.') && Number.isFinite(value)),
+  );
+  return { ...best, metric, better, path: BEST_MODEL, split: splitOf(metric), test };
+}
+
+function splitOf(metric: string): NonNullable<Report['best']>['split'] {
+  return (['validation', 'train'] as const).find((split) => metric.startsWith(`${split}.`)) ?? 'test';
 }
 
 /** Figures that have a resolution and no value. */

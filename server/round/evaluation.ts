@@ -3,8 +3,8 @@
  * test data; then comes the next round. Cases of `step`.
  */
 
-import { figuresOf } from '../../shared/run/figures.js';
-import { type SumMetrics, sumMetrics } from '../../shared/run/metrics.js';
+import { figuresOfEvaluation } from '../../shared/run/figures.js';
+import { bySplit, type SumMetrics, sumMetrics } from '../../shared/run/metrics.js';
 import type { EngineSpec } from '../../shared/run/spec.js';
 import { judged, stopReason } from '../../shared/run/stop-when.js';
 import type { Evaluated, Missing } from '../../shared/run/summary.js';
@@ -82,7 +82,13 @@ export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, t
     const { zeroed, metrics } = takeZeroed(pooled);
     const judged = zeroed === undefined ? draft : { ...draft, zeroedTests: zeroed };
     // whose evaluation was zeros, nobody knows
-    const over = { clients: cohort.counts.evaluated - (zeroed ?? 0), examples: examplesIn(metrics), missing };
+    const { test, validation } = bySplit(metrics);
+    const over = {
+      clients: cohort.counts.evaluated - (zeroed ?? 0),
+      examples: examplesIn(test),
+      ...validatedBy([validation], { areTogether: true }),
+      missing,
+    };
     const evaluation = { pooled: metrics, perClient: {}, ...punctualityOf(state, cohort) };
     return closeRound(state, judged, turn, { evaluation, errors, over });
   }
@@ -102,14 +108,24 @@ function punctualityOf({ attendances }: RunState, cohort: Cohort): Pick<Evaluati
 
 /** Each client that has answered, by itself: one that has no example to judge by is in no figure. */
 function evaluatedBy(cohort: Cohort, missing: readonly Missing[]): Evaluated {
-  const answers = having(cohort, 'evaluated').map(({ client, metrics }) => ({ client, examples: examplesIn(metrics) }));
+  const given = having(cohort, 'evaluated').map(({ client, metrics }) => ({ client, ...bySplit(metrics) }));
+  const answers = given.map(({ client, test }) => ({ client, examples: examplesIn(test) }));
   const empty = answers.filter(({ examples }) => examples === 0);
   const detail = 'it sent no figures: it has no test examples, or its own log says why';
   return {
     clients: answers.length - empty.length,
     examples: answers.reduce((sum, { examples }) => sum + examples, 0),
+    ...validatedBy(given.map(({ validation }) => validation)),
     missing: [...missing, ...empty.map(({ client }) => ({ client, reason: 'no-figures', detail }) as const)],
   };
+}
+
+/** Of the sums of clients, or of all together, whose number nobody knows then; nothing where there are no such examples. */
+function validatedBy(sums: readonly SumMetrics[], { areTogether = false } = {}): Pick<Evaluated, 'validation'> {
+  const counts = sums.map(examplesIn).filter((examples) => examples > 0);
+  if (counts.length === 0) return {};
+  const examples = counts.reduce((sum, one) => sum + one, 0);
+  return { validation: { examples, ...(!areTogether && { clients: counts.length }) } };
 }
 
 /** A metric may be of some examples only; the others are of all. */
@@ -126,7 +142,7 @@ const aborted = (client: string, detail: string): Missing => ({ client, reason: 
 export function closeRound(state: RunState, draft: Draft, { out }: Turn, judged: Judged = {}): RunState {
   const { evaluation = NOT_EVALUATED, errors, over } = judged;
   const { formulas } = state.spec.figures ?? {};
-  const figures = figuresOf(evaluation.pooled, 'test', { errors, formulas });
+  const figures = figuresOfEvaluation(evaluation.pooled, { errors, formulas });
   const resolution = { ...draft.resolution, ...figures.resolution };
   const told = {
     ...draft,
@@ -146,8 +162,9 @@ export function withJudgement(
   { round, metrics, modelSha256, evaluated }: Pick<Draft, 'round' | 'metrics' | 'modelSha256' | 'evaluated'>,
 ): RunState {
   const { stopWhen } = state.spec;
-  if (stopWhen === undefined || !evaluated?.clients) return state;
+  if (stopWhen === undefined) return state;
   const value = metrics[stopWhen.metric];
+  if (value === undefined && !evaluated?.clients) return state;
   return { ...state, judgement: judged(state.judgement, stopWhen, { round, value, modelSha256 }) };
 }
 

@@ -10,11 +10,13 @@ import { FlError } from '../../shared/errors.js';
 import { type Contradiction, contradictionsOf, type Statement, statementsOf } from '../../shared/ledger/against.js';
 import { type CheckedLedger, fingerprintOf, type LedgerTrust, verifyLedger } from '../../shared/ledger/verify.js';
 import { readSpec, type StoredRunSpec } from '../../shared/run/spec.js';
+import { type HandOver, keysFrom } from '../../shared/signing/hand-over.js';
 import { sha256Of } from '../../shared/tensors/bytes.js';
 import { decode } from '../../shared/tensors/safetensors.js';
 import { FINAL_MODEL_FILE } from '../journal/models.js';
 import type { RunRecord } from '../journal/records.js';
 import { HISTORY_FOLDER } from '../journal/segments.js';
+import { readHandOvers } from '../keys.js';
 import { LEDGER_FILE } from './ledger.js';
 import { BEST_MODEL } from './model.js';
 import { allRecordsOf, JOURNAL_FILE } from './run-journal.js';
@@ -46,7 +48,7 @@ export type RunCheck =
     };
 
 /** What is known from elsewhere, if anything: trust to begin with, and statements to compare. */
-export interface CheckOptions extends Omit<LedgerTrust, 'spec'> {
+export interface CheckOptions extends Omit<LedgerTrust, 'spec' | 'handOvers'> {
   /** Lines or heads from elsewhere, to be compared. */
   readonly against?: Uint8Array;
 }
@@ -76,7 +78,8 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
     throw new FlError('not-found', `${directory} is no run directory: it has no ${LEDGER_FILE}`);
   try {
     const about = await specIn(directory);
-    const ledger = verifyLedger(content, { ...options, spec: about.spec });
+    const handOvers = await handOversBeside(directory);
+    const ledger = verifyLedger(content, { ...options, spec: about.spec, handOvers });
     if (!ledger.ok) throw new Fault(LEDGER_FILE, ledger.line, ledger.reason);
     const { opened, rounds, hashes } = ledger;
     if (about.run !== opened.run) throw new Fault('run.json', 0, `run: expected ${opened.run}, got ${about.run}`);
@@ -84,7 +87,9 @@ export async function checkRun(directory: string, options: CheckOptions = {}): P
     const modelSha256 = rounds.at(-1)?.modelAfter ?? opened.modelSha256;
     await checkModels(directory, modelSha256, new Set(rounds.map(({ modelAfter }) => modelAfter)));
     await checkReport(directory, { rounds: rounds.length, modelSha256 });
-    if (options.against !== undefined) notes.push(...checkAgainst(content, ledger, options.against));
+    if (options.against !== undefined) {
+      notes.push(...checkAgainst(content, ledger, { against: options.against, handOvers }));
+    }
     const signatures = rounds.flatMap(({ secure }) => secure.flatMap((receipt) => receipt.signatures));
     return {
       ok: true,
@@ -191,9 +196,28 @@ async function checkReport(directory: string, ledger: { rounds: number; modelSha
   throw new Fault('report.json', 0, `modelSha256: expected ${ledger.modelSha256}, got ${report.modelSha256}`);
 }
 
+/** Of a run in its coordinator's data directory: how that came to its key of now. They prove themselves, or are nothing. */
+async function handOversBeside(directory: string): Promise<readonly HandOver[]> {
+  return readHandOvers(join(directory, '..', '..')).catch(() => []);
+}
+
+function coordinatorKeysOf(
+  { coordinatorKey }: CheckedLedger['opened'],
+  rounds: CheckedLedger['rounds'],
+  beside: readonly HandOver[],
+): readonly string[] {
+  const { handOvers = [] } = rounds.at(-1) ?? {};
+  const keys = [handOvers, beside].flatMap((words) => keysFrom('coordinator', coordinatorKey, words));
+  return [...new Set(keys)];
+}
+
 /** Returns what is no evidence. */
-function checkAgainst(content: Uint8Array, { opened, hashes }: CheckedLedger, against: Uint8Array): string[] {
-  const { statements, foreign } = statementsOf(against, opened.coordinatorKey);
+function checkAgainst(
+  content: Uint8Array,
+  { opened, rounds, hashes }: CheckedLedger,
+  { against, handOvers }: { readonly against: Uint8Array; readonly handOvers: readonly HandOver[] },
+): string[] {
+  const { statements, foreign } = statementsOf(against, coordinatorKeysOf(opened, rounds, handOvers));
   const ours = linesOf(content).map((text, index): Statement => {
     return { run: opened.run, round: index, lineSha256: hashes[index], text };
   });

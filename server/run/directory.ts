@@ -16,7 +16,7 @@ import { sha256Of } from '../../shared/tensors/bytes.js';
 import { layoutOf, type Params } from '../../shared/tensors/params.js';
 import { decode, encode } from '../../shared/tensors/safetensors.js';
 import { VERSION } from '../../shared/version.js';
-import { openJournal } from '../journal/journal.js';
+import { openJournal, parseJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
 import { checkpointIn, createdIn, type RunRecord } from '../journal/records.js';
 import { HISTORY_FOLDER } from '../journal/segments.js';
@@ -25,7 +25,7 @@ import type { RunState } from '../round/state.js';
 import { parseStrategy } from '../strategies/index.js';
 import { checkAggregator } from '../updates/check-aggregator.js';
 import { CommittedRounds } from './committed.js';
-import { type History, historyOf } from './history.js';
+import { type History, readHistory } from './history.js';
 import { checkLedger, LEDGER_FILE, type Ledger, openLedger } from './ledger.js';
 import { keepBest, openModel } from './model.js';
 import { modelMetadata } from './model-metadata.js';
@@ -111,10 +111,17 @@ async function build(
 export async function readRun(
   directory: string,
 ): Promise<{ spec: RunSpec; createdAtMs: number; state: RunState; history: History }> {
-  const records = await allRecordsOf(directory);
+  const records = await journalRecords(directory);
   const [state] = restore(records, 0);
   const { spec, atMs: createdAtMs } = createdIn(records);
-  return { spec: specOf(spec), createdAtMs, state, history: historyOf(records) };
+  return { spec: specOf(spec), createdAtMs, state, history: await readHistory(directory) };
+}
+
+/** What `journal.log` holds: from its checkpoint on, if it has one. @throws FlError not-found, corrupt */
+export async function journalRecords(directory: string): Promise<RunRecord[]> {
+  const content = await systemFiles.read(join(directory, JOURNAL_FILE));
+  if (content !== undefined) return parseJournal(content).records as RunRecord[];
+  throw new FlError('not-found', `${JOURNAL_FILE}: expected the journal of a run, got no file`);
 }
 
 /**

@@ -11,21 +11,19 @@ export interface History {
   readonly perClient: Readonly<Record<string, SumMetrics>>;
 }
 
-/** What these records tell. */
-export function historyOf(records: readonly RunRecord[]): History {
-  const ended = records.filter((record) => record.kind === 'round-ended');
-  const evaluated = ended.findLast(({ pooled }) => Object.keys(pooled).length > 0);
-  const { pooled = {}, perClient = {} } = evaluated ?? {};
-  return { summaries: ended.map(({ summary }) => summary), pooled, perClient };
-}
-
-/** The same of a run's directory, whether the run is at work or not. @throws FlError naming the file that is wrong */
+/** What the records of a run's directory tell, whether the run is at work or not. @throws FlError naming the file that is wrong */
 export async function readHistory(directory: string): Promise<History> {
-  const ended: RunRecord[] = [];
+  const summaries: RoundSummary[] = [];
+  let evaluated: Pick<History, 'pooled' | 'perClient'> = { pooled: {}, perClient: {} };
   for await (const records of recordsOf(directory)) {
-    for (const record of records) if (record.kind === 'round-ended') ended.push(record);
+    for (const record of records) {
+      if (record.kind !== 'round-ended') continue;
+      const { summary, pooled, perClient } = record;
+      summaries.push(summary);
+      if (Object.keys(pooled).length > 0) evaluated = { pooled, perClient };
+    }
   }
-  return historyOf(ended);
+  return { summaries, ...evaluated };
 }
 
 /** The record of a round that is over; only the last evaluation is kept client by client. */

@@ -3,9 +3,10 @@
  * the truth and comes first: model, journal record, ledger line. Whatever a crash leaves out is written, byte for byte the
  * same, when the run is opened again, for a line follows from the journal's records and Ed25519 draws no random numbers.
  */
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { isSignedBy, lineSha256, signLine } from '../../shared/chain/chain.js';
-import { type Files, systemFiles } from '../../shared/disk/files.js';
+import type { Files } from '../../shared/disk/files.js';
 import { openLines } from '../../shared/disk/lines.js';
 import { FlError } from '../../shared/errors.js';
 import { fromHex, toHex } from '../../shared/hex.js';
@@ -19,7 +20,9 @@ import {
   type RoundEntry,
 } from '../../shared/ledger/entry.js';
 import { signProof } from '../../shared/ledger/secure.js';
-import type { Identity } from '../../shared/signing/identity.js';
+import { canonicalJson } from '../../shared/signing/canonical-json.js';
+import type { HandOver } from '../../shared/signing/hand-over.js';
+import { allKeysOf, type Identity } from '../../shared/signing/identity.js';
 import { checkpointIn, createdIn, type LedgerEnd, type RecordOf, type RunRecord } from '../journal/records.js';
 
 /** In a run directory. */
@@ -54,10 +57,12 @@ export async function openLedger(
   const known = checkpointIn(records)?.ledger;
   const committed = records.filter((record) => record.kind === 'committed');
   let stored = known;
+  let openedKey: string | undefined;
   const { lines: file } = await openLines(join(directory, LEDGER_FILE), {
     files,
     wholeBytes(content) {
       stored = checkLedger(content, { records, identity });
+      if (stored !== undefined) openedKey = openedKeyIn(content);
       return stored?.sizeBytes ?? 0;
     },
   });
@@ -69,12 +74,14 @@ export async function openLedger(
   }
 
   let end = stored ?? (await write(undefined, firstEntry(created, identity)));
+  openedKey ??= toHex(identity.publicKey);
+  const signer = { identity, handOvers: handOversFrom(openedKey, identity) };
   const ledger: Ledger = {
     get end() {
       return end;
     },
     async append(record) {
-      end = await write(end, nextEntry(run, end, record, identity));
+      end = await write(end, nextEntry(run, end, record, signer));
       const { round, lineSha256 } = end;
       return { run, round, lineSha256 };
     },
@@ -94,28 +101,73 @@ export function checkLedger(
   const created = createdIn(records);
   const known = checkpointIn(records)?.ledger;
   const committed = records.filter((record) => record.kind === 'committed');
-  const coordinatorKey = toHex(identity.publicKey);
-  if (known !== undefined) checkKnown(content, known, { run: created.run, coordinatorKey });
+  const coordinatorKeys = allKeysOf(identity);
+  if (known !== undefined) checkKnown(content, known, { run: created.run, coordinatorKeys });
   const first = known === undefined ? 0 : known.round + 1;
-  const lines = wholeLines(content.subarray(known?.sizeBytes), { coordinatorKey, first });
-  checkChain(lines, { created, known, committed, coordinatorKey });
+  const lines = wholeLines(content.subarray(known?.sizeBytes), { coordinatorKeys, first });
+  checkChain(lines, { created, known, committed, coordinatorKeys });
   return lines.reduce(endAfter, known);
 }
 
-/** All lines that follow from all records of a run, without their ends: what the file of an undisturbed coordinator holds. */
-export function ledgerLines(records: readonly RunRecord[], identity: Identity): string[] {
+/**
+ * All lines that follow from all records of a run, without their ends: what the file of an undisturbed coordinator holds.
+ * @param found the lines that are there, undefined where one is none: what an earlier key has signed only stays as it is
+ */
+export function ledgerLines(
+  records: readonly RunRecord[],
+  identity: Identity,
+  found: readonly (LedgerLine | undefined)[] = [],
+): string[] {
   const created = createdIn(records);
   let end: LedgerEnd | undefined;
-  const lineOf = (entry: LedgerEntry): string => {
-    const text = signLine('ledger', entry, identity);
-    end = endAfter(end, { entry, text });
-    return text;
+  const earlier = allKeysOf(identity).slice(1);
+  const isEarlier = (line: LedgerLine) => earlier.some((key) => isSignedBy('ledger', line, fromHex(key)));
+  const lines: string[] = [];
+  const put = (entry: LedgerEntry) => {
+    const line = found[lines.length];
+    const isKept = line !== undefined && isEarlier(line) && saysTheSame(line.entry, entry);
+    const kept = isKept ? line : undefined;
+    const text = kept === undefined ? signLine('ledger', entry, identity) : canonicalJson(kept);
+    end = endAfter(end, { entry: kept?.entry ?? entry, text });
+    lines.push(text);
   };
-  const lines = [lineOf(firstEntry(created, identity))];
-  for (const record of records) {
-    if (record.kind === 'committed') lines.push(lineOf(nextEntry(created.run, end!, record, identity)));
-  }
+  const [first] = found;
+  put(firstEntry(created, identity));
+  const openedKey = first?.entry.kind === 'opened' ? first.entry.coordinatorKey : toHex(identity.publicKey);
+  const signer = { identity, handOvers: handOversFrom(openedKey, identity) };
+  for (const record of records) if (record.kind === 'committed') put(nextEntry(created.run, end!, record, signer));
   return lines;
+}
+
+/** But for what depends on the key that signs. */
+function saysTheSame(stored: LedgerEntry, entry: LedgerEntry): boolean {
+  const bare = (one: LedgerEntry) => {
+    if (one.kind === 'opened') return { ...one, coordinatorKey: '' };
+    const { handOvers: _, ...rest } = one;
+    return { ...rest, secure: rest.secure.map((proof) => ({ ...proof, coordinatorSignature: '' })) };
+  };
+  return canonicalJson(bare(stored)) === canonicalJson(bare(entry));
+}
+
+/** The key that a ledger was begun by; undefined: its first line is none. */
+function openedKeyIn(content: Uint8Array): string | undefined {
+  const [text] = Buffer.from(content.subarray(0, content.indexOf(0x0a)))
+    .toString('utf8')
+    .split('\n', 1);
+  const { entry } = parseLine(text);
+  return entry.kind === 'opened' ? entry.coordinatorKey : undefined;
+}
+
+/** The words by which a key that was this identity's has led to the one of now; none, if it is that. */
+function handOversFrom(openedKey: string, { handOvers = [] }: Identity): readonly HandOver[] {
+  const first = handOvers.findIndex(({ from }) => from === openedKey);
+  return first < 0 ? [] : handOvers.slice(first);
+}
+
+/** Who signs a line, and how the key of the first line led there. */
+interface Signer {
+  readonly identity: Identity;
+  readonly handOvers: readonly HandOver[];
 }
 
 function endAfter(before: LedgerEnd | undefined, { entry, text }: Pick<StoredLine, 'entry' | 'text'>): LedgerEnd {
@@ -128,8 +180,8 @@ function firstEntry({ run, spec, modelSha256, atMs }: Created, { publicKey }: Id
   return openedEntry(run, spec, { modelSha256, coordinatorKey: publicKey, atMs });
 }
 
-function nextEntry(run: string, tip: LedgerEnd, record: Committed, identity: Identity): RoundEntry {
-  const { round, attempt, modelSha256, survivors, draft, atMs, secure = [], privacy = null } = record;
+function nextEntry(run: string, tip: LedgerEnd, record: Committed, { identity, handOvers }: Signer): RoundEntry {
+  const { round, attempt, modelSha256, survivors, draft, atMs, secure = [], privacy = null, clientHandOvers } = record;
   if (round !== tip.round + 1)
     throw new FlError('internal', `${LEDGER_FILE}: expected round ${tip.round + 1}, got ${round}`);
   return {
@@ -146,6 +198,8 @@ function nextEntry(run: string, tip: LedgerEnd, record: Committed, identity: Ide
     dropped: droppedOf(draft.dropped),
     secure: secure.map((proof) => signProof(proof, identity)),
     privacy,
+    ...(handOvers.length > 0 && { handOvers }),
+    ...(clientHandOvers !== undefined && { clientHandOvers }),
   };
 }
 
@@ -154,14 +208,15 @@ type StoredLine = LedgerLine & { readonly text: string };
 /** The lines that are whole. Only the last can be torn: it lacks its end, or was not written to its end. */
 function wholeLines(
   content: Uint8Array,
-  { coordinatorKey, first }: { coordinatorKey: string; first: number },
+  { coordinatorKeys, first }: { coordinatorKeys: readonly string[]; first: number },
 ): StoredLine[] {
   const texts = Buffer.from(content).toString('utf8').split('\n').slice(0, -1);
   return texts.flatMap((text, index) => {
     const isLast = index === texts.length - 1;
     try {
       const line = parseLine(text);
-      if (isLast && !isSignedBy('ledger', line, fromHex(keyIn(line, coordinatorKey)))) return [];
+      const keys = keysIn(line, coordinatorKeys);
+      if (isLast && !keys.some((key) => isSignedBy('ledger', line, fromHex(key)))) return [];
       return { ...line, text };
     } catch (thrown) {
       if (isLast) return [];
@@ -173,8 +228,8 @@ function wholeLines(
 }
 
 /** A first line is by the key that it names: whose ledger this is, is another question. */
-function keyIn({ entry }: LedgerLine, coordinatorKey: string): string {
-  return entry.kind === 'opened' ? entry.coordinatorKey : coordinatorKey;
+function keysIn({ entry }: LedgerLine, coordinatorKeys: readonly string[]): readonly string[] {
+  return entry.kind === 'opened' ? [entry.coordinatorKey] : coordinatorKeys;
 }
 
 function wrong(index: number, what: string): FlError {
@@ -184,14 +239,14 @@ function wrong(index: number, what: string): FlError {
 /** That these are the lines of this journal's ledger, its first or those after `known`. Signatures are for `starling verify`. */
 function checkChain(
   lines: readonly StoredLine[],
-  about: { created: Created; known?: LedgerEnd; committed: readonly Committed[]; coordinatorKey: string },
+  about: { created: Created; known?: LedgerEnd; committed: readonly Committed[]; coordinatorKeys: readonly string[] },
 ): void {
-  const { created, known, committed, coordinatorKey } = about;
+  const { created, known, committed, coordinatorKeys } = about;
   const first = known === undefined ? 0 : known.round + 1;
   let previous = known?.lineSha256;
   for (const [at, { entry, text }] of lines.entries()) {
     const index = first + at;
-    if (index === 0) checkFirst(entry, { run: created.run, coordinatorKey });
+    if (index === 0) checkFirst(entry, { run: created.run, coordinatorKeys });
     else {
       const record = committed[index - 1 - (known?.round ?? 0)];
       if (record === undefined) throw wrong(index, 'the journal has no such round');
@@ -204,16 +259,23 @@ function checkChain(
   }
 }
 
-function checkFirst(entry: LedgerEntry, { run, coordinatorKey }: { run: string; coordinatorKey: string }): void {
+function checkFirst(
+  entry: LedgerEntry,
+  { run, coordinatorKeys }: { run: string; coordinatorKeys: readonly string[] },
+): void {
   if (entry.kind !== 'opened' || entry.run !== run) throw wrong(0, `not the first of run ${run}`);
-  if (entry.coordinatorKey === coordinatorKey) return;
+  if (coordinatorKeys.includes(entry.coordinatorKey)) return;
   throw new FlError('failed-precondition', `${LEDGER_FILE}: begun under another coordinator's key`);
 }
 
 const PREVIOUS = /"previous":"([0-9a-f]{64})"/; // in a name or a reason the quotes would be escaped
 
 /** That the lines up to a checkpoint are what they were: each hash is in the line after it, the last in the checkpoint. */
-function checkKnown(content: Uint8Array, known: LedgerEnd, of: { run: string; coordinatorKey: string }): void {
+function checkKnown(
+  content: Uint8Array,
+  known: LedgerEnd,
+  of: { run: string; coordinatorKeys: readonly string[] },
+): void {
   const texts = Buffer.from(content.subarray(0, known.sizeBytes)).toString('utf8').split('\n');
   const lines = texts.slice(0, -1);
   if (content.length < known.sizeBytes || texts.at(-1) !== '' || lines.length !== known.round + 1) {
@@ -227,13 +289,28 @@ function checkKnown(content: Uint8Array, known: LedgerEnd, of: { run: string; co
   checkFirst(parseLine(lines[0]).entry, of);
 }
 
-/** The line of one round, from the file; undefined: it is not there, or is none. */
+/** The line of one round, from the file, of which a piece at a time is held; undefined: it is not there, or is none. */
 export async function readLedgerRound(directory: string, round: number): Promise<RoundEntry | undefined> {
-  const content = await systemFiles.read(join(directory, LEDGER_FILE));
-  let from = 0;
-  for (let line = 0; line < round; line++) from = (content?.indexOf(0x0a, from) ?? -1) + 1 || Number.POSITIVE_INFINITY;
-  const to = content?.indexOf(0x0a, from) ?? -1;
-  if (content === undefined || to < 0) return undefined;
-  const { entry } = parseLine(Buffer.from(content.subarray(from, to)).toString('utf8'));
+  const text = await lineAt(join(directory, LEDGER_FILE), round);
+  if (text === undefined) return undefined;
+  const { entry } = parseLine(text);
   return entry.kind === 'round' && entry.round === round ? entry : undefined;
+}
+
+/** The line of this index, without its end; undefined: there is no such line, or it has no end. */
+async function lineAt(path: string, index: number): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let line = 0;
+  try {
+    for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+      for (let from = 0, to = 0; to >= 0; from = to + 1) {
+        to = piece.indexOf(0x0a, from);
+        if (line === index) parts.push(piece.subarray(from, to < 0 ? undefined : to));
+        if (to >= 0 && line++ === index) return Buffer.concat(parts).toString('utf8');
+      }
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return undefined;
 }

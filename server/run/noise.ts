@@ -4,7 +4,8 @@
  * the noise off its models. A run that failed or was stopped may be resumed, and keeps it.
  */
 import { join } from 'node:path';
-import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { type Files, systemFiles } from '../../shared/disk/files.js';
+import { readSecret, writeSecret } from '../../shared/disk/secrets.js';
 import { FlError } from '../../shared/errors.js';
 import { type Rng, rngFromEntropy, rngFromKey } from '../../shared/rng.js';
 import type { RoundPlan } from '../../shared/run/plan.js';
@@ -26,12 +27,12 @@ export interface RunNoise {
 /** Makes the secret of a new run, durably; none where no noise is the coordinator's. */
 export async function createNoise(directory: string, work: WorkSpec, files: Files): Promise<void> {
   if (work.privacy?.mode !== 'central') return;
-  await writeFileDurably(join(directory, NOISE_FILE), rngFromEntropy().bytes(32), files);
+  await writeSecret(join(directory, NOISE_FILE), rngFromEntropy().bytes(32), { files });
 }
 
 /** Of a run that an earlier process left; `isOver`: completed, so that a crash may have come before the erasure. */
 export async function openNoise(directory: string, identity: Identity, isOver: boolean): Promise<RunNoise> {
-  const secret = await systemFiles.read(join(directory, NOISE_FILE));
+  const secret = await readSecret(join(directory, NOISE_FILE));
   if (secret === undefined) return seededNoise(identity); // version 0.1 began it, or a simulation
   const noise = secretNoise(directory, secret);
   if (isOver) await noise.erase();

@@ -29,6 +29,7 @@ const PLAN_AGE_MS = 100;
 /** The plans of one run. */
 export class Plans {
   readonly #deps: PlanDeps;
+  #keys: { readonly attempt: string; readonly keys: Readonly<Record<string, string>> } | undefined;
   #last: { readonly key: string; readonly frame: PlanFrame } | undefined;
 
   constructor(deps: PlanDeps) {
@@ -38,14 +39,14 @@ export class Plans {
   /** The plan of the stage that the engine is in; `deadlineMs` is the time that is left. */
   planOf(state: RunState, model: GlobalModel, kind: TaskKind, deadlineMs: number): RoundPlan {
     const { run, round, attempt, modelSha256, stage, spending, valueRange } = state;
-    const { work, rng, keysOf } = this.#deps;
+    const { work, rng } = this.#deps;
     const names = 'cohort' in stage ? stage.cohort.names : [];
     // named, not the next of a stream that others draw from: a simulation gives the same nonces again
     const nonce = () => toHex(rng.split(`nonce/${run}/${kind}/${round}/${attempt}`).bytes(16));
     return {
       ...(kind === 'train' && spending?.isAdaptive && { clippingBound: spending.clippingBound }),
       ...(kind === 'train' && valueRange !== undefined && { valueRange }),
-      ...(work.secure && { secure: { nonce: nonce(), enrolled: keysOf(names) } }),
+      ...(work.secure && { secure: { nonce: nonce(), enrolled: this.#keysOf(`${kind}/${round}/${attempt}`, names) } }),
       run,
       kind,
       round,
@@ -56,6 +57,12 @@ export class Plans {
       cohort: names.length,
       work,
     };
+  }
+
+  /** Of an attempt they stay what they were: whoever rotates its key meanwhile is no other member to those who are at it. */
+  #keysOf(attempt: string, names: readonly string[]): Readonly<Record<string, string>> {
+    if (this.#keys?.attempt !== attempt) this.#keys = { attempt, keys: this.#deps.keysOf(names) };
+    return this.#keys.keys;
   }
 
   /** The same as it is sent: the cohort gets one plan, signed once. */

@@ -9,9 +9,10 @@ import { isSignedBy } from '../../shared/chain/chain.js';
 import { removeTemporaries } from '../../shared/disk/aside.js';
 import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
+import { fromHex } from '../../shared/hex.js';
 import { parseLine } from '../../shared/ledger/entry.js';
 import { specOf } from '../../shared/run/spec.js';
-import { type Identity, sha256Hex } from '../../shared/signing/identity.js';
+import { allKeysOf, type Identity, sha256Hex } from '../../shared/signing/identity.js';
 import { layoutOf } from '../../shared/tensors/params.js';
 import { mendMagic, parseJournal } from '../journal/journal.js';
 import { openModels } from '../journal/models.js';
@@ -78,9 +79,10 @@ async function withPast(directory: string, records: readonly RunRecord[]): Promi
 }
 
 async function readLedger(directory: string, records: readonly RunRecord[], identity: Identity) {
-  const lines = ledgerLines(records, identity);
   const found = (await systemFiles.read(join(directory, LEDGER_FILE))) ?? new Uint8Array(0);
-  for (const [index, text] of Buffer.from(found).toString('utf8').split('\n').entries()) {
+  const texts = Buffer.from(found).toString('utf8').split('\n');
+  const lines = ledgerLines(records, identity, texts.map(legible));
+  for (const [index, text] of texts.entries()) {
     checkKept(directory, { text, number: index + 1 }, { lines: new Set(lines), identity });
   }
   return { found, whole: Buffer.from(lines.map((line) => `${line}\n`).join('')), lines: lines.length };
@@ -111,9 +113,10 @@ function checkKept(
   const line = legible(text);
   if (line === undefined) return;
   const { entry } = line;
-  if (entry.kind === 'opened' && entry.coordinatorKey !== Buffer.from(identity.publicKey).toString('hex'))
+  const keys = allKeysOf(identity);
+  if (entry.kind === 'opened' && !keys.includes(entry.coordinatorKey))
     throw beyond(directory, LEDGER_FILE, `line ${number}: begun under another coordinator's key`);
-  if (!isSignedBy('ledger', line, identity.publicKey)) return;
+  if (!keys.some((key) => isSignedBy('ledger', line, fromHex(key)))) return;
   if (entry.kind === 'round' && entry.round >= lines.size)
     throw beyond(directory, JOURNAL_FILE, `it has lost round ${entry.round}, which ${LEDGER_FILE} has, signed`);
   throw beyond(directory, JOURNAL_FILE, `line ${number} of ${LEDGER_FILE} is signed, and says something else`);

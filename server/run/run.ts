@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/clock.js';
 import { faultOf } from '../../shared/disk/faults.js';
 import { FlError } from '../../shared/errors.js';
 import { signHead } from '../../shared/ledger/against.js';
+import type { ClientHandOver, SecureProof } from '../../shared/ledger/entry.js';
 import type { Rng } from '../../shared/rng.js';
 import type { RunEvent } from '../../shared/run/events.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
@@ -15,7 +16,7 @@ import type { CoordinatorFrame, PendingUpdate } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import { signReceipts } from '../../shared/signing/receipts.js';
 import type { ModelStore } from '../journal/models.js';
-import type { RunRecord } from '../journal/records.js';
+import type { RecordOf, RunRecord } from '../journal/records.js';
 import { type Effect, type EffectOf, isAsked, type RoundEvent, type RunState, type Untimed } from '../round/state.js';
 import { step } from '../round/step.js';
 import { CurrentAggregation } from '../secagg/current.js';
@@ -60,6 +61,8 @@ export interface RunDeps {
   enrolled?: Enrolled;
   /** Enrolled Ed25519 keys, hex, by client. */
   keysOf(clients: readonly string[]): Readonly<Record<string, string>>;
+  /** How the keys of these clients came to follow others since then; absent: in a simulation they do not. */
+  handOversOf?(clients: readonly string[], sinceMs: number): readonly ClientHandOver[];
   /** Takes the masks off sums; the coordinator closes it. */
   readonly unmasking: Pick<UnmaskPool, 'unmask'>;
   /** Sends to a client if it is here; one that is not asks when it comes back. */
@@ -220,7 +223,7 @@ export class Run {
   async #record(given: RunRecord): Promise<void> {
     const { journal, ledger, identity, noise, send, models } = this.#deps;
     const secure = this.#secure.proofs;
-    const record = given.kind === 'committed' && secure !== undefined ? { ...given, secure } : given;
+    const record = given.kind === 'committed' && secure !== undefined ? this.#withProofs(given, secure) : given;
     this.#committed.add(record);
     if (record.kind === 'ended') await models.setFinal(this.#model.sha256); // first: a run that has ended has it
     await journal.append(record);
@@ -232,6 +235,12 @@ export class Run {
     if (this.#next === undefined) return;
     this.#previousSha256 = this.#model.sha256;
     this.#model = this.#next;
+  }
+
+  #withProofs(given: RecordOf<'committed'>, secure: readonly SecureProof[]): RecordOf<'committed'> {
+    const clients = [...new Set(secure.flatMap(({ roster }) => roster.map(({ client }) => client)))];
+    const clientHandOvers = this.#deps.handOversOf?.(clients, this.createdAtMs) ?? [];
+    return { ...given, secure, ...(clientHandOvers.length > 0 && { clientHandOvers }) };
   }
 
   #setTimer({ id, atMs }: EffectOf<'timer'>): void {

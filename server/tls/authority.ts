@@ -5,7 +5,8 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { type Files, systemFiles } from '../../shared/disk/files.js';
+import { readSecret, writeSecret } from '../../shared/disk/secrets.js';
 import { corrupt, FlError } from '../../shared/errors.js';
 import { crossSign, type KeyPair, newAuthority } from '../../shared/tls/certificate.js';
 import { certificatesIn } from '../../shared/tls/subject.js';
@@ -59,13 +60,13 @@ export async function existing(dataDir: string, files: Files = systemFiles): Pro
 async function keep(dataDir: string, authority: Authority, files: Files): Promise<Authority> {
   const { current, trusted, cross = '' } = authority;
   const text = [current.key, ...trusted, cross].join('');
-  await writeFileDurably(join(dataDir, AUTHORITY_FILE), Buffer.from(text), files);
+  await writeSecret(join(dataDir, AUTHORITY_FILE), Buffer.from(text), { files });
   return authority;
 }
 
 async function readAuthority(dataDir: string, files: Files): Promise<Authority | undefined> {
   const path = join(dataDir, AUTHORITY_FILE);
-  const bytes = await files.read(path);
+  const bytes = await readSecret(path, { files });
   if (bytes === undefined) return undefined;
   const text = new TextDecoder().decode(bytes);
   const restore = 'restore it from a backup; without it every client has to join again';

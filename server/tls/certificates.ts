@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.js';
-import { writeFileDurably } from '../../shared/disk/files.js';
+import { writeSecret } from '../../shared/disk/secrets.js';
 import type { Issued } from '../../shared/service.js';
 import { issue, issueFor, type KeyPair } from '../../shared/tls/certificate.js';
 import { fingerprintOf, renewAtMs } from '../../shared/tls/subject.js';
@@ -88,7 +88,7 @@ async function show({ dataDir, hosts, clock }: CertificateOptions, authority: Au
   const { current, trusted, cross } = authority;
   const nowMs = clock.nowMs();
   const server = await issue(current, { subject: { kind: 'server', hosts }, nowMs });
-  await writeFileDurably(join(dataDir, OPERATOR_FILE), Buffer.from(await operatorPem(ROOT, authority, nowMs)));
+  await writeSecret(join(dataDir, OPERATOR_FILE), Buffer.from(await operatorPem(ROOT, authority, nowMs)));
   // the oldest that is trusted ends the chain: a client that joins knows its hash, one that was away knows it alone
   const chain = [server.certificate, ...(cross === undefined ? [] : [cross]), trusted.at(-1)].join('');
   return { ...server, certificate: chain, trusted, own: trusted };

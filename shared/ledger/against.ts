@@ -56,33 +56,36 @@ export function isHeadSignedBy({ head, signature }: SignedHead, coordinatorKey: 
 }
 
 /**
- * The statements of a file of ledger lines or heads, or of both, that this coordinator has signed; `foreign` counts the
+ * The statements of a file of ledger lines or heads, or of both, that this coordinator has signed, by one of its keys, hex; `foreign` counts the
  * others. The file need not be a whole ledger.
  * @throws FlError corrupt naming the line that is neither.
  */
 export function statementsOf(
   content: Uint8Array,
-  coordinatorKey: string,
+  coordinatorKeys: readonly string[],
 ): { statements: Statement[]; foreign: number } {
   const statements: Statement[] = [];
   let foreign = 0;
   for (const [index, text] of linesOf(content).entries()) {
-    const statement = statementOf(text, index, coordinatorKey);
+    const statement = statementOf(text, index, coordinatorKeys);
     if (statement === undefined) foreign++;
     else statements.push(statement);
   }
   return { statements, foreign };
 }
 
-function statementOf(text: string, index: number, coordinatorKey: string): Statement | undefined {
+function statementOf(text: string, index: number, coordinatorKeys: readonly string[]): Statement | undefined {
   let line: LedgerLine | SignedHead;
   try {
     line = text.startsWith('{"head":') ? parseHead(text) : parseLine(text);
   } catch (thrown) {
     throw new FlError('corrupt', `against: line ${index + 1}: ${FlError.from(thrown).message}`, { cause: thrown });
   }
-  if ('head' in line) return isHeadSignedBy(line, coordinatorKey) ? { ...line.head, text } : undefined;
-  if (!isSignedBy('ledger', line, fromHex(coordinatorKey))) return undefined;
+  const isOurs = coordinatorKeys.some((key) =>
+    'head' in line ? isHeadSignedBy(line, key) : isSignedBy('ledger', line, fromHex(key)),
+  );
+  if (!isOurs) return undefined;
+  if ('head' in line) return { ...line.head, text };
   const { entry } = line;
   return { run: entry.run, round: entry.kind === 'round' ? entry.round : 0, lineSha256: lineSha256(text), text };
 }

@@ -9,6 +9,7 @@ import { toHex } from '../hex.js';
 import type { StoredRunSpec } from '../run/spec.js';
 import type { Dropped } from '../run/summary.js';
 import { canonicalJson, parseCanonicalJson } from '../signing/canonical-json.js';
+import { handOverSchema, MAX_HAND_OVERS } from '../signing/hand-over.js';
 import { sha256Hex } from '../signing/identity.js';
 import { roundPrivacy } from './privacy.js';
 
@@ -52,6 +53,10 @@ const proof = {
 const secureProof = z.strictObject(proof);
 const signedProof = z.strictObject({ ...proof, coordinatorSignature: hexOf(64) });
 
+const clientHandOver = z.strictObject({ client: name, ...handOverSchema.shape });
+/** The word of a client's key on the one that followed it. */
+export type ClientHandOver = Readonly<z.infer<typeof clientHandOver>>;
+
 /** One committed round. */
 const round = z.strictObject({
   ...common,
@@ -71,6 +76,10 @@ const round = z.strictObject({
   secure: z.array(signedProof).readonly(),
   /** Null in a run without differential privacy. */
   privacy: roundPrivacy.nullable(),
+  /** How the key of the first line led to the one that signs this line; absent: it is that key. */
+  handOvers: z.array(handOverSchema).min(1).max(MAX_HAND_OVERS).readonly().optional(),
+  /** Of clients in the rosters of this round whose keys were replaced by their own word since the run began. */
+  clientHandOvers: z.array(clientHandOver).min(1).readonly().optional(),
 });
 
 /** `previous` is the SHA-256 of the canonical JSON of the run's specification (`spec` in run.json). */

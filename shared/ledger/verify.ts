@@ -9,8 +9,9 @@ import { checkLine, lineSha256, linesOf } from '../chain/chain.js';
 import { corrupt, FlError } from '../errors.js';
 import { fromHex } from '../hex.js';
 import type { StoredRunSpec } from '../run/spec.js';
+import { type HandOver, keysFrom } from '../signing/hand-over.js';
 import { sha256Hex } from '../signing/identity.js';
-import { type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
+import { type LedgerEntry, type OpenedEntry, parseLine, type RoundEntry, specSha256 } from './entry.js';
 import { checkPrivacy, type PrivacyTally } from './privacy.js';
 import { checkSecure } from './secure.js';
 
@@ -20,8 +21,10 @@ export interface LedgerTrust {
   readonly spec?: StoredRunSpec;
   /** SHA-256 of the coordinator's public key, hex: what a join token carries. */
   readonly coordinatorFingerprint?: string;
-  /** Ed25519 keys by client, hex. */
-  readonly enrolment?: ReadonlyMap<string, string>;
+  /** By which the coordinator's key of then may have led to the one of that fingerprint; they prove themselves. */
+  readonly handOvers?: readonly HandOver[];
+  /** Ed25519 keys by client, hex: the one of now, and those before it. */
+  readonly enrolment?: ReadonlyMap<string, string | readonly string[]>;
 }
 
 /** A ledger that holds. */
@@ -47,7 +50,10 @@ export function verifyLedger(content: Uint8Array, trust: LedgerTrust = {}): Ledg
       line++;
       checker.take(text);
     }
-    return { ok: true, ...checker.end() };
+    const checked = checker.end();
+    line = 1;
+    checker.checkPinned(checked.opened);
+    return { ok: true, ...checked };
   } catch (thrown) {
     return { ok: false, line, reason: FlError.from(thrown).message };
   }
@@ -57,7 +63,10 @@ class Checker {
   readonly #trust: LedgerTrust;
   readonly #rounds: RoundEntry[] = [];
   readonly #hashes: string[] = [];
-  readonly #keys = new Map<string, string>();
+  /** The coordinator's, hex: that of the first line, and those that followed it. */
+  #coordinatorKeys: readonly string[] = [];
+  /** By client, the newest last. */
+  readonly #keys = new Map<string, readonly string[]>();
   readonly #tally: PrivacyTally = { charged: new Map() };
   #opened: OpenedEntry | undefined;
 
@@ -71,12 +80,13 @@ class Checker {
     if (entry.kind === 'opened') this.#checkOpened(entry);
     const opened = this.#opened ?? (entry.kind === 'opened' ? entry : undefined);
     if (opened === undefined) throw corrupt('kind', 'opened, in the first line', entry.kind);
+    const coordinatorKey = this.#keyOf(entry, opened);
     checkLine('ledger', line, {
-      key: fromHex(opened.coordinatorKey),
+      key: fromHex(coordinatorKey),
       whose: 'the coordinator',
       previous: this.#hashes.at(-1),
     });
-    if (entry.kind === 'round') this.#checkRound(entry, opened);
+    if (entry.kind === 'round') this.#checkRound(entry, { opened, coordinatorKey });
     this.#hashes.push(lineSha256(text));
     if (entry.kind === 'opened') this.#opened = entry;
     else this.#rounds.push(entry);
@@ -89,16 +99,38 @@ class Checker {
 
   #checkOpened(entry: OpenedEntry): void {
     if (this.#opened !== undefined) throw corrupt('kind', 'opened in the first line only', 'another');
-    const { spec, coordinatorFingerprint: pinned } = this.#trust;
-    const fingerprint = fingerprintOf(entry);
-    if (pinned !== undefined && pinned !== fingerprint)
-      throw corrupt('coordinatorKey', `fingerprint ${pinned}`, fingerprint);
+    const { spec } = this.#trust;
     if (spec === undefined) return;
     const expected = specSha256(spec);
     if (entry.previous !== expected) throw corrupt('previous', `${expected}, of the specification`, entry.previous);
   }
 
-  #checkRound(entry: RoundEntry, opened: OpenedEntry): void {
+  /** Whose signature a line needs: once a key has given to another, nothing that it signs is a line any more. */
+  #keyOf(entry: LedgerEntry, { coordinatorKey }: OpenedEntry): string {
+    const { handOvers = [] } = entry.kind === 'round' ? entry : {};
+    const keys = keysFrom('coordinator', coordinatorKey, handOvers);
+    if (keys.length !== handOvers.length + 1) {
+      throw corrupt('handOvers', 'words by which one key follows another, signed by both', 'others');
+    }
+    const before = this.#coordinatorKeys;
+    if (before.some((key, i) => keys[i] !== key)) throw corrupt('handOvers', `those of the lines before`, 'others');
+    this.#coordinatorKeys = keys;
+    return keys.at(-1)!;
+  }
+
+  /** The key that is known from elsewhere is the ledger's first, or one that this has led to. */
+  checkPinned(entry: OpenedEntry): void {
+    const { coordinatorFingerprint: pinned, handOvers = [] } = this.#trust;
+    const first = entry.coordinatorKey;
+    const keys = new Set([...this.#coordinatorKeys, ...keysFrom('coordinator', first, handOvers)]);
+    if (pinned === undefined || [...keys].some((key) => sha256Hex(fromHex(key)) === pinned)) return;
+    throw corrupt('coordinatorKey', `fingerprint ${pinned}`, fingerprintOf(entry));
+  }
+
+  #checkRound(
+    entry: RoundEntry,
+    { opened, coordinatorKey }: { readonly opened: OpenedEntry; readonly coordinatorKey: string },
+  ): void {
     const last = this.#rounds.at(-1);
     expect('run', opened.run, entry.run);
     expect('round', this.#rounds.length + 1, entry.round);
@@ -106,17 +138,17 @@ class Checker {
     const names = [...entry.survivors, ...entry.dropped].map(({ client }) => client);
     expect('cohort', names.length, entry.cohort);
     if (new Set(names).size !== names.length) throw corrupt('cohort', 'each client once', 'a name twice');
-    this.#checkAggregations(entry, opened);
+    this.#checkAggregations(entry, coordinatorKey);
     checkPrivacy(this.#tally, entry.privacy, { cohort: names, spec: this.#trust.spec });
   }
 
-  #checkAggregations(entry: RoundEntry, { coordinatorKey }: OpenedEntry): void {
+  #checkAggregations(entry: RoundEntry, coordinatorKey: string): void {
     const { spec, enrolment } = this.#trust;
     const isSecure = spec?.engine.secure ?? entry.secure.length > 0;
     if (isSecure !== entry.secure.length > 0) throw corrupt('secure', isSecure ? 'a proof' : 'none', 'otherwise');
     if (!isSecure) return;
     for (const proof of entry.secure) {
-      for (const { client, key } of proof.roster) this.#checkKey(client, key, enrolment);
+      for (const { client, key } of proof.roster) this.#checkKey(client, key, entry, enrolment);
       checkSecure(entry, proof, { spec, coordinatorKey });
     }
     const summed = entry.secure.flatMap(({ survivors }) => survivors).sort();
@@ -124,11 +156,22 @@ class Checker {
     expect('survivors', summed.join(), named.join());
   }
 
-  /** A client has one key: in this ledger, and in the enrolment list. */
-  #checkKey(client: string, key: string, enrolment: LedgerTrust['enrolment']): void {
-    if (enrolment !== undefined) expect(`enrolled key of ${client}`, enrolment.get(client) ?? 'none', key);
-    expect(`enrolled key of ${client}`, this.#keys.get(client) ?? key, key);
-    this.#keys.set(client, key);
+  /** A client has one key in this ledger and in the enrolment list, unless its own word leads to another. */
+  #checkKey(
+    client: string,
+    key: string,
+    { clientHandOvers = [] }: RoundEntry,
+    enrolment: LedgerTrust['enrolment'],
+  ): void {
+    const listed = enrolment && [enrolment.get(client) ?? []].flat();
+    const [known = key] = [this.#keys.get(client)?.at(-1)];
+    const own = clientHandOvers.flatMap(({ client: of, ...handOver }) => (of === client ? [handOver] : []));
+    const keys = keysFrom({ client }, known, own);
+    if (!keys.includes(key)) throw corrupt(`enrolled key of ${client}`, known, key);
+    const all = [...(this.#keys.get(client) ?? []), ...keys.slice(0, keys.indexOf(key) + 1)];
+    this.#keys.set(client, all);
+    if (listed === undefined || listed.some((one) => all.includes(one))) return;
+    throw corrupt(`enrolled key of ${client}`, listed.join(' or ') || 'none', key);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { evaluateFormula, type Formula, formulaSchema } from './formula.js';
-import { meansOf, type SumMetrics } from './metrics.js';
+import { bySplit, meansOf, type SumMetrics } from './metrics.js';
 import type { Headline } from './report.js';
 
 /** What a run says of its figures: the one that a person looks at first, and how those are made that are no means. */
@@ -26,7 +26,7 @@ export interface Formulas {
   readonly [name: string]: Formula;
 }
 
-/** Figures under `test.` or `train.`. */
+/** Figures under `test.`, `validation.` or `train.`. */
 export interface Figures {
   readonly metrics: Record<string, number>;
   /** Differences smaller than this are not seen; absent where sums are exact as they come. */
@@ -39,7 +39,7 @@ const EXACT_BELOW = 1e-9;
 /** @param about.errors the largest error of each metric's sums */
 export function figuresOf(
   sums: SumMetrics,
-  prefix: 'train' | 'test',
+  prefix: 'train' | 'test' | 'validation',
   about: { readonly errors?: Readonly<Record<string, number>>; readonly formulas?: Formulas } = {},
 ): Figures {
   const { errors, formulas = {} } = about;
@@ -60,6 +60,19 @@ export function figuresOf(
   for (const name of Object.keys(resolution)) resolution[name] ||= Math.abs(metrics[name]) * Number.EPSILON;
   const seen = Object.entries(metrics).filter(([name, value]) => !isBelow(value, resolution[name] ?? 0));
   return { metrics: Object.fromEntries(seen), resolution };
+}
+
+/** The same of an evaluation: under `test.`, and under `validation.` where there are such examples. */
+export function figuresOfEvaluation(sums: SumMetrics, about: Parameters<typeof figuresOf>[2] = {}): Figures {
+  const { formulas } = about;
+  const [split, errors] = [bySplit(sums), bySplit(about.errors ?? {})];
+  const parts = (['test', 'validation'] as const).map((name) =>
+    figuresOf(split[name], name, { formulas, ...(about.errors && { errors: errors[name] }) }),
+  );
+  const metrics = { ...parts[0].metrics, ...parts[1].metrics };
+  return about.errors === undefined
+    ? { metrics }
+    : { metrics, resolution: { ...parts[0].resolution, ...parts[1].resolution } };
 }
 
 /** Whether a figure is lost in the grid that its sums came through. */

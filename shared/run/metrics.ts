@@ -35,6 +35,29 @@ export function sumMetrics(byClient: Readonly<Record<string, SumMetrics>>): SumM
   return clients.reduce<SumMetrics>((total, client) => addMetrics(total, byClient[client]), {});
 }
 
+/** No workload's own name: those have no slash. */
+const VALIDATION = 'validation/';
+
+/** Sums over validation examples, as they travel beside those over test examples. */
+export function asValidation(metrics: SumMetrics): SumMetrics {
+  return Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [validationName(name), metric]));
+}
+
+/** The name under which a metric of validation examples travels. */
+export const validationName = (name: string): string => `${VALIDATION}${name}`;
+
+/** Sums over test examples and over validation examples, each by the workload's own names. */
+export function bySplit<Value>(
+  all: Readonly<Record<string, Value>>,
+): Readonly<Record<'test' | 'validation', Readonly<Record<string, Value>>>> {
+  const [test, validation]: Record<string, Value>[] = [{}, {}];
+  for (const [name, value] of Object.entries(all)) {
+    if (name.startsWith(VALIDATION)) validation[name.slice(VALIDATION.length)] = value;
+    else test[name] = value;
+  }
+  return { test, validation };
+}
+
 /** The means of the scalar metrics, each under `prefix.name`; vectors (histograms, confusion counts) are left out. */
 export function meansOf(metrics: SumMetrics, prefix: string): Record<string, number> {
   const out: Record<string, number> = {};

@@ -50,6 +50,8 @@ export type RowName = 'local' | 'local-best' | 'federated' | `federated/${string
 export interface BaselineReport extends MetricsReport {
   /** Rounds of one training, and what was done in each. */
   readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
+  /** The figures of each evaluated round, where it was a run with rounds of its own. */
+  readonly curve?: readonly { readonly round: number; readonly metrics: MetricsReport['metrics'] }[];
   /** Trainings that came to nothing, by client (or row), with the reason; they are in no figure. */
   readonly failures?: Readonly<Record<string, string>>;
 }
@@ -123,7 +125,10 @@ export interface Report {
   /** Over all rounds: shares on average, clients by contributions. */
   readonly lossy?: Lossy;
   readonly modelSha256: string;
-  /** The round whose model was best by `metric`, and where it is kept. Chosen by that figure, which is spent by it. */
+  /**
+   * The round whose model was best by `metric`, and where it is kept: chosen on `split`, whose examples are spent by it.
+   * `test`: the test figures of that model.
+   */
   readonly best?: {
     readonly round: number;
     readonly metric: string;
@@ -131,6 +136,9 @@ export interface Report {
     readonly value: number;
     readonly modelSha256: string;
     readonly path: string;
+    /** Absent, of an older version: test. */
+    readonly split?: 'train' | 'validation' | 'test';
+    readonly test?: MetricsReport['metrics'];
   };
   readonly artefacts: readonly { readonly path: string; readonly mime: string; readonly title: string }[];
   /** The command that does the run again, where one is known. */

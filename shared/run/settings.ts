@@ -32,6 +32,8 @@ export const clientNames = z
 export const hyper = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
 /** Of learning, or of noise: above 0. */
 export const rate = z.number().positive();
+/** Of training examples; with more, two stretches of them could hold out the same one (client/data/hold-out.ts). */
+export const validationFraction = z.number().gt(0).max(0.5);
 const countFromZero = z.int().min(0);
 const fraction = z.number().min(0).lt(1);
 const duration = z.int().min(1);
@@ -158,6 +160,11 @@ export const SETTINGS = {
   },
   ...optional(TRAINING_SETTINGS),
   partition: { schema: z.string().optional(), value: 'SPEC', help: 'iid, dirichlet:A, shards:K or natural' },
+  'validation-fraction': {
+    schema: validationFraction.optional(),
+    value: 'X',
+    help: 'of the training examples, held out to choose a model by; which ones, and whether others, a site decides',
+  },
   strategy: {
     schema: z.string().optional(),
     value: 'SPEC',
@@ -168,7 +175,7 @@ export const SETTINGS = {
   'stop-when': {
     schema: stopWhenSetting.optional(),
     value: 'SPEC',
-    help: 'METRIC[:patience=N,min-delta=X,better=higher]: keeps the best model, and ends the run after N evaluations without a better one',
+    help: 'METRIC[:patience=N,min-delta=X,better=higher]: keeps the best model, and ends the run after N evaluations without a better one; by validation figures, where there are any',
   },
   'secure-aggregation': {
     schema: z.boolean().optional(),

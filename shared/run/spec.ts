@@ -25,6 +25,7 @@ import {
   rate,
   SECURE_SETTINGS,
   TRAINING_SETTINGS,
+  validationFraction,
 } from './settings.js';
 import { stopWhenSpec } from './stop-when.js';
 
@@ -89,6 +90,11 @@ export const workSpec = z.strictObject({
   scale: z.string().min(1).max(20),
   hyper,
   training: trainingSpec,
+  /**
+   * Of the training examples, held out to choose a model by, unless the site decides otherwise; absent: none, or a split of
+   * the workload's own.
+   */
+  validationFraction: validationFraction.optional(),
   /** How a data set that many clients share is divided between them: iid, dirichlet:A, shards:K, natural. */
   partition: z.string(),
   seed: z.int(),

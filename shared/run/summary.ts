@@ -42,6 +42,8 @@ export interface Evaluated {
   readonly clients: number;
   /** Test examples of these clients. */
   readonly examples: number;
+  /** Over whom the validation figures are; absent: there are none. How many clients, a masked sum does not say. */
+  readonly validation?: { readonly examples: number; readonly clients?: number };
   /** Who was asked, or trained in this round and was away, and is in no figure. */
   readonly missing: readonly Missing[];
 }

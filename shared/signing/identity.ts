@@ -13,8 +13,9 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { fromHex } from '../hex.js';
+import { fromHex, toHex } from '../hex.js';
 import { canonicalJson } from './canonical-json.js';
+import type { HandOver } from './hand-over.js';
 import { isStrictEd25519Key, isStrictSignature } from './strict.js';
 
 /** RFC 8410 DER: what stands before a 32-byte private key. */
@@ -35,6 +36,8 @@ export type SignedKind =
   | 'identification'
   | 'enrolment'
   | 'renewal'
+  | 'client-hand-over'
+  | 'coordinator-hand-over'
   | 'addresses'
   | 'ledger'
   | 'ledger-head'
@@ -49,6 +52,8 @@ export interface Identity {
   readonly publicKey: Uint8Array;
   /** 64 bytes. */
   sign(message: Uint8Array): Uint8Array;
+  /** How its owner came to this key, oldest first; absent: it is the first one. */
+  readonly handOvers?: readonly HandOver[];
 }
 
 /** An identity from its 32-byte private seed. @throws RangeError for another length */
@@ -58,6 +63,11 @@ export function identityFromSeed(seed: Uint8Array): Identity {
   const { x } = createPublicKey(key).export({ format: 'jwk' });
   const publicKey = Uint8Array.from(Buffer.from(x!, 'base64url'));
   return { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) };
+}
+
+/** The public keys of an identity and of those before it, hex, the newest first. */
+export function allKeysOf({ publicKey, handOvers = [] }: Identity): string[] {
+  return [toHex(publicKey), ...handOvers.map(({ from }) => from).reverse()];
 }
 
 /** The private key of {@link identityFromSeed}, PKCS #8 PEM, for TLS. */

@@ -7,7 +7,9 @@ import { STANDINGS } from '../people.js';
 import type { StoredRunSpec } from '../run/spec.js';
 import { RUN_STATUSES } from '../run/summary.js';
 import type { ClientInfo, RunInfo } from '../service.js';
+import { MAX_HAND_OVERS } from '../signing/hand-over.js';
 import {
+  checkAtMost,
   checkLength,
   checkMaxLength,
   checkName,
@@ -96,6 +98,7 @@ export function encodeClientList(clients: readonly ClientInfo[]): Uint8Array {
       lastReason: clipText(more.lastReason ?? ''),
       standing: more.standing ?? '',
       standingReason: clipText(more.standingReason ?? ''),
+      formerKeys: (more.formerKeys ?? []).map((key) => checkLength('former_keys', key, KEY_BYTES)),
     })),
   });
 }
@@ -112,7 +115,13 @@ export function decodeClientList(bytes: Uint8Array): ClientInfo[] {
       standingReason: checkText('standing_reason', client.standingReason, MAX_TEXT_CHARS),
     }),
     ...seenFromWire(client),
+    ...(client.formerKeys.length > 0 && { formerKeys: formerFromWire(client.formerKeys) }),
   }));
+}
+
+function formerFromWire(keys: readonly Uint8Array[]): Uint8Array[] {
+  checkAtMost('former_keys', keys.length, MAX_HAND_OVERS);
+  return keys.map((key) => own(checkLength('former_keys', key, KEY_BYTES)));
 }
 
 /** An older coordinator says neither. */

@@ -4,6 +4,7 @@
 import { type DropReason, invalidArgument } from '../errors.js';
 import type { Receipt } from '../run/plan.js';
 import { type CoordinatorFrame, SMALL_BYTES } from '../service.js';
+import type { HandOver } from '../signing/hand-over.js';
 import { HASH_BYTES, type Inclusion } from '../signing/merkle.js';
 import type { SignedReceipt } from '../signing/receipts.js';
 import { noticeFromWire, noticeToWire } from './address-notice.js';
@@ -23,7 +24,13 @@ import {
   serialise,
   wordOf,
 } from './checks.js';
-import { ControlResponse, type Receipt as ReceiptMessage, type Welcome } from './gen/starling/v1/participant.js';
+import {
+  type Challenge,
+  ControlResponse,
+  type Receipt as ReceiptMessage,
+  type Welcome,
+} from './gen/starling/v1/participant.js';
+import { handOversFromWire, handOversToWire } from './hand-overs.js';
 import { headFromWire, headToWire } from './heads.js';
 import {
   MAX_JSON_BYTES,
@@ -64,7 +71,7 @@ export function decodeCoordinatorFrame(bytes: Uint8Array): CoordinatorFrame {
 function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> {
   switch (frame.kind) {
     case 'challenge':
-      return { $case: 'challenge', value: challengeMessage(frame) };
+      return { $case: 'challenge', value: { ...challengeMessage(frame), handOvers: handOversToWire(frame.handOvers) } };
     case 'welcome':
       return { $case: 'welcome', value: welcomeToWire(frame) };
     case 'plan': {
@@ -92,7 +99,7 @@ function toWire(frame: CoordinatorFrame): NonNullable<ControlResponse['frame']> 
 function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFrame {
   switch (frame.$case) {
     case 'challenge':
-      return { kind: 'challenge', ...challengeMessage(frame.value) };
+      return { kind: 'challenge', ...challengeMessage(frame.value), ...handOversOf(frame.value) };
     case 'welcome':
       return welcomeFromWire(frame.value);
     case 'plan': {
@@ -125,6 +132,10 @@ function fromWire(frame: NonNullable<ControlResponse['frame']>): CoordinatorFram
 }
 
 /** Both ways: record and message have the same fields. */
+function handOversOf({ handOvers }: Challenge): { handOvers?: HandOver[] } {
+  return handOvers.length === 0 ? {} : { handOvers: handOversFromWire(handOvers) };
+}
+
 function challengeMessage(challenge: { readonly nonce: Uint8Array; readonly signature: Uint8Array }) {
   if (challenge.signature.length > 0) signature('challenge', challenge.signature);
   return {

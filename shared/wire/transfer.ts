@@ -33,6 +33,7 @@ import {
 } from './checks.js';
 import { checkChunk } from './chunk.js';
 import * as gen from './gen/starling/v1/participant.js';
+import { handOversFromWire, handOversToWire } from './hand-overs.js';
 import {
   KEY_BYTES,
   MAX_ADDRESS_CHARS,
@@ -84,15 +85,21 @@ function checkIdentifyRequest({ address, nonce }: IdentifyRequest): IdentifyRequ
 
 /** @throws FlError invalid-argument naming the field */
 export function encodeIdentifyReply(reply: IdentifyReply): Uint8Array {
-  return serialise('IdentifyResponse', gen.IdentifyResponse, checkIdentifyReply(reply));
+  const message = { ...checkIdentifyReply(reply), handOvers: handOversToWire(reply.handOvers) };
+  return serialise('IdentifyResponse', gen.IdentifyResponse, message);
 }
 
 /** @throws FlError invalid-argument naming the field */
 export function decodeIdentifyReply(bytes: Uint8Array): IdentifyReply {
-  return checkIdentifyReply(parse('IdentifyResponse', gen.IdentifyResponse, bytes));
+  const message = parse('IdentifyResponse', gen.IdentifyResponse, bytes);
+  const handOvers = handOversFromWire(message.handOvers);
+  return { ...checkIdentifyReply(message), ...(handOvers.length > 0 && { handOvers }) };
 }
 
-function checkIdentifyReply({ coordinatorKey, signature }: IdentifyReply): IdentifyReply {
+function checkIdentifyReply({
+  coordinatorKey,
+  signature,
+}: Pick<IdentifyReply, 'coordinatorKey' | 'signature'>): Omit<IdentifyReply, 'handOvers'> {
   return {
     coordinatorKey: own(checkLength('coordinator_key', coordinatorKey, KEY_BYTES)),
     signature: own(checkLength('signature', signature, SIGNATURE_BYTES)),

@@ -43,7 +43,10 @@ type Ended = Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>;
 
 function rowOf(name: string, { status, reason, final, rounds, privacy }: Ended): FederationReport {
   const work = { rounds: rounds.length };
-  if (status === 'completed' || status === 'budget-exhausted') return { ...final, work, privacy };
+  const curve = rounds
+    .filter(({ evaluated }) => evaluated !== undefined)
+    .map(({ round, metrics }) => ({ round, metrics }));
+  if (status === 'completed' || status === 'budget-exhausted') return { ...final, work, privacy, curve };
   return { metrics: {}, perClient: {}, work, privacy, failures: { [name]: reason ?? status } };
 }
 

@@ -13,6 +13,8 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Coordinator } from '../../server/coordinator.js';
 import type { ServerTls } from '../../server/grpc/peers.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
@@ -70,15 +72,22 @@ export interface Setting {
   readonly clients: number;
   readonly rounds: number;
   readonly peer: ChildProcess;
+  /** Connected beside them, in processes of their own, and in no round. */
+  readonly idle?: { readonly clients: number; readonly peers: readonly ChildProcess[] };
   /** Of both sides; absent: plaintext. */
   readonly tls?: { readonly server: ServerTls; readonly peer: PeerTls };
 }
 
 /** Times of rounds, one by one, and what the two processes spent on each. */
-export async function runRounds({ clients, rounds, directory, peer, tls }: Setting & { directory: string }) {
-  const { coordinator, server, failed } = await serve(directory, clients, tls?.server);
+export async function runRounds({ clients, rounds, directory, peer, idle, tls }: Setting & { directory: string }) {
+  const { coordinator, server, failed } = await serve(directory, clients + (idle?.clients ?? 0), tls?.server);
   try {
-    const spec = tinySpec({ clients, rounds: rounds + WARM_UP });
+    const [active, others] = [clientNames(clients), clientNames(clients + (idle?.clients ?? 0)).slice(clients)];
+    const beforeBytes = rssBytes();
+    const joinMs = await joinAll(idle?.peers ?? [], others, { address: server.address, tls: tls?.peer });
+    const idleBytes = others.length === 0 ? 0 : (rssBytes() - beforeBytes) / others.length;
+    const { work, engine } = tinySpec({ clients, rounds: rounds + WARM_UP });
+    const spec = { work, engine: { ...engine, clients: active } };
     const run = await coordinator.createRun(spec, encode(tinyModel()), { id: 'bench', directory });
     const roundMs: number[] = [];
     let start = { cpuMs: 0, peerMs: 0 };
@@ -94,15 +103,40 @@ export async function runRounds({ clients, rounds, directory, peer, tls }: Setti
         lastMs = nowMs;
       });
     });
-    send(peer, { kind: 'join', address: server.address, clients, tls: tls?.peer });
+    await Promise.race([joinAll([peer], active, { address: server.address, tls: tls?.peer }), failed]);
     await Promise.race([ended, failed]);
     const coordinatorCpuMs = (cpuMs() - start.cpuMs) / rounds;
     const clientsCpuMs = ((await peerCpuMs(peer)) - start.peerMs) / rounds;
-    return { roundMs, coordinatorCpuMs, clientsCpuMs };
+    return { roundMs, coordinatorCpuMs, clientsCpuMs, idleBytes, joinMs };
   } finally {
     await coordinator.close();
     await server.close();
   }
+}
+
+/** Shares the clients out; how long it took until all were in, in ms. */
+async function joinAll(
+  peers: readonly ChildProcess[],
+  names: readonly string[],
+  to: { readonly address: string; readonly tls?: PeerTls },
+): Promise<number> {
+  await Promise.all(peers.map(peerCpuMs)); // they have loaded their code by then
+  const startMs = performance.now();
+  await Promise.all(
+    peers.map(async (peer, i) => {
+      const answer = once(peer, 'message');
+      send(peer, { kind: 'join', names: names.filter((_, at) => at % peers.length === i), ...to });
+      await answer;
+    }),
+  );
+  return performance.now() - startMs;
+}
+
+/** After a collection of garbage, so that what is left is held. */
+function rssBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().rss;
 }
 
 /** A coordinator that knows this many clients, on a network of loopback. */

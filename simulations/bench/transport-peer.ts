@@ -52,6 +52,7 @@ const admin: AdminService = {
   revokeToken: refuse,
   addAccount: refuse,
   rotateAccount: refuse,
+  renewAccount: refuse,
   listAccounts: async () => [],
   removeAccount: refuse,
   listClients: async () => [],

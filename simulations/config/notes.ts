@@ -8,7 +8,7 @@ import type { Resolved } from './resolve.js';
 
 /** One line for each. */
 export function notesOn({ spec }: Pick<Resolved, 'spec'>): string[] {
-  return [...budgetNote(spec), ...dropNote(spec)];
+  return [...budgetNote(spec), ...dropNote(spec), ...choiceNote(spec)];
 }
 
 /**
@@ -43,6 +43,18 @@ function budgetNote({ work }: Resolved['spec']): string[] {
   const after = epsilonAfter(cost, within + 1).toPrecision(4);
   return [
     `note: epsilon-budget ${cost.epsilonBudget} allows a client that is in every round ${within} of ${work.rounds} rounds (epsilon ${after} after ${within + 1})`,
+  ];
+}
+
+/** By which examples a model is chosen is never left to be guessed. */
+function choiceNote({ engine: { stopWhen } }: Resolved['spec']): string[] {
+  if (stopWhen === undefined) return [];
+  const { metric } = stopWhen;
+  const others = 'the test figures of the model that it chooses are told beside it';
+  if (metric.startsWith('validation.')) return [`note: stop-when chooses by ${metric}; ${others}`];
+  if (!metric.startsWith('test.')) return [];
+  return [
+    `note: stop-when chooses by ${metric}, which spends the test examples; validation-fraction: 0.1 holds out others to choose by`,
   ];
 }
 

@@ -8,6 +8,7 @@ import { checkAggregator } from '../../server/updates/check-aggregator.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
 import { exactMetrics } from '../../shared/run/exact-metrics.js';
 import { lossyMetrics } from '../../shared/run/lossy.js';
+import { validationName } from '../../shared/run/metrics.js';
 import { checkPrivacySpec } from '../../shared/run/privacy-cost.js';
 import { checkSecureSpec } from '../../shared/run/secagg-params.js';
 import {
@@ -96,8 +97,7 @@ export function resolve(
   const partition = config.partition ?? scale.partition;
   parseScheme(partition); // now, and not on every client
   const hyper = hyperOf(scale.hyper, config.hyper, manifest.name);
-  const { shared } = initialModel(workload, { hyper, seed: config.seed });
-  const own = packTensors(shared);
+  const own = packTensors(initialModel(workload, { hyper, seed: config.seed }).shared);
   const model = about.initialModel === undefined ? own : startModel(about.initialModel, own.layout);
   const tensors = model.layout.map(({ name, shape }) => ({ name, shape }));
   const phases = manifest.phases?.(hyper, tensors) ?? [{ name: 'train', channels: [updateChannel(tensors)] }];
@@ -112,10 +112,10 @@ export function resolve(
     { clients, cohort, cohortMax },
     { rounds, hyper, evaluateEvery: config['evaluate-every'] ?? ENGINE_DEFAULTS.evaluateEvery },
   );
-  const { compression = 'none' } = config;
+  const validation = validationOf(config, workload);
   // whoever says a range means it; under privacy nobody knows what it clamps
   const adapts = secure && privacy === undefined && config['value-range'] === undefined;
-  const isCompressed = compression !== 'none'; // without it a specification is what it was
+  const { compression = 'none' } = config; // without it a specification is what it was
   const figures = figuresOfWorkload(workload, hyper).spec;
   const spec: RunSpec = {
     work: {
@@ -128,10 +128,11 @@ export function resolve(
       rounds,
       phases,
       model: tensors,
+      ...validation.ofWork,
       ...(about.initialModel && { initialModel: sha256Of(model) }),
-      ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors }) }),
+      ...(secure && { secure: secureOf(config, workload, hyper, { cohort, minSurvivors, ...validation }) }),
       ...(privacy && { privacy }),
-      ...(isCompressed && { compression }),
+      ...(compression !== 'none' && { compression }),
     },
     engine: {
       cohort,
@@ -143,7 +144,7 @@ export function resolve(
       ...(named && { clients: named }),
       ...(adapts && { adaptiveRange: true }),
       figures,
-      ...stopWhenOf(config, workload, { hyper, figures }),
+      ...stopWhenOf(config, workload, { hyper, figures, ...validation }),
     },
   };
   checkRunSpec(spec);
@@ -154,15 +155,36 @@ export function resolve(
   return { spec, model, clients };
 }
 
+interface Validation {
+  /** Whether labs are asked for validation figures, which are of examples that do not train. */
+  readonly hasValidation: boolean;
+  readonly ofWork?: { readonly validationFraction: number };
+}
+
+/** @throws FlError invalid-argument: of two validation splits one would be idle, or figures would leave without noise */
+function validationOf(config: Config, { manifest, validation }: Workload): Validation {
+  const fraction = config['validation-fraction'];
+  const isNoised = config['test-noise-multiplier'] !== undefined;
+  if (fraction === undefined) return { hasValidation: validation !== undefined && !isNoised };
+  const field = 'validation-fraction';
+  if (validation !== undefined) {
+    throw invalidArgument(field, `none, for ${manifest.name} has a validation split of its own`, fraction);
+  }
+  if (isNoised) {
+    throw invalidArgument(field, 'none with test-noise-multiplier, which noises test figures and no others', fraction);
+  }
+  return { hasValidation: true, ofWork: { validationFraction: fraction } };
+}
+
 function secureOf(
   config: Config,
   { manifest }: Workload,
   hyper: Hyper,
-  { cohort, minSurvivors }: { cohort: number; minSurvivors: number },
+  { cohort, minSurvivors, hasValidation }: { cohort: number; minSurvivors: number; hasValidation: boolean },
 ): SecureSpec {
   if (cohort < 3) throw invalidArgument('cohort', 'at least 3 with secure-aggregation', cohort);
-  const testMetrics = manifest.maskedMetrics?.(hyper);
-  if (testMetrics === undefined) {
+  const ofTests = manifest.maskedMetrics?.(hyper);
+  if (ofTests === undefined) {
     const line = `maskedMetrics: () => [{ name: 'METRIC', size: 1, max: MOST_OF_ONE_EXAMPLE }]`;
     throw new FlError(
       'invalid-argument',
@@ -170,6 +192,8 @@ function secureOf(
         `add "${line}" (docs/workloads.md), or set secure-aggregation: false`,
     );
   }
+  const ofValidation = ofTests.map((metric) => ({ ...metric, name: validationName(metric.name) }));
+  const testMetrics = hasValidation ? [...ofTests, ...ofValidation] : ofTests;
   const groupSize = config['secure-groups'];
   const clientLevel = config.privacy !== 'none' && config.privacy !== 'example';
   // A group may lose as large a part of itself as the cohort.

@@ -118,7 +118,7 @@ function placesOf(command: Command, path: readonly string[] = []): Place[] {
   return [{ path, command }, ...command.commands.flatMap((one) => placesOf(one, [...path, one.name()]))];
 }
 
-const PLACES = placesOf(createProgram());
+const PLACES = placesOf(await createProgram());
 const LEAVES = PLACES.filter(({ command }) => command.commands.length === 0);
 const GROUPS = PLACES.filter(({ command }) => command.commands.length > 0);
 

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Command } from 'commander';
 import { parse } from 'yaml';
 import { completionScript } from '../../cli/completion.js';
 import { createProgram } from '../../cli/program.js';
@@ -62,7 +63,7 @@ describe('the completion of bash', () => {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'starling-completion-'));
     script = join(folder, 'starling.bash');
-    await writeFile(script, completionScript(createProgram(), 'bash'));
+    await writeFile(script, completionScript(await createProgram(), 'bash'));
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
@@ -82,17 +83,17 @@ describe('the completion of bash', () => {
     assert.deepEqual(await offered('starling', 'run', 'start', '--rou'), []);
   });
 
-  it('knows every command; zsh and fish are told the same', () => {
+  it('knows every command; zsh and fish are told the same', async () => {
     const paths: string[] = [];
-    const walk = (command: ReturnType<typeof createProgram>, above: string) => {
+    const walk = (command: Command, above: string) => {
       for (const one of command.commands) {
         paths.push(`${above} ${one.name()}`);
         walk(one, `${above} ${one.name()}`);
       }
     };
-    walk(createProgram(), 'starling');
+    walk(await createProgram(), 'starling');
     for (const shell of ['bash', 'zsh', 'fish'] as const) {
-      const text = completionScript(createProgram(), shell);
+      const text = completionScript(await createProgram(), shell);
       for (const path of paths) assert.ok(text.includes(`'${path}'`), `${shell}: ${path}`);
     }
   });

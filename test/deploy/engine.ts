@@ -37,7 +37,9 @@ export class Engine {
     const folder = await mkdtemp(join(tmpdir(), 'starling-docker-'));
     const log = await open(join(folder, 'dockerd.log'), 'w');
     const places = ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')];
-    const own = [...places, '--pidfile', join(folder, 'pid'), '--bridge', 'none', '--host', `unix://${folder}/sock`];
+    const own = [...places, '--pidfile', join(folder, 'pid'), '--host', `unix://${folder}/sock`];
+    // what it would set of the machine's network stays set when it has ended: FORWARD drops, for everybody
+    own.push('--bridge', 'none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false');
     const daemon = spawn('dockerd', own, { stdio: ['ignore', log.fd, log.fd] });
     await log.close();
     const engine = new Engine(folder, daemon);
@@ -122,6 +124,8 @@ export class Engine {
 /** As far as tests ask. */
 export interface Inspected {
   readonly Id: string;
+  /** Of an image, in bytes, with its base. */
+  readonly Size: number;
   readonly State: {
     readonly Pid: number;
     readonly Running: boolean;
@@ -129,7 +133,11 @@ export interface Inspected {
     readonly Health?: { readonly Status: string };
   };
   readonly HostConfig: { readonly ReadonlyRootfs: boolean; readonly CapDrop: readonly string[] };
-  readonly Config: { readonly User: string };
+  readonly Config: {
+    readonly User: string;
+    readonly Healthcheck?: { readonly Test: readonly string[] };
+    readonly Volumes: Readonly<Record<string, object>>;
+  };
   readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> };
 }
 

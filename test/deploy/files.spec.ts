@@ -33,8 +33,8 @@ async function documentsIn(path: string): Promise<Any[]> {
 }
 
 /** Of a command line: what the program would not know. */
-function unknownIn(args: readonly string[]): string[] {
-  let command: Command = createProgram();
+async function unknownIn(args: readonly string[]): Promise<string[]> {
+  let command: Command = await createProgram();
   const unknown: string[] = [];
   for (const arg of args) {
     const next = command.commands.find((one) => one.name() === arg);
@@ -71,8 +71,8 @@ describe('deploy/', () => {
   it('starts the program by commands and options that it has', async () => {
     const lines = await commandLines();
     assert.equal(lines.length, 4 + 4 + 2 + 2); // Dockerfiles, compose, kustomize, systemd
-    for (const line of lines) assert.deepEqual([line, unknownIn(line)], [line, []]);
-    assert.deepEqual(unknownIn(['client', 'run', '--flap']), ['--flap'], 'this test can fail');
+    for (const line of lines) assert.deepEqual([line, await unknownIn(line)], [line, []]);
+    assert.deepEqual(await unknownIn(['client', 'run', '--flap']), ['--flap'], 'this test can fail');
   });
 
   it('hardens every container of compose', async () => {
@@ -82,6 +82,33 @@ describe('deploy/', () => {
       const want = [name, true, ['ALL'], ['no-new-privileges:true'], undefined];
       assert.deepEqual([name, read_only, cap_drop, security_opt, privileged], want);
     }
+  });
+
+  it('has images of nobody’s, each with its volume and a health check, or the word that there is none', async () => {
+    const stages = new Map<string, string>();
+    for (const path of await filesBelow('docker', /Dockerfile$/)) {
+      const text = await readFile(path, 'utf8');
+      for (const stage of text.split(/^(?=FROM )/m).slice(1)) {
+        if (/^ENTRYPOINT|^CMD/m.test(stage)) stages.set(/^FROM \S+ AS (\w+)/.exec(stage)?.[1] ?? 'gpu', stage);
+      }
+    }
+    assert.deepEqual([...stages.keys()].sort(), ['client', 'coordinator', 'gpu']);
+    for (const name of ['coordinator', 'gpu']) {
+      const stage = stages.get(name)!;
+      assert.ok(
+        stage.lastIndexOf('\nUSER 10001:10001\n') > stage.lastIndexOf('\nRUN '),
+        `${name}: after all that needs root`,
+      );
+      assert.match(stage, /^VOLUME \/var\/lib\/starling$/m);
+    }
+    assert.match(stages.get('client')!, /^FROM coordinator AS client$/m, 'with what it says of user and volume');
+    for (const stage of stages.values()) assert.doesNotMatch(stage, /^USER (?!10001:10001$)/m);
+    const checks = [...stages].map(([name, stage]) => `${name} ${/^HEALTHCHECK .*$/m.exec(stage)}`);
+    assert.deepEqual(checks.sort(), [
+      'client HEALTHCHECK NONE',
+      'coordinator HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["starling", "health"]',
+      'gpu HEALTHCHECK NONE',
+    ]);
   });
 
   it('has pods that are let in where Pod Security is "restricted", and probes that the health port answers', async () => {

@@ -123,6 +123,8 @@ const FAILURES: typeof WRONG_USE = [
   ['report .', /^starling: \. is no run directory: journal\.log: expected the journal of a run, got no file$/],
 ];
 
+/** All commands. */
+const PROGRAM = await createProgram();
 const MANY = fileURLToPath(new URL('many-commands.js', import.meta.url));
 
 /** A coordinator has its data directory locked until its process ends, be it because of its own arguments. */
@@ -145,7 +147,7 @@ describe('the command line', function () {
 
   after(() => rm(cwd, { recursive: true, force: true }));
 
-  for (const command of everyCommand(createProgram())) {
+  for (const command of everyCommand(PROGRAM)) {
     it(`${command.path} --help ends with an example of itself`, () => {
       const help: string[] = [];
       command.command.configureOutput({ writeOut: (text) => void help.push(text) }).outputHelp();

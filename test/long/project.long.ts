@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { ROOT, withFolder } from '../e2e/support.js';
 import { NPM, packInto, sizeOnDiskBytes } from './packed.js';
 
-/** What docs/decisions/0125 promises of a user's node_modules. */
+/** What docs/decisions/0134 promises of a user's node_modules. */
 const MOST_BYTES = 100_000_000;
 
 const execute = promisify(execFile);

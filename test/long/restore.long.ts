@@ -65,10 +65,11 @@ describe('a coordinator whose machine is lost', function () {
   });
 
   it('ends a run whose labs are ahead, says so to its operator, and starts anew from the model that it has', async () => {
-    const run = await site.run({ ...RUN, rounds: 60, seed: 4 });
+    const run = await site.run({ ...RUN, rounds: 1_000, seed: 4 });
     await site.follow(run, (event) => event.kind === 'round-ended' && event.summary.round === 1);
-    await backUp('late');
-    await site.follow(run, (event) => event.kind === 'round-ended' && event.summary.round === 3);
+    await backUp('late'); // while the run goes on: of how many rounds it knows is not for this test to say
+    const most = (await site.show(run)).report.rounds.length;
+    await site.follow(run, (event) => event.kind === 'round-ended' && event.summary.round >= most + 2);
     await site.operator('run', 'stop', run);
     await loseAndRestore('late');
     await site.follow(run);
@@ -78,7 +79,7 @@ describe('a coordinator whose machine is lost', function () {
       /^round (\d+) is in a model, .* which c\d has shown; these data know of (\d+): .*initial-model: (models\/[0-9a-f]{64}\.safetensors) of this run's folder/.exec(
         reason,
       )!;
-    assert.ok(Number(forgotten) >= 3 && Number(known) >= 1 && Number(known) < 3, reason);
+    assert.ok(Number(forgotten) >= most + 2 && Number(known) >= 1 && Number(known) <= most, reason);
     const resumed = await starling(['run', 'resume', run, '--data-dir', site.dataDir], { cwd: site.folder });
     assert.equal(resumed.code, 1);
     assert.match(resumed.stderr, /round \d+ is in a model/);

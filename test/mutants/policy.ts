@@ -170,20 +170,24 @@ export const POLICY = [
     [
       [
         'whoever answers an enrolment is the token’s',
-        'if (sha256Hex(reply.coordinatorKey) !== fingerprint) throw',
+        'if (toHex(reply.coordinatorKey) !== coordinatorKey) throw',
         'if (false as boolean) throw',
       ],
-      ['a secret goes to the token’s coordinator only', '    await checkCoordinator(service, fingerprint);', ''],
+      [
+        'a secret goes to the token’s coordinator only',
+        'toHex(await checkCoordinator(service, fingerprint));',
+        'toHex((await service.identify({ address: service.dialled, nonce: new Uint8Array(32) })).coordinatorKey);',
+      ],
       ['a coordinator shows that it has the key', '|| !isSigned) throw', ') throw'],
       [
         'a coordinator is the one with the fingerprint',
-        'if (sha256Hex(coordinatorKey) !== fingerprint || !isSigned)',
+        'if (!isKnown || led !== toHex(coordinatorKey) || !isSigned)',
         'if (!isSigned)',
       ],
       [
         'a key is on the disk before anybody hears of it',
-        'await writeFileDurably(path, seed, files);',
-        'void writeFileDurably(path, seed, files);',
+        'await writeSecret(path, seed, { files });',
+        'void writeSecret(path, seed, { files });',
       ],
       [
         'another client of the name is kept',
@@ -197,6 +201,26 @@ export const POLICY = [
       ],
       ['whoever was killed is the same', 'if (stored !== undefined) return stored;', ''],
       ['several clients need a name', 'if (known.length > 1) throw', 'if (false as boolean) throw'],
+    ],
+  ),
+  ...mutantsOf(
+    'client/policy/memory',
+    ['client/policy/site'],
+    [
+      ['what is held out is a role', '...(validation === undefined && heldOutBy(policy, work))', ''],
+      [
+        "the site's own fraction goes first",
+        "policy['validation-fraction'] ?? validationFraction",
+        'validationFraction',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'simulations/config/stop-when',
+    ['simulations/validation'],
+    [
+      ['validation examples choose', "hasValidation ? 'validation' : 'test'", "split ?? 'test'"],
+      ['no choice by examples that are not there', "split === 'validation' && !hasValidation", 'false'],
     ],
   ),
 ];

@@ -5,9 +5,76 @@ import { mutantsOf } from './mutant.js';
 export const PROOFS = [
   ...mutantsOf(
     'shared/ledger/verify',
+    ['server/run/rotated-ledger'],
+    [
+      ['a word in a line is signed', 'if (keys.length !== handOvers.length + 1) {', 'if (false as boolean) {'],
+      [
+        'no key is one again that gave',
+        'if (before.some((key, i) => keys[i] !== key)) throw',
+        'if (false as boolean) throw',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'shared/signing/hand-over',
+    ['shared/signing/hand-over'],
+    [
+      ['the old key gives', '{ key: from, by: signature },', ''],
+      ['the new key takes', '{ key: to, by: proof },', ''],
+      ['a word is of its owner', '{ ...about, client: owner.client }', 'about'],
+      ['words lead nowhere back', 'keys.includes(handOver.to) || ', ''],
+    ],
+  ),
+  ...mutantsOf(
+    'server/registry',
+    ['server/rotation'],
+    [
+      ['a word of before is none', 'if (handOver.from !== enrolled) throw', 'if (false as boolean) throw'],
+      ['both keys sign', 'if (!isHandOver({ client }, handOver)) {', 'if (false as boolean) {'],
+      ['a key is of one client, once', 'if (this.#clientOfKey.has(handOver.to)) {', 'if (false as boolean) {'],
+      [
+        'who is revoked rotates nothing',
+        'if (refusal?.retry === false) throw refused',
+        'if (false as boolean) throw refused',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'client/round/connection',
+    ['client/round/hand-over'],
+    [
+      [
+        'only who has the next key is followed to it',
+        'this.#deps.handedOver && isChallenge({ ...login, coordinatorKey: next }, signature)) {',
+        'this.#deps.handedOver) {',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'server/keys',
+    ['server/rotation'],
+    [
+      ['a word is there before the key', 'if (isGiven) await files.rename', 'if (true as boolean) await files.rename'],
+      ['a key goes on where it was broken off', '  await endRotation(dataDir, handOvers, files);', ''],
+    ],
+  ),
+  ...mutantsOf(
+    'shared/signing/sealed',
+    ['shared/disk/secrets'],
+    [
+      ['another passphrase is told', 'if (!timingSafeEqual(check,', 'if (false as boolean && !timingSafeEqual(check,'],
+      ['a sealed file has its name', 'Buffer.concat([head, Buffer.from(name)])', 'Buffer.concat([head])'],
+    ],
+  ),
+  ...mutantsOf(
+    'shared/ledger/verify',
     ['server/run/ledger', 'cli/commands/verify'],
     [
-      ['a ledger is the coordinator’s', 'if (pinned !== undefined && pinned !== fingerprint)', 'if (false as boolean)'],
+      [
+        'a ledger is the coordinator’s',
+        'if (pinned === undefined || [...keys].some(',
+        'if (true as boolean || [...keys].some(',
+      ],
       [
         'a ledger begins with its specification',
         'if (entry.previous !== expected) throw',
@@ -18,14 +85,19 @@ export const PROOFS = [
         "expect('modelBefore', last?.modelAfter ?? opened.modelSha256, entry.modelBefore);",
         '',
       ],
+      ['a line follows the one before', 'previous: this.#hashes.at(-1),', 'previous: undefined,'],
       ['rounds are in order', "expect('round', this.#rounds.length + 1, entry.round);", ''],
       ['a cohort is its survivors and dropped', "expect('cohort', names.length, entry.cohort);", ''],
       ['each client once', 'if (new Set(names).size !== names.length) throw', 'if (false as boolean) throw'],
       ['a secure run has proofs', 'if (isSecure !== entry.secure.length > 0) throw', 'if (false as boolean) throw'],
       ['proofs and lines name the same survivors', "expect('survivors', summed.join(), named.join());", ''],
-      ['keys are those of the enrolment', 'if (enrolment !== undefined) expect(', 'if (false as boolean) expect('],
-      ['an unknown client has no key', "enrolment.get(client) ?? 'none'", 'enrolment.get(client) ?? key'],
-      ['a client has one key', 'expect(`enrolled key of ${client}`, this.#keys.get(client) ?? key, key);', ''],
+      [
+        'keys are those of the enrolment',
+        'if (listed === undefined || listed.some(',
+        'if (true as boolean || listed!.some(',
+      ],
+      ['an unknown client has no key', '[enrolment.get(client) ?? []].flat()', '[enrolment.get(client) ?? key].flat()'],
+      ['a client has one key', 'if (!keys.includes(key)) throw', 'if (false as boolean) throw'],
       ['lines are of one run', "expect('run', opened.run, entry.run);", ''],
       [
         'an empty ledger is none',

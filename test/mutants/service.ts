@@ -4,6 +4,27 @@ import { mutantsOf } from './mutant.js';
 
 export const SERVICE = [
   ...mutantsOf(
+    'server/retention',
+    ['server/retention'],
+    [
+      [
+        'what one setting keeps, another does not take',
+        'i >= (keepRuns ?? 0) && isOld',
+        'i >= (keepRuns ?? 0) || isOld',
+      ],
+      ['a run that may go on stays', 'runs.rows().filter(({ status }) => isOverForGood(status))', 'runs.rows()'],
+    ],
+  ),
+  ...mutantsOf(
+    'server/thin',
+    ['server/retention'],
+    [
+      ['a file that is wrong keeps its run whole', 'await checkModel(directory, name, modelSha256);', 'void name;'],
+      ['the last model stays', 'if (!stay.has(name)) await remove', 'await remove'],
+      ['what a kill left half written goes', 'await removeTemporaries(directory);', ''],
+    ],
+  ),
+  ...mutantsOf(
     'server/journal/journal',
     ['server/journal/limits', 'server/journal/journal'],
     [
@@ -131,6 +152,23 @@ export const SERVICE = [
       ['an enrolment is durable when it resolves', 'await this.#log.append(record);', 'void this.#log.append(record);'],
       ['a token is kept as a hash', 'hash: sha256Hex(secret), name', 'hash: secret, name'],
       ['a name that others have is passed over', 'while (this.#clients.has(`${name}-${number}`)) number++;', ''],
+    ],
+  ),
+  ...mutantsOf(
+    'server/grpc/control',
+    ['secure/door-attacks'],
+    [['what is not taken has a line', 'refused: (reason) => this.#refused(peer, reason),', '']],
+  ),
+  ...mutantsOf(
+    'server/grpc/witness',
+    ['secure/named-labs', 'transport/slow-uploads'],
+    [
+      ["another's model has a line", "/DownloadModel': Status.NOT_FOUND,", "/DownloadModel': Status.OK,"],
+      [
+        'an upload that stands still has a line',
+        "/UploadUpdate': Status.UNAVAILABLE,",
+        "/UploadUpdate': Status.ABORTED,",
+      ],
     ],
   ),
 ];

@@ -163,4 +163,23 @@ export const TRAINING = [
       ],
     ],
   ),
+  ...mutantsOf(
+    'client/training/fewer-steps',
+    ['secure/fewer-steps'],
+    [
+      ['fewer steps are lengthened', 'gradientsIn(asked, training) / gradientsIn(taken, training)', '1'],
+      ['partial work of fedprox is not', 'training.proximalMu > 0 ? 1', 'false ? 1'],
+      ['momentum carries gradients on', '(1 - momentum ** steps)', '0'],
+      ['steps are cut by steps', 'most.localSteps ?? asked', 'asked'],
+      ['epochs are cut by epochs', 'Math.min(localEpochs, most.localEpochs ?? localEpochs)', 'localEpochs'],
+    ],
+  ),
+  ...mutantsOf(
+    'client/data/hold-out',
+    ['client/data/hold-out'],
+    [
+      ['a place in each stretch is drawn', 'Math.floor(rng.uniform() * (end - first))', '0'],
+      ['the last stretch counts', 'Math.ceil(count * fraction)', 'Math.floor(count * fraction)'],
+    ],
+  ),
 ];

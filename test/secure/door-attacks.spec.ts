@@ -184,6 +184,11 @@ describe('an attack on the door', () => {
       };
     });
     assert.deepEqual([...replayed.keys()].sort(), ['evaluation', 'small-update']);
+    const lines = [...new Set(await refusals())].sort();
+    assert.deepEqual(lines, [
+      'evaluation: the signature is not by client "c-2"',
+      'update header: the signature is not by client "c-2"',
+    ]);
   });
 
   it('by plaintext or a foreign certificate has a line with its address', () =>

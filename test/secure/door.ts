@@ -13,7 +13,6 @@ import { Accounts } from '../../server/accounts.js';
 import { type Audit, openAudit } from '../../server/audit/audit.js';
 import { Coordinator } from '../../server/coordinator.js';
 import type { GrpcLimits } from '../../server/grpc/limits.js';
-import type { AdminAction } from '../../server/grpc/operators.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
 import { silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
@@ -66,7 +65,6 @@ export class Door {
   heard: (client: string, frame: CoordinatorFrame) => void = () => {};
   /** Sees each frame that a client has sent, and may send more. */
   sent: (client: string, frame: ClientFrame, send: (frame: ClientFrame) => void) => void = () => {};
-  #onAction: ((action: AdminAction) => void) | undefined;
   readonly #accounts = new Accounts({ append: async () => undefined }, [], {
     ...{ token: ADMIN_TOKEN, keep: async () => undefined },
   });
@@ -78,10 +76,8 @@ export class Door {
     this.directory = directory;
   }
 
-  /** @param onAction hears of the calls of operators, who may have accounts */
-  static async open(hosts = ['127.0.0.1'], onAction?: (action: AdminAction) => void): Promise<Door> {
+  static async open(hosts = ['127.0.0.1']): Promise<Door> {
     const door = new Door(await mkdtemp(join(tmpdir(), 'starling-door-')));
-    door.#onAction = onAction;
     const dataDir = door.directory;
     const onFault = (thrown: unknown) => {
       throw thrown;
@@ -111,7 +107,7 @@ export class Door {
     await this.server?.close();
     this.server = await serveGrpc({
       ...{ participant: this.coordinator, admin: this.coordinator.admin, adminToken: ADMIN_TOKEN },
-      ...{ listen: '127.0.0.1:0', tls, accounts: this.#accounts, onAction: this.#onAction },
+      ...{ listen: '127.0.0.1:0', tls, accounts: this.#accounts },
       limits,
       isTokenGood: (token) => this.registry.isTokenGood(token, systemClock.nowMs()),
       onRefusal: (peer, reason) => {

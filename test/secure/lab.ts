@@ -9,7 +9,7 @@ import { Participant } from '../../client/round/participant.js';
 import { fileReleases } from '../../client/store/releases.js';
 import { fileSecaggStore, type SecaggStore } from '../../client/store/secagg.js';
 import { memoryStore } from '../../client/store/updates.js';
-import type { TaskRunner } from '../../client/training/task.js';
+import type { SiteRules, TaskRunner } from '../../client/training/task.js';
 import { Coordinator } from '../../server/coordinator.js';
 import { type Logger, silent } from '../../server/log.js';
 import { Registry } from '../../server/registry.js';
@@ -50,6 +50,8 @@ interface Process {
 /** What is not the toy federation's. */
 interface LabOptions {
   readonly trainer?: (client: string) => TaskRunner;
+  /** What a site decides of its own work. */
+  readonly site?: (client: string) => SiteRules;
   readonly model?: Params;
   readonly log?: Logger;
 }
@@ -192,6 +194,7 @@ export class Lab {
       ...{ service: this.#service(name, process), client: name, identity: identityFromSeed(signingSeed) },
       ...{ coordinatorKey: identity.publicKey, store: memoryStore(), trainer, clock: atOnce },
       privacy: { noiseOf: () => rngFromEntropy(), releases: await fileReleases(join(directory, 'releases')) },
+      site: this.#options.site?.(name),
       notice: (message, fields) => this.notices.push({ client: name, message, fields }),
       ...{ secure: { signingSeed, policy: ANY, store, rng: rngFromEntropy() }, rng: rngFromEntropy(), version: '0' },
     });

@@ -113,6 +113,8 @@ describe('a run that names its labs', () => {
       }
     }
     assert.deepEqual(during, never);
+    const asking = door.refusals.filter((reason) => reason === 'run "r" is not known here');
+    assert.equal(asking.length, 3, 'each download has its line in the security log');
     assert.match(
       during!.join(),
       /^not-found: run "RUN" is not known here,.*not-found: run "RUN" is not known here,taken$/,

@@ -268,6 +268,21 @@ describe('an enrolled client', () => {
   });
 });
 
+describe('the clients that are counted on', () => {
+  it('are those who are approved; one that is suspended comes back by itself, one that is revoked does not', async () => {
+    const { registry } = open();
+    for (const [n, client] of ['a', 'b', 'c'].entries())
+      await registry.enrolTrusted(client, identityOf(n + 1).publicKey, 0);
+    await registry.setStanding('b', 'suspend', { reason: '', nowMs: 1 });
+    await registry.setStanding('c', 'revoke', { reason: '', nowMs: 1 });
+    assert.deepEqual(registry.names(), ['a']);
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((client) => registry.refusalOf(client)?.retry),
+      [undefined, true, false],
+    );
+  });
+});
+
 describe('the list of tokens', () => {
   it('says what is left of each and nothing that lets anybody in; one that is revoked does so no more', async () => {
     const { registry, log } = await withToken({ uses: 2 });
@@ -278,7 +293,9 @@ describe('the list of tokens', () => {
     assert.deepEqual(rest, { name: 'lab', uses: 2, used: 1, expiresAtMs: 1000, isPending: false, isRevoked: false });
     assert.deepEqual(more, []);
     await assert.rejects(registry.revokeToken('0'.repeat(12)), { code: 'not-found' });
+    assert.equal(registry.isTokenGood('s3cret', 1), true);
     await registry.revokeToken(id);
+    assert.equal(registry.isTokenGood('s3cret', 1), false, 'nor does it spare anybody a wait at the door');
     assert.equal(open(log).registry.tokens()[0].isRevoked, true);
     await assert.rejects(registry.enrol(request(2), 1), denied(/token: revoked/));
     assert.equal((await registry.enrol(request(1), 2)).client, 'lab-1', 'who has joined stays');

@@ -1,6 +1,7 @@
 /** A client that lies to a coordinator about its own past: only what the coordinator itself has signed counts. */
 import assert from 'node:assert/strict';
 import { newsOf } from '../../server/shown.js';
+import { toHex } from '../../shared/hex.js';
 import { signHead } from '../../shared/ledger/against.js';
 import type { TaskId } from '../../shared/run/plan.js';
 import { identityFromSeed } from '../../shared/signing/identity.js';
@@ -16,7 +17,7 @@ const head = (round: number, by = coordinator) => signHead({ run: 'r', round, li
 const heard = (shown: Partial<Parameters<typeof newsOf>[0]>) =>
   newsOf(
     { tasks: [], heads: [], ...shown },
-    coordinator.publicKey,
+    [toHex(coordinator.publicKey)],
     (run) => (run === 'r' ? start() : undefined),
     (run) => run === 'r' || run === 'damaged',
   );

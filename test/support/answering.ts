@@ -8,22 +8,29 @@ const NAMES = ['c1', 'c2', 'c3', 'c4'];
 
 interface Played {
   readonly rounds: number;
+  /** Its name; default: r. */
+  readonly run?: string;
+  readonly strategy?: string;
   /** Of the coordinator: nothing is waited for after it. */
   readonly death?: Promise<void>;
   readonly setting?: Parameters<typeof openWorld>[1];
 }
 
-/** The world after the end of the run `r` of `dataDir`, its clients gone, or after the death; its coordinator is not closed. */
-export async function playRun(dataDir: string, { rounds, death, setting }: Played): Promise<World> {
+/** The world after the end of a run of `dataDir`, its clients gone, or after the death; its coordinator is not closed. */
+export async function playRun(
+  dataDir: string,
+  { rounds, run = 'r', strategy, death, setting }: Played,
+): Promise<World> {
   const world = await openWorld(dataDir, setting);
   const { admin } = world.coordinator;
   const work = async () => {
-    if ((await admin.listRuns()).length === 0) {
-      const where = { id: 'r', directory: join(dataDir, 'runs', 'r') };
-      await world.coordinator.createRun(toySpec({ rounds, evaluateEvery: 2 }), encode(toyModel()), where);
+    if (!(await admin.listRuns()).some((one) => one.run === run)) {
+      const where = { id: run, directory: join(dataDir, 'runs', run) };
+      const spec = toySpec({ rounds, evaluateEvery: 2, ...(strategy && { strategy }) });
+      await world.coordinator.createRun(spec, encode(toyModel()), where);
     }
     const peers = NAMES.map((name) => answering(world, name));
-    for await (const _ of admin.watchRun('r'));
+    for await (const _ of admin.watchRun(run));
     for (const peer of peers) peer.leave();
   };
   await Promise.race([work(), ...(death === undefined ? [] : [death])]);

@@ -4,9 +4,17 @@ import { createProgram } from '../../cli/program.js';
 import type { Ended } from '../e2e/support.js';
 
 const STREAMS = ['stdout', 'stderr'] as const;
+/** There is one standard output: a command waits for the one before it. */
+let before: Promise<unknown> = Promise.resolve();
 
-/** As `cli/main.ts` would end; one at a time. */
-export async function inProcess(args: readonly string[]): Promise<Ended> {
+/** As `cli/main.ts` would end. */
+export function inProcess(args: readonly string[]): Promise<Ended> {
+  const ended = before.then(() => ending(args));
+  before = ended.catch(() => undefined);
+  return ended;
+}
+
+async function ending(args: readonly string[]): Promise<Ended> {
   const texts = { stdout: '', stderr: '' };
   const held = STREAMS.map((name) => process[name].write);
   for (const name of STREAMS) {
@@ -15,14 +23,16 @@ export async function inProcess(args: readonly string[]): Promise<Ended> {
       return true;
     };
   }
-  const program = createProgram();
   let code = 0;
   try {
-    await program.parseAsync([...args], { from: 'user' });
-  } catch (thrown) {
-    const ending = endingOf(thrown);
-    code = ending.code;
-    texts.stderr += ending.text + (code === 2 ? nextStep(program, args) : '');
+    const program = await createProgram(args);
+    try {
+      await program.parseAsync([...args], { from: 'user' });
+    } catch (thrown) {
+      const { code: its, text } = endingOf(thrown);
+      code = its;
+      texts.stderr += text + (code === 2 ? nextStep(program, args) : '');
+    }
   } finally {
     for (const [i, name] of STREAMS.entries()) process[name].write = held[i];
   }

@@ -35,7 +35,9 @@ export interface World {
 /** A coordinator that knows the clients c1 to c6; `dataDir` of an earlier one: its next process. */
 export async function openWorld(
   dataDir?: string,
-  overrides: Partial<Pick<CoordinatorOptions, 'inFlightBytes' | 'log' | 'files' | 'journalBytes' | 'space'>> = {},
+  overrides: Partial<
+    Pick<CoordinatorOptions, 'inFlightBytes' | 'log' | 'files' | 'journalBytes' | 'space' | 'retention'>
+  > = {},
 ): Promise<World> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));
   const clock = new FakeClock();

@@ -158,6 +158,11 @@ export class FakeAdmin implements AdminService {
     return KEY;
   }
 
+  async renewAccount(name: string) {
+    this.calls.push({ renew: name });
+    return { ...KEY, token: '' };
+  }
+
   async listAccounts() {
     return [{ name: 'ada', role: 'viewer' as const, sinceMs: 5 }];
   }

@@ -116,8 +116,10 @@ describe('six uploads that are slow on purpose', () => {
   let server: GrpcServer;
   let labs: Lab[];
   let run: Run;
+  let refusals: string[];
 
   beforeEach(async () => {
+    refusals = [];
     dataDir = await mkdtemp(join(tmpdir(), 'starling-slow-'));
     clock = new FakeClock();
     const registry = new Registry({ append: async () => undefined }, []);
@@ -129,7 +131,10 @@ describe('six uploads that are slow on purpose', () => {
       fatal: (error) => assert.fail(error),
     });
     const { admin } = coordinator;
-    server = await serveGrpc({ participant: coordinator, admin, adminToken: 'token', listen: '127.0.0.1:0' });
+    server = await serveGrpc({
+      ...{ participant: coordinator, admin, adminToken: 'token', listen: '127.0.0.1:0' },
+      onRefusal: (_, reason) => void refusals.push(reason),
+    });
   });
 
   afterEach(async () => {
@@ -185,6 +190,9 @@ describe('six uploads that are slow on purpose', () => {
         /^unavailable upload: expected at least 8192 bytes a second over 32 s, got fewer; next: /,
       );
     }
+    const slowOnes = refusals.filter((reason) => /^upload: expected at least 8192 bytes a second/.test(reason));
+    assert.equal(slowOnes.length, SLOW.length, 'each has a line in the security log');
+    assert.equal(refusals.length, SLOW.length, 'and nobody else');
     const heldMs = clock.nowMs() - startedAtMs;
     assert.ok(heldMs >= UPLOAD_GRACE_MS && heldMs < 3 * UPLOAD_GRACE_MS, `${heldMs} ms`);
     clock.advance(DEADLINE_MS - heldMs); // the six are late: the round goes on with three

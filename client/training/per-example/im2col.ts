@@ -1,5 +1,6 @@
 /** Convolutions, example by example: the windows that a filter saw, and the gradient that each example alone has for it. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { EXAMPLE_FILTER_GRADIENTS } from '../../backends/kernel-names.js';
 
 interface FilterAttributes {

@@ -9,7 +9,8 @@
  * Two ways to the same sum: by taps (client/backends/taps.ts), one backward pass for the batch; and by the loop, one for each
  * example, which asks nothing of the model. The loop is the definition that tests and the first step of a task hold the taps to.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { fusedOr } from '../../backends/gradients/gradient.js';
 import { RELU_GRAD } from '../../backends/kernel-names.js';
 import { type Recording, recording, type Tap } from '../../backends/taps.js';

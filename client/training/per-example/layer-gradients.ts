@@ -20,7 +20,8 @@
  * *Ghost norms*, Σ_tu (x_t · x_u)(δ_t · δ_u) (Li et al. 2021, arXiv:2110.05679, section 4), write nothing down but are sums of
  * both signs: where they cancel, float32 leaves a norm of zero for a gradient of any size. They are not used here.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Use } from '../../backends/taps.js';
 import { exampleFilterGradients } from './im2col.js';
 import { boundOfSquares, sumOfSquares } from './norms.js';

@@ -3,7 +3,9 @@
  * model allows it and one example at a time where it does not.
  */
 import { setImmediate } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
+
+import tf = require('@tensorflow/tfjs-core');
+
 import { firstNonFinite } from '../../../shared/tensors/params.js';
 import { type LocalSgdInput, namedParams, type SgdState, type TrainLayout, throwIfCancelled } from '../local-sgd.js';
 import { chunksOf, LEAST_BOUND } from './chunks.js';

@@ -2,7 +2,7 @@
  * Squared L2 norms that bound from above, whatever float32 and the back end do: rounding is bounded for any order of summing,
  * and what underflow takes is added back. A square that overflows is infinite, and what is no number stays none.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
 
 /** Most terms that are summed at once: any order of summing n terms of one sign is off by at most (n − 1) 2^-24 of the sum. */
 const BLOCK = 2048;

@@ -6,7 +6,8 @@
  * `small`: conv 5x5xF stride 2, conv 5x5x2F stride 2, dense 10: 28,938 parameters with F = 16, and fast without a GPU.
  * Images are [batch, height, width, 1], standardised by the training set's mean and deviation.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';

@@ -16,7 +16,8 @@
  * Logits cross the wire as fractions of `logit-bound`, row by row with mean 0, in −1..1: what secure aggregation clamps
  * to, and what bounds a client's influence.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import { UPDATE_CHANNEL } from '../../../shared/tensors/channels.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';

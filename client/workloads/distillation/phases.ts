@@ -1,5 +1,6 @@
 /** The phases of a run, and what a client does in a round of each: exchange opinions, then teach the student. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import { type Contribution, type PhaseSpec, updateChannel } from '../../../shared/tensors/channels.js';
 import type { HostTensors, TensorSpec } from '../../../shared/tensors/params.js';

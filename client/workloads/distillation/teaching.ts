@@ -1,7 +1,8 @@
 /**
  * Teaching by logits on public images: what a network says of them, and how another learns to say the same.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { ImageData, ImageSet } from '../../data/images.js';
 import { uploadTensors } from '../../training/evaluate.js';

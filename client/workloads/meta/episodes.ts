@@ -2,7 +2,8 @@
  * Tasks of few-shot learning: some characters of one alphabet, each with a few drawings to learn from and others to be
  * asked about (N-way K-shot episodes: Vinyals et al. 2016, arXiv:1606.04080).
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { invalidArgument } from '../../../shared/errors.js';
 import type { Rng } from '../../../shared/rng.js';
 import { type CharacterSet, DRAWINGS } from '../../data/characters.js';

@@ -6,7 +6,8 @@
  * characters of an unseen alphabet, which the model learns by `test-steps` steps of gradient descent from one drawing of
  * each (`accuracy`) or from five (`accuracy.five-shot`), and is then asked about other drawings.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import { type CharacterData, loadCharacters, TRAINING_CHARACTERS } from '../../data/characters.js';
 import { defineWorkload, type TensorMap } from '../../workload.js';

@@ -6,7 +6,8 @@
  *
  * Images are [count, side, side, 1], ink 1 on paper 0. The images of a task lie class after class, as many of each.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { TensorMap } from '../../workload.js';

@@ -1,5 +1,6 @@
 /** What meta-learning leaves for a person: accuracy after each step of adaptation, and one task with its answers. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { SumMetrics } from '../../../shared/run/metrics.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { CharacterData } from '../../data/characters.js';

@@ -11,7 +11,9 @@
  * Reptile with one local step, clientLr 1 and a server learning rate below 1 is its outer step to the letter.
  */
 import { setImmediate } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
+
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError, invalidArgument } from '../../../shared/errors.js';
 import type { Rng } from '../../../shared/rng.js';
 import { firstNonFinite, type HostTensors } from '../../../shared/tensors/params.js';

@@ -1,7 +1,8 @@
 /**
  * Who has which modality, and the tensors of a batch that follow from it.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import { BANDS, FRAMES, type PairData } from '../../data/pairs.js';
 import type { Batch, BatchContext } from '../../workload.js';

@@ -7,7 +7,8 @@
  * Test examples are pairs everywhere, so that one model can be judged by sight, by sound and by both; `accuracy` gives each
  * client only the modalities that it has.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { BANDS, FRAMES, loadPairs, type PairData, type PairSet } from '../../data/pairs.js';

@@ -1,5 +1,6 @@
 /** How often the answer is right: by sight, by sound, by both, and for each speaker. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Formula } from '../../../shared/run/formula.js';
 import type { Batch, TensorMap, Workload } from '../../workload.js';
 import { crossEntropy, predictionOf } from '../parts/layers.js';

@@ -16,7 +16,8 @@
  *
  * Departures from the paper: encoders for small images and spectrograms; no transformer in the fusion.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { BANDS, FRAMES } from '../../data/pairs.js';

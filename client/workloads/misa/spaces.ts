@@ -1,7 +1,8 @@
 /**
  * The spaces of a trained model over whole sets, on the host: the prototypes that a client sends, and what pictures show.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { PairData } from '../../data/pairs.js';

@@ -1,5 +1,6 @@
 /** Which site has labels for which task, and the tensors of a batch of scenes that follow from it. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { CLASS_NAMES, type Scenes } from '../../data/scenes.js';
 import type { Batch, BatchContext } from '../../workload.js';
 import { hyperNumber } from '../parts/hyper.js';

@@ -9,7 +9,8 @@
  * Losses of an example (section 3.4): cross-entropy over pixels; mean |depth error|; mean squared distance of unit normals,
  * which is 2 (1 - cosine). Of tasks that its site does not own there are none.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import { type Scenes, traceScenes } from '../../data/scenes.js';
 import { defineWorkload } from '../../workload.js';

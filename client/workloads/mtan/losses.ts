@@ -4,7 +4,8 @@
  *
  *     lambda_k(t) = K exp(w_k / T) / sum_i exp(w_i / T)     w_k = L_k(t - 1) / L_k(t - 2), 1 in the first two rounds
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { uploadTensors } from '../../training/evaluate.js';

@@ -3,7 +3,8 @@
  * which NYUv2 results are told (Eigen and Fergus 2015, arXiv:1411.4734): mIoU; depth error, and share of depths within a
  * factor of 1.25; mean angle between normals, and share within 22.5 degrees.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Formula } from '../../../shared/run/formula.js';
 import { CLASS_NAMES, DEPTH_UNIT_M } from '../../data/scenes.js';
 import type { Batch } from '../../workload.js';

@@ -14,7 +14,8 @@
  * `single` gives every task a trunk of its own: three networks that share nothing, the paper's single-task attention
  * network, which is what the shared one has to beat.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { TensorMap } from '../../workload.js';

@@ -2,7 +2,8 @@
  * What multi-task learning leaves to look at: for some test scenes the picture, and in a row for each task the truth, the
  * answer and the attention masks of the five stages (mean over channels, stretched to black and white).
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { extent } from 'd3-array';
 import { type Html, html } from '../../../shared/charts/markup.js';
 import { picture, text, widthOf } from '../../../shared/charts/picture.js';

@@ -1,5 +1,6 @@
 /** Images and labels of a set as tensors of the current back end; the caller owns them. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { ImageData, ImageSet } from '../../data/images.js';
 
 /** [indices, height, width, 1], each pixel in 0..1, less `mean` and over `stdDev`. */

@@ -2,7 +2,8 @@
  * Layers as functions of named tensors: a layer `name` reads `name/kernel` and `name/bias` from the parameters. Nothing
  * holds state, so the same function serves training, evaluation and per-example gradients.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import * as kernels from '../../backends/layers.js';

@@ -7,7 +7,8 @@
  * `normed`: the same convolutions of 3x3 and twice as wide, each followed by a group norm (Wu and He 2018,
  * arXiv:1803.08494), then dense H, ReLU, dense C.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import type { TensorMap } from '../../workload.js';

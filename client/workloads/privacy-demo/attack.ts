@@ -10,7 +10,8 @@
  * The model should be an untrained one. On one that had seen 2,000 images three times this search found nothing (9 dB, where
  * the untrained one gave 83 to 100; three seeds). That is a limit of the search and protects nobody.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { clip } from '../../../shared/privacy/mechanisms/clip.js';
 import { discreteGaussianTable } from '../../../shared/privacy/noise/table.js';
 import type { Rng } from '../../../shared/rng.js';

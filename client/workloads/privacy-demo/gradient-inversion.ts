@@ -6,7 +6,8 @@
  *
  * Nothing of it needs more than what a coordinator of plain federated averaging sees: the model and one client's gradient.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { minimise } from './lbfgs.js';
 
 interface Inversion {

@@ -9,7 +9,8 @@
  * differentiated once more, and bounded, which suits clipped training (Papernot et al. 2020, arXiv:2007.14191).
  * Images are [batch, height, width, 1], standardised by the training set's mean and deviation.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { invalidArgument } from '../../../shared/errors.js';
 import type { Rng } from '../../../shared/rng.js';
 import type { Hyper } from '../../../shared/run/spec.js';

@@ -10,7 +10,7 @@
  * Triplet (Schroff et al. 2015, arXiv:1503.03832), with the hardest positive and negative of the batch and a soft margin
  * (Hermans et al. 2017, arXiv:1703.07737, eq. 5 and section 2.3).
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
 
 /** Larger than any similarity or squared distance of unit vectors over a sensible temperature. */
 const FAR = 1e4;

@@ -1,5 +1,6 @@
 /** Where images and clients lie in the space that was learned: what the pictures show. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { FlError } from '../../../shared/errors.js';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';

@@ -10,7 +10,8 @@
  * The loss compares the images of a batch with one another, so it has no gradient of a single example, and privacy is
  * offered for whole clients only.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { type ImageData, type ImageSet, loadImages, pickImages, shrinkImages } from '../../data/images.js';

@@ -1,7 +1,8 @@
 /**
  * The networks and the loss of SimCLR and its relatives, as functions of named tensors.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import type { ImageSet } from '../../data/images.js';
 import type { TensorMap, Workload } from '../../workload.js';

@@ -3,7 +3,8 @@
  * neighbours, and a linear classifier on top (Chen et al. 2020, arXiv:2002.05709, section 2.3). The few are the bank, a
  * labelled set that all clients have. Everything is tensor operations, so that it runs inside a workload's `metrics`.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { unitRows } from './contrastive.js';
 
 /** Of the neighbours' votes (Wu et al. 2018, arXiv:1805.01978, section 3.4). */

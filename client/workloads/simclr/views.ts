@@ -6,7 +6,8 @@
  * `columns` interpolates linearly between two pixels. So augmentation runs on every back end, in two batched products,
  * and is differentiable; only the matrices are drawn on the host.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 
 interface ViewOptions {

@@ -7,7 +7,8 @@
  * only the second factors of rank `lora` are exchanged: as the first are equal everywhere, the mean of the products is the
  * product of the means (FFA-LoRA, Sun et al. 2024, arXiv:2403.12313).
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Hyper } from '../../../shared/run/spec.js';
 import { updateChannel } from '../../../shared/tensors/channels.js';
 import { ALPHABET, loadText, type TextData, type TextSplit } from '../../data/text.js';

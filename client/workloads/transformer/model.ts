@@ -5,7 +5,8 @@
  *
  * The shapes in the comments: [batch, time, width], `heads` heads of width / heads each.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { gelu, dense as product } from '../../backends/layers.js';

@@ -1,5 +1,6 @@
 /** What the transformer leaves for a person: a page that it wrote, and what its heads look at in a line it never saw. */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Rng } from '../../../shared/rng.js';
 import type { HostTensors } from '../../../shared/tensors/params.js';
 import { ALPHABET, decodeText, type TextData } from '../../data/text.js';

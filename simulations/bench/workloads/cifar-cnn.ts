@@ -2,7 +2,8 @@
  * The shape of pfl-research's CIFAR-10 benchmark: 1,000 users of 50 images [32, 32, 3], cohorts of 50, and its network
  * (without the dropout): conv 3x3x32, conv 3x3x64, both unpadded, pool 2, dense 128, dense 10; 1,626,442 parameters.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { TensorMap } from '../../../client/workload.js';
 import { dense, flatten, heLayer } from '../../../client/workloads/parts/layers.js';
 import { CLASSES, imageWorkload } from './images.js';

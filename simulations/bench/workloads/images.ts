@@ -2,7 +2,8 @@
  * Classification of generated images, for speed only: what is seen of accuracy here means nothing. The images are a bank
  * of a thousand that examples share, so that a federation of any size costs no memory for data.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { defineWorkload, type Scale, type TensorMap, type Workload } from '../../../client/workload.js';
 import { crossEntropy } from '../../../client/workloads/parts/layers.js';
 import type { Rng } from '../../../shared/rng.js';

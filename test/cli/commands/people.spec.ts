@@ -35,7 +35,7 @@ describe('the people of a coordinator', () => {
       return true;
     }) as typeof write;
     try {
-      await createProgram().parseAsync(words, { from: 'user' });
+      await (await createProgram()).parseAsync(words, { from: 'user' });
     } finally {
       process.stdout.write = write;
     }

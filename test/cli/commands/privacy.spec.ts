@@ -1,12 +1,15 @@
 /** `starling privacy`: the accountants' figures at a shell, and a refusal for what makes no sense. */
 import assert from 'node:assert/strict';
-import { tmpdir } from 'node:os';
-import { starling, succeed } from '../../e2e/support.js';
+import { inProcess } from '../../support/in-process.js';
 
-const cwd = tmpdir();
 const words = (text: string) => text.split(' ');
-const json = async (args: string) =>
-  JSON.parse(await succeed([...words(`privacy ${args}`), '--json'], { cwd })) as Record<string, number>;
+/** Standard output of a command that must succeed. */
+async function printed(args: string): Promise<string> {
+  const { code, stdout, stderr } = await inProcess(words(args));
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+const json = async (args: string) => JSON.parse(await printed(`privacy ${args} --json`)) as Record<string, number>;
 
 describe('starling privacy', () => {
   it('epsilon: agrees with published values', async () => {
@@ -33,9 +36,7 @@ describe('starling privacy', () => {
     // opacus/tests: epsilon 8, delta 1e-5, sampling rate 0.04, 2000 steps: 1.3562 by RDP, to 0.01 in epsilon.
     const rdp = await json('noise --epsilon 8 --delta 1e-5 --sampling-rate 0.04 --steps 2000 --accountant rdp');
     assert.ok(Math.abs(rdp.noiseMultiplier - 1.3562) < 5e-3, `${rdp.noiseMultiplier}`);
-    const text = await succeed(words('privacy noise --epsilon 2 --delta 1e-5 --sampling-rate 0.01 --steps 20000'), {
-      cwd,
-    });
+    const text = await printed('privacy noise --epsilon 2 --delta 1e-5 --sampling-rate 0.01 --steps 20000');
     const [, shown] = /^noise multiplier (\S+) for epsilon 2 at delta 0\.00001 \(pld\)\n$/.exec(text)!;
     const back = await json(`epsilon --noise-multiplier ${shown} --sampling-rate 0.01 --steps 20000 --delta 1e-5`);
     assert.ok(back.epsilon <= 2 && back.epsilon > 1.999, `${back.epsilon}`);
@@ -48,7 +49,7 @@ describe('starling privacy', () => {
     };
     assert.deepEqual([group.size, group.epsilon], [3, 3 * epsilon]);
     assert.ok(Math.abs(group.delta / (3 * Math.exp(2 * epsilon) * delta) - 1) < 1e-9, `${group.delta}`);
-    assert.match(await succeed(words(`privacy ${run}`), { cwd }), /\na group of 3: epsilon \S+ at delta \S+\n$/);
+    assert.match(await printed(`privacy ${run}`), /\na group of 3: epsilon \S+ at delta \S+\n$/);
   });
 
   const wrong: readonly (readonly [string, RegExp])[] = [
@@ -91,7 +92,7 @@ describe('starling privacy', () => {
   ];
   for (const [args, says] of wrong) {
     it(`${args}: ends with 2`, async () => {
-      const { code, stdout, stderr } = await starling(words(`privacy ${args}`), { cwd });
+      const { code, stdout, stderr } = await inProcess(words(`privacy ${args}`));
       assert.match(stderr, says);
       assert.deepEqual([code, stdout], [2, '']);
     });

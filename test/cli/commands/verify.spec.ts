@@ -16,7 +16,7 @@ import { verifyLedger } from '../../../shared/ledger/verify.js';
 import { type StoredRunSpec, storedSpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { encode } from '../../../shared/tensors/safetensors.js';
-import { starling } from '../../e2e/support.js';
+import { inProcess } from '../../support/in-process.js';
 import { entriesOf, forged, ledgerSpec, signedLedger, simulated, toyRun, withProof } from '../../support/ledgers.js';
 import { toyModel } from '../../support/toy.js';
 
@@ -347,6 +347,19 @@ describe('a coordinator that signs what is not so', () => {
     }
   }
 
+  it('is caught in a line that does not follow the one before, though all else of it is signed and right', () => {
+    const { opened, rounds, spec } = plain;
+    const line = (entry: LedgerEntry) => signLine('ledger', entry, simulated('coordinator'));
+    const begin = line(opened);
+    const check = (entry: LedgerEntry) => {
+      const told = verifyLedger(Buffer.from(`${begin}\n${line(entry)}\n`), { spec });
+      return told.ok ? 'holds' : `${told.line}: ${told.reason}`;
+    };
+    assert.equal(check({ ...rounds[0], previous: lineSha256(begin) }), 'holds');
+    for (const previous of ['a'.repeat(64), opened.previous, lineSha256(line(rounds[0]))])
+      assert.equal(check({ ...rounds[0], previous }), `2: previous: expected ${lineSha256(begin)}, got ${previous}`);
+  });
+
   it('is caught by the enrolment list of a site, and by the fingerprint of a token', () => {
     const { ledger, spec } = secure;
     const keys = new Map(CLIENTS.map((name) => [name, hex(simulated(`identity/${name}`).publicKey)]));
@@ -443,7 +456,7 @@ describe('starling verify --against', () => {
 describe('starling verify, the command', () => {
   it('ends with 0 and a summary, with 1 and the line, or with 2', async () => {
     const cwd = await mkdtemp(join(tmpdir(), 'starling-verify-'));
-    const good = await starling(['verify', secure.directory], { cwd });
+    const good = await inProcess(['verify', secure.directory]);
     assert.equal(good.code, 0, good.stderr);
     assert.match(
       good.stdout,
@@ -452,7 +465,7 @@ describe('starling verify, the command', () => {
     const bad = join(cwd, 'bad');
     await cp(secure.directory, bad, { recursive: true });
     await edit(bad, 'ledger.jsonl', '"round":1,', '"round":2,');
-    const { code, stdout, stderr } = await starling(['verify', bad, '--json'], { cwd });
+    const { code, stdout, stderr } = await inProcess(['verify', bad, '--json']);
     assert.equal(code, 1);
     assert.equal(stderr, 'starling: ledger.jsonl, line 2: signature: expected one by the coordinator, got another\n');
     const { ok, file, line } = JSON.parse(stdout);
@@ -460,18 +473,18 @@ describe('starling verify, the command', () => {
 
     const other = join(cwd, 'other.jsonl');
     await writeFile(other, `${signLine('ledger', { ...secure.rounds[0], atMs: 1 }, simulated('coordinator'))}\n`);
-    const twice = await starling(['verify', secure.directory, '--against', other], { cwd });
+    const twice = await inProcess(['verify', secure.directory, '--against', other]);
     assert.equal(twice.code, 1);
     assert.match(twice.stdout, /^in the ledger: \{"entry".*\nelsewhere: {5}\{"entry".*\n$/);
 
     const enrolment = join(cwd, 'enrolment.json');
     await writeFile(enrolment, JSON.stringify({ c1: 'a'.repeat(64) }));
-    const keys = await starling(['verify', secure.directory, '--enrolment', enrolment], { cwd });
+    const keys = await inProcess(['verify', secure.directory, '--enrolment', enrolment]);
     assert.match(keys.stderr, /^starling: ledger\.jsonl, line 2: enrolled key of c/);
 
-    const nothing = await starling(['verify', cwd], { cwd });
+    const nothing = await inProcess(['verify', cwd]);
     assert.match(nothing.stderr, /is no run directory: it has no ledger\.jsonl/);
-    const ofFile = await starling(['verify', other], { cwd });
+    const ofFile = await inProcess(['verify', other]);
     assert.match(ofFile.stderr, /other\.jsonl is no run directory: it is a file\n/);
     const wrong: [string[], RegExp][] = [
       [['--coordinator', 'x'], /coordinator: expected 64 lower-case hex digits, got "x"/],
@@ -479,7 +492,7 @@ describe('starling verify, the command', () => {
       [['--enrolment', other], /other\.jsonl: entry: expected 64 lower-case hex digits/],
     ];
     for (const [args, says] of wrong) {
-      const ended = await starling(['verify', secure.directory, ...args], { cwd });
+      const ended = await inProcess(['verify', secure.directory, ...args]);
       assert.match(ended.stderr, says);
       assert.equal(ended.code, 2);
     }

@@ -7,7 +7,13 @@ import { askFirstModel, modelsOf } from '../../../client/policy/first-model.js';
 import { askMemory } from '../../../client/policy/memory.js';
 import { openSitePolicy } from '../../../client/policy/site.js';
 import { isNoisedByClients } from '../../../client/round/differencing.js';
-import { budgetDeclineReasonOf, declineReasonOf, parsePolicy, secaggPolicyOf } from '../../../client/round/policy.js';
+import {
+  budgetDeclineReasonOf,
+  declineReasonOf,
+  parsePolicy,
+  secaggPolicyOf,
+  siteRulesOf,
+} from '../../../client/round/policy.js';
 import { BEGUN_RUNS_FILE, type BegunRun } from '../../../client/store/begun-runs.js';
 import { FlError } from '../../../shared/errors.js';
 import { openedEntry, type RoundEntry } from '../../../shared/ledger/entry.js';
@@ -47,6 +53,20 @@ describe('a key that asks for what a plan does not have', () => {
         /^policy: min-cohort: expected at least 4, got 3;/,
       );
     }
+  });
+});
+
+describe('a plan of more work than a site allows', () => {
+  const { work } = planOf();
+  const asking = (localSteps: number) => planOf({ work: { ...work, training: { ...work.training, localSteps } } });
+
+  it('is declined, or followed as far as is allowed where the site says so; too little stays too little', () => {
+    assert.match(declineReasonOf({ 'max-local-steps': 4 }, asking(5)) ?? '', /^policy: max-local-steps: /);
+    const fewer = { 'local-work': 'fewer', 'max-local-steps': 4, 'min-local-steps': 2 } as const;
+    assert.equal(declineReasonOf(fewer, asking(5)), undefined);
+    assert.match(declineReasonOf(fewer, asking(1)) ?? '', /^policy: min-local-steps: /);
+    assert.deepEqual(siteRulesOf(fewer), { most: { localEpochs: undefined, localSteps: 4 } });
+    assert.deepEqual(siteRulesOf({ ...fewer, 'local-work': 'all' }), {});
   });
 });
 

@@ -77,6 +77,25 @@ describe('a policy that remembers', () => {
     );
   });
 
+  it('does not hold out, for figures without noise, what it has trained on under privacy; nor the other way about', async () => {
+    const holding = (run: string, validationFraction?: number, isPrivate = false) => {
+      const { work, ...rest } = plan(run, { isPrivate });
+      return { ...rest, work: { ...work, ...(validationFraction && { validationFraction }) } };
+    };
+    assert.equal(await (await open()).declineReason(holding('first', undefined, true)), undefined);
+    const said = await (await open()).declineReason(holding('second', 0.1));
+    assert.match(
+      said!,
+      /^policy: data-roles: expected validation-fraction=nothing \(as in run first, begun here before\), got validation-fraction=0.1; /,
+    );
+    // what the site says itself holds for every run, whatever that asks for
+    await rm(join(directory, BEGUN_RUNS_FILE));
+    const own = 'validation-fraction: 0.2';
+    assert.equal(await (await open(own)).declineReason(holding('third', 0.5, true)), undefined);
+    assert.equal(await (await open(own)).declineReason(holding('fourth')), undefined);
+    assert.match((await (await open()).declineReason(holding('fifth', 0.5)))!, /expected validation-fraction=0.2 /);
+  });
+
   it('does not train under privacy on what it has tested', async () => {
     const site = await open();
     assert.equal(await site.declineReason(plan('first', { hyper: { 'held-out': 1 } })), undefined);

@@ -49,9 +49,12 @@ describe('what a client shows of its runs', () => {
 
   it('is of the runs that it heard of last, and no more than the wire takes', async () => {
     const followed = await fileFollowed(directory);
-    for (let run = 0; run <= MAX_SHOWN_RUNS; run++) await followed.task(signedTask(1, 1, 'train', `r${run}`));
+    const hear = (round: number, run: number) => followed.task(signedTask(round, 1, 'train', `r${run}`));
+    for (let run = 0; run < MAX_SHOWN_RUNS; run++) await hear(1, run);
+    await hear(2, 0); // r1 is now the one that was heard of longest ago
+    await hear(1, MAX_SHOWN_RUNS);
     const runs = (await fileFollowed(directory)).shown().tasks.map(({ task }) => task.run);
-    assert.deepEqual([runs.length, runs[0], runs.at(-1)], [MAX_SHOWN_RUNS, 'r1', `r${MAX_SHOWN_RUNS}`]);
+    assert.deepEqual([runs.length, runs[0], ...runs.slice(-2)], [MAX_SHOWN_RUNS, 'r2', 'r0', `r${MAX_SHOWN_RUNS}`]);
   });
 
   it('is damaged in words', async () => {

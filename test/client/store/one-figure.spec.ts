@@ -12,6 +12,7 @@ import { costOf, epsilonAfter } from '../../../shared/run/privacy-cost.js';
 import type { PrivacySpec } from '../../../shared/run/spec.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
 import { countedMath } from '../../support/counted-math.js';
+import { cases } from '../../support/lane.js';
 import { exampleSpec as EXAMPLE, privatePlan as plan } from '../../support/private-plan.js';
 
 const CENTRAL: PrivacySpec = { mode: 'central', clippingBound: 1, noiseMultiplier: 4, delta: 1e-5, cohortMax: 10 };
@@ -138,14 +139,15 @@ describe('one figure of privacy', () => {
   it('stays cheap however many different plans a client was charged for', async () => {
     let account = await open();
     const varied = (round: number) => plan(1, { ...EXAMPLE, noiseMultiplier: 2 + round / 1000 }, { run: `r${round}` });
-    for (let round = 0; round < 60; round++) await account.charge(varied(round));
+    const plans = cases(20, 60);
+    for (let round = 0; round < plans; round++) await account.charge(varied(round));
     const [{ entry }] = linesOf(await readFile(path()))
       .slice(-1)
       .map((text) => JSON.parse(text));
     assert.equal(entry.accountant, 'pld');
     account = await open();
-    const spends = Array.from({ length: 61 }, (_, round) => exampleCostOf(varied(round))!);
-    const { result } = countedMath(2e7, () => account.epsilonAfter(varied(60)));
+    const spends = Array.from({ length: plans + 1 }, (_, round) => exampleCostOf(varied(round))!);
+    const { result } = countedMath(2e7, () => account.epsilonAfter(varied(plans)));
     assert.ok(result > entry.epsilonAfter && result <= composedEpsilon(spends, 1e-5, { accountant: 'rdp' }));
   });
 

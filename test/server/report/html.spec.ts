@@ -55,6 +55,28 @@ describe('report page', () => {
     assert.deepEqual(shapeOf(page), shapeOf(renderReport(report, [], harmless)));
   });
 
+  it('draws a baseline that has rounds as a curve, and one that has none as a line', () => {
+    const report = sampleReport({ rounds: 3, clients: 3 });
+    const figures = { metrics: { 'test.accuracy': 0.5 }, perClient: {} };
+    const curve = [0.1, 0.3, 0.5].map((value, i) => ({ round: i + 1, metrics: { 'test.accuracy': value } }));
+    const row = { ...figures, privacy: null };
+    const drawn = (page: string) => [
+      page.match(/class="curve drop"/g)?.length ?? 0,
+      page.match(/class="curve alone"/g)?.length ?? 0,
+      page.match(/class="reference central"/g)?.length ?? 0,
+    ];
+    const page = (beside: object) => renderReport({ ...report, baselines: { centralised: figures, ...beside } }, []);
+    const [none, all] = [
+      page({ private: row, federated: { other: row } }),
+      page({ private: { ...row, curve }, federated: { other: { ...row, label: 'another way', curve } } }),
+    ].map(drawn);
+    assert.deepEqual([none[0], none[1]], [0, 0]);
+    // one wide and one narrow picture of the headline; the line is in both of them
+    assert.deepEqual([all[0], all[1], all[2]], [2, 2, none[2]]);
+    assert.ok(none[2] > 0);
+    assert.match(scanHtml(page({ private: { ...row, curve } })).text, /with privacy/);
+  });
+
   it('gives each of two curves its whole row', () => {
     const report = sampleReport({ rounds: 3, clients: 3 });
     const with2 = report.rounds.map((round, i) => ({

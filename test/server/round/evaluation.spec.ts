@@ -1,6 +1,7 @@
 /** Evaluation rounds, and what clients say of their own examples. */
 import assert from 'node:assert/strict';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
+import { ZEROED } from '../../../shared/run/zeroed.js';
 import {
   arrived,
   committed,
@@ -140,5 +141,49 @@ describe('an evaluation', () => {
     const [skipped] = play(committed(), { kind: 'offline', client: 'a' }, timer('committed/1/1'));
     assert.deepEqual([skipped.round, skipped.stage.kind], [2, 'waiting']);
     assert.equal(stateAfter(committed(), ...online('b', 'c')).stage.kind, 'evaluating', 'at once when they are back');
+  });
+
+  it('counts the clients whose figures there are, and names the others', () => {
+    const loss = (count: number) => ({ loss: { sum: [1], count } });
+    const answers = [evaluated('a', undefined, loss(2)), evaluated('b'), evaluated('c', undefined, loss(1))];
+    const [ended] = of(play(evaluating(), ...answers)[1], 'round-ended');
+    const { clients, examples, missing } = ended.draft.evaluated!;
+    assert.deepEqual([clients, examples], [2, 3]);
+    assert.deepEqual(
+      missing.map(({ client, reason }) => `${client} ${reason}`),
+      ['b no-figures'],
+    );
+  });
+
+  it('misses who trained and is away where all are asked, and nobody where a sample is', () => {
+    const missed = (evaluateClients: number) => {
+      const made = stateAfter(
+        committing({ evaluateEvery: 1, evaluateClients }),
+        { kind: 'offline', client: 'b' },
+        stored(),
+      );
+      const asked = stateAfter(made, timer('committed/1/1'));
+      const [ended] = of(play(asked, evaluated('a'), evaluated('c'))[1], 'round-ended');
+      return ended.draft.evaluated!.missing.filter(({ reason }) => reason === 'offline').map(({ client }) => client);
+    };
+    assert.deepEqual([missed(0), missed(2)], [['b'], []]);
+  });
+
+  it('that nobody answered says nothing of when to stop', () => {
+    const stopWhen = { metric: 'test.loss', better: 'lower', patience: 1, minDelta: 0 } as const;
+    const left = ['a', 'b', 'c'].map((client) => ({ kind: 'offline', client }) as const);
+    const made = stateAfter(committing({ evaluateEvery: 1, stopWhen }), ...left, stored(), timer('committed/1/1'));
+    assert.deepEqual([made.round, made.status, made.judgement], [2, 'running', undefined]);
+  });
+
+  it('by a masked sum counts no client whose vector was zeros', () => {
+    const survivors = ['a', 'b', 'c'];
+    const secured = (kind: 'train' | 'evaluate', pooled: SumMetrics) =>
+      ({ kind: 'secured', task: task(kind), survivors, pooled }) as const;
+    const asked = stateAfter(training({ secure: true, evaluateEvery: 1 }), secured('train', {}), stored());
+    const sums = { loss: { sum: [2], count: 4 }, [ZEROED]: { sum: [1], count: 3 } };
+    const [ended] = of(play(asked, secured('evaluate', sums))[1], 'round-ended');
+    assert.deepEqual(ended.draft.evaluated, { clients: 2, examples: 4, missing: [] });
+    assert.deepEqual([ended.draft.zeroedTests, ended.draft.metrics], [1, { 'test.loss': 0.5 }]);
   });
 });

@@ -4,6 +4,7 @@ import {
   arrived,
   committed,
   committing,
+  declined,
   dropped,
   evaluated,
   evaluating,
@@ -16,6 +17,7 @@ import {
   start,
   stateAfter,
   stored,
+  task,
   training,
 } from '../../support/rounds.js';
 
@@ -75,6 +77,21 @@ describe('a client that is excluded', () => {
     const [state, effects] = play(waiting, excluded('b'));
     assert.deepEqual(state.online, ['a']);
     assert.deepEqual(dropped(effects), []);
+  });
+
+  it('that has left the cohort before is dropped once, for what it was dropped for', () => {
+    const [state, effects] = play(training(), declined('b', 'failed'), excluded('b'));
+    assert.deepEqual(dropped(effects), ['b failed']);
+    assert.deepEqual(state.online, ['a', 'c']);
+  });
+
+  it('whose masked vector is in a sum that is being stored counts: the survivors have signed for it', () => {
+    const survivors = ['a', 'b', 'c'];
+    const secured = { kind: 'secured', task: task('train'), survivors, pooled: {} } as const;
+    const [state, effects] = play(training({ secure: true }), secured, excluded('b'), stored());
+    const [made] = recordsOf(effects).filter(({ kind }) => kind === 'committed');
+    assert.deepEqual(made.kind === 'committed' && made.survivors.map(({ client }) => client), survivors);
+    assert.deepEqual([state.round, state.modelSha256], [2, 'm1']);
   });
 
   it('is out of a masked sum: the aggregation is told before it is told that the client left', () => {

@@ -70,6 +70,15 @@ describe('a run whose clients have seen attempts that it has forgotten', () => {
     assert.deepEqual([done.round, done.attempt, done.shownAttempt], [2, 1, undefined]);
   });
 
+  it('asks nobody because of it whose policy has refused', () => {
+    const refused = declined('c', 'refused');
+    const state = stateAfter(begun({ maxAttempts: 9 }), ...online('d'), refused, shown(1, 6));
+    const failed = ['a', 'b'].map((client) => declined(client, 'failed'));
+    const next = stateAfter(state, ...failed);
+    assert.deepEqual([next.attempt, Object.keys(next.refused)], [7, ['c']]);
+    assert.deepEqual(next.stage.kind === 'training' && next.stage.cohort.names, ['a', 'b', 'd']);
+  });
+
   it('is not moved by what it knows itself', () => {
     const state = begun();
     for (const known of [shown(1, 1), shown(1, 0)]) assert.equal(stateAfter(state, known), state);
@@ -107,6 +116,18 @@ describe('a run whose clients have seen a round in a model that it has forgotten
     const next = stateAfter(evaluating, ...['a', 'b', 'c'].map((client) => evaluated(client)));
     assert.equal(stateAfter(next, shown(1, 0, true)), next);
     assert.equal(stateAfter(next, shown(2, 1)), next);
+  });
+});
+
+describe('a run that has ended', () => {
+  it('knows its last round when it is complete, and the last that was shown when it was forgotten', () => {
+    const made = stateAfter(begun({ rounds: 1 }), ...['a', 'b', 'c'].map((client) => arrived(client)), stored());
+    const complete = stateAfter(made, ...['a', 'b', 'c'].map((client) => evaluated(client)));
+    assert.equal(complete.status, 'completed');
+    assert.equal(stateAfter(complete, shown(1, 0, true)), complete);
+    const ended = stateAfter(begun(), shown(3, 0, true));
+    assert.equal(stateAfter(ended, shown(1, 0, true)), ended);
+    assert.deepEqual(ended.forgotten, { client: 'c', round: 3 });
   });
 });
 

@@ -146,6 +146,17 @@ describe('a lab that is silent for ever', () => {
     }
   });
 
+  it('is late after a restart, too, in an attempt that came to nothing and in an evaluation', () => {
+    const { records, state } = live({ rounds: 2, minSurvivors: 3, maxAttempts: 2 }, neverAnswers('c'));
+    const aborted = records.findLastIndex(({ kind }) => kind === 'round-aborted');
+    assert.deepEqual(restore(records.slice(0, aborted + 1), 0)[0].attendances, state.attendances);
+    assert.deepEqual(state.attendances, { c: { took: 0, train: { times: 2, round: 1 } } });
+    const judged = live({ rounds: 1 }, (client, { stage }) => client === 'c' && stage.kind === 'evaluating');
+    const [again] = restore(judged.records, 0);
+    assert.deepEqual(again.attendances, judged.state.attendances);
+    assert.deepEqual(again.attendances.c, { took: 1, evaluate: { times: 1, round: 1 } });
+  });
+
   it('is not what a lab is that declines, or is only away', () => {
     const [state] = play(start({ evaluateEvery: 0 }), ...online('a', 'b', 'c'), declined('c', 'failed'));
     assert.deepEqual(state.attendances, {});

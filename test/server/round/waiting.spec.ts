@@ -87,6 +87,14 @@ describe('a client that is away', () => {
     assert.equal(waits(effects).at(-1), 'evaluate b1000 2/3 until 63000');
     const [next] = play(left, at(timer('evaluating/1/1/absent'), 63_000));
     assert.equal(next.round, 2);
+    const all = ['a', 'b', 'c'].map((client) => offline(client, 1_000));
+    assert.deepEqual(timers(play(evaluating, ...all)[1]), [], 'nobody has judged it yet');
+  });
+});
+
+describe('a run that waits', () => {
+  it('says how many more have to come, before it says how many of them can train', () => {
+    assert.deepEqual(waitingOf(play(start(), ...online('a'))[0]), { round: 1, online: 1, need: 3 });
   });
 });
 

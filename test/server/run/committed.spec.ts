@@ -39,3 +39,28 @@ describe('the last word on an update, after a crash', () => {
     assert.equal(new CommittedRounds([committed(MODEL)]).receiptFor('r', update)?.outcome, 'dropped');
   });
 });
+
+describe('rounds that are committed', () => {
+  const at = (round: number): RunRecord => ({ ...committed(SHA), round }) as RunRecord;
+  const rounds = (count: number) => Array.from({ length: count }, (_, i) => at(i + 1));
+
+  it('are at hand as long as sixteen follow at most, and long past then', () => {
+    const history = new CommittedRounds(rounds(17));
+    assert.deepEqual(
+      [0, 1, 2, 17, 18].map((round) => history.isLongPast(round)),
+      [true, true, false, false, false],
+    );
+    const outcome = (round: number) =>
+      history.receiptFor('r', { client: 'c1', round, attempt: 2, updateSha256: SHA })?.outcome;
+    assert.deepEqual([1, 2, 17].map(outcome), [undefined, 'committed', 'committed']);
+  });
+
+  it('are as many as the checkpoint of a journal says that holds none of them', () => {
+    const checkpoint = { kind: 'checkpoint', atMs: 0, state: {}, rounds: 40, segments: 1, ledger: { round: 40 } };
+    const history = new CommittedRounds([checkpoint as unknown as RunRecord]);
+    assert.deepEqual(
+      [40, 41].map((round) => history.isLongPast(round)),
+      [true, false],
+    );
+  });
+});

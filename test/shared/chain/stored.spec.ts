@@ -102,7 +102,7 @@ describe('the files of a client of the first version', () => {
     }
     const content = await stored('client/receipts.jsonl');
     assert.equal((await readFile(join(directory, LEDGER_HEADS_FILE))).toString(), content.toString());
-    const { statements, foreign } = statementsOf(content, Buffer.from(coordinator.publicKey).toString('hex'));
+    const { statements, foreign } = statementsOf(content, [Buffer.from(coordinator.publicKey).toString('hex')]);
     assert.deepEqual([statements.map(({ round }) => round), foreign], [[1, 2], 0]);
     assert.equal(statements.at(-1)!.lineSha256, HEADS.plain);
   });

@@ -57,8 +57,16 @@ describe('the encoding of a round', () => {
       { valueRange: 2 },
       { attempt: 2 },
       { kind: 'evaluate' },
+      { work: { ...planFor(NAMES).work, seed: 99 } },
     ].map(hash);
-    assert.equal(new Set(hashes).size, 6);
+    assert.equal(new Set(hashes).size, 7);
+  });
+
+  it('asks for a roster of three at least, and weighs no client in a judgement', () => {
+    const plan = planFor(NAMES, { secure: { weightCap: 10, survivorsMin: 2 } });
+    const { params, quantize } = secaggSetupOf(plan);
+    assert.deepEqual([params.cohortMin, params.survivorsMin, quantize.weightCap], [3, 2, 10]);
+    assert.equal(secaggSetupOf({ ...plan, kind: 'evaluate' }).quantize.weightCap, 1);
   });
 
   it('holds all that are invited, those in reserve too', () => {
@@ -86,6 +94,7 @@ describe('groups of a cohort', () => {
     const other = { ...eleven, secure: { ...eleven.secure!, nonce: 'f'.repeat(32) } };
     assert.deepEqual(members(other), members(eleven));
     assert.notDeepEqual(members({ ...eleven, attempt: 2 }), members(eleven));
+    assert.equal(groupPlansOf(eleven), groupPlansOf(eleven), 'a cohort is divided once');
   });
 
   it('are as large as their smallest, which is the cohort itself where that is smaller than a group', () => {

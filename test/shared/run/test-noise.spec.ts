@@ -34,6 +34,12 @@ describe('test figures with noise', () => {
     for (const { count } of Object.values(sums)) near(count, 2);
   });
 
+  it('take an example for one, whatever it says of itself, and a count that is none for nothing', () => {
+    const sums = sumsOf([{ right: { sum: [2], count: 4 } }, { right: { sum: [0], count: Number.POSITIVE_INFINITY } }]);
+    near(sums.right.sum[0], 0.5);
+    near(sums.right.count, 1);
+  });
+
   it('lets no example add more than the noise is sized for', () => {
     const hostile: Record<string, SumMetrics> = {
       'a metric beyond its bound': { right: { sum: [1000], count: 1 }, loss: { sum: [-1e30], count: 1 } },

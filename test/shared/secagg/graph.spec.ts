@@ -64,6 +64,8 @@ describe('secagg graph parameters', () => {
     }
     // 100 clients, 10 corrupt: floor((99 + 10) / 2) + 1 = 55
     assert.equal(graphParameters(100, { adversaryFraction: 0.1, dropFraction: 0.2 }).threshold, 55);
+    // 0.29 of 100 is 29, though 0.29 * 100 is less: floor((99 + 29) / 2) + 1 = 65
+    assert.equal(graphParameters(100, { adversaryFraction: 0.29, dropFraction: 0 }).threshold, 65);
     assert.equal(graphParameters(129, { adversaryFraction: 0.05, dropFraction: 0.05 }).degree < 128, true);
   });
 });
@@ -105,5 +107,13 @@ describe('secagg graph', () => {
     );
     const kept = first.filter((index, i) => first[i + 1] === index + 1).length;
     assert.ok(kept < 10, `${kept} of 999 pairs kept their neighbour; one is expected of a random order`);
+  });
+
+  it('is drawn without bias: a word beyond the last whole multiple of what is left is passed over', () => {
+    const words = new DataView(new ArrayBuffer(12));
+    for (const [i, word] of [2 ** 32 - 1, 1, 0].entries()) words.setUint32(4 * i, word, true);
+    const keystream = () => ({ next: () => new Uint8Array(words.buffer) });
+    const order = derivedOrder({ ...nodeSuite, keystream }, { ...frozen, label: 'ring' }, 3);
+    assert.deepEqual([...order], [2, 0, 1]); // 2^32 - 1 is 0 modulo 3: passed over; 1: [0, 2, 1]; 0: [2, 0, 1]
   });
 });

@@ -117,5 +117,9 @@ describe('secagg Shamir shares', () => {
       RangeError,
     );
     assert.throws(() => splitSecret(kernel, rngFromSeed(0), { secret: new Uint8Array(64), threshold: 3, holders: 2 }));
+    for (const length of [0, 63, 65]) {
+      const short = { secret: new Uint8Array(length), threshold: 1, holders: 2 };
+      assert.throws(() => splitSecret(kernel, rngFromSeed(1), short), /secret: expected 64 bytes/);
+    }
   });
 });

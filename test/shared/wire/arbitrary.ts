@@ -112,6 +112,11 @@ const inclusion: fc.Arbitrary<Inclusion> = fc
     bytes(32 * levels).map((path) => ({ index, count: Math.min(index + 1 + more, 0xffff_ffff), path })),
   );
 
+const hexOf = (sizeBytes: number) => bytes(sizeBytes).map((value) => Buffer.from(value).toString('hex'));
+
+/** A word of one key on another, whose signatures are none. */
+export const handOver = record({ from: hexOf(32), to: hexOf(32), signature: hexOf(64), proof: hexOf(64) });
+
 export const coordinatorFrame: fc.Arbitrary<CoordinatorFrame> = fc.oneof(
   record({ kind: fc.constant('challenge' as const), nonce: bytes(32), signature: fc.oneof(bytes(64), bytes(0)) }),
   record({ kind: fc.constant('welcome' as const), session: bytes(32) }),

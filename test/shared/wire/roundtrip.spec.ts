@@ -10,6 +10,7 @@ import * as admin from '../../../shared/wire/admin.js';
 import * as certificates from '../../../shared/wire/certificates.js';
 import { decodeClientFrame, encodeClientFrame } from '../../../shared/wire/client-frames.js';
 import { decodeCoordinatorFrame, encodeCoordinatorFrame } from '../../../shared/wire/coordinator-frames.js';
+import * as handOvers from '../../../shared/wire/hand-overs.js';
 import * as transfer from '../../../shared/wire/transfer.js';
 import * as any from './arbitrary.js';
 
@@ -50,7 +51,11 @@ const CODECS: readonly Codec<unknown>[] = [
   ),
   codec(
     'answers who is there',
-    any.record({ coordinatorKey: any.bytes(32), signature: any.bytes(64) }),
+    fc
+      .tuple(any.bytes(32), any.bytes(64), fc.array(any.handOver, { minLength: 1, maxLength: 3 }), fc.boolean())
+      .map(([coordinatorKey, signature, words, isRotated]) => {
+        return { coordinatorKey, signature, ...(isRotated && { handOvers: words }) };
+      }),
     transfer.encodeIdentifyReply,
     transfer.decodeIdentifyReply,
   ),
@@ -71,6 +76,12 @@ const CODECS: readonly Codec<unknown>[] = [
     any.record({ client: any.name, signature: any.bytes(64) }),
     certificates.encodeRenewRequest,
     certificates.decodeRenewRequest,
+  ),
+  codec(
+    'requests to rotate a key',
+    any.record({ client: any.name, handOver: any.handOver }),
+    handOvers.encodeRotateKeyRequest,
+    handOvers.decodeRotateKeyRequest,
   ),
   codec(
     'requests of a model',

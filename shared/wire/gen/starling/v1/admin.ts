@@ -66,6 +66,8 @@ export interface Client {
   standing: string;
   /** Why it stands so; empty: nobody has said. */
   standingReason: string;
+  /** Keys by which it was enrolled before, and which gave to that one, the newest first. */
+  formerKeys: Uint8Array[];
 }
 
 export interface ListClientsResponse {
@@ -146,6 +148,14 @@ export interface RotateAccountRequest {
 }
 
 export interface RotateAccountResponse {
+  key: AccountKey | undefined;
+}
+
+export interface RenewAccountRequest {
+}
+
+export interface RenewAccountResponse {
+  /** Without a token. */
   key: AccountKey | undefined;
 }
 
@@ -445,6 +455,7 @@ function createBaseClient(): Client {
     lastReason: "",
     standing: "",
     standingReason: "",
+    formerKeys: [],
   };
 }
 
@@ -479,6 +490,9 @@ export const Client: MessageFns<Client> = {
     }
     if (message.standingReason !== "") {
       writer.uint32(66).string(message.standingReason);
+    }
+    for (const v of message.formerKeys) {
+      writer.uint32(74).bytes(v!);
     }
     return writer;
   },
@@ -558,6 +572,14 @@ export const Client: MessageFns<Client> = {
             }
 
             message.standingReason = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.formerKeys.push(reader.bytes());
             continue;
           }
         }
@@ -1366,6 +1388,87 @@ export const RotateAccountResponse: MessageFns<RotateAccountResponse> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRotateAccountResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = AccountKey.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRenewAccountRequest(): RenewAccountRequest {
+  return {};
+}
+
+export const RenewAccountRequest: MessageFns<RenewAccountRequest> = {
+  encode(_: RenewAccountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewAccountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewAccountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRenewAccountResponse(): RenewAccountResponse {
+  return { key: undefined };
+}
+
+export const RenewAccountResponse: MessageFns<RenewAccountResponse> = {
+  encode(message: RenewAccountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      AccountKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewAccountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewAccountResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2739,6 +2842,17 @@ export const AdminServiceService = {
       Buffer.from(RotateAccountResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RotateAccountResponse => RotateAccountResponse.decode(value),
   },
+  /** Another certificate for whoever calls, before the one that it shows has expired; its token stays. */
+  renewAccount: {
+    path: "/starling.v1.AdminService/RenewAccount" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewAccountRequest): Buffer => Buffer.from(RenewAccountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewAccountRequest => RenewAccountRequest.decode(value),
+    responseSerialize: (value: RenewAccountResponse): Buffer =>
+      Buffer.from(RenewAccountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewAccountResponse => RenewAccountResponse.decode(value),
+  },
   listAccounts: {
     path: "/starling.v1.AdminService/ListAccounts" as const,
     requestStream: false as const,
@@ -2859,6 +2973,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   addAccount: handleUnaryCall<AddAccountRequest, AddAccountResponse>;
   /** Another token and certificate; what it had before is nothing any more. */
   rotateAccount: handleUnaryCall<RotateAccountRequest, RotateAccountResponse>;
+  /** Another certificate for whoever calls, before the one that it shows has expired; its token stays. */
+  renewAccount: handleUnaryCall<RenewAccountRequest, RenewAccountResponse>;
   listAccounts: handleUnaryCall<ListAccountsRequest, ListAccountsResponse>;
   removeAccount: handleUnaryCall<RemoveAccountRequest, RemoveAccountResponse>;
   /** First message: the run's header; then its initial model in chunks. */
@@ -3000,6 +3116,22 @@ export interface AdminServiceClient extends Client1 {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RotateAccountResponse) => void,
+  ): ClientUnaryCall;
+  /** Another certificate for whoever calls, before the one that it shows has expired; its token stays. */
+  renewAccount(
+    request: RenewAccountRequest,
+    callback: (error: ServiceError | null, response: RenewAccountResponse) => void,
+  ): ClientUnaryCall;
+  renewAccount(
+    request: RenewAccountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewAccountResponse) => void,
+  ): ClientUnaryCall;
+  renewAccount(
+    request: RenewAccountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewAccountResponse) => void,
   ): ClientUnaryCall;
   listAccounts(
     request: ListAccountsRequest,

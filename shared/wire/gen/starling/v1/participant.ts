@@ -80,6 +80,18 @@ export interface IdentifyResponse {
   coordinatorKey: Uint8Array;
   /** The coordinator's, over address, nonce and key. */
   signature: Uint8Array;
+  /** How it came to this key, oldest first. */
+  handOvers: HandOver[];
+}
+
+/** One key takes the place of another of the same owner. */
+export interface HandOver {
+  /** Ed25519, 32 bytes each. */
+  from: Uint8Array;
+  to: Uint8Array;
+  /** By `from` and by `to`, over both; a client's over its name, too. */
+  signature: Uint8Array;
+  proof: Uint8Array;
 }
 
 export interface EnrolRequest {
@@ -112,6 +124,17 @@ export interface RenewRequest {
 }
 
 export interface RenewResponse {
+  /** As in EnrolResponse. */
+  certificate: Uint8Array;
+  authorities: Uint8Array[];
+}
+
+export interface RotateKeyRequest {
+  client: string;
+  handOver: HandOver | undefined;
+}
+
+export interface RotateKeyResponse {
   /** As in EnrolResponse. */
   certificate: Uint8Array;
   authorities: Uint8Array[];
@@ -171,6 +194,8 @@ export interface Challenge {
   nonce: Uint8Array;
   /** The coordinator's, over the client's name and address, both nonces and its own key (shared/signing/login.ts). */
   signature: Uint8Array;
+  /** As in IdentifyResponse: a client that knows an earlier key follows them. */
+  handOvers: HandOver[];
 }
 
 /**
@@ -444,7 +469,7 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
 };
 
 function createBaseIdentifyResponse(): IdentifyResponse {
-  return { coordinatorKey: new Uint8Array(0), signature: new Uint8Array(0) };
+  return { coordinatorKey: new Uint8Array(0), signature: new Uint8Array(0), handOvers: [] };
 }
 
 export const IdentifyResponse: MessageFns<IdentifyResponse> = {
@@ -454,6 +479,9 @@ export const IdentifyResponse: MessageFns<IdentifyResponse> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(18).bytes(message.signature);
+    }
+    for (const v of message.handOvers) {
+      HandOver.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -485,6 +513,93 @@ export const IdentifyResponse: MessageFns<IdentifyResponse> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.handOvers.push(HandOver.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHandOver(): HandOver {
+  return { from: new Uint8Array(0), to: new Uint8Array(0), signature: new Uint8Array(0), proof: new Uint8Array(0) };
+}
+
+export const HandOver: MessageFns<HandOver> = {
+  encode(message: HandOver, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from.length !== 0) {
+      writer.uint32(10).bytes(message.from);
+    }
+    if (message.to.length !== 0) {
+      writer.uint32(18).bytes(message.to);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
+    }
+    if (message.proof.length !== 0) {
+      writer.uint32(34).bytes(message.proof);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HandOver {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHandOver();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.proof = reader.bytes();
             continue;
           }
         }
@@ -729,6 +844,120 @@ export const RenewResponse: MessageFns<RenewResponse> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseRenewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.authorities.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotateKeyRequest(): RotateKeyRequest {
+  return { client: "", handOver: undefined };
+}
+
+export const RotateKeyRequest: MessageFns<RotateKeyRequest> = {
+  encode(message: RotateKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.client !== "") {
+      writer.uint32(10).string(message.client);
+    }
+    if (message.handOver !== undefined) {
+      HandOver.encode(message.handOver, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.handOver = HandOver.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRotateKeyResponse(): RotateKeyResponse {
+  return { certificate: new Uint8Array(0), authorities: [] };
+}
+
+export const RotateKeyResponse: MessageFns<RotateKeyResponse> = {
+  encode(message: RotateKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate.length !== 0) {
+      writer.uint32(10).bytes(message.certificate);
+    }
+    for (const v of message.authorities) {
+      writer.uint32(18).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateKeyResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1159,7 +1388,7 @@ export const PendingUpdate: MessageFns<PendingUpdate> = {
 };
 
 function createBaseChallenge(): Challenge {
-  return { nonce: new Uint8Array(0), signature: new Uint8Array(0) };
+  return { nonce: new Uint8Array(0), signature: new Uint8Array(0), handOvers: [] };
 }
 
 export const Challenge: MessageFns<Challenge> = {
@@ -1169,6 +1398,9 @@ export const Challenge: MessageFns<Challenge> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(18).bytes(message.signature);
+    }
+    for (const v of message.handOvers) {
+      HandOver.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1200,6 +1432,14 @@ export const Challenge: MessageFns<Challenge> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.handOvers.push(HandOver.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2994,6 +3234,16 @@ export const EnrolmentServiceService = {
     responseSerialize: (value: RenewResponse): Buffer => Buffer.from(RenewResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RenewResponse => RenewResponse.decode(value),
   },
+  /** From now on the client is enrolled by another key, which the one before vouches for; and a certificate for it. */
+  rotateKey: {
+    path: "/starling.v1.EnrolmentService/RotateKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateKeyRequest): Buffer => Buffer.from(RotateKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateKeyRequest => RotateKeyRequest.decode(value),
+    responseSerialize: (value: RotateKeyResponse): Buffer => Buffer.from(RotateKeyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateKeyResponse => RotateKeyResponse.decode(value),
+  },
 } as const;
 
 export interface EnrolmentServiceServer extends UntypedServiceImplementation {
@@ -3002,6 +3252,8 @@ export interface EnrolmentServiceServer extends UntypedServiceImplementation {
   enrol: handleUnaryCall<EnrolRequest, EnrolResponse>;
   /** Another certificate for the key by which a client is enrolled, also when the last one has expired. */
   renew: handleUnaryCall<RenewRequest, RenewResponse>;
+  /** From now on the client is enrolled by another key, which the one before vouches for; and a certificate for it. */
+  rotateKey: handleUnaryCall<RotateKeyRequest, RotateKeyResponse>;
 }
 
 export interface EnrolmentServiceClient extends Client1 {
@@ -3051,6 +3303,22 @@ export interface EnrolmentServiceClient extends Client1 {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  /** From now on the client is enrolled by another key, which the one before vouches for; and a certificate for it. */
+  rotateKey(
+    request: RotateKeyRequest,
+    callback: (error: ServiceError | null, response: RotateKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateKey(
+    request: RotateKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateKeyResponse) => void,
+  ): ClientUnaryCall;
+  rotateKey(
+    request: RotateKeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateKeyResponse) => void,
   ): ClientUnaryCall;
 }
 
