@@ -6,16 +6,17 @@ import { basename } from 'node:path';
 import pLimit from 'p-limit';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
-import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { PendingUpdate, RunInfo } from '../shared/service.js';
 import type { Logger } from './log.js';
+import { dropReceipt } from './round/fate.js';
 import { infoOf } from './run/activity.js';
 import { type DamagedRun, damagedRun, infoOfDamaged, isOfMachine } from './run/damaged.js';
-import { createRun, openRun } from './run/directory.js';
+import { createRun, openRun, type SharedDeps } from './run/directory.js';
 import { type FinishedRun, lateUpdates, readFinished, writeFinished } from './run/finished.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
+import { sendReceipts } from './send-receipts.js';
 import { isFor } from './visible-runs.js';
 
 /** Descriptors that a start takes for runs that have ended, at a time. */
@@ -26,10 +27,9 @@ interface RunsDeps {
   readonly log: Logger;
   readonly clock: Clock;
   /** What is lent to each run. */
-  lent(): Parameters<typeof openRun>[2];
+  readonly lent: SharedDeps;
   /** The clients that are here; `policy` as in the engine's `online`. */
   here(): Iterable<{ readonly client: string; readonly policy?: string }>;
-  sendReceipts(receipts: readonly Receipt[]): void;
   /** A run has come to this coordinator; whatever its feed tells from now on is new. */
   adopted(run: Run): void;
   /** Resolves when nothing is written any more of a run that has ended. */
@@ -168,15 +168,23 @@ export class Runs {
     }
   }
 
+  /** The same of runs that this coordinator has never heard of: no client is to keep an update for ever. */
+  answerUnknown(client: string, pending: readonly PendingUpdate[]): void {
+    const receipts = pending.map(({ run, round, attempt, sha256: updateSha256 }) =>
+      dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
+    );
+    sendReceipts(receipts, this.#deps.lent);
+  }
+
   #late(info: RunInfo): ReturnType<typeof lateUpdates> {
-    return lateUpdates(info, (receipt) => this.#deps.sendReceipts([receipt]));
+    return lateUpdates(info, (receipt) => sendReceipts([receipt], this.#deps.lent));
   }
 
   // ---- a run comes, ends, goes on --------------------------------------------------------------------------------
 
   /** A new one. @throws FlError as `createRun` */
   async create(spec: RunSpec, model: Uint8Array, { id, directory }: { id: string; directory: string }): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#deps.lent());
+    const run = await createRun(directory, id, spec, model, this.#deps.lent);
     this.#adopt(run);
     run.post({ kind: 'present', clients: this.#hereFor(run).map(({ client }) => client) });
     return run;
@@ -184,7 +192,7 @@ export class Runs {
 
   /** One that an earlier process left, by default under its own name. @throws FlError as `openRun` */
   async open(directory: string, id = basename(directory)): Promise<Run> {
-    const run = await openRun(directory, id, this.#deps.lent());
+    const run = await openRun(directory, id, this.#deps.lent);
     this.#adopt(run);
     run.post({ kind: 'present', clients: this.#hereFor(run).map(({ client }) => client) });
     await this.#retire(run);
