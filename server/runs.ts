@@ -61,10 +61,10 @@ export class Runs {
     }
   }
 
-  /** Waits for runs that are being closed, then closes all. */
+  /** Closes all; of a run that ends meanwhile all is written. */
   async close(): Promise<void> {
-    await Promise.all(this.#retiring);
     for (const run of this.#atWork.values()) await run.close();
+    await Promise.all(this.#retiring);
   }
 
   // ---- questions -------------------------------------------------------------------------------------------------
