@@ -101,7 +101,7 @@ export class Coordinator implements ParticipantService {
     const coordinator = new Coordinator(options);
     const { space, retention } = options;
     const runs = coordinator.#runs;
-    const upkeep = await Upkeep.open({ ...options, runs, written: (run) => coordinator.#watch.written(run) });
+    const upkeep = await Upkeep.open({ ...options, runs });
     coordinator.#upkeep = upkeep;
     await runs.openAll(join(options.dataDir, 'runs'));
     if (space !== undefined) coordinator.#stopWatch = await watchSpace({ ...options, space, runs });

@@ -41,7 +41,7 @@ export class RunWatch {
     if (run.state.status !== 'running') this.#ended(run);
   }
 
-  /** Resolves when nothing is written any more of a run that has ended. */
+  /** Resolves when there is all that is made of a run that has ended. */
   async written(run: string): Promise<void> {
     await this.#writing.get(run);
   }

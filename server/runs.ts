@@ -32,7 +32,7 @@ interface RunsDeps {
   here(): Iterable<{ readonly client: string; readonly policy?: string }>;
   /** A run has come to this coordinator; whatever its feed tells from now on is new. */
   adopted(run: Run): void;
-  /** Resolves when nothing is written any more of a run that has ended. */
+  /** Resolves when there is all that is made of a run that has ended, as its report. */
   written(run: string): Promise<void>;
   fatal(error: FlError): void;
 }
@@ -245,9 +245,14 @@ export class Runs {
     });
   }
 
+  /** Resolves when nothing is written any more of a run that has ended. */
+  async written(id: string): Promise<void> {
+    await this.#deps.written(id);
+    await Promise.all(this.#retiring);
+  }
+
   /** Closed, if it was open, and not known any more; its files stay. */
   async forget(id: string): Promise<void> {
-    await Promise.all(this.#retiring);
     const run = this.#atWork.get(id);
     for (const known of [this.#atWork, this.#finished, this.#damaged]) known.delete(id);
     await run?.close();

@@ -31,8 +31,6 @@ interface UpkeepDeps {
   readonly files?: Files;
   /** The coordinator's own; what is put away is taken out. */
   readonly runs: Runs;
-  /** Resolves when nothing is written any more of a run that has ended. */
-  written(run: string): Promise<void>;
 }
 
 /** What is done to runs that do not run. */
@@ -158,7 +156,7 @@ export class Upkeep {
   async #toArchive(run: string): Promise<{ directory: string; target: string }> {
     const directory = this.#deps.runs.restingPlace(run);
     if (directory === undefined) throw this.#whyNotAtRest(run) ?? notKnown(run);
-    await this.#deps.written(run);
+    await this.#deps.runs.written(run);
     const target = join(this.#archive, basename(directory));
     if ((await entriesOf(this.#archive)).some(({ name }) => name === basename(target)))
       throw new FlError('already-exists', `run ${run}: ${target} is there already; move that folder away`);
@@ -171,7 +169,7 @@ export class Upkeep {
       const resting = this.#deps.runs.restingPlace(run);
       const directory = resting ?? this.#archived.get(run)?.directory;
       if (directory === undefined) throw notKnown(run);
-      await this.#deps.written(run);
+      await this.#deps.runs.written(run);
       const remains = await discard(this.#files, directory);
       if (resting !== undefined) await this.#deps.runs.forget(run);
       else this.#archived.delete(run);
@@ -188,7 +186,7 @@ export class Upkeep {
     const { runs, identity, log } = this.#deps;
     return this.#alone(run, async () => {
       const directory = this.#deps.runs.restingPlace(run) ?? (await this.#movedBack(run));
-      await this.#deps.written(run);
+      await this.#deps.runs.written(run);
       await this.#deps.runs.forget(run);
       try {
         const done = await repairRun(directory, identity);

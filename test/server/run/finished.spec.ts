@@ -1,6 +1,6 @@
 /** A run that has ended is a row in memory and files on the disk: all that could be asked of it still can. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FINISHED_FILE } from '../../../server/run/finished.js';
@@ -136,6 +136,20 @@ describe('a run that has ended', () => {
       peer.receipts.map(({ outcome }) => outcome),
       ['committed', 'dropped'],
     );
+  });
+});
+
+describe('a run that has just ended', () => {
+  it('is put away when all is written of it', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'starling-finished-'));
+    const { coordinator, fatal } = await playRun(dataDir, { rounds: 2 });
+    const { admin } = coordinator;
+    const directory = await admin.archiveRun('r');
+    await coordinator.close();
+    assert.deepEqual(fatal, []);
+    assert.equal(JSON.parse(await readFile(join(directory, FINISHED_FILE), 'utf8')).status, 'completed');
+    assert.deepEqual((await readdir(directory)).filter((name) => name.endsWith('.tmp')), []);
+    await rm(dataDir, { recursive: true });
   });
 });
 
