@@ -99,11 +99,21 @@ export class Runs {
     return this.#atWork.has(id) || this.#finished.has(id);
   }
 
-  /** Where a run lies that is not running; undefined: it is not here. @throws FlError failed-precondition: it is running */
-  restingPlace(id: string): string | undefined {
+  /**
+   * Where a run lies that is not running, when nothing is written of it any more; undefined: it is not here.
+   * @throws FlError failed-precondition: it is running
+   */
+  async restingPlace(id: string): Promise<string | undefined> {
     const run = this.#atWork.get(id);
-    if (run?.state.status === 'running')
+    const checkRests = () => {
+      if (run?.state.status !== 'running') return;
       throw new FlError('failed-precondition', `run ${id} is running; first: starling run stop ${id}`);
+    };
+    checkRests();
+    await run?.idle();
+    checkRests(); // it may have been resumed a moment ago
+    await this.#deps.written(id);
+    await Promise.all(this.#retiring);
     return run?.directory ?? this.#finished.get(id)?.directory ?? this.#damaged.get(id)?.directory;
   }
 
@@ -243,12 +253,6 @@ export class Runs {
       const { message: reason } = FlError.from(error);
       this.#deps.log.warn({ run: run.id, reason }, 'the next start has to read all of it');
     });
-  }
-
-  /** Resolves when nothing is written any more of a run that has ended. */
-  async written(id: string): Promise<void> {
-    await this.#deps.written(id);
-    await Promise.all(this.#retiring);
   }
 
   /** Closed, if it was open, and not known any more; its files stay. */
