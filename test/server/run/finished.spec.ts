@@ -148,7 +148,10 @@ describe('a run that has just ended', () => {
     await coordinator.close();
     assert.deepEqual(fatal, []);
     assert.equal(JSON.parse(await readFile(join(directory, FINISHED_FILE), 'utf8')).status, 'completed');
-    assert.deepEqual((await readdir(directory)).filter((name) => name.endsWith('.tmp')), []);
+    assert.deepEqual(
+      (await readdir(directory)).filter((name) => name.endsWith('.tmp')),
+      [],
+    );
     await rm(dataDir, { recursive: true });
   });
 });
