@@ -317,8 +317,9 @@ export class Coordinator implements ParticipantService {
   ): AsyncGenerator<Uint8Array> {
     const { client } = this.#connectionOf(session, peer);
     const run = this.#visibleTo(client).need(request.run);
+    const check = this.#checkOf(client);
     for (const piece of piecesOf(run.model, request)) {
-      this.#checkStanding(client);
+      check();
       run.traffic.down += piece.length;
       yield piece;
     }
@@ -336,12 +337,13 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): Promise<UploadReply> {
     const { client } = this.#connectionOf(session, peer);
-    const check = () => this.#checkStanding(client);
+    const check = this.#checkOf(client);
     const checked = async function* () {
       for await (const chunk of chunks) {
         check();
         yield chunk;
       }
+      check(); // who has sent all but the end may wait with that
     };
     try {
       return await this.#receiver.receive(client, signed, offset, checked());
@@ -421,6 +423,17 @@ export class Coordinator implements ParticipantService {
   #checkStanding(client: string): void {
     const refusal = this.#options.registry.refusalOf(client);
     if (refusal !== undefined) throw new FlError('permission-denied', refusal.reason);
+  }
+
+  /** For a call that has begun: throws once the client may not take part, or its key of now is another. */
+  #checkOf(client: string): () => void {
+    const { registry } = this.#options;
+    const { publicKey } = registry.get(client);
+    return () => {
+      this.#checkStanding(client);
+      if (registry.get(client).publicKey === publicKey) return;
+      throw new FlError('permission-denied', `client "${client}" has another key since this call began: log in again`);
+    };
   }
 
   /** A session that was opened by one certificate is worth nothing beside another. */
