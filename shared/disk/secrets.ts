@@ -19,8 +19,8 @@ let given: string | undefined;
 /** That was read last. */
 let read: { readonly path: string; readonly sealer: Sealer } | undefined;
 
-/** From now on secrets of this process are under what this file holds; `-` is standard input. */
-export function useKeyFile(path: string): void {
+/** From now on secrets of this process are under what this file holds; `-` is standard input; undefined: as at its start. */
+export function useKeyFile(path: string | undefined): void {
   given = path;
 }
 
