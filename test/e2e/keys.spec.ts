@@ -88,8 +88,8 @@ describe('keys that are rotated in the middle of a run', function () {
         if (i === 0) keys.push(before);
         keys.push(now);
       }
-      const second = coordinator(`0.0.0.0:${port}`);
-      await second.line(/listens on/);
+      const about = { listen: `0.0.0.0:${port}`, publicAddresses: ['127.0.0.2'], logLevel: 'silent' };
+      const second = await startCoordinator({ dataDir, ...about });
       await rounds(dataDir, run, RUN.rounds);
       for (const lab of labs) {
         const { coordinatorKey } = JSON.parse(await readFile(join(home(lab), 'clients', lab, 'client.json'), 'utf8'));
@@ -101,7 +101,7 @@ describe('keys that are rotated in the middle of a run', function () {
       await writeFile(enrolment, await operator('token', 'enrolled'));
       const directory = join(dataDir, 'runs', run);
       const heads = join(home('lab-2'), 'clients', 'lab-2', 'ledger-heads.jsonl');
-      for (const fingerprint of keys) {
+      for (const fingerprint of [keys[0], keys[2]]) {
         const trust = ['--coordinator', fingerprint, '--enrolment', enrolment, '--against', heads];
         assert.match(await command(folder, 'verify', directory, ...trust), /the ledger holds: 3 rounds/);
       }
@@ -119,10 +119,8 @@ describe('keys that are rotated in the middle of a run', function () {
       assert.match(held, /the security log holds/);
 
       // who has stolen the old key of the coordinator has all of its data, and no lab that believes them
-      await second.end();
-      const impostor = await startCoordinator({
-        ...{ dataDir: oldDirectory, listen: `0.0.0.0:${port}`, publicAddresses: ['127.0.0.2'], logLevel: 'silent' },
-      });
+      await second.stop();
+      const impostor = await startCoordinator({ dataDir: oldDirectory, ...about });
       await running['lab-1'].line(/who is there is not believed/);
       await impostor.stop();
       assert.equal((await tried(folder, 'verify', directory)).code, 0);
