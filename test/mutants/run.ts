@@ -85,7 +85,7 @@ async function killerOf(
   writeFileSync(target, mutated(mutant));
   try {
     for (const { spec, ms } of known.sort((a, b) => a.ms - b.ms)) {
-      const { isGood } = await run(folder, spec, Math.max(LEAST_LIMIT_MS, PATIENCE * ms));
+      const { isGood } = await run(folder, spec, Math.max(LEAST_LIMIT_MS, Math.ceil(PATIENCE * ms)));
       if (!isGood) return spec;
     }
     return undefined;
