@@ -124,8 +124,9 @@ async function carryOut(simulation: Simulation): Promise<void> {
       onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
-    for (const why of [...causes.lines(), ...wrong]) show.line(why);
+    for (const why of causes.lines()) show.line(why);
     show.result(report, html);
+    for (const why of wrong) show.line(why); // nothing is said after it
     if (report.status === 'stopped') show.line(`to go on: starling simulate --resume ${directory}`);
     await writeJson(report, json);
     checkEnded(report.status, report.reason);
