@@ -44,6 +44,7 @@ import { type BaselineInput, baselines } from './baselines.js';
 import { type CentralLine, centralLinesIn, type JudgeRound, judgeRounds } from './central-rounds.js';
 import { figuresOf, finishRun, roundFiguresIn, type SimulationResult, withCode } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
+import { populationOf } from './population.js';
 import { seededNoise } from './seeded-noise.js';
 
 /** In a run directory: the private tensors of each client, by its name. */
@@ -274,8 +275,9 @@ async function enter(about: {
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
   const { spec, workload, trainer, model, federations = [], onBaseline, signal } = options;
   if (!isCompared(options, run)) return {};
-  const { shard } = await openSite(workload, spec.work);
-  const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
+  const { partition, validationFraction } = spec.work;
+  const { shard, data } = await openSite(workload, spec.work);
+  const shards = clients.map((_, index) => shard(partition, { index, count: clients.length }, validationFraction));
   const { round: rounds } = run.state; // a run that stopped early has taken fewer steps, and so do its rows
   const input: BaselineInput = {
     spec: { ...spec, work: { ...spec.work, rounds } },
@@ -283,7 +285,8 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     clients,
     trainer,
     headline: workload.manifest.headline,
-    trainExamples: shares.map(({ train }) => train.length),
+    trainExamples: shards.map(({ train }) => train.length),
+    floors: { workload, data, shards, backend: options.backend },
     limit: pLimit(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums, spec),
     federations,
@@ -291,18 +294,22 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     onProgress: onBaseline,
     signal,
   };
-  return baselines(input);
+  const population = populationOf(workload.examples(data, spec.work.hyper).test);
+  return { ...(await baselines(input)), population };
 }
 
 function isCompared({ baselines }: SimulationOptions, run: Run): boolean {
   return baselines !== 'none' && run.state.status === 'completed';
 }
 
-async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {
+async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation) {
   const { onEvent: _, command: __, judge: ___, ...rest } = options;
   const place = label === undefined ? [name] : ['federated', name];
   const directory = join(options.directory, ...place);
-  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume })).report;
+  const { report } = await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume });
+  const { data } = await openSite(options.workload, resolved.spec.work);
+  const population = populationOf(options.workload.examples(data, resolved.spec.work.hyper).test);
+  return { ...report, population };
 }
 
 function runId({ work }: RunSpec): string {

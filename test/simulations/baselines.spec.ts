@@ -6,13 +6,15 @@
  * `train` it sends that again and moves w half of the way to its mean in each local step; its private `rounds` counts.
  */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../client/backends/index.js';
+import { heldOut } from '../../client/data/hold-out.js';
 import { createTaskRunner, type Task, type TaskRunner } from '../../client/training/task.js';
-import { defineWorkload, type Workload } from '../../client/workload.js';
+import { defineWorkload, type Floor, type Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import { meansOf } from '../../shared/run/metrics.js';
 import type { Report } from '../../shared/run/report.js';
@@ -195,6 +197,7 @@ describe('what a run is set beside', () => {
       clients: ['c1', 'c2', 'c3', 'c4'],
       trainer: spied(seen),
       trainExamples: [2, 2, 2, 2],
+      floors: { workload: numbers, data: undefined, shards: [], backend: 'cpu' },
       headline: numbers.manifest.headline,
       limit: (task) => task(),
       figures: (sums) => meansOf(sums, 'test'),
@@ -204,7 +207,11 @@ describe('what a run is set beside', () => {
     const trained = seen.filter(({ kind }) => kind === 'train');
     assert.equal(trained.length, 4 * 3 + 3);
     assert.ok(trained.every(({ work }) => work.secure === undefined && work.privacy === undefined));
-    assert.deepEqual(rows, (await run()).baselines);
+    const { population, ...others } = (await run()).baselines;
+    assert.deepEqual(rows, others);
+    // by the examples of the test: eight, two of each group, without labels
+    const text = JSON.stringify([8, [], [1, 1, 2, 2, 3, 3, 4, 4]]);
+    assert.deepEqual(population, { examples: 8, sha256: createHash('sha256').update(text).digest('hex') });
   });
 
   it('leaves out a client that diverges, and says so', async () => {
@@ -246,6 +253,58 @@ describe('what a run is set beside', () => {
     assert.equal(report.rounds.length, 3);
     assert.deepEqual(Object.keys(report.baselines.federated ?? {}), ['first']);
     assert.equal(report.baselines.federated!.first.work!.rounds, 2);
+  });
+});
+
+describe('floors', () => {
+  before(() => selectBackend('cpu'));
+
+  /** Says the mean of all training examples, and for client 2 of 4 that nothing is known. */
+  const mean: Floor<Float32Array> = {
+    name: 'mean',
+    label: 'the mean',
+    kind: 'trivial',
+    fit({ data, shards }) {
+      const all = shards.flatMap(({ train }) => Array.from(train, (i) => data[i]));
+      const said = all.reduce((sum, x) => sum + x, 0) / all.length;
+      return ({ test }) => {
+        const sum = test.reduce((total, i) => total + (said - data[i]) ** 2, 0);
+        return { error: { sum: [sum], count: test.length } };
+      };
+    },
+  };
+  const broken: Floor<Float32Array> = {
+    ...{ name: 'broken', label: 'none', kind: 'classical' },
+    fit() {
+      throw new FlError('failed-precondition', 'no such rule');
+    },
+  };
+
+  it('learn from all training examples, are judged as models are, and one that fails is named', async () => {
+    const workload = { ...numbers, floors: [mean, broken] };
+    const { floors } = (await run({}, { workload })).baselines;
+    // mean 2.5: (1.5² + 0.5² + 0.5² + 1.5²) / 4 = 1.25; untrained w = 0: (1 + 4 + 9 + 16) / 4 = 7.5
+    assert.deepEqual(floors!.mean, {
+      ...{ label: 'the mean', kind: 'trivial', metrics: { 'test.error': 1.25 } },
+      perClient: Object.fromEntries([2.25, 0.25, 0.25, 2.25].map((e, i) => [`c${i + 1}`, { 'test.error': e }])),
+    });
+    assert.equal(floors!.untrained.metrics['test.error'], 7.5);
+    assert.equal(floors!.untrained.kind, 'untrained');
+    assert.deepEqual(floors!.broken.failures, { 'floor/broken': 'no such rule' });
+    assert.deepEqual(floors!.broken.metrics, {});
+  });
+
+  it('learn nothing from what is held out for validation', async () => {
+    const workload = { ...numbers, floors: [mean] };
+    const held = { 'validation-fraction': 0.25, partition: 'iid', clients: 2, 'min-clients': 2, cohort: 2 };
+    const { floors } = (await run(held, { workload })).baselines;
+    const data = [1, 1, 2, 2, 3, 3, 4, 4];
+    const isHeldOut = heldOut(8, 0.25);
+    const left = data.filter((_, i) => !isHeldOut(i));
+    const said = left.reduce((sum, x) => sum + x, 0) / left.length;
+    const error = data.reduce((sum, x) => sum + (said - x) ** 2, 0) / 8;
+    assert.notEqual(said, 2.5); // or it would not be seen
+    assert.ok(Math.abs(floors!.mean.metrics['test.error'] - error) < 1e-12);
   });
 });
 
@@ -313,7 +372,7 @@ describe('the private row', () => {
       const planned = { federations: [{ name: 'private' }], runAgain: async () => report };
       return federations(planned as unknown as BaselineInput);
     };
-    assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 } } });
+    assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 }, curve: [] } });
     assert.deepEqual(await row({ ...ended, status: 'failed', reason: 'too few' }), {
       private: { metrics: {}, perClient: {}, privacy, work: { rounds: 0 }, failures: { private: 'too few' } },
     });
@@ -336,7 +395,13 @@ describe('a federation that a workload compares itself with', () => {
       ['no row "private"'],
     );
     const report = await run({ baselines: 'all' }, { federations: planned.federations });
-    assert.deepEqual(Object.keys(report.baselines).sort(), ['centralised', 'federated', 'local']);
+    assert.deepEqual(Object.keys(report.baselines).sort(), [
+      'centralised',
+      'federated',
+      'floors',
+      'local',
+      'population',
+    ]);
     const { two, slow } = report.baselines.federated!;
     // Two training rounds towards the mean m of 1, 2 or of 1 .. 4: w = 3/4 m; with a third 7/8 m.
     const error = (w: number, clients: number[]) => clients.reduce((sum, j) => sum + (w - j) ** 2, 0) / clients.length;
