@@ -37,6 +37,8 @@ export interface Scale {
   readonly training: Pick<TrainingSpec, 'batchSize' | 'clientLr'> & Partial<TrainingSpec>;
   /** How the private run of `--baselines all` differs from the run; default: `{ privacy: 'distributed' }`. */
   readonly private?: OtherSettings & { readonly privacy: PrivacySpec['mode'] };
+  /** Learning rates among which reference rows choose; default: a third, one and three of `clientLr`. */
+  readonly referenceRates?: readonly number[];
   /** The workload's own settings: sizes of the model and of the data. */
   readonly hyper: Hyper;
 }

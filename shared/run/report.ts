@@ -54,8 +54,27 @@ export type RowName =
   | 'centralised'
   | `floor/${string}`;
 
+/** How a reference row came by its setting: tried on validation examples, with a seed that reports nothing. */
+export interface Tuned {
+  /** Learning rates that were tried. */
+  readonly grid: readonly number[];
+  readonly seed: number;
+  /** The figure that was looked at, as `validation.NAME`. */
+  readonly metric: string;
+  /** The best that each rate reached, in the order of the grid; null: it diverged. */
+  readonly scores: readonly (number | null)[];
+  /** The rate that was chosen. */
+  readonly clientLr: number;
+  /** The round whose model was best on validation examples, of each that was trained. */
+  readonly stoppedAt: Readonly<Record<string, number>>;
+  /** Rounds of training that the row has cost, those of the grid included. */
+  readonly budgetRounds: number;
+}
+
 /** A row that the run is set beside. */
 export interface BaselineReport extends MetricsReport {
+  /** Of a reference row; absent: it has the run's setting, which may not serve it. */
+  readonly tuned?: Tuned;
   /** Rounds of one training, and what was done in each. */
   readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
   /** The figures of each evaluated round, where it was a run with rounds of its own. */

@@ -25,6 +25,13 @@ export interface BaselineInput {
     /** The trainer's, so that nothing else is started beside it. */
     readonly backend: string;
   };
+  /** Reference rows choose a rate and a round; absent: they have the run's. */
+  readonly tuning?: {
+    readonly rates: readonly number[];
+    readonly seed: number;
+    /** The first model of that seed. */
+    readonly model: Params;
+  };
   /** Starts a task when there is room for it. */
   readonly limit: <T>(task: () => Promise<T>) => Promise<T>;
   /** Pooled sums to figures; the means of the scalar metrics are among them. */

@@ -91,7 +91,8 @@ async function run(
 ) {
   const directory = await mkdtemp(join(tmpdir(), 'starling-baselines-'));
   directories.push(directory);
-  const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), numbers);
+  const { workload = numbers } = options;
+  const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), workload);
   const { report } = await simulate({
     ...resolved,
     workload: numbers,
@@ -104,7 +105,7 @@ async function run(
     directory,
     ...options,
   });
-  assert.equal(report.status, status);
+  assert.equal(report.status, status, report.reason ?? '');
   return report;
 }
 
@@ -305,6 +306,78 @@ describe('floors', () => {
     const error = data.reduce((sum, x) => sum + (said - x) ** 2, 0) / 8;
     assert.notEqual(said, 2.5); // or it would not be seen
     assert.ok(Math.abs(floors!.mean.metrics['test.error'] - error) < 1e-12);
+  });
+});
+
+describe('a reference row that is tuned', () => {
+  before(() => selectBackend('cpu'));
+
+  /** Of a model w that began at 0 and moves to the mean of 8 numbers, all of them 1, by the rate: validation error (w - 1)². */
+  const rated: Workload<Float32Array> = {
+    ...numbers,
+    load: async () => new Float32Array(8).fill(1),
+    async train(shared, own, data, context) {
+      const start = shared.w.data[0];
+      const values = Float32Array.of((1 - start) * context.training.clientLr, 1);
+      const weights = [context.shard.train.length, context.shard.train.length];
+      return { contribution: { values, weights, metrics: {} }, private: own };
+    },
+    manifest: {
+      ...numbers.manifest,
+      phases: (_, [w, x]) => {
+        const means = { name: 'means', tensors: [{ ...x, name: 'x' }], reduce: 'mean', weight: 'per-tensor' } as const;
+        const update = { name: 'update', tensors: [w], reduce: 'mean', weight: 'examples' } as const;
+        return [{ name: 'train', channels: [update, means] }];
+      },
+      scales: {
+        ...numbers.manifest.scales,
+        smoke: { ...numbers.manifest.scales.smoke, referenceRates: [0.5, 1.5, 3] },
+      },
+    },
+    examples: (data) => ({ train: { count: data.length }, test: { count: data.length } }),
+  };
+
+  it('has the rate and the round that are best on validation examples, with a seed that reports nothing', async () => {
+    const seen: Task[] = [];
+    const workload = rated;
+    const runner = createTaskRunner({ loadWorkload: async () => workload });
+    const trainer: TaskRunner = {
+      run(task, options) {
+        seen.push(task);
+        return runner.run(task, options);
+      },
+    };
+    const config = {
+      partition: 'iid',
+      clients: 2,
+      cohort: 2,
+      'min-clients': 2,
+      rounds: 2,
+      'validation-fraction': 0.25,
+    };
+    const { baselines: rows } = await run({ ...config, baselines: 'tuned' }, { workload, trainer, baselines: 'tuned' });
+    // 1 - w shrinks by 0.5, -0.5 or -2 a round: errors of w after two rounds 1/16, 1/16, 16; of 3 the first round is best, 4
+    const { tuned } = rows.centralised!;
+    assert.deepEqual(tuned, {
+      ...{ grid: [0.5, 1.5, 3], seed: 1_000_003, metric: 'validation.error', scores: [0.0625, 0.0625, 4] },
+      ...{ clientLr: 0.5, stoppedAt: { centralised: 2 }, budgetRounds: 3 * 2 + 2 },
+    });
+    assert.equal(rows.centralised!.metrics['test.error'], 0.0625);
+    // three rates with two clients, and both again
+    assert.deepEqual(
+      [rows.local!.tuned!.budgetRounds, rows.local!.tuned!.stoppedAt],
+      [3 * 2 * 2 + 2 * 2, { c1: 2, c2: 2 }],
+    );
+    const trials = seen.filter(({ work }) => work.seed === 1_000_003);
+    assert.equal(trials.filter(({ kind }) => kind === 'train').length, 3 * 2 + 3 * 2 * 2);
+    assert.ok(seen.every(({ work: { seed } }) => seed === 1 || seed === 1_000_003));
+  });
+
+  it('needs validation examples', () => {
+    assert.throws(() => resolve(checkConfig({ ...settings(), baselines: 'tuned' }, 'test'), numbers), {
+      message:
+        'baselines: expected validation-fraction beside tuned, for rates are chosen on validation examples, got "none"',
+    });
   });
 });
 
