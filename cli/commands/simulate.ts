@@ -106,7 +106,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
     const wrong = await saidFirst(workload, resolved, show);
     show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
     const beside =
-      config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
+      config.baselines !== 'none' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
     for (const why of [...beside.missing, ...ofShares, ...notesOn(resolved)]) show.line(why);
     const { report, html } = await simulate({
       ...resolved,

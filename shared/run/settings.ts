@@ -239,9 +239,9 @@ export const SETTINGS = {
     help: 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu',
   },
   baselines: {
-    schema: z.enum(['none', 'all']).default('none'),
+    schema: z.enum(['none', 'all', 'tuned']).default('none'),
     value: 'NAME',
-    help: 'none or all: also each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with',
+    help: 'none or all: also floors, each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with; tuned: all, and alone and in one place choose a learning rate and a round on validation examples',
   },
   'evaluate-on': {
     schema: z.string().optional(),

@@ -171,6 +171,7 @@ interface Validation {
 function validationOf(config: Config, { manifest, validation }: Workload): Validation {
   const fraction = config['validation-fraction'];
   const isNoised = config['test-noise-multiplier'] !== undefined;
+  checkTuning(config, validation !== undefined);
   if (fraction === undefined) return { hasValidation: validation !== undefined && !isNoised };
   const field = 'validation-fraction';
   if (validation !== undefined) {
@@ -180,6 +181,16 @@ function validationOf(config: Config, { manifest, validation }: Workload): Valid
     throw invalidArgument(field, 'none with test-noise-multiplier, which noises test figures and no others', fraction);
   }
   return { hasValidation: true, ofWork: { validationFraction: fraction } };
+}
+
+/** @throws FlError invalid-argument: rates would be chosen on nothing */
+function checkTuning(config: Config, hasSplit: boolean): void {
+  if (config.baselines !== 'tuned' || hasSplit || config['validation-fraction'] !== undefined) return;
+  throw invalidArgument(
+    'baselines',
+    'validation-fraction beside tuned, for rates are chosen on validation examples',
+    'none',
+  );
 }
 
 function secureOf(
