@@ -316,7 +316,7 @@ describe('a reference row that is tuned', () => {
   const rated: Workload<Float32Array> = {
     ...numbers,
     load: async () => new Float32Array(8).fill(1),
-    async train(shared, own, data, context) {
+    async train(shared, own, _data, context) {
       const start = shared.w.data[0];
       const values = Float32Array.of((1 - start) * context.training.clientLr, 1);
       const weights = [context.shard.train.length, context.shard.train.length];
