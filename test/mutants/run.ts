@@ -1,17 +1,21 @@
 /**
- * The mutation lane: applies each mutant to a copy of the build, runs the specs of its room, the quickest first, and says
- * which noticed. `npm run mutants [-- TEXT]`; with TEXT only mutants whose file or claim has it. A text that is no longer in
- * the source is an error, for then nobody knows what the row still says.
+ * The mutation lane: tries each mutant against the specs of its room, the quickest first, and says which test noticed.
+ * `npm run mutants [-- TEXT]`; with TEXT only mutants whose file or claim has it. A text that is no longer in the source is
+ * an error, for then nobody knows what the row still says; so is a row whose specs fail without it.
+ *
+ * A spec that is quick and keeps to one process is tried in a process that loads it anew for each mutant, a few of them, and
+ * at last without one: if it fails then, or the process is gone, that process has judged nothing. Those mutants, whatever
+ * survived, and other specs are tried one by one: a process each, on a copy of the build.
  */
-import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { transformSync } from 'esbuild';
 import { CHAINS } from './chains.js';
 import { CLIENT } from './client.js';
 import { CORE } from './core.js';
 import { DOORS } from './doors.js';
+import { judgeIn } from './judges.js';
 import { MASKS } from './masks.js';
 import type { Mutant } from './mutant.js';
 import { POLICY } from './policy.js';
@@ -24,12 +28,17 @@ import { SERVICE } from './service.js';
 import { SHARED } from './shared.js';
 import { STORES } from './stores.js';
 import { TRAINING } from './training.js';
+import type { Outcome } from './trial.js';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const WORKERS = 2;
+/** Of one process. */
+const MOST_TRIALS = 10;
+/** Beside a spec that takes longer, the start of a process is nothing. */
+const QUICK_MS = 5_000;
 /** A spec that takes so many times what it takes without a mutant has noticed, too: a loop that never ends. */
-const PATIENCE = 20;
-const LEAST_LIMIT_MS = 120_000;
+const PATIENCE = 10;
+const LEAST_LIMIT_MS = 60_000;
 
 /** What the mutant is built to. @throws Error: its text is not there, or not once, or what stands there instead is no source */
 function mutated({ file, find, replace }: Mutant): string {
@@ -51,46 +60,58 @@ function workplace(): string {
   return folder;
 }
 
-/** How a spec went in this folder. */
-function run(folder: string, spec: string, limitMs?: number): Promise<{ isGood: boolean; tookMs: number }> {
-  const mocha = [
-    join(ROOT, 'node_modules/mocha/bin/mocha.js'),
-    '--no-config',
-    '--exit',
-    '--bail',
-    '--timeout',
-    '60000',
-  ];
-  const required = ['--require', 'dist/test/support/properties.js', `dist/test/${spec}.spec.js`];
-  const began = performance.now();
-  return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [...mocha, ...required], { cwd: folder, stdio: 'ignore', timeout: limitMs });
-    child.on('error', failed);
-    child.on('close', (code) => done({ isGood: code === 0, tookMs: performance.now() - began }));
-  });
+/** What a spec does without a mutant. */
+interface Known {
+  readonly spec: string;
+  readonly tookMs: number;
+  readonly isShared: boolean;
 }
 
-/** The spec of its room that fails with the mutant, if one does; `tookMs`: of each spec that passes without it. */
-async function killerOf(
-  folder: string,
-  mutant: Mutant,
-  tookMs: ReadonlyMap<string, number>,
-): Promise<string | undefined> {
+const limitOf = ({ tookMs }: Known) => Math.max(LEAST_LIMIT_MS, PATIENCE * tookMs);
+
+/** One spec in a process of its own, on the build of this folder. */
+async function tryAlone(folder: string, spec: string, limitMs: number): Promise<Outcome | 'gone'> {
+  const judge = judgeIn(folder);
+  const outcome = await judge.try({ spec, id: 0 }, limitMs);
+  judge.end();
+  return outcome;
+}
+
+/** The test that fails with the mutant in this folder’s build, if one does. */
+async function noticedAlone(folder: string, mutant: Mutant, known: Known): Promise<string | undefined> {
   const target = join(folder, 'dist', `${mutant.file}.js`);
   const original = readFileSync(target);
-  const known = mutant.specs.flatMap((spec) => {
-    const ms = tookMs.get(spec);
-    return ms === undefined ? [] : [{ spec, ms }];
-  });
   writeFileSync(target, mutated(mutant));
   try {
-    for (const { spec, ms } of known.sort((a, b) => a.ms - b.ms)) {
-      const { isGood } = await run(folder, spec, Math.max(LEAST_LIMIT_MS, PATIENCE * ms));
-      if (!isGood) return spec;
-    }
-    return undefined;
+    const outcome = await tryAlone(folder, known.spec, limitOf(known));
+    return outcome === 'gone' ? 'it does not end' : outcome.failed;
   } finally {
     writeFileSync(target, original);
+  }
+}
+
+/** The tests that fail with each of these mutants, in one process; undefined: it has judged nothing. */
+async function noticedTogether(
+  folder: string,
+  some: readonly Mutant[],
+  known: Known,
+): Promise<Map<Mutant, string> | undefined> {
+  const { spec } = known;
+  const noticed = new Map<Mutant, string>();
+  const judge = judgeIn(ROOT);
+  try {
+    for (const [id, mutant] of some.entries()) {
+      const source = join(folder, 'mutants', `${id}.js`);
+      mkdirSync(dirname(source), { recursive: true });
+      writeFileSync(source, mutated(mutant));
+      const outcome = await judge.try({ spec, id, instead: { file: mutant.file, source } }, limitOf(known));
+      if (outcome === 'gone' || outcome.isStray) return undefined;
+      if (outcome.failed !== undefined) noticed.set(mutant, outcome.failed);
+    }
+    const last = await judge.try({ spec, id: some.length }, limitOf(known));
+    return last === 'gone' || last.failed !== undefined ? undefined : noticed;
+  } finally {
+    judge.end();
   }
 }
 
@@ -105,6 +126,7 @@ async function inFolders<T>(items: Iterable<T>, act: (folder: string, item: T) =
   );
 }
 
+const say = (text: string) => process.stdout.write(`${text}\n`);
 const wanted = process.argv[2] ?? '';
 const ROOMS = [
   ...[SHARED, MASKS, PROOFS, CORE, CHAINS, SERVER, ROUNDS, DOORS, SERVICE, RUNS, SECAGG_SHELL],
@@ -112,26 +134,60 @@ const ROOMS = [
 ];
 const mutants = ROOMS.flat().filter(({ file, claim }) => `${file} ${claim}`.includes(wanted));
 for (const mutant of mutants) mutated(mutant); // before anything takes time
+const killed = new Set<Mutant>();
+
+function kill(mutant: Mutant, { spec }: Known, test: string): void {
+  if (killed.has(mutant)) return;
+  killed.add(mutant);
+  say(`killed   ${mutant.file}: ${mutant.claim} (${spec}: ${test})`);
+}
+
+/** A few mutants of a spec at a time that are still alive when it is their turn. */
+function* turns(specs: readonly Known[], most: number): Iterable<{ known: Known; some: Mutant[] }> {
+  for (const known of specs) {
+    const own = mutants.filter(({ specs }) => specs.includes(known.spec));
+    for (let rest = own; rest.length > 0; ) {
+      rest = rest.filter((mutant) => !killed.has(mutant));
+      if (rest.length > 0) yield { known, some: rest.slice(0, most) };
+      rest = rest.slice(most);
+    }
+  }
+}
+
+async function judgeAlone(folder: string, { known, some }: { known: Known; some: Mutant[] }): Promise<void> {
+  for (const mutant of some) {
+    const test = await noticedAlone(folder, mutant, known);
+    if (test !== undefined) kill(mutant, known, test);
+  }
+}
+
 const folders = Array.from({ length: WORKERS }, workplace);
-const survivors: Mutant[] = [];
+const good: Known[] = [];
 try {
-  const tookMs = new Map<string, number>();
   await inFolders(new Set(mutants.flatMap(({ specs }) => specs)), async (folder, spec) => {
-    const result = await run(folder, spec);
-    if (result.isGood) tookMs.set(spec, result.tookMs);
-    else process.stdout.write(`${spec} fails without any mutant: it judges none\n`);
+    const outcome = await tryAlone(folder, spec, 10 * LEAST_LIMIT_MS);
+    if (outcome === 'gone' || outcome.failed !== undefined) {
+      say(
+        `${spec} fails without any mutant, and judges none: ${outcome === 'gone' ? 'it does not end' : outcome.failed}`,
+      );
+    } else good.push({ spec, tookMs: outcome.tookMs, isShared: !outcome.hasOthers && outcome.tookMs < QUICK_MS });
   });
-  await inFolders(mutants, async (folder, mutant) => {
-    const killer = await killerOf(folder, mutant, tookMs);
-    if (killer === undefined) survivors.push(mutant);
-    const said = killer === undefined ? 'SURVIVED' : 'killed  ';
-    process.stdout.write(`${said} ${mutant.file}: ${mutant.claim}${killer === undefined ? '' : ` (${killer})`}\n`);
+  good.sort((a, b) => a.tookMs - b.tookMs);
+  const shared = good.filter(({ isShared }) => isShared);
+  await inFolders(turns(shared, MOST_TRIALS), async (folder, { known, some }) => {
+    const noticed = await noticedTogether(folder, some, known);
+    if (noticed === undefined) await judgeAlone(folder, { known, some });
+    else for (const [mutant, test] of noticed) kill(mutant, known, test);
   });
+  await inFolders(turns(good, 1), judgeAlone);
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
-for (const { file, claim, find, replace } of survivors) {
-  process.stdout.write(`\n${file}: ${claim}\n  - ${find}\n  + ${replace}\n`);
+const left = mutants.filter((mutant) => !killed.has(mutant));
+const isJudged = ({ specs }: Mutant) => specs.every((spec) => good.some((known) => known.spec === spec));
+for (const mutant of left) {
+  const { file, claim, find, replace } = mutant;
+  say(`\n${isJudged(mutant) ? 'SURVIVED' : 'NOT JUDGED'} ${file}: ${claim}\n  - ${find}\n  + ${replace}`);
 }
-process.stdout.write(`${mutants.length - survivors.length} passed, ${survivors.length} failed\n`);
-process.exitCode = survivors.length > 0 ? 1 : 0;
+say(`${killed.size} passed, ${left.length} failed`);
+process.exitCode = left.length > 0 ? 1 : 0;
