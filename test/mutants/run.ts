@@ -3,19 +3,18 @@
  * `npm run mutants [-- TEXT]`; with TEXT only mutants whose file or claim has it. A text that is no longer in the source is
  * an error, for then nobody knows what the row still says; so is a row whose specs fail without it.
  *
- * A spec that is quick and keeps to one process is tried in a process that loads it anew for each mutant, a few of them, and
- * at last without one: if it fails then, or the process is gone, that process has judged nothing. Those mutants, whatever
- * survived, and other specs are tried one by one: a process each, on a copy of the build.
+ * Mutants of a spec that is quick and keeps to one process are tried a few in a process, which loads all modules anew for
+ * each. What survives, and other specs, are tried in a process for each mutant, on a copy of the build. After a few mutants
+ * the spec is run without any: if it fails then, they were not judged.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { transformSync } from 'esbuild';
+import { join, resolve } from 'node:path';
 import { CHAINS } from './chains.js';
 import { CLIENT } from './client.js';
 import { CORE } from './core.js';
 import { DOORS } from './doors.js';
-import { judgeIn } from './judges.js';
+import { apart, mutated, noticed, together } from './judges.js';
 import { MASKS } from './masks.js';
 import type { Mutant } from './mutant.js';
 import { POLICY } from './policy.js';
@@ -28,7 +27,6 @@ import { SERVICE } from './service.js';
 import { SHARED } from './shared.js';
 import { STORES } from './stores.js';
 import { TRAINING } from './training.js';
-import type { Outcome } from './trial.js';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const WORKERS = 2;
@@ -39,16 +37,8 @@ const QUICK_MS = 5_000;
 /** A spec that takes so many times what it takes without a mutant has noticed, too: a loop that never ends. */
 const PATIENCE = 10;
 const LEAST_LIMIT_MS = 60_000;
-
-/** What the mutant is built to. @throws Error: its text is not there, or not once, or what stands there instead is no source */
-function mutated({ file, find, replace }: Mutant): string {
-  const parts = readFileSync(join(ROOT, `${file}.ts`), 'utf8').split(find);
-  if (parts.length !== 2) throw new Error(`${file}: expected once, found ${parts.length - 1} times: ${find}`);
-  return transformSync(parts.join(replace), {
-    ...{ loader: 'ts', format: 'esm', target: 'es2023', sourcefile: `${file}.ts`, logLevel: 'error' },
-    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-  }).code;
-}
+/** Without a mutant. */
+const MOST_MS = 600_000;
 
 /** A folder that looks like the repository and has a build of its own. */
 function workplace(): string {
@@ -67,52 +57,10 @@ interface Known {
   readonly isShared: boolean;
 }
 
-const limitOf = ({ tookMs }: Known) => Math.max(LEAST_LIMIT_MS, PATIENCE * tookMs);
-
-/** One spec in a process of its own, on the build of this folder. */
-async function tryAlone(folder: string, spec: string, limitMs: number): Promise<Outcome | 'gone'> {
-  const judge = judgeIn(folder);
-  const outcome = await judge.try({ spec, id: 0 }, limitMs);
-  judge.end();
-  return outcome;
-}
-
-/** The test that fails with the mutant in this folder’s build, if one does. */
-async function noticedAlone(folder: string, mutant: Mutant, known: Known): Promise<string | undefined> {
-  const target = join(folder, 'dist', `${mutant.file}.js`);
-  const original = readFileSync(target);
-  writeFileSync(target, mutated(mutant));
-  try {
-    const outcome = await tryAlone(folder, known.spec, limitOf(known));
-    return outcome === 'gone' ? 'it does not end' : outcome.failed;
-  } finally {
-    writeFileSync(target, original);
-  }
-}
-
-/** The tests that fail with each of these mutants, in one process; undefined: it has judged nothing. */
-async function noticedTogether(
-  folder: string,
-  some: readonly Mutant[],
-  known: Known,
-): Promise<Map<Mutant, string> | undefined> {
-  const { spec } = known;
-  const noticed = new Map<Mutant, string>();
-  const judge = judgeIn(ROOT);
-  try {
-    for (const [id, mutant] of some.entries()) {
-      const source = join(folder, 'mutants', `${id}.js`);
-      mkdirSync(dirname(source), { recursive: true });
-      writeFileSync(source, mutated(mutant));
-      const outcome = await judge.try({ spec, id, instead: { file: mutant.file, source } }, limitOf(known));
-      if (outcome === 'gone' || outcome.isStray) return undefined;
-      if (outcome.failed !== undefined) noticed.set(mutant, outcome.failed);
-    }
-    const last = await judge.try({ spec, id: some.length }, limitOf(known));
-    return last === 'gone' || last.failed !== undefined ? undefined : noticed;
-  } finally {
-    judge.end();
-  }
+/** Mutants of one spec. */
+interface Turn {
+  readonly known: Known;
+  readonly some: readonly Mutant[];
 }
 
 /** Each item once, by whichever folder is free. */
@@ -133,61 +81,71 @@ const ROOMS = [
   ...[CLIENT, POLICY, STORES, TRAINING],
 ];
 const mutants = ROOMS.flat().filter(({ file, claim }) => `${file} ${claim}`.includes(wanted));
-for (const mutant of mutants) mutated(mutant); // before anything takes time
+for (const mutant of mutants) mutated(ROOT, mutant); // before anything takes time
 const killed = new Set<Mutant>();
+/** Of these at least one spec has said nothing. */
+const open = new Set<Mutant>();
 
-function kill(mutant: Mutant, { spec }: Known, test: string): void {
+function kill(mutant: Mutant, spec: string, test: string): void {
   if (killed.has(mutant)) return;
   killed.add(mutant);
   say(`killed   ${mutant.file}: ${mutant.claim} (${spec}: ${test})`);
 }
 
-/** A few mutants of a spec at a time that are still alive when it is their turn. */
-function* turns(specs: readonly Known[], most: number): Iterable<{ known: Known; some: Mutant[] }> {
+function judgesNone(spec: string, some: readonly Mutant[], why: string): void {
+  for (const mutant of some) open.add(mutant);
+  say(`${spec} judges none of ${some.length}: without a mutant, ${why}`);
+}
+
+const ofSpec = (spec: string) => mutants.filter(({ specs }) => specs.includes(spec));
+
+/** A few mutants of a spec at a time, of those that are alive when it is their turn. */
+function* turns(specs: readonly Known[]): Iterable<Turn> {
   for (const known of specs) {
-    const own = mutants.filter(({ specs }) => specs.includes(known.spec));
-    for (let rest = own; rest.length > 0; ) {
+    for (let rest = ofSpec(known.spec); rest.length > 0; rest = rest.slice(MOST_TRIALS)) {
       rest = rest.filter((mutant) => !killed.has(mutant));
-      if (rest.length > 0) yield { known, some: rest.slice(0, most) };
-      rest = rest.slice(most);
+      if (rest.length > 0) yield { known, some: rest.slice(0, MOST_TRIALS) };
     }
   }
 }
 
-async function judgeAlone(folder: string, { known, some }: { known: Known; some: Mutant[] }): Promise<void> {
-  for (const mutant of some) {
-    const test = await noticedAlone(folder, mutant, known);
-    if (test !== undefined) kill(mutant, known, test);
+async function judge(folder: string, { known, some }: Turn, courtOf = apart): Promise<void> {
+  const { spec, tookMs } = known;
+  const court = courtOf(folder, spec, Math.max(LEAST_LIMIT_MS, PATIENCE * tookMs));
+  const tests = await noticed(some, court).finally(court.end);
+  if (tests !== undefined) for (const [mutant, test] of tests) kill(mutant, spec, test);
+  else if (!court.isShared) judgesNone(spec, some, 'it fails now, or takes much longer');
+}
+
+/** What this spec does without a mutant, if it is any good. */
+async function asIs(folder: string, spec: string): Promise<Known | undefined> {
+  const outcome = await apart(folder, spec, MOST_MS).try();
+  if (outcome !== 'gone' && outcome.failed === undefined) {
+    const { tookMs, hasOthers } = outcome;
+    return { spec, tookMs, isShared: tookMs < QUICK_MS && !hasOthers };
   }
+  judgesNone(spec, ofSpec(spec), outcome === 'gone' ? 'it does not end' : `it fails: ${outcome.failed}`);
+  return undefined;
 }
 
 const folders = Array.from({ length: WORKERS }, workplace);
-const good: Known[] = [];
 try {
+  const good: Known[] = [];
   await inFolders(new Set(mutants.flatMap(({ specs }) => specs)), async (folder, spec) => {
-    const outcome = await tryAlone(folder, spec, 10 * LEAST_LIMIT_MS);
-    if (outcome === 'gone' || outcome.failed !== undefined) {
-      say(
-        `${spec} fails without any mutant, and judges none: ${outcome === 'gone' ? 'it does not end' : outcome.failed}`,
-      );
-    } else good.push({ spec, tookMs: outcome.tookMs, isShared: !outcome.hasOthers && outcome.tookMs < QUICK_MS });
+    const known = await asIs(folder, spec);
+    if (known !== undefined) good.push(known);
   });
   good.sort((a, b) => a.tookMs - b.tookMs);
-  const shared = good.filter(({ isShared }) => isShared);
-  await inFolders(turns(shared, MOST_TRIALS), async (folder, { known, some }) => {
-    const noticed = await noticedTogether(folder, some, known);
-    if (noticed === undefined) await judgeAlone(folder, { known, some });
-    else for (const [mutant, test] of noticed) kill(mutant, known, test);
-  });
-  await inFolders(turns(good, 1), judgeAlone);
+  const quick = good.filter(({ isShared }) => isShared);
+  await inFolders(turns(quick), (folder, turn) => judge(folder, turn, together));
+  await inFolders(turns(good), judge);
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
 const left = mutants.filter((mutant) => !killed.has(mutant));
-const isJudged = ({ specs }: Mutant) => specs.every((spec) => good.some((known) => known.spec === spec));
 for (const mutant of left) {
   const { file, claim, find, replace } = mutant;
-  say(`\n${isJudged(mutant) ? 'SURVIVED' : 'NOT JUDGED'} ${file}: ${claim}\n  - ${find}\n  + ${replace}`);
+  say(`\n${open.has(mutant) ? 'NOT JUDGED' : 'SURVIVED'} ${file}: ${claim}\n  - ${find}\n  + ${replace}`);
 }
 say(`${killed.size} passed, ${left.length} failed`);
 process.exitCode = left.length > 0 ? 1 : 0;
