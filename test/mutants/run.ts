@@ -3,7 +3,7 @@
  * `npm run mutants [-- TEXT]`; with TEXT only mutants whose file or claim has it. A text that is no longer in the source is
  * an error, for then nobody knows what the row still says; so is a row whose specs fail without it.
  *
- * Mutants of a spec that is quick and keeps to one process are tried a few in a process, which loads all modules anew for
+ * Mutants of a spec that starts no process and no thread are tried a few in one process, which loads all modules anew for
  * each. What survives, and other specs, are tried in a process for each mutant, on a copy of the build. After a few mutants
  * the spec is run without any: if it fails then, they were not judged.
  */
@@ -32,8 +32,6 @@ const ROOT = resolve(import.meta.dirname, '../../..');
 const WORKERS = 2;
 /** Of one process. */
 const MOST_TRIALS = 10;
-/** Beside a spec that takes longer, the start of a process is nothing. */
-const QUICK_MS = 5_000;
 /** A spec that takes so many times what it takes without a mutant has noticed, too: a loop that never ends. */
 const PATIENCE = 10;
 const LEAST_LIMIT_MS = 60_000;
@@ -122,7 +120,7 @@ async function asIs(folder: string, spec: string): Promise<Known | undefined> {
   const outcome = await apart(folder, spec, MOST_MS).try();
   if (outcome !== 'gone' && outcome.failed === undefined) {
     const { tookMs, hasOthers } = outcome;
-    return { spec, tookMs, isShared: tookMs < QUICK_MS && !hasOthers };
+    return { spec, tookMs, isShared: !hasOthers };
   }
   judgesNone(spec, ofSpec(spec), outcome === 'gone' ? 'it does not end' : `it fails: ${outcome.failed}`);
   return undefined;
@@ -136,8 +134,8 @@ try {
     if (known !== undefined) good.push(known);
   });
   good.sort((a, b) => a.tookMs - b.tookMs);
-  const quick = good.filter(({ isShared }) => isShared);
-  await inFolders(turns(quick), (folder, turn) => judge(folder, turn, together));
+  const shared = good.filter(({ isShared }) => isShared);
+  await inFolders(turns(shared), (folder, turn) => judge(folder, turn, together));
   await inFolders(turns(good), judge);
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
