@@ -114,7 +114,7 @@ export const CHAINS = [
   ),
   ...mutantsOf(
     'shared/ledger/against',
-    ['cli/commands/verify', 'server/shown'],
+    ['shared/ledger/against', 'cli/commands/verify'],
     [
       ['a head is signed', "'head' in line ? isHeadSignedBy(line, key) :", "'head' in line ? true :"],
       ['a line is signed', ": isSignedBy('ledger', line, fromHex(key)),", ': true,'],
