@@ -71,7 +71,7 @@ export async function startCoordinator(options: {
   const { dataDir } = options;
   const reach = reachOf(options);
   const log = pino({ level: options.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await makeDirectory(dataDir);
   const unlock = lockDirectory(dataDir);
   for (const name of await removeTemporaries(dataDir)) log.info({ file: join(dataDir, name) }, 'removed: half written');
   let coordinator: Coordinator | undefined;
@@ -131,6 +131,15 @@ export async function startCoordinator(options: {
     done,
     stop: () => stop(parts).then(() => end()),
   };
+}
+
+/** @throws FlError invalid-argument: there is something else of that name, or no right to make it */
+async function makeDirectory(dataDir: string): Promise<void> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+    throw new FlError('invalid-argument', `data-dir: ${dataDir}: expected a folder or a new name, got ${cause.code}`, {
+      cause,
+    });
+  });
 }
 
 /** Of a process: when it is over, and by which fault. */

@@ -6,16 +6,17 @@ import { basename } from 'node:path';
 import pLimit from 'p-limit';
 import type { Clock } from '../shared/clock.js';
 import { FlError } from '../shared/errors.js';
-import type { Receipt } from '../shared/run/plan.js';
 import type { RunSpec } from '../shared/run/spec.js';
 import type { PendingUpdate, RunInfo } from '../shared/service.js';
 import type { Logger } from './log.js';
+import { dropReceipt } from './round/fate.js';
 import { infoOf } from './run/activity.js';
 import { type DamagedRun, damagedRun, infoOfDamaged, isOfMachine } from './run/damaged.js';
-import { createRun, openRun } from './run/directory.js';
+import { createRun, openRun, type SharedDeps } from './run/directory.js';
 import { type FinishedRun, lateUpdates, readFinished, writeFinished } from './run/finished.js';
 import type { Run } from './run/run.js';
 import { storedRuns } from './run/stored.js';
+import { sendReceipts } from './send-receipts.js';
 import { isFor } from './visible-runs.js';
 
 /** Descriptors that a start takes for runs that have ended, at a time. */
@@ -26,13 +27,12 @@ interface RunsDeps {
   readonly log: Logger;
   readonly clock: Clock;
   /** What is lent to each run. */
-  lent(): Parameters<typeof openRun>[2];
+  readonly lent: SharedDeps;
   /** The clients that are here; `policy` as in the engine's `online`. */
   here(): Iterable<{ readonly client: string; readonly policy?: string }>;
-  sendReceipts(receipts: readonly Receipt[]): void;
   /** A run has come to this coordinator; whatever its feed tells from now on is new. */
   adopted(run: Run): void;
-  /** Resolves when nothing is written any more of a run that has ended. */
+  /** Resolves when there is all that is made of a run that has ended, as its report. */
   written(run: string): Promise<void>;
   fatal(error: FlError): void;
 }
@@ -61,10 +61,10 @@ export class Runs {
     }
   }
 
-  /** Waits for runs that are being closed, then closes all. */
+  /** Closes all; of a run that ends meanwhile all is written. */
   async close(): Promise<void> {
-    await Promise.all(this.#retiring);
     for (const run of this.#atWork.values()) await run.close();
+    await Promise.all(this.#retiring);
   }
 
   // ---- questions -------------------------------------------------------------------------------------------------
@@ -99,11 +99,21 @@ export class Runs {
     return this.#atWork.has(id) || this.#finished.has(id);
   }
 
-  /** Where a run lies that is not running; undefined: it is not here. @throws FlError failed-precondition: it is running */
-  restingPlace(id: string): string | undefined {
+  /**
+   * Where a run lies that is not running, when nothing is written of it any more; undefined: it is not here.
+   * @throws FlError failed-precondition: it is running
+   */
+  async restingPlace(id: string): Promise<string | undefined> {
     const run = this.#atWork.get(id);
-    if (run?.state.status === 'running')
+    const checkRests = () => {
+      if (run?.state.status !== 'running') return;
       throw new FlError('failed-precondition', `run ${id} is running; first: starling run stop ${id}`);
+    };
+    checkRests();
+    await run?.idle();
+    checkRests(); // it may have been resumed a moment ago
+    await this.#deps.written(id);
+    await Promise.all(this.#retiring);
     return run?.directory ?? this.#finished.get(id)?.directory ?? this.#damaged.get(id)?.directory;
   }
 
@@ -168,15 +178,23 @@ export class Runs {
     }
   }
 
+  /** The same of runs that this coordinator has never heard of: no client is to keep an update for ever. */
+  answerUnknown(client: string, pending: readonly PendingUpdate[]): void {
+    const receipts = pending.map(({ run, round, attempt, sha256: updateSha256 }) =>
+      dropReceipt(run, { client, round, attempt, updateSha256 }, 'unknown'),
+    );
+    sendReceipts(receipts, this.#deps.lent);
+  }
+
   #late(info: RunInfo): ReturnType<typeof lateUpdates> {
-    return lateUpdates(info, (receipt) => this.#deps.sendReceipts([receipt]));
+    return lateUpdates(info, (receipt) => sendReceipts([receipt], this.#deps.lent));
   }
 
   // ---- a run comes, ends, goes on --------------------------------------------------------------------------------
 
   /** A new one. @throws FlError as `createRun` */
   async create(spec: RunSpec, model: Uint8Array, { id, directory }: { id: string; directory: string }): Promise<Run> {
-    const run = await createRun(directory, id, spec, model, this.#deps.lent());
+    const run = await createRun(directory, id, spec, model, this.#deps.lent);
     this.#adopt(run);
     run.post({ kind: 'present', clients: this.#hereFor(run).map(({ client }) => client) });
     return run;
@@ -184,7 +202,7 @@ export class Runs {
 
   /** One that an earlier process left, by default under its own name. @throws FlError as `openRun` */
   async open(directory: string, id = basename(directory)): Promise<Run> {
-    const run = await openRun(directory, id, this.#deps.lent());
+    const run = await openRun(directory, id, this.#deps.lent);
     this.#adopt(run);
     run.post({ kind: 'present', clients: this.#hereFor(run).map(({ client }) => client) });
     await this.#retire(run);
@@ -239,7 +257,6 @@ export class Runs {
 
   /** Closed, if it was open, and not known any more; its files stay. */
   async forget(id: string): Promise<void> {
-    await Promise.all(this.#retiring);
     const run = this.#atWork.get(id);
     for (const known of [this.#atWork, this.#finished, this.#damaged]) known.delete(id);
     await run?.close();

@@ -31,8 +31,6 @@ interface UpkeepDeps {
   readonly files?: Files;
   /** The coordinator's own; what is put away is taken out. */
   readonly runs: Runs;
-  /** Resolves when nothing is written any more of a run that has ended. */
-  written(run: string): Promise<void>;
 }
 
 /** What is done to runs that do not run. */
@@ -156,9 +154,8 @@ export class Upkeep {
 
   /** Where a run lies that does not run, and where it goes; nothing is written of it any more. */
   async #toArchive(run: string): Promise<{ directory: string; target: string }> {
-    const directory = this.#deps.runs.restingPlace(run);
+    const directory = await this.#deps.runs.restingPlace(run);
     if (directory === undefined) throw this.#whyNotAtRest(run) ?? notKnown(run);
-    await this.#deps.written(run);
     const target = join(this.#archive, basename(directory));
     if ((await entriesOf(this.#archive)).some(({ name }) => name === basename(target)))
       throw new FlError('already-exists', `run ${run}: ${target} is there already; move that folder away`);
@@ -168,10 +165,9 @@ export class Upkeep {
   /** For good: a run that has ended, is damaged, or is archived. */
   delete(run: string): Promise<void> {
     return this.#alone(run, async () => {
-      const resting = this.#deps.runs.restingPlace(run);
+      const resting = await this.#deps.runs.restingPlace(run);
       const directory = resting ?? this.#archived.get(run)?.directory;
       if (directory === undefined) throw notKnown(run);
-      await this.#deps.written(run);
       const remains = await discard(this.#files, directory);
       if (resting !== undefined) await this.#deps.runs.forget(run);
       else this.#archived.delete(run);
@@ -187,8 +183,7 @@ export class Upkeep {
   repair(run: string): Promise<string[]> {
     const { runs, identity, log } = this.#deps;
     return this.#alone(run, async () => {
-      const directory = this.#deps.runs.restingPlace(run) ?? (await this.#movedBack(run));
-      await this.#deps.written(run);
+      const directory = (await runs.restingPlace(run)) ?? (await this.#movedBack(run));
       await this.#deps.runs.forget(run);
       try {
         const done = await repairRun(directory, identity);

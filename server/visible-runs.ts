@@ -12,6 +12,9 @@ export function isFor(clients: readonly string[] | undefined, client: string): b
   return clients === undefined || clients.includes(client);
 }
 
+/** What one client can see of the runs. */
+export type VisibleRuns = ReturnType<typeof visibleTo>;
+
 /** As far as `client` can see; `whyNot`: why a run cannot be used now, being damaged or archived. */
 export function visibleTo(runs: Runs, client: string, whyNot: (id: string) => FlError | undefined) {
   const isVisible = (id: string) => isFor(runs.clientsOf(id), client);
@@ -20,10 +23,11 @@ export function visibleTo(runs: Runs, client: string, whyNot: (id: string) => Fl
     if (isVisible(id) && !runs.isDamaged(id) && aside === undefined) return;
     throw new FlError('not-found', `run "${id}" is not known here`);
   };
+  const isKnown = (id: string) => (isVisible(id) && runs.isKnown(id)) || whyNot(id) !== undefined;
   return {
     atWork: (): Run[] => [...runs.atWork()].filter(({ spec }) => isFor(spec.engine.clients, client)),
     get: (id: string): Run | undefined => (isVisible(id) ? runs.get(id) : undefined),
-    isKnown: (id: string): boolean => (isVisible(id) && runs.isKnown(id)) || whyNot(id) !== undefined,
+    isKnown,
     /** @throws FlError not-found */
     need(id: string): Run {
       check(id);
@@ -34,11 +38,12 @@ export function visibleTo(runs: Runs, client: string, whyNot: (id: string) => Fl
       check(id);
       return runs.destination(id);
     },
-    answerFinished(pending: readonly PendingUpdate[]): void {
-      runs.answerFinished(
-        client,
-        pending.filter(({ run }) => isVisible(run)),
-      );
+    /** Of the updates that the client keeps, those of runs that are not at work; one that is put aside may come back. */
+    answerOthers(pending: readonly PendingUpdate[]): void {
+      const finished = pending.filter(({ run }) => isVisible(run));
+      runs.answerFinished(client, finished);
+      const unknown = pending.filter(({ run }) => !isKnown(run));
+      runs.answerUnknown(client, unknown);
     },
   };
 }

@@ -257,7 +257,7 @@ async function enter(about: {
     slice: { index, count: options.clients },
     declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
-      return { reason: 'dropout', detail: 'simulated' };
+      return { reason: 'dropout', detail: 'simulated by --dropout' };
     },
     limit,
     clock: systemClock,

@@ -46,12 +46,11 @@ interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly engines: object;
-  readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
 /** The versions are those that this very package is built and tested with. */
-function manifestOf(name: string, { name: own, version, engines, dependencies, devDependencies }: Manifest): object {
+function manifestOf(name: string, { name: own, version, engines, devDependencies }: Manifest): object {
   return {
     name,
     version: '0.0.0',
@@ -59,7 +58,7 @@ function manifestOf(name: string, { name: own, version, engines, dependencies, d
     type: 'module',
     engines,
     scripts: { test: 'node --test', types: 'tsc' },
-    dependencies: { '@tensorflow/tfjs-core': dependencies['@tensorflow/tfjs-core'], [own]: version },
+    dependencies: { [own]: version },
     devDependencies: { '@types/node': devDependencies['@types/node'], typescript: devDependencies.typescript },
   };
 }

@@ -2,7 +2,9 @@
  * Imports TensorFlow.js and its back ends when they are asked for, and keeps them quiet: nothing is written to standard
  * output or error, and no process-wide handler stays behind.
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { FlError } from '../../shared/errors.js';
 import type { Tf } from './gradients/gradient.js';
 
@@ -38,10 +40,17 @@ export function resolvePackage(name: string): string | undefined {
 /** Whether the package at `file` would import the same core library as we do; two copies cannot share tensors. */
 export function sharesCore(file: string): boolean {
   try {
-    return createRequire(file).resolve('@tensorflow/tfjs-core') === require.resolve('@tensorflow/tfjs-core');
+    return coreFile(createRequire(file)) === coreFile(require);
   } catch {
     return false;
   }
+}
+
+/** The packed product brings a copy of the core that may stand for another; `core-file.cjs` beside it says for which. */
+function coreFile(from: NodeJS.Require): string {
+  const file = from.resolve('@tensorflow/tfjs-core');
+  const standsFor = join(dirname(file), 'core-file.cjs');
+  return existsSync(standsFor) ? (from(standsFor) as string) : file;
 }
 
 /** tfjs-node 4.22 calls a function that Node 23 removed. */

@@ -1,12 +1,13 @@
 /**
  * The idx format of MNIST and its relatives (Y. LeCun, http://yann.lecun.com/exdb/mnist/): two zero bytes, a type code
  * (8: unsigned byte), the number of dimensions, each dimension as a big-endian uint32, then the values row-major. Files
- * that end in .gz are unpacked.
+ * that end in .gz are unpacked, and one that is there only with `.gz` after its name is read so.
  */
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { corrupt, FlError } from '../../shared/errors.js';
+import { presentAs } from './present.js';
 
 const UNSIGNED_BYTE = 8;
 /** Larger than any file of the format that we read; a wrong header must not make us allocate. */
@@ -21,8 +22,9 @@ interface IdxArray {
 export async function readIdx(path: string, rank: number): Promise<IdxArray> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
-    if (path.endsWith('.gz')) bytes = await promisify(gunzip)(bytes, { maxOutputLength: MAX_BYTES });
+    const file = presentAs(path) ?? path;
+    bytes = await readFile(file);
+    if (file.endsWith('.gz')) bytes = await promisify(gunzip)(bytes, { maxOutputLength: MAX_BYTES });
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new FlError(missing ? 'data-missing' : 'corrupt', `${path}: ${(cause as Error).message}`, { cause });

@@ -10,8 +10,10 @@ import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createGunzip } from 'node:zlib';
 import { FlError } from '../../shared/errors.js';
 import { download, downloadBytes, keep } from './download.js';
+import { presentAs } from './present.js';
 import { DATA_SETS, type DataFile, type DataSet } from './registry.js';
 
 export { DATA_SETS, type DataFile, type DataSet } from './registry.js';
@@ -124,9 +126,9 @@ export function remedy(set: DataSet): string {
 }
 
 /** Hexadecimal, streamed: the file may be larger than memory. */
-async function sha256OfFile(path: string): Promise<string> {
+async function sha256Of(stream: AsyncIterable<Uint8Array>): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  for await (const chunk of stream) hash.update(chunk);
   return hash.digest('hex');
 }
 
@@ -150,7 +152,7 @@ function locate(set: DataSet, options: DataOptions): string | undefined {
   // Of a package whose files are not listed one by one, only its own folder can say that it is there.
   if (set.files.length === 0) return packageFolder(set).find((folder) => existsSync(folder));
   return [...own, ...packageFolder(set)].find((folder) =>
-    set.files.every(({ name }) => existsSync(join(folder, name))),
+    set.files.every(({ name }) => presentAs(join(folder, name)) !== undefined),
   );
 }
 
@@ -170,6 +172,9 @@ async function firstWrongFile(set: DataSet, folder: string): Promise<DataFile | 
   return undefined;
 }
 
+/** Whether the file, or what is in `path`.gz where only that is there, has the listed content. */
 async function isRight(path: string, { sha256, packagedSha256 }: DataFile): Promise<boolean> {
-  return [sha256, packagedSha256].includes(await sha256OfFile(path));
+  if (existsSync(path)) return [sha256, packagedSha256].includes(await sha256Of(createReadStream(path)));
+  const unpacked = createReadStream(`${path}.gz`).pipe(createGunzip());
+  return sha256 === (await sha256Of(unpacked).catch(() => 'no gzip'));
 }

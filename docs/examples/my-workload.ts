@@ -3,7 +3,7 @@
  *
  * The model is a small network of 1 input, 32 hidden units and 1 output; its input and output are [batch, 1].
  */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from 'starling-fl/tf';
 import { defineWorkload } from 'starling-fl/workloads';
 
 interface Measurements {

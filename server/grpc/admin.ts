@@ -69,6 +69,7 @@ export function adminHandlers(
       const gone = new AbortController();
       call.on('cancelled', () => gone.abort());
       for await (const event of admin.watchRun(wire.decodeRunName(call.request), gone.signal)) {
+        guard.check(call, 'WatchRun'); // who was removed meanwhile hears nothing more
         if (!(await writeOrWait(call, wire.encodeRunEvent(event)))) return;
       }
     }),

@@ -13,9 +13,11 @@ export interface AccountBook {
 
 /** Lets calls through, or not. */
 export interface OperatorGuard {
+  /** @throws FlError permission-denied: nobody's token, another's certificate, or a role that may not */
+  check(call: GuardedCall, name: string): Account;
   /**
    * Carries out `act` in the name of whoever makes the call.
-   * @throws FlError permission-denied: nobody's token, another's certificate, or a role that may not; and what `act` throws
+   * @throws FlError as `check`; and what `act` throws
    */
   run<Result>(call: GuardedCall, name: string, act: (account: Account) => Promise<Result>): Promise<Result>;
 }
@@ -26,14 +28,13 @@ export function guardOf(
   peers: Pick<Peers, 'checkOperator'>,
   known: (peer: string) => void,
 ): OperatorGuard {
-  return {
-    async run(call, name, act) {
-      const account = accountOf(call, accounts, peers);
-      known(call.getPeer());
-      checkRole(account, name);
-      return act(account);
-    },
+  const check = (call: GuardedCall, name: string): Account => {
+    const account = accountOf(call, accounts, peers);
+    known(call.getPeer());
+    checkRole(account, name);
+    return account;
   };
+  return { check, run: async (call, name, act) => act(check(call, name)) };
 }
 
 function accountOf(call: GuardedCall, accounts: AccountBook, peers: Pick<Peers, 'checkOperator'>): Account {

@@ -2,6 +2,7 @@
  * A run directory checked offline, by whoever has a copy of it: the ledger against itself, the specification, the models
  * and the journal. It trusts no file of the directory; nothing is written.
  */
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linesOf } from '../../shared/chain/chain.js';
 import { systemFiles } from '../../shared/disk/files.js';
@@ -67,6 +68,10 @@ class Fault extends Error {
 /** @throws FlError not-found: there is no ledger; invalid-argument: `against` says nothing of this run */
 export async function checkRun(directory: string, options: CheckOptions = {}): Promise<RunCheck> {
   // The journal first: of a run that goes on, the ledger may then be ahead of what was read, and never behind.
+  const isDirectory = await stat(directory)
+    .then((entry) => entry.isDirectory())
+    .catch(() => true); // below, who reads says
+  if (!isDirectory) throw new FlError('not-found', `${directory} is no run directory: it is a file`);
   const journal = await journalIn(directory);
   const content = await systemFiles.read(join(directory, LEDGER_FILE));
   if (content === undefined)

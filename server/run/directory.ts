@@ -34,7 +34,8 @@ import { Run, type RunDeps } from './run.js';
 import { allRecordsOf, JOURNAL_FILE, openRunJournal, type RunJournal } from './run-journal.js';
 
 /** What a coordinator lends to all its runs. */
-interface SharedDeps extends Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy' | 'noise'> {
+export interface SharedDeps
+  extends Omit<RunDeps, 'journal' | 'ledger' | 'models' | 'directory' | 'strategy' | 'noise'> {
   /** Central privacy has noise that follows from `identity`: a simulation's. */
   readonly isNoiseSeeded?: boolean;
   /** By which runs are written; default: the real ones. */

@@ -289,7 +289,10 @@ function checkKnown(
   checkFirst(parseLine(lines[0]).entry, of);
 }
 
-/** The line of one round, from the file, of which a piece at a time is held; undefined: it is not there, or is none. */
+/**
+ * The line of one round, from the file, of which a piece at a time is held; undefined: there is no such line.
+ * @throws FlError not-found: there is no ledger, so that nothing is known of any round
+ */
 export async function readLedgerRound(directory: string, round: number): Promise<RoundEntry | undefined> {
   const text = await lineAt(join(directory, LEDGER_FILE), round);
   if (text === undefined) return undefined;
@@ -311,6 +314,7 @@ async function lineAt(path: string, index: number): Promise<string | undefined> 
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new FlError('not-found', `${LEDGER_FILE}: expected the ledger of a run, got no file`);
   }
   return undefined;
 }

@@ -13,6 +13,7 @@ export class JobQueue {
   #jobs: Job[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
+  #failure: FlError | undefined;
 
   /** `fatal` hears what a job throws; nothing is done after that. */
   constructor(fatal: (error: FlError) => void) {
@@ -24,6 +25,17 @@ export class JobQueue {
     if (this.#closed) return;
     this.#jobs.push(job);
     this.#running ??= this.#drain();
+  }
+
+  /**
+   * What `say` returns, when all that was put in before is done. @throws FlError, saying nothing, once a job has thrown:
+   * what it was to make durable may not be
+   */
+  async inTurn<Said>(say: () => Said): Promise<Said> {
+    if (!this.#closed) return new Promise((resolve) => this.put(() => [void resolve((async () => say())())]));
+    await this.idle();
+    if (this.#failure !== undefined) throw this.#failure;
+    return say();
   }
 
   /** Resolves when nothing is left to do. */
@@ -46,7 +58,8 @@ export class JobQueue {
     } catch (error) {
       this.#jobs = [];
       this.#closed = true;
-      this.#fatal(FlError.from(error));
+      this.#failure = FlError.from(error);
+      this.#fatal(this.#failure);
     }
     this.#running = undefined;
   }

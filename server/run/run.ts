@@ -14,12 +14,21 @@ import type { Receipt, TaskId, TaskKind } from '../../shared/run/plan.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { CoordinatorFrame, PendingUpdate } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
-import { signReceipts } from '../../shared/signing/receipts.js';
 import type { ModelStore } from '../journal/models.js';
 import type { RecordOf, RunRecord } from '../journal/records.js';
-import { type Effect, type EffectOf, isAsked, type RoundEvent, type RunState, type Untimed } from '../round/state.js';
+import { memberOf } from '../round/cohort.js';
+import {
+  type Effect,
+  type EffectOf,
+  isAsked,
+  type RoundEvent,
+  type RunState,
+  type Untimed,
+  workOn,
+} from '../round/state.js';
 import { step } from '../round/step.js';
 import { CurrentAggregation } from '../secagg/current.js';
+import { sendReceipts } from '../send-receipts.js';
 import type { Strategy } from '../strategies/strategy.js';
 import type { UnmaskPool } from '../unmask-pool.js';
 import { UpdateIntake } from '../updates/intake.js';
@@ -111,7 +120,7 @@ export class Run {
     'exclude-secure': ({ client }) => this.#secure.exclude(client),
     answer: (answer) => this.updates.answer(answer),
     commit: (commit) => this.#commit(commit),
-    receipts: ({ receipts }) => this.#sendReceipts(receipts),
+    receipts: ({ receipts }) => sendReceipts(receipts, this.#deps),
     timer: (timer) => this.#setTimer(timer),
     emit: ({ event }) => this.#emit(event),
     'round-ended': (ended) => this.#roundEnded(ended),
@@ -157,7 +166,8 @@ export class Run {
       secure: this.#secure,
       state: () => this.#state,
       post: (event) => this.post(event),
-      sendReceipts: (receipts) => this.#sendReceipts(receipts),
+      inTurn: (say) => this.#queue.inTurn(say),
+      sendReceipts: (receipts) => sendReceipts(receipts, deps),
     });
     const { createdAtMs: atMs, state } = init;
     if (state.status === 'running') return;
@@ -284,16 +294,17 @@ export class Run {
     this.#deps.send(client, { kind: 'secure', task, frame });
   }
 
+  /** How far a client is, if it was asked for this. */
+  receiveProgress(client: string, task: TaskId, steps: { stepsDone: number; stepsTotal: number }): void {
+    const cohort = workOn(this.#state, task)?.cohort;
+    if (cohort === undefined || memberOf(cohort, client) === undefined) return;
+    this.feed.emit({ kind: 'progress', atMs: this.#deps.clock.nowMs(), round: task.round, client, ...steps });
+  }
+
   /** A frame of secure aggregation; one of another task is late or wrong, and nobody's. */
   receiveSecure(client: string, task: TaskId, frame: Uint8Array): void {
     this.traffic.up += frame.length;
     if (isAsked(this.#state, client, task)) this.#secure.receive(client, frame);
-  }
-
-  #sendReceipts(receipts: readonly Receipt[]): void {
-    for (const signed of signReceipts(this.#deps.identity, receipts)) {
-      this.#deps.send(signed.receipt.client, { kind: 'receipt', ...signed });
-    }
   }
 
   /** The sum becomes the next model, and durable. */

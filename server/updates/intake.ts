@@ -47,6 +47,8 @@ interface IntakeDeps {
   /** Masked vectors are its business. */
   readonly secure: Pick<CurrentAggregation, 'maskedBytes' | 'receive'>;
   post(event: Untimed<RoundEvent>): void;
+  /** What `say` returns, once all that the engine has asked for so far is carried out, and durable. */
+  inTurn<Said>(say: () => Said): Promise<Said>;
   sendReceipts(receipts: readonly Receipt[]): void;
 }
 
@@ -150,11 +152,14 @@ export class UpdateIntake {
     return this.#ask({ kind: 'arrived', ...id, metrics }, update);
   }
 
-  #answerKnown(fate: Exclude<Fate, { kind: 'wanted' }>): UploadReply {
-    if (fate.receipt !== undefined) this.#deps.sendReceipts([fate.receipt]);
-    return fate.kind === 'accepted'
-      ? { outcome: 'accepted', detail: '' }
-      : { outcome: 'rejected', detail: fate.detail };
+  /** In its turn: what the engine has decided may not be on the disk yet, and whoever has a receipt forgets its update. */
+  #answerKnown(fate: Exclude<Fate, { kind: 'wanted' }>): Promise<UploadReply> {
+    return this.#deps.inTurn(() => {
+      if (fate.receipt !== undefined) this.#deps.sendReceipts([fate.receipt]);
+      return fate.kind === 'accepted'
+        ? { outcome: 'accepted', detail: '' }
+        : { outcome: 'rejected', detail: fate.detail };
+    });
   }
 
   /** The engine's answer to `event`, in its turn. */

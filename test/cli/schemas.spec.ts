@@ -118,10 +118,7 @@ describe('starling init', () => {
     const { name, dependencies, devDependencies } = JSON.parse(await text('package.json'));
     const own = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
     assert.equal(name, 'our-study');
-    assert.deepEqual(dependencies, {
-      '@tensorflow/tfjs-core': own.dependencies['@tensorflow/tfjs-core'],
-      'starling-fl': own.version,
-    });
+    assert.deepEqual(dependencies, { 'starling-fl': own.version });
     assert.deepEqual(Object.keys(devDependencies), ['@types/node', 'typescript']);
     for (const kind of ['run', 'policy'] as const) {
       for (const key of Object.keys(parse(await text(`${kind}.yaml`)))) assert.ok(key in schema(kind).properties, key);

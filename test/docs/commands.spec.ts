@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { DATA_SETS } from '../../client/data/index.js';
 import { CLI } from '../../simulations/local-process.js';
 import { ROOT, withFolder } from '../e2e/support.js';
+import { blocksOf } from './page.js';
 
 const {
   name: PACKAGE,
@@ -32,16 +33,16 @@ const pages = [
   ...(await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
 ];
 
-/** An HTTP CONNECT proxy that knows one name. */
-const HUB = 'hub.example.org';
+/** An HTTP CONNECT proxy to this machine, under each name and address that pages have for a coordinator's. */
+const HUBS = ['hub.example.org', '192.0.2.10', '192.0.2.77', '192.0.2.99'];
 let hub: string;
 
 describe('the commands in', function () {
-  this.timeout(300_000);
+  this.timeout(900_000);
   const sockets = new Set<Duplex>();
   const proxy = createServer().on('connect', ({ url = '' }, socket) => {
     const [host, port] = url.split(':');
-    if (host !== HUB) return socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+    if (!HUBS.includes(host)) return socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
     const onwards = connect(Number(port), '127.0.0.1', () => {
       socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
       onwards.pipe(socket).pipe(onwards);
@@ -78,7 +79,9 @@ describe('the commands in', function () {
     withFolder(async (folder) => {
       const { code, output } = await runScript(
         folder,
-        commandsOf('```sh\nstarling flap\nstarling --version\n```').join('\n'),
+        commandsOf(
+          '## Heading\n\n```sh\nstarling --version\n```\n\n```sh\nstarling flap\nstarling --version\n```',
+        ).join('\n'),
       );
       assert.equal(code, 2);
       assert.match(output, /unknown command 'flap'/);
@@ -86,8 +89,8 @@ describe('the commands in', function () {
 });
 
 /** Lines of the `sh` blocks. */
-function commandsOf(markdown: string): string[] {
-  return [...markdown.matchAll(/^```sh\n(.*?)^```$/gms)].flatMap(([, block]) => block.trimEnd().split('\n'));
+function commandsOf(markdown: string): readonly string[] {
+  return blocksOf(markdown).flatMap(({ lines }) => lines);
 }
 
 /** Needs the network, or changes this checkout. */

@@ -101,6 +101,7 @@ export class SimulatedCoordinator {
           if (life === this.#life) this.#drain();
         });
       },
+      inTurn: async (say) => say(), // an effect takes no time here
       sendReceipts: (receipts) => {
         for (const receipt of receipts) this.#carryOut({ kind: 'receipt', receipt });
       },

@@ -109,6 +109,10 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
     'coordinator --listen 0.0.0.0:7437',
     /^starling: listen: expected --public-address HOST beside 0\.0\.0\.0, where clients reach it, got undefined$/,
   ],
+  [
+    'coordinator --data-dir small.yaml',
+    /^starling: data-dir: small\.yaml: expected a folder or a new name, got EEXIST$/,
+  ],
   ['client run --slice 3/2', /expected I\/N with 1 <= I <= N\.$/],
 ];
 

@@ -8,19 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GrpcAdmin } from '../../client/grpc/admin.js';
 import { ACCOUNT_FILE } from '../../client/store/privacy-account.js';
-import { loadWorkload } from '../../client/workloads/index.js';
 import { checkRun, type RunCheck } from '../../server/run/check.js';
 import { type ChainLine, linesOf } from '../../shared/chain/chain.js';
 import type { Charge } from '../../shared/privacy/index.js';
-import type { Report } from '../../shared/run/report.js';
-import { decode, encode } from '../../shared/tensors/safetensors.js';
-import { checkConfig, resolve } from '../../simulations/config/resolve.js';
 import { type Child, startChild } from '../../simulations/local-process.js';
 import { openAdmin } from '../../simulations/open-admin.js';
+import { begin, CLIENTS, finish, type Outcome } from './crash-run.js';
 import { isDoneWithRun, type Phase, phaseAfter } from './kill-phases.js';
 import { type Ended, starling } from './support.js';
 
-export const CLIENTS = 4;
 const FUSE = new URL('../support/last-act.js', import.meta.url).href;
 /** More acts than any run has. */
 const NEVER = 1e9;
@@ -42,15 +38,6 @@ export interface Kill {
 export interface Acts {
   readonly inRun: readonly (readonly string[])[];
   readonly after: Readonly<Partial<Record<Phase, readonly string[]>>>;
-}
-
-/** How a run ended, and what it left. */
-export interface Outcome {
-  readonly directory: string;
-  readonly report: Report;
-  readonly model: Float32Array;
-  /** Of its directory, by `starling verify`. */
-  readonly check: RunCheck;
 }
 
 export class Federation {
@@ -397,28 +384,4 @@ function startWithFuse(args: readonly string[], home: string): Child {
   } finally {
     process.env.NODE_OPTIONS = NODE_OPTIONS;
   }
-}
-
-/** What a configuration asks of every run here. */
-export async function resolved(config: object): Promise<ReturnType<typeof resolve>> {
-  const common = { workload: 'cnn', scale: 'smoke', clients: CLIENTS, cohort: CLIENTS, rounds: 3, seed: 3 };
-  return resolve(checkConfig({ ...common, ...config }, 'test'), await loadWorkload('cnn'));
-}
-
-async function begin(admin: GrpcAdmin, config: object): Promise<string> {
-  const { spec, model } = await resolved(config);
-  return admin.startRun(spec, encode(model));
-}
-
-async function finish(admin: GrpcAdmin, run: string): Promise<Outcome> {
-  for await (const _ of admin.watchRun(run));
-  const { info, report: text } = await admin.getRun(run);
-  const report = JSON.parse(text) as Report;
-  const file = await readFile(join(info.directory, 'models', `${report.modelSha256}.safetensors`));
-  return {
-    directory: info.directory,
-    report,
-    model: decode(file).params.values,
-    check: await checkRun(info.directory),
-  };
 }

@@ -11,7 +11,8 @@ import assert from 'node:assert/strict';
 import { costOf, epsilonAfter } from '../../shared/run/privacy-cost.js';
 import type { Report } from '../../shared/run/report.js';
 import { quantizationStep } from '../support/quantization.js';
-import { type Acts, CLIENTS, Federation, type Kill, type Outcome, resolved } from './crash-federation.js';
+import { type Acts, Federation, type Kill } from './crash-federation.js';
+import { CLIENTS, type Outcome, resolved } from './crash-run.js';
 import { actsIn, isDoneWithRun, markOf, PHASES, type Phase, type Slot, schedule } from './kill-phases.js';
 
 const SECURE = { 'secure-aggregation': true, 'adversary-fraction': 0 };

@@ -30,6 +30,8 @@ export class Hosts {
       network.addHost('hub', HUB_ADDRESS);
       network.addBehindRouter('north', { outside: '192.0.2.21' });
       network.addBehindRouter('south', { outside: '192.0.2.22', isBad: true });
+      // a connection that is silent for longer than three times what keepalive (0017) bears is forgotten
+      for (const machine of ['north', 'south']) network.forgetsAfter(machine, 90);
       for (const machine of ['north', 'south']) network.names(machine, { [hub]: HUB_ADDRESS });
       const policy = 'require-secure-aggregation: false\nmin-cohort: 3\nmax-rounds: 1000\n';
       await writeFile(hosts.policy, policy);
@@ -75,34 +77,6 @@ export class Hosts {
     return this.network.on('hub', process.execPath, CLI, ...args, '--data-dir', this.dataDir).trim();
   }
 
-  /** What a lab's person types on its machine. */
-  person(machine: string, home: string, ...args: string[]): string {
-    const env = ['env', `STARLING_HOME=${join(this.folder, home)}`];
-    return this.network.on(machine, ...env, process.execPath, CLI, ...args);
-  }
-
-  /** Processes that `begin` starts believe that so many days have passed. */
-  later<Result>(days: number, begin: () => Result): Result {
-    const { NODE_OPTIONS = '' } = process.env;
-    const shift = `const now = Date.now; Date.now = () => now() + ${days * 86_400_000};`;
-    process.env.NODE_OPTIONS = `${NODE_OPTIONS} --import=data:text/javascript,${encodeURIComponent(shift)}`;
-    try {
-      return begin();
-    } finally {
-      process.env.NODE_OPTIONS = NODE_OPTIONS;
-    }
-  }
-
-  backUp(): void {
-    this.network.on('hub', process.execPath, CLI, 'backup', this.dataDir, '--to', join(this.folder, 'backup'));
-  }
-
-  /** The coordinator must be dead. */
-  async loseAndRestore(): Promise<void> {
-    await rm(this.dataDir, { recursive: true });
-    this.network.on('hub', process.execPath, CLI, 'restore', join(this.folder, 'backup'), '--to', this.dataDir);
-  }
-
   /** Starts a run; its id. */
   async run(config: object): Promise<string> {
     const file = join(this.folder, 'run.yaml');
@@ -112,18 +86,38 @@ export class Hosts {
 
   /** Resolves when a run has so many rounds behind it; how many they are. Over a bad link that takes its time. */
   async rounds(run: string, least: number): Promise<number> {
+    for await (const event of this.#events(run)) {
+      if (event.kind === 'round-ended' && event.summary.round >= least) return this.show(run).report.rounds.length;
+    }
+    throw new Error(`run ${run} ended before round ${least}: ${JSON.stringify(this.show(run))}`);
+  }
+
+  async *#events(run: string): AsyncGenerator<RunEvent> {
     const watch = ['run', 'watch', run, '--json', '--data-dir', this.dataDir];
     const [program, ...args] = [...this.network.at('hub'), process.execPath, CLI, ...watch];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     try {
-      for await (const line of createInterface({ input: child.stdout })) {
-        const event = JSON.parse(line) as RunEvent;
-        if (event.kind === 'round-ended' && event.summary.round >= least) return this.show(run).report.rounds.length;
-      }
-      throw new Error(`run ${run} ended before round ${least}: ${JSON.stringify(this.show(run))}`);
+      for await (const line of createInterface({ input: child.stdout })) yield JSON.parse(line) as RunEvent;
     } finally {
       child.kill();
     }
+  }
+
+  /** Resolves when the run has told of such an event, now or before. */
+  async event(run: string, isMeant: (event: RunEvent) => boolean): Promise<void> {
+    for await (const event of this.#events(run)) if (isMeant(event)) return;
+    throw new Error(`run ${run} ended first: ${JSON.stringify(this.show(run))}`);
+  }
+
+  /** Names of clients that the coordinator has a stream of. */
+  online(): string[] {
+    const clients = JSON.parse(this.operator('client', 'list', '--json')) as { name: string; online: boolean }[];
+    return clients.filter(({ online }) => online).map(({ name }) => name);
+  }
+
+  /** Resolves when it is so; what it looks at tells nobody. The test's timeout is what fails. */
+  async until(isSo: () => boolean): Promise<void> {
+    while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 200));
   }
 
   show(run: string): { readonly status: string; readonly directory: string; readonly report: Report } {

@@ -1,9 +1,9 @@
 /**
  * Machines that are none: network namespaces on one public segment, or behind a router of their own that lets them dial out
- * and nobody in. Needs root, and `ip`, `iptables`, `conntrack` and, for a bad link, `socat` of Debian's packages.
+ * and nobody in. Needs root and the tools below, and says which are missing.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Sent each way over a bad link: 2 * 100 ms a round trip. The kernels of our machines have no netem. */
@@ -11,13 +11,30 @@ const BAD_LINK = fileURLToPath(new URL('./bad-link.js', import.meta.url));
 /** Of the tunnel, so that a packet and its UDP header fit into one of the segment below. */
 const TUNNEL_MTU = 1400;
 
+/**
+ * An IP packet of an acknowledgement has 52 bytes, of an HTTP/2 ping 52 + 22 (TLS) + 17; the least message of a stream, in its
+ * frame and its prefix, 52 + 22 + 9 + 5 and what it says, of which a signature alone is 64.
+ */
+const LEAST_SAID_BYTES = 130;
+/** What the lane types, and the package of Debian that has it. */
+const TOOLS = {
+  ip: 'iproute2',
+  iptables: 'iptables',
+  conntrack: 'conntrack',
+  socat: 'socat',
+  ping: 'iputils-ping',
+  sysctl: 'procps',
+};
+
 /** A network that `close` takes away again. Names are those of its machines; addresses are IPv4. */
 export class Network {
   readonly #prefix = `starling-${process.pid}`;
   readonly #namespaces: string[] = [];
   readonly #links: ChildProcess[] = [];
 
+  /** @throws Error in words when this machine cannot have one */
   constructor() {
+    checkTools();
     this.#namespace('net');
     this.#ip('net', 'link', 'add', 'br0', 'type', 'bridge');
     this.#ip('net', 'link', 'set', 'br0', 'up');
@@ -62,6 +79,39 @@ export class Network {
     const rule = (verb: string) => this.on(`${name}-router`, 'iptables', verb, 'FORWARD', '-j', 'DROP');
     rule('-I');
     return () => rule('-D');
+  }
+
+  /**
+   * From now on nothing reaches anybody of what `name` has to say: acknowledgements and pings, below 130 bytes, get through,
+   * so that who is connected stays so until it speaks. Undone by the function that it returns.
+   */
+  mute(name: string): () => void {
+    const rule = (verb: string) => {
+      const large = ['-o', 'eth0', '-m', 'length', '--length', `${LEAST_SAID_BYTES}:65535`];
+      this.on(`${name}-router`, 'iptables', verb, 'FORWARD', ...large, '-j', 'DROP');
+    };
+    rule('-I');
+    return () => rule('-D');
+  }
+
+  /** Connections through the router of `name`: in how many seconds it forgets each that says nothing. */
+  remembered(name: string): readonly { readonly port: number; readonly seconds: number }[] {
+    const table = this.on(`${name}-router`, 'conntrack', '-L', '-p', 'tcp', '--state', 'ESTABLISHED');
+    return [...table.matchAll(/^tcp\s+6 (\d+) ESTABLISHED .*? sport=(\d+)/gm)].map(([, seconds, port]) => ({
+      port: Number(port),
+      seconds: Number(seconds),
+    }));
+  }
+
+  /** The router of `name` forgets a connection that has said nothing for so long. */
+  forgetsAfter(name: string, seconds: number): void {
+    this.on(`${name}-router`, 'sysctl', '-qw', `net.netfilter.nf_conntrack_tcp_timeout_established=${seconds}`);
+  }
+
+  /** Milliseconds of packets from `name` to an address and back, of those that were not lost. */
+  roundTripsMs(name: string, address: string, count: number): number[] {
+    const said = this.on(name, 'ping', '-n', '-i', '0.3', '-c', String(count), address);
+    return [...said.matchAll(/time=([0-9.]+) ms/g)].map(([, ms]) => Number(ms));
   }
 
   /** The host moves: nobody answers at its old address. */
@@ -145,6 +195,17 @@ export class Network {
     const [program, ...args] = [...this.at(name), ...command];
     this.#links.push(spawn(program, args, { stdio: 'ignore' }));
   }
+}
+
+/** @throws Error that names what is missing and the command that installs it */
+export function checkTools(path = process.env.PATH ?? ''): void {
+  if (process.getuid?.() !== 0) throw new Error('network namespaces: expected root on Linux; next: sudo npm run hosts');
+  const isThere = (tool: string) => path.split(':').some((folder) => existsSync(`${folder}/${tool}`));
+  const missing = Object.entries(TOOLS).filter(([tool]) => !isThere(tool));
+  if (missing.length === 0) return;
+  const packages = missing.map(([, name]) => name).join(' ');
+  const names = missing.map(([tool]) => tool).join(', ');
+  throw new Error(`network namespaces: expected ${names} in PATH, got none; next: apt-get install -y ${packages}`);
 }
 
 function run(program: string, ...args: string[]): string {

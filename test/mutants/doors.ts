@@ -137,7 +137,7 @@ export const DOORS = [
   ),
   ...mutantsOf('server/visible-runs', LABS, [
     ['a run is for the labs that it names', 'clients === undefined || clients.includes(client)', 'true'],
-    ['of updates for it nothing is said', 'pending.filter(({ run }) => isVisible(run)),', 'pending,'],
+    ['of updates for it nothing is said', 'pending.filter(({ run }) => isVisible(run))', 'pending'],
     ['it is not at work for another', '.filter(({ spec }) => isFor(spec.engine.clients, client))', ''],
     ['nobody gets it by its name', 'isVisible(id) ? runs.get(id) : undefined', 'runs.get(id)'],
     [

@@ -82,6 +82,12 @@ export const RUNS = [
         'await journal.append(record);',
         'void journal.append(record);',
       ],
+      [
+        'how far a client is counts if it was asked',
+        'if (cohort === undefined || memberOf(cohort, client) === undefined) return;',
+        'if (cohort === undefined) return;',
+        ['server/coordinator'],
+      ],
       ['a timer is of the stage of now', 'this.#cancelTimer(); // the engine', '// the engine'],
       ['a frame of another task is nobody’s', 'if (isAsked(this.#state, client, task)) this.#secure', 'this.#secure'],
       ['traffic is a round’s', 'this.traffic.up = 0;', ''],

@@ -89,6 +89,11 @@ export const SERVER = [
     [['the ledger before a checkpoint is what it was', 'if (lineSha256(text) !== expected)', 'if (false as boolean)']],
   ),
   ...mutantsOf(
+    'server/run/queue',
+    ['server/run/queue'],
+    [['after a job that failed nothing is said', 'if (this.#failure !== undefined) throw this.#failure;', '']],
+  ),
+  ...mutantsOf(
     'server/run/finished',
     ['server/run/finished'],
     [
@@ -138,6 +143,12 @@ export const SERVER = [
       'an update is asked about again before it is added',
       "if (fate.kind !== 'wanted') return this.#answerKnown(fate);\n    const { round, attempt, metrics, weights } = header;",
       'const { round, attempt, metrics, weights } = header;',
+    ],
+    [
+      'what is not durable yet is not said',
+      'return this.#deps.inTurn(() => {',
+      'return Promise.resolve().then(() => {',
+      ['server/run/shell'],
     ],
     ['what was rejected is not added', "if (outcome === 'add' && offer.update", 'if (offer.update'],
     ['a sum is of its attempt', '|| this.#sum.attempt !== attempt)', ')'],

@@ -4,6 +4,41 @@ import { mutantsOf } from './mutant.js';
 
 export const SERVICE = [
   ...mutantsOf(
+    'server/coordinator',
+    ['server/coordinator'],
+    [
+      [
+        'a stream that broke over its welcome counts on nobody',
+        'if (!this.#connections.isOpen(connection)) return; // what',
+        '// what',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'server/runs',
+    ['server/upkeep'],
+    [
+      ['a run that is resumed is not put away', 'checkRests(); // it may have been resumed a moment ago', ''],
+      [
+        'a run is put away when all is written of it',
+        'await Promise.all(this.#retiring);\n    return run',
+        'return run',
+        ['server/run/finished'],
+      ],
+      [
+        'closing waits for a run that ends meanwhile',
+        'for (const run of this.#atWork.values()) await run.close();\n    await Promise.all(this.#retiring);',
+        'await Promise.all(this.#retiring);\n    for (const run of this.#atWork.values()) await run.close();',
+        ['server/coordinator'],
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'server/grpc/admin',
+    ['secure/roles'],
+    [['an account that is removed hears nothing more', "guard.check(call, 'WatchRun');", '']],
+  ),
+  ...mutantsOf(
     'server/retention',
     ['server/retention'],
     [

@@ -126,6 +126,17 @@ describe('an account', () => {
     await assert.rejects(admin.addAccount({ name: 'admin', role: 'viewer' }), { code: 'already-exists' });
   });
 
+  it('that is removed hears nothing more of a run that it watches', async () => {
+    const admin = await root();
+    const ada = connected(await admin.addAccount({ name: 'ada', role: 'viewer' }));
+    const run = await admin.startRun(toySpec(), encode(toyModel()));
+    const events = ada.watchRun(run)[Symbol.asyncIterator]();
+    assert.match((await events.next()).value, /"waiting"/);
+    await admin.removeAccount('ada');
+    await admin.stopRun(run, 'x');
+    await assert.rejects(events.next(), { code: 'permission-denied' });
+  });
+
   it('is no other by the certificate of the one and the token of the other', async () => {
     const admin = await root();
     const viewer = await admin.addAccount({ name: 'ada', role: 'viewer' });

@@ -1,6 +1,8 @@
 /** What a client that has been let in may say and ask, and what becomes of it: each frame reaches its run, and only that. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FINISHED_FILE } from '../../server/run/finished.js';
 import { readHistory } from '../../server/run/history.js';
 import type { Run } from '../../server/run/run.js';
 import type { RunEvent } from '../../shared/run/events.js';
@@ -170,6 +172,33 @@ describe('a client that is in', () => {
     assert.deepEqual(run.state.online, NAMES);
   });
 
+  for (const [broken, heard] of [
+    ['the welcome', 'welcome'],
+    ['what it is told of a run that nobody knows', 'receipt'],
+  ] as const) {
+    it(`is not counted on when its stream breaks over ${broken}, before any run has heard of it`, async () => {
+      const peer = new Peer(world, 'c5', ({ kind }, self) => kind === heard && self.leave());
+      peer.hello();
+      peer.prove('c5', [{ run: 'nowhere', round: 1, attempt: 1, sha256: 'f'.repeat(64) }]);
+      await run.idle();
+      assert.notEqual(peer.last(heard), undefined);
+      assert.deepEqual(run.state.online, NAMES);
+    });
+  }
+
+  it('is heard of how far it is only in the cohort that it was drawn for', async () => {
+    const events = eventsOf(run);
+    const bystander = Peer.enter(world, 'c5');
+    bystander.send({ kind: 'progress', task: task(), stepsDone: 1, stepsTotal: 2 });
+    peers[0].send({ kind: 'progress', task: task('evaluate'), stepsDone: 1, stepsTotal: 2 });
+    peers[0].send({ kind: 'progress', task: { ...task(), round: 7 }, stepsDone: 1, stepsTotal: 2 });
+    peers[1].send({ kind: 'progress', task: task(), stepsDone: 1, stepsTotal: 2 });
+    assert.deepEqual(
+      events.flatMap((event) => (event.kind === 'progress' ? event.client : [])),
+      ['c2'],
+    );
+  });
+
   it('gets what it asks for of the model, from where it asks', async () => {
     const { sha256 } = run.model;
     const read = async (peer: { session: Uint8Array }, request: { run: string; sha256: string; offset: number }) => {
@@ -224,6 +253,34 @@ describe('a client that is in', () => {
       ['r'],
       'and gets its plan again',
     );
+  });
+});
+
+describe('a coordinator that closes', () => {
+  it('waits for what is written of a run that ends meanwhile', async () => {
+    let write = () => {};
+    const written = new Promise<void>((resolve) => {
+      write = resolve;
+    });
+    const world = await openWorld(undefined, { onRunEnded: () => written });
+    const run = await startRun(world);
+    const peers = NAMES.map((name) => Peer.enter(world, name));
+    await run.idle();
+    for (const peer of peers) await peer.answer();
+    await run.idle();
+    for (const peer of peers) await peer.answer(); // the last answers of the last round wait for their turn
+    let isClosed = false;
+    const closed = world.coordinator.close().then(() => {
+      isClosed = true;
+    });
+    const row = join(run.directory, FINISHED_FILE);
+    while (run.state.status === 'running') await new Promise(setImmediate);
+    for (let i = 0; i < 100; i++) await new Promise(setImmediate);
+    assert.ok(!isClosed);
+    write();
+    await closed;
+    assert.equal(JSON.parse(await readFile(row, 'utf8')).status, 'completed');
+    assert.deepEqual(world.fatal, []);
   });
 });
 

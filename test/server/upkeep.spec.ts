@@ -222,6 +222,22 @@ describe('the upkeep of runs', () => {
       await assert.rejects(admin()[call]('busy'), { code: 'not-found', message: 'run "busy" is not known here' });
   });
 
+  for (const call of ['archiveRun', 'deleteRun', 'repairRun'] as const) {
+    it(`does not take a run away that is resumed in the same moment (${call})`, async () => {
+      world = await openWorld(dataDir);
+      await world.coordinator.createRun(toySpec(), FILE, { id: 'busy', directory: path('runs', 'busy') });
+      await admin().stopRun('busy', 'lunch');
+      const both = await Promise.allSettled([admin().resumeRun('busy'), admin()[call]('busy')]);
+      assert.deepEqual(
+        both.map((one) => (one.status === 'fulfilled' ? 'done' : one.reason.message)),
+        ['done', 'run busy is running; first: starling run stop busy'],
+      );
+      assert.equal((await statuses()).busy, 'running');
+      await admin().stopRun('busy', 'enough');
+      await admin().deleteRun('busy');
+    });
+  }
+
   it('forgets at its next start what a kill left half deleted, and answers two calls at once one after the other', async () => {
     world = await openWorld(dataDir);
     const both = await Promise.allSettled([

@@ -296,7 +296,7 @@ describe('the private row', () => {
       { maskedMetrics: undefined },
     ],
     ['cohort: expected at least 3 with secure-aggregation, got 2', { cohort: 2 }, {}],
-    ['privacy: workload numbers cannot protect one client: it is made for privacy example', {}, { privacyUnits: [] }],
+    ['privacy: expected example, which workload numbers is made for, got "distributed"', {}, { privacyUnits: [] }],
   ] as const) {
     it(`is left out, with the reason: ${why}`, () => {
       const workload = { ...masked, manifest: { ...masked.manifest, ...manifest } };

@@ -84,6 +84,7 @@ export class Intake {
       ...{ spec, history: this.#history, readPast: async () => this.#history, secure },
       state: () => this.state,
       post: (event) => void this.post(event),
+      inTurn: (say) => this.idle().then(say),
       sendReceipts: (receipts) => this.receipts.push(...receipts),
     });
   }

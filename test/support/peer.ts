@@ -36,7 +36,7 @@ export interface World {
 export async function openWorld(
   dataDir?: string,
   overrides: Partial<
-    Pick<CoordinatorOptions, 'inFlightBytes' | 'log' | 'files' | 'journalBytes' | 'space' | 'retention'>
+    Pick<CoordinatorOptions, 'inFlightBytes' | 'log' | 'files' | 'journalBytes' | 'space' | 'retention' | 'onRunEnded'>
   > = {},
 ): Promise<World> {
   const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'starling-coordinator-')));

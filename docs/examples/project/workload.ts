@@ -5,8 +5,8 @@
  * kernel [features, 1] and one bias [1]; its input is [batch, features], its output [batch, 1].
  */
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs-core';
 import { defineWorkload, type Rng, readTable } from 'starling-fl';
+import * as tf from 'starling-fl/tf';
 
 const MATERIALS = ['steel', 'copper', 'aluminium'] as const;
 

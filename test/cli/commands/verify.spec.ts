@@ -484,6 +484,8 @@ describe('starling verify, the command', () => {
 
     const nothing = await inProcess(['verify', cwd]);
     assert.match(nothing.stderr, /is no run directory: it has no ledger\.jsonl/);
+    const ofFile = await inProcess(['verify', other]);
+    assert.match(ofFile.stderr, /other\.jsonl is no run directory: it is a file\n/);
     const wrong: [string[], RegExp][] = [
       [['--coordinator', 'x'], /coordinator: expected 64 lower-case hex digits, got "x"/],
       [['--against', 'nowhere'], /nowhere: expected a readable file, got ENOENT/],

@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { DATA_SETS, type DataSet, dataStatus, findData, getData } from '../../../client/data/index.js';
 import { FlError } from '../../../shared/errors.js';
 
@@ -135,6 +136,21 @@ describe('finding data', () => {
     const look = async (all: DataSet[]) => (await dataStatus({ sets: all, env, verify: true }))[0];
     assert.deepEqual([(await look(known)).state, (await look(known)).folder], ['ok', place]);
     assert.equal((await look(sets)).state, 'corrupt');
+  });
+
+  it('takes a file that is there compressed, if what is in it is right', async () => {
+    const site = join(folder, 'compressed');
+    await mkdir(site);
+    const { sets, env } = options();
+    for (const [bytes, state] of [
+      [gzipSync(BYTES), 'ok'],
+      [gzipSync('twelve bites'), 'corrupt'],
+      [Buffer.from('no gzip'), 'corrupt'],
+    ] as const) {
+      await writeFile(join(site, `${FILE.name}.gz`), bytes);
+      assert.equal(findData('letters', { sets, env, dataDir: site }), site);
+      assert.equal((await dataStatus({ sets, env, dataDir: site, verify: true }))[0].state, state);
+    }
   });
 
   it('tells missing, present, right and wrong files apart', async () => {

@@ -1,6 +1,6 @@
 /** A run that has ended is a row in memory and files on the disk: all that could be asked of it still can. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FINISHED_FILE } from '../../../server/run/finished.js';
@@ -111,10 +111,24 @@ describe('a run that has ended', () => {
     peer.leave();
   }
 
+  it('calls no update dropped of which its files do not tell, as while they are moved away', async () => {
+    const peer = Peer.enter(world, 'c1');
+    await rename(file('ledger.jsonl'), file('away'));
+    await assert.rejects(peer.upload(firstOf(peer)), { code: 'not-found', message: /^ledger.jsonl: / });
+    assert.deepEqual(peer.receipts, []);
+    await rename(file('away'), file('ledger.jsonl'));
+    assert.deepEqual(await peer.upload(firstOf(peer)), { outcome: 'accepted', detail: '' });
+  });
+
+  /** What c1 has trained in round 1: (1 - 0) / 2. */
+  function firstOf(peer: Peer) {
+    const values = new Float32Array(6).fill(0.5);
+    return { header: peer.headerOf({ run: 'r', round: 1, attempt: 1 }, values), values };
+  }
+
   it('answers an upload that comes after it', async () => {
     const peer = Peer.enter(world, 'c1');
-    const values = new Float32Array(6).fill(0.5); // (1 - 0) / 2: what c1 has trained in round 1
-    const header = peer.headerOf({ run: 'r', round: 1, attempt: 1 }, values);
+    const { header, values } = firstOf(peer);
     assert.deepEqual(await peer.upload({ header, values }), { outcome: 'accepted', detail: '' });
     const other = { header: peer.headerOf({ run: 'r', round: 1, attempt: 1 }, values.fill(2)), values };
     assert.deepEqual(await peer.upload(other), { outcome: 'rejected', detail: 'stale: the run has ended' });
@@ -122,6 +136,23 @@ describe('a run that has ended', () => {
       peer.receipts.map(({ outcome }) => outcome),
       ['committed', 'dropped'],
     );
+  });
+});
+
+describe('a run that has just ended', () => {
+  it('is put away when all is written of it', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'starling-finished-'));
+    const { coordinator, fatal } = await playRun(dataDir, { rounds: 2 });
+    const { admin } = coordinator;
+    const directory = await admin.archiveRun('r');
+    await coordinator.close();
+    assert.deepEqual(fatal, []);
+    assert.equal(JSON.parse(await readFile(join(directory, FINISHED_FILE), 'utf8')).status, 'completed');
+    assert.deepEqual(
+      (await readdir(directory)).filter((name) => name.endsWith('.tmp')),
+      [],
+    );
+    await rm(dataDir, { recursive: true });
   });
 });
 

@@ -62,6 +62,36 @@ describe('a queue of jobs', () => {
     assert.deepEqual(said, ['first', 'second']);
   });
 
+  it('has things said in their turn, also when it is closed, and not once a job has failed', async () => {
+    let written = () => {};
+    const disk = new Promise<void>((resolve) => {
+      written = resolve;
+    });
+    queue.put(() => [disk]);
+    queue.put(say('durable'));
+    const answers = [queue.inTurn(() => said.push('said'))];
+    const closed = queue.close();
+    answers.push(queue.inTurn(() => said.push('said late')));
+    await new Promise(setImmediate);
+    assert.deepEqual([...said], []);
+    written();
+    await closed;
+    assert.deepEqual(await Promise.all(answers), [2, 3]);
+    await assert.rejects(
+      queue.inTurn(() => assert.fail('not to be said')),
+      /not to be said/,
+    );
+
+    const broken = new JobQueue(() => {});
+    broken.put(() => [Promise.reject(new Error('the disk is full'))]);
+    await broken.idle();
+    await assert.rejects(
+      broken.inTurn(() => said.push('never')),
+      /the disk is full/,
+    );
+    assert.deepEqual(said, ['durable', 'said', 'said late']);
+  });
+
   it('does nothing more after a job that throws or waits for what fails, and says so once', async () => {
     const failures = [
       function* (): Iterable<void> {

@@ -107,14 +107,15 @@ describe('the shell of a run', () => {
       });
       return release;
     };
-    const bring = async (value: number) => {
+    const updateOf = (value: number) => {
       const { round, attempt } = run.state;
-      for (const client of NAMES) {
-        const values = new Float32Array(TOY_SIZE).fill(value);
-        const about = { run: 'r', round, attempt, weights: [1, 1], metrics: {} };
-        const header = { ...about, sha256: sha256Of({ values }), sizeBytes: values.byteLength };
-        void run.updates.offer(client, header, bytesOf(values));
-      }
+      const values = new Float32Array(TOY_SIZE).fill(value);
+      const about = { run: 'r', round, attempt, weights: [1, 1], metrics: {} };
+      return { values, header: { ...about, sha256: sha256Of({ values }), sizeBytes: values.byteLength } };
+    };
+    const bring = async (value: number) => {
+      const { header, values } = updateOf(value);
+      for (const client of NAMES) void run.updates.offer(client, header, bytesOf(values));
       for (let i = 0; i < 5; i++) await turns();
     };
     const judge = async () => {
@@ -123,7 +124,26 @@ describe('the shell of a run', () => {
       for (const client of NAMES) run.post({ kind: 'evaluated', client, task, metrics: {} });
       await run.idle();
     };
-    return { run, log, records, kept, fatal, emitted, clock, hold, bring, judge, first };
+    return { run, log, records, kept, fatal, emitted, clock, hold, updateOf, bring, judge, first };
+  }
+
+  for (const way of ['header', 'bytes']) {
+    it(`says of an update that comes again while its round is being written down nothing that a crash could undo (by its ${way})`, async () => {
+      const { run, log, hold, updateOf, bring } = await open();
+      const { header, values } = updateOf(1);
+      const release = hold();
+      await bring(1);
+      log.length = 0;
+      const again =
+        way === 'header' ? run.updates.answerHeader('c1', header) : run.updates.offer('c1', header, bytesOf(values));
+      const said = again.then((reply) => void log.push(`reply ${reply?.outcome}`));
+      for (let i = 0; i < 5; i++) await turns();
+      assert.deepEqual([...log], [], 'whoever has this receipt forgets its update');
+      release();
+      await Promise.all([said, run.idle()]);
+      assert.equal(log[0], 'disk committed');
+      assert.ok(log.includes('reply accepted'));
+    });
   }
 
   it('makes model, journal, ledger line durable in this order, and says heads and receipts last', async () => {
