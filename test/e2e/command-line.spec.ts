@@ -47,7 +47,7 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ['run start no-file.yaml', /^starling: no-file\.yaml: expected a readable file, got ENOENT$/],
   [
     'coordinator --config unknown-key.yaml',
-    /^starling: unknown-key\.yaml: unknown key "workload"; known are data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, disk-reserve$/,
+    /^starling: unknown-key\.yaml: unknown key "workload"; known are data-dir, listen, public-addresses, tls-cert, tls-key, tls-ca, addresses, log-level, health-port, key-file, disk-reserve, keep-runs, keep-days$/,
   ],
   ['coordinator --config no-file.yaml', /^starling: no-file\.yaml: expected a readable file, got ENOENT$/],
   [
