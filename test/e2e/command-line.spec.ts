@@ -71,7 +71,10 @@ const WRONG_USE: readonly (readonly [command: string, says: RegExp])[] = [
   ['simulate --workload cnn --partition thirds', /expected iid, dirichlet:A, shards:K or natural, got "thirds"$/],
   ['simulate --workload cnn --strategy best', /^starling: strategy: expected one of .*, got "best"$/],
   ['simulate --workload cnn --strategy fedadam:speed=1', /expected one of lr, beta1, beta2, tau, got "speed"$/],
-  ['simulate --workload cnn --backend abacus', /^starling: backend: expected one of tfjs-node-gpu, .*, got "abacus"$/],
+  [
+    'simulate --workload cnn --backend abacus',
+    /^starling: options: backend: expected one of "tfjs-node-gpu"\|.*, got "abacus"$/,
+  ],
   [
     'simulate --workload cnn --scale smoke --clients 3 --cohort 3 --secure-aggregation --min-survivors 2 --out refused',
     /^starling: min-survivors: expected at least 3 .*, got 2: a cohort of 3 with adversary-fraction 0\.05 tolerates 0 drop-outs; for 1 take a cohort of 4$/,
