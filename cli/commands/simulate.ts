@@ -77,6 +77,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
   const { config, settings, workload, initialModel, resolved, directory, place, json } = simulation;
   const { isWorkloadPath } = await import('../../client/workloads/index.js');
   const { createTrainerPool } = await import('../../client/training/pool.js');
+  const { withReadings } = await import('../../client/data/readings.js');
   const { checkShares } = await import('../../simulations/config/shares.js');
   const { simulate } = await import('../../simulations/simulate.js');
   const { notesOn } = await import('../../simulations/config/notes.js');
@@ -84,7 +85,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
   const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
   // Data that is not here ends the run before it begins, and not on every client of it.
-  const ofShares = await checkShares(workload, resolved).catch(asWrongUse);
+  const { result: ofShares, differences } = await withReadings(() => checkShares(workload, resolved)).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
@@ -107,7 +108,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
     show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
     const beside =
       config.baselines !== 'none' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
-    for (const why of [...beside.missing, ...ofShares, ...notesOn(resolved)]) show.line(why);
+    for (const why of [...beside.missing, ...differences, ...ofShares, ...notesOn(resolved)]) show.line(why);
     const { report, html } = await simulate({
       ...resolved,
       ...{ workload, trainer, backend: trainer.backend.name, workers, directory, resume: true },

@@ -14,6 +14,7 @@ import { createGunzip } from 'node:zlib';
 import { FlError } from '../../shared/errors.js';
 import { download, downloadBytes, keep } from './download.js';
 import { presentAs } from './present.js';
+import { noteDifference } from './readings.js';
 import { DATA_SETS, type DataFile, type DataSet } from './registry.js';
 
 export { DATA_SETS, type DataFile, type DataSet } from './registry.js';
@@ -38,7 +39,7 @@ interface DataStatus {
 }
 
 /**
- * The folder that holds all files of a set.
+ * The folder that holds all files of a set, or of its copy; of a copy, whoever listens is told in what it differs.
  * @throws FlError data-missing, naming the command that gets it · not-found: no set of that name
  */
 export function findData(name: string, options: DataOptions = {}): string {
@@ -46,6 +47,7 @@ export function findData(name: string, options: DataOptions = {}): string {
   const folder = locate(set, options);
   if (folder === undefined)
     throw new FlError('data-missing', `data set ${name} is not on this machine: ${remedy(set)}`);
+  if (set.copy !== undefined && filesIn(set, folder) === set.copy.files) noteDifference(set.copy.differs);
   return folder;
 }
 
@@ -151,9 +153,12 @@ function locate(set: DataSet, options: DataOptions): string | undefined {
   const own = searchPath(options).flatMap((folder) => [folder, join(folder, set.name)]);
   // Of a package whose files are not listed one by one, only its own folder can say that it is there.
   if (set.files.length === 0) return packageFolder(set).find((folder) => existsSync(folder));
-  return [...own, ...packageFolder(set)].find((folder) =>
-    set.files.every(({ name }) => presentAs(join(folder, name)) !== undefined),
-  );
+  return [...own, ...packageFolder(set)].find((folder) => filesIn(set, folder) !== undefined);
+}
+
+/** The set's files where they are all there, else its copy's; undefined: neither. */
+function filesIn({ files, copy }: DataSet, folder: string): readonly DataFile[] | undefined {
+  return [files, copy?.files].find((form) => form?.every(({ name }) => presentAs(join(folder, name)) !== undefined));
 }
 
 function packageFolder({ how }: DataSet): string[] {
@@ -168,7 +173,9 @@ function packageFolder({ how }: DataSet): string[] {
 }
 
 async function firstWrongFile(set: DataSet, folder: string): Promise<DataFile | undefined> {
-  for (const file of set.files) if (!(await isRight(join(folder, file.name), file))) return file;
+  for (const file of filesIn(set, folder) ?? set.files) {
+    if (!(await isRight(join(folder, file.name), file))) return file;
+  }
   return undefined;
 }
 

@@ -21,15 +21,28 @@ export interface Reading {
   readonly classes?: Readonly<Record<string, number>>;
 }
 
-const listening = new AsyncLocalStorage<Reading[]>();
+interface Heard {
+  readonly readings: Reading[];
+  readonly differences: Set<string>;
+}
 
-/** What `read` gives, and what the readers found on the way, in order. */
-export async function withReadings<T>(read: () => Promise<T>): Promise<{ result: T; readings: readonly Reading[] }> {
-  const readings: Reading[] = [];
-  return { result: await listening.run(readings, read), readings };
+const listening = new AsyncLocalStorage<Heard>();
+
+/** What `read` gives, what the readers found on the way, in order, and in what data sets differ from their originals. */
+export async function withReadings<T>(
+  read: () => Promise<T>,
+): Promise<{ result: T; readings: readonly Reading[]; differences: readonly string[] }> {
+  const heard: Heard = { readings: [], differences: new Set() };
+  const result = await listening.run(heard, read);
+  return { result, readings: heard.readings, differences: [...heard.differences] };
 }
 
 /** For readers; `made` is called only if somebody listens. */
 export function noteReading(made: () => Reading): void {
-  listening.getStore()?.push(made());
+  listening.getStore()?.readings.push(made());
+}
+
+/** For the finder of data sets: a copy was taken; said once. */
+export function noteDifference(differs: string): void {
+  listening.getStore()?.differences.add(differs);
 }

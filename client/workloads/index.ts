@@ -23,6 +23,8 @@ const BUILT_IN: Readonly<Record<string, () => Promise<unknown>>> = {
   meta: async () => (await import('./meta/index.js')).meta,
   distillation: async () => (await import('./distillation/index.js')).distillation,
   'privacy-demo': async () => (await import('./privacy-demo/index.js')).privacyDemo,
+  heart: async () => (await import('./heart/index.js')).heart,
+  brca: async () => (await import('./brca/index.js')).brca,
 };
 
 /** Names of the built-in workloads, in the order of the course. */

@@ -62,6 +62,8 @@ export const TRAINING_SETTINGS = {
     value: 'N',
     help: 'rounds in which the learning rate rises, in equal steps, to client-lr',
   },
+  /** Absent: sgd, so that a specification without it is what it was. */
+  optimizer: { schema: z.enum(['sgd', 'adam']).optional(), value: 'NAME', help: 'of local training: sgd or adam' },
 } satisfies Settings;
 
 /** Fields of what the round engine is told. */

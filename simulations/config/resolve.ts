@@ -1,6 +1,7 @@
 /** How a configuration, a workload's scale and the defaults make one complete specification. */
 import { parseScheme } from '../../client/data/partition.js';
 import { checkExamplePrivacy } from '../../client/training/dp-sgd.js';
+import { checkTraining } from '../../client/training/local-sgd.js';
 import { initialModel } from '../../client/training/task.js';
 import type { Scale, Workload } from '../../client/workload.js';
 import { parseStrategy } from '../../server/strategies/index.js';
@@ -256,7 +257,9 @@ function hyperOf(defaults: Hyper, given: Hyper, workload: string): Hyper {
 function trainingOf(config: Config, scale: Scale): TrainingSpec {
   const { localEpochs, localSteps, ...rest } = scale.training;
   const duration = durationOf(config, { localEpochs, localSteps });
-  return { ...TRAINING_DEFAULTS, ...rest, ...duration, ...givenOf(config, TRAINING_SETTINGS) };
+  const training = { ...TRAINING_DEFAULTS, ...rest, ...duration, ...givenOf(config, TRAINING_SETTINGS) };
+  checkTraining(training); // now, and not on every client
+  return training;
 }
 
 /** Exactly one of epochs and steps: what the user said, else what the scale says, else one epoch. */

@@ -4,6 +4,33 @@ import { mutantsOf } from './mutant.js';
 
 export const TRAINING = [
   ...mutantsOf(
+    'client/workloads/heart/patients',
+    ['client/workloads/heart/patients'],
+    [
+      ['a hospital is scaled by its own patients', '({ hospital }) => byHospital[hospital]', '() => everyone'],
+      ['tests are in no mean', 'const everyone = spreadOf(train);', 'const everyone = spreadOf([...train, ...test]);'],
+      ['gaps are left out', "if (read.includes('?')) continue;", ''],
+      ['any grade is ill', 'isIll: diagnosis !== 0', 'isIll: diagnosis === 1'],
+      ["the copy's healthy are 1", "['1', '0'][Number(cells[DIAGNOSIS])]", "['0', '1'][Number(cells[DIAGNOSIS])]"],
+      ["the copy's chest pain", "['4', '2', '3', '1']", "['1', '2', '3', '4']"],
+      ['only the listed copy', "if (state !== 'ok')", "if (state === 'missing')"],
+    ],
+  ),
+  ...mutantsOf(
+    'client/workloads/brca/survival',
+    ['client/workloads/brca/survival'],
+    [
+      ['equal risks are half of a pair', 'tf.mul(equal, 0.5)', 'equal'],
+      ['who is seen alive on the day lived longer', '(times[one] === times[other] && events[other] === 0)', 'false'],
+      ['who lives longer is at risk', 'times[other] > times[one] ||', 'times[other] < times[one] ||'],
+      [
+        'only deaths count',
+        'tf.mul(tf.logSumExp(counted, 1), tf.squeeze(events, [1]))',
+        'tf.logSumExp(counted, 1) as tf.Tensor1D',
+      ],
+    ],
+  ),
+  ...mutantsOf(
     'client/training/local-sgd',
     ['client/training/local-sgd'],
     [
@@ -27,6 +54,9 @@ export const TRAINING = [
         'const order = rng.shuffle(examples.slice());\n    for',
         'const order = rng.split("x").shuffle(examples.slice());\n    for',
       ],
+      ['Adam weighs its first steps up', 'learningRate / (1 - BETA_1 ** (steps + 1))', 'learningRate'],
+      ['Adam divides by a root', 'tf.sqrt(tf.mul(second[i], unbiased))', 'tf.mul(second[i], unbiased)'],
+      ['Adam has its own momentum', "optimizer === 'adam' && momentum !== 0", 'false'],
       ['a pull of weight decay', 'tf.mul(w, weightDecay)', 'weightDecay'],
       [
         'gradients are clipped over all tensors',

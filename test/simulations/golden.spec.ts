@@ -78,6 +78,8 @@ const GOLDEN: Readonly<Record<string, readonly [options: Options, modelSha256: s
     { workload: 'privacy-demo', rounds: 2, 'local-epochs': 1 },
     '28f2338b19430d23bb5aadadf9720e6a51c4923221ad26136710d2a8f14db037',
   ],
+  heart: [{ workload: 'heart', rounds: 2 }, '1df365198a930c38c1fd3cacc74b28d46014960755c6938d49ac96f26b9daa5f'],
+  brca: [{ workload: 'brca', rounds: 2 }, 'e995f21390e16e0a6803d8083e15524ec75b1b1697c53e6e86d5d901dfffb145'],
 };
 
 describe('the model of seed 1', function () {

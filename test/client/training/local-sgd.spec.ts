@@ -142,6 +142,27 @@ describe('the arithmetic of local SGD', () => {
     const [half, whole] = [await update({ lrWarmupRounds: 2 }, { round: 1 }), await update({}, { round: 1 })];
     assert.equal((2 * half).toFixed(6), whole.toFixed(6));
   });
+
+  it("takes Adam's steps, as the optimizer of TensorFlow.js does, and starts every round without moments", async () => {
+    const steps = 7;
+    const reference = tf.tidy(() => {
+      const w = tf.variable(tf.scalar(4));
+      const adam = tf.train.adam(0.5, 0.9, 0.999, 1e-8);
+      for (let step = 0; step < steps; step++) adam.minimize(() => tf.mul(tf.square(tf.sub(w, 2)), 0.5) as tf.Scalar);
+      const moved = w.dataSync()[0] - 4;
+      tf.dispose([w]);
+      adam.dispose();
+      return moved;
+    });
+    const training = { optimizer: 'adam', localSteps: steps } as const;
+    const got = await update(training);
+    assert.ok(Math.abs(got - reference) < 1e-4, `${got}, ${reference}`);
+    assert.equal(await update(training, { round: 2, rounds: 3 }), got);
+    assert.notEqual(got.toFixed(3), (await update({ localSteps: steps })).toFixed(3));
+  });
+
+  it('refuses momentum beside Adam, which has its own', () =>
+    assert.rejects(update({ optimizer: 'adam', momentum: 0.9 }), /momentum: expected 0 with optimizer adam/));
 });
 
 describe('the contribution of local SGD', () => {
