@@ -23,8 +23,7 @@ export async function keepCertificate(
   issued: Issued | undefined,
   { seed, files = systemFiles }: { readonly seed: Uint8Array; readonly files?: Files },
 ): Promise<void> {
-  const { publicKey = new Uint8Array(0) } = issued === undefined ? {} : peerOf(derOf(issued), issued.authorities);
-  if (issued === undefined || toHex(publicKey) !== toHex(identityFromSeed(seed).publicKey)) {
+  if (issued === undefined || !isCertificateOf(issued, identityFromSeed(seed).publicKey)) {
     const got = issued === undefined ? 'none' : 'one for another';
     throw new FlError('permission-denied', `certificate: expected one for the key that was shown, got ${got}`);
   }
@@ -43,6 +42,12 @@ export async function certificateIn(directory: string, seed: Uint8Array): Promis
   const [certificate, ...authorities] = certificatesIn(new TextDecoder().decode(stored));
   if (authorities.length === 0) throw corrupt(path, 'a certificate and its authorities, PEM', 'less');
   return { certificate, authorities, key: keyPemOf(seed) };
+}
+
+/** Whether it is for this key: Ed25519, 32 bytes. */
+export function isCertificateOf({ certificate, authorities }: Issued, publicKey: Uint8Array): boolean {
+  const named = peerOf(new X509Certificate(certificate).raw, authorities);
+  return named.publicKey !== undefined && toHex(named.publicKey) === toHex(publicKey);
 }
 
 /** Timers of the system hold 24 days, and a machine may sleep: it is looked at this often whether renewal is due. */
@@ -103,8 +108,4 @@ export async function renewalIn(directory: string, deps: RenewalDeps): Promise<R
       cancel();
     },
   };
-}
-
-function derOf({ certificate }: Issued): Uint8Array {
-  return new X509Certificate(certificate).raw;
 }

@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import { systemFiles } from '../shared/disk/files.js';
 import { readSecret } from '../shared/disk/secrets.js';
 import { corrupt } from '../shared/errors.js';
-import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership } from './join.js';
+import { IDENTITY_FILE, MEMBERSHIP_FILE, type Membership, NEXT_KEY_FILE } from './join.js';
+import { STATE_FILE } from './store/secagg.js';
+
+/** The folder of a client's part in secure aggregation. */
+export const SECAGG_FOLDER = 'secure';
 
 /** What to do about a directory that is not whole: its key is the client, and a coordinator takes no other for it. */
 const REJOIN = 'restore it from a backup, or move the directory away and join again with a new token';
@@ -25,4 +29,9 @@ export async function membershipIn(directory: string): Promise<Membership> {
   } catch {
     throw corrupt(path, 'what joining has written', `${file === undefined ? 'none' : 'no JSON'}; ${REJOIN}`);
   }
+}
+
+/** Paths of the files of a client that hold a key, which may be there. */
+export function clientSecretsOf(directory: string): string[] {
+  return [IDENTITY_FILE, NEXT_KEY_FILE, join(SECAGG_FOLDER, STATE_FILE)].map((name) => join(directory, name));
 }

@@ -87,11 +87,6 @@ export async function joinClient(options: {
   }
 }
 
-/** Paths of the files of a client that hold a key, which may be there. */
-export function clientSecretsOf(directory: string): string[] {
-  return [IDENTITY_FILE, NEXT_KEY_FILE].map((name) => join(directory, name));
-}
-
 /** Writes it into the directory of a client; durable when it resolves. */
 export function keepMembership(directory: string, membership: Membership, files: Files = systemFiles): Promise<void> {
   const text = Buffer.from(`${JSON.stringify(membership, null, 2)}\n`);

@@ -13,7 +13,7 @@ import type { RoundPlan } from '../shared/run/plan.js';
 import { parseEnrolment } from '../shared/signing/enrolment-file.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { checkEd25519Key } from '../shared/signing/strict.js';
-import { membershipIn, seedIn } from './directory.js';
+import { membershipIn, SECAGG_FOLDER, seedIn } from './directory.js';
 import { keysIn, noteKey } from './former-keys.js';
 import { MEMBERSHIP_FILE, type Membership, membershipDirectory } from './join.js';
 import { linkOf } from './link.js';
@@ -105,7 +105,7 @@ export async function runClient(options: RunClientOptions): Promise<RunningClien
         openings: await fileOpenings(join(options.clientsDir, OPENINGS_FILE)),
         rng: rngFromEntropy(),
         enrolled,
-        store: await fileSecaggStore(join(directory, 'secure')),
+        store: await fileSecaggStore(join(directory, SECAGG_FOLDER)),
       },
       coordinatorKey,
       store: await fileStore(directory),
@@ -158,7 +158,7 @@ function isSpending({ kind, work }: RoundPlan): boolean {
 
 /** What a kill left of files that were being written may be keys or updates. */
 async function removeHalfWritten(directory: string, say: (line: string) => void): Promise<void> {
-  for (const folder of ['.', 'secure', 'updates', 'own', 'releases']) {
+  for (const folder of ['.', SECAGG_FOLDER, 'updates', 'own', 'releases']) {
     for (const name of await removeTemporaries(join(directory, folder))) {
       say(`removed ${join(directory, folder, name)}: half written`);
     }

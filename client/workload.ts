@@ -37,6 +37,8 @@ export interface Scale {
   readonly training: Pick<TrainingSpec, 'batchSize' | 'clientLr'> & Partial<TrainingSpec>;
   /** How the private run of `--baselines all` differs from the run; default: `{ privacy: 'distributed' }`. */
   readonly private?: OtherSettings & { readonly privacy: PrivacySpec['mode'] };
+  /** Learning rates among which reference rows choose; default: a third, one and three of `clientLr`. */
+  readonly referenceRates?: readonly number[];
   /** The workload's own settings: sizes of the model and of the data. */
   readonly hyper: Hyper;
 }
@@ -95,6 +97,15 @@ export interface Manifest {
   readonly headline: Headline;
   /** Figures from outside, which the workload's page shows beside ours. */
   readonly published?: readonly Published[];
+  /** Why a page of this workload has no floor of a kind; without a reason a missing floor makes no page. */
+  readonly withoutFloors?: Readonly<Partial<Record<FloorKind, string>>>;
+  /**
+   * What a metric is measured on, by its name without `test.`, where that is not the test examples of whoever is judged. Claims
+   * and tables set no two metrics beside each other that are measured on different things.
+   */
+  readonly populations?: Readonly<Record<string, string>>;
+  /** What clients are judged by on their own test data, where that is not the headline; the same way is better. */
+  readonly ownMetric?: string;
   /** Other federations that the run is set beside, with the claims in mind. */
   readonly comparisons?: readonly Comparison[];
   /** What the workload claims of itself at demo scale; its page says of each whether it holds. */
@@ -166,6 +177,34 @@ export interface BatchContext {
   readonly hyper: Hyper;
   readonly shard: Shard;
   readonly split: Split;
+}
+
+/** What a floor is; a page has one of each kind, or says why not. `untrained` is the engine's: the first model, evaluated. */
+export const FLOOR_KINDS = ['trivial', 'raw-features', 'untrained', 'classical'] as const;
+export type FloorKind = (typeof FLOOR_KINDS)[number];
+
+/** What a floor learns from: the examples that the run's clients train on, all in one place. */
+export interface FloorContext<Data> {
+  readonly data: Data;
+  readonly hyper: Hyper;
+  /** Of each client. */
+  readonly shards: readonly Shard[];
+  /** Tensors of the run's batches; inside a tidy of the caller's. */
+  batch(indices: Int32Array, of: { readonly shard: Shard; readonly split: Split }): Batch;
+  readonly rng: Rng;
+}
+
+/** Sums over the test examples of one client, by names of the workload's metrics: those that the floor has a word on. */
+export type FloorJudge = (shard: Shard) => SumMetrics;
+
+/** What a trained model has to be better than: a small function over the same examples, judged on the same test examples. */
+export interface Floor<Data = unknown> {
+  /** Its row is `floor/NAME`. */
+  readonly name: string;
+  /** For people. */
+  readonly label: string;
+  readonly kind: Exclude<FloorKind, 'untrained'>;
+  fit(context: FloorContext<Data>): FloorJudge | Promise<FloorJudge>;
 }
 
 /** Given to a workload that brings its own local procedure. */
@@ -282,6 +321,8 @@ export interface Workload<Data = unknown> {
    * say belongs there: of what is said here a deployed run knows only roots, exponentials and ratios.
    */
   finish?(sums: SumMetrics): Record<string, number>;
+  /** What the workload's models have to be better than: rows of `--baselines all` and of its page. */
+  readonly floors?: readonly Floor<Data>[];
   /** Present means that `starling predict` and `starling export` are offered. */
   readonly predict?: Prediction<Data>;
   /** What a person opens when the run has ended. */

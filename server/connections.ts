@@ -7,12 +7,12 @@ import type { Registry } from './registry.js';
 
 /** One connection a client, and one session a connection. */
 export class Connections {
-  readonly #registry: Pick<Registry, 'refusalOf'>;
+  readonly #registry: Pick<Registry, 'refusalOf' | 'get'>;
   readonly #byClient = new Map<string, Connection>();
   /** In hex. */
   readonly #bySession = new Map<string, Connection>();
 
-  constructor(registry: Pick<Registry, 'refusalOf'>) {
+  constructor(registry: Pick<Registry, 'refusalOf' | 'get'>) {
     this.#registry = registry;
   }
 
@@ -49,7 +49,7 @@ export class Connections {
    * @throws FlError permission-denied
    */
   of(session: Uint8Array, peer: Peer | undefined): Connection {
-    if (peer !== undefined) this.checkStanding(peer.name); // the certificate of a client that is revoked is worth nothing
+    if (peer !== undefined) this.#checkStanding(peer.name); // the certificate of a client that is revoked is worth nothing
     const connection = this.#bySession.get(toHex(session));
     if (connection === undefined) {
       throw new FlError('permission-denied', 'session: not known; open a control stream first');
@@ -60,8 +60,18 @@ export class Connections {
     return connection;
   }
 
+  /** For a call that has begun: throws once the client may not take part, or its key of now is another. */
+  checkOf(client: string): () => void {
+    const { publicKey } = this.#registry.get(client);
+    return () => {
+      this.#checkStanding(client);
+      if (this.#registry.get(client).publicKey === publicKey) return;
+      throw new FlError('permission-denied', `client "${client}" has another key since this call began: log in again`);
+    };
+  }
+
   /** @throws FlError permission-denied, in the words that its stream ended by */
-  checkStanding(client: string): void {
+  #checkStanding(client: string): void {
     const refusal = this.#registry.refusalOf(client);
     if (refusal !== undefined) throw new FlError('permission-denied', refusal.reason);
   }

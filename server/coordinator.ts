@@ -223,8 +223,9 @@ export class Coordinator implements ParticipantService {
   ): AsyncGenerator<Uint8Array> {
     const { client } = this.#connections.of(session, peer);
     const run = this.#visibleTo(client).need(request.run);
+    const check = this.#connections.checkOf(client);
     for (const piece of piecesOf(run.model, request)) {
-      this.#connections.checkStanding(client);
+      check();
       run.traffic.down += piece.length;
       yield piece;
     }
@@ -242,12 +243,13 @@ export class Coordinator implements ParticipantService {
     peer?: Peer,
   ): Promise<UploadReply> {
     const { client } = this.#connections.of(session, peer);
-    const check = () => this.#connections.checkStanding(client);
+    const check = this.#connections.checkOf(client);
     const checked = async function* () {
       for await (const chunk of chunks) {
         check();
         yield chunk;
       }
+      check(); // who has sent all but the end may wait with that
     };
     try {
       return await this.#receiver.receive(client, signed, offset, checked());

@@ -67,7 +67,11 @@ export async function rotateIdentity(dataDir: string, files: Files = systemFiles
     throw new FlError('failed-precondition', `${join(dataDir, 'runs', run)}: ${why}`);
   }
   if (before.length >= MAX_HAND_OVERS) {
-    throw new FlError('failed-precondition', `${dataDir}: the key was rotated ${MAX_HAND_OVERS} times, no more go`);
+    const next = 'take another data directory, whose clients join again';
+    throw new FlError(
+      'failed-precondition',
+      `${dataDir}: the key was rotated ${MAX_HAND_OVERS} times, and no more go; next: ${next}`,
+    );
   }
   const seed = newIdentitySeed();
   const next = identityFromSeed(seed);

@@ -173,7 +173,10 @@ export class Registry {
         'rotate-key: expected a key that is new here, got one that was enrolled before',
       );
     }
-    if ((this.get(client).handOvers?.length ?? 0) >= MAX_HAND_OVERS) throw refused('too many keys, one after another');
+    if ((this.get(client).handOvers?.length ?? 0) >= MAX_HAND_OVERS) {
+      const next = `a new beginning: starling client re-enrol ${client}`;
+      throw refused(`expected at most ${MAX_HAND_OVERS} keys, one after another; next: ${next}`);
+    }
     await this.#record({ kind: 'rotated', client, handOver, atMs: nowMs });
     return true;
   }

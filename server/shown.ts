@@ -15,8 +15,9 @@ const FOLLOWED = 'a client follows a run that is not here: deleted, or newer tha
 type News = { readonly run: string } & Pick<EventOf<'shown'>, 'round' | 'attempt' | 'isCommitted'>;
 
 /**
- * In the order of what was shown, as far as it is signed by a key of this coordinator, of now or of before, hex. Of a run that is not known here all is news. A signature is checked only of what would
- * change something, which costs an undisturbed coordinator nothing, however many clients come.
+ * In the order of what was shown, as far as it is signed by a key of this coordinator, of now or of before, hex. Of a run
+ * that is not known here all is news. A signature is checked only of what would change something, which costs an undisturbed
+ * coordinator nothing, however many clients come.
  */
 export function newsOf(
   { tasks, heads }: Shown,

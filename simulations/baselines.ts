@@ -5,11 +5,12 @@
 import type { Report } from '../shared/run/report.js';
 import { centralised } from './baselines/centralised.js';
 import { federations } from './baselines/federations.js';
+import { floors } from './baselines/floors.js';
 import type { Baseline, BaselineInput } from './baselines/input.js';
 import { localOnly } from './baselines/local.js';
 
 /** The longest first: they are chains of rounds, beside which the others find room. */
-const ROWS: readonly Baseline[] = [centralised, federations, localOnly];
+const ROWS: readonly Baseline[] = [centralised, federations, localOnly, floors];
 
 /**
  * All rows, at once. Equal input gives equal bits, however wide the trainer is. Nothing of it runs on when this is over. When

@@ -121,7 +121,7 @@ async function doneIn(directory: string, { baselines }: Config): Promise<Report 
   if (text === undefined) return undefined;
   const report = JSON.parse(text) as Report;
   if (report.status === 'stopped' || report.status === 'running') return undefined;
-  const lacksRows = baselines === 'all' && report.status === 'completed' && Object.keys(report.baselines).length === 0;
+  const lacksRows = baselines !== 'none' && report.status === 'completed' && Object.keys(report.baselines).length === 0;
   return lacksRows ? undefined : report;
 }
 

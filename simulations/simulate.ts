@@ -13,8 +13,8 @@ import { filePrivateTensors } from '../client/store/private-tensors.js';
 import { memoryReleases } from '../client/store/releases.js';
 import { memorySecaggStore } from '../client/store/secagg.js';
 import { memoryStore } from '../client/store/updates.js';
-import { openSite, type TaskRunner } from '../client/training/task.js';
-import type { Workload } from '../client/workload.js';
+import { initialModel, openSite, type TaskRunner } from '../client/training/task.js';
+import type { ScaleName, Workload } from '../client/workload.js';
 import { Coordinator } from '../server/coordinator.js';
 import { serveGrpc } from '../server/grpc/server.js';
 import { silent } from '../server/log.js';
@@ -36,14 +36,16 @@ import type { ParticipantService } from '../shared/service.js';
 import { identityFromSeed } from '../shared/signing/identity.js';
 import { IN_PROCESS } from '../shared/signing/login.js';
 import { receiptCheck } from '../shared/signing/receipts.js';
-import type { Params } from '../shared/tensors/params.js';
+import { type Params, packTensors } from '../shared/tensors/params.js';
 import { encode } from '../shared/tensors/safetensors.js';
 import { VERSION } from '../shared/version.js';
 import type { Federation } from './baselines/federations.js';
+import { RATE_FACTORS, TUNING_SEED } from './baselines/tuning.js';
 import { type BaselineInput, baselines } from './baselines.js';
 import { type CentralLine, centralLinesIn, type JudgeRound, judgeRounds } from './central-rounds.js';
 import { figuresOf, finishRun, roundFiguresIn, type SimulationResult, withCode } from './finish-run.js';
 import { memoryTransport } from './memory-transport.js';
+import { populationOf } from './population.js';
 import { seededNoise } from './seeded-noise.js';
 
 /** In a run directory: the private tensors of each client, by its name. */
@@ -65,7 +67,8 @@ export interface SimulationOptions {
   readonly dropout: number;
   /** Noise, and the lots of example-level privacy, from the system's entropy; default: all follows from the seed. */
   readonly secretNoise?: boolean;
-  readonly baselines: 'none' | 'all';
+  /** `tuned`: all, and reference rows choose a rate on a grid and a round, on validation examples. */
+  readonly baselines: 'none' | 'all' | 'tuned';
   /** With baselines: other federations that the run is set beside; default: none. */
   readonly federations?: readonly Federation[];
   /** The run directory; must not hold a run, unless `resume`. */
@@ -257,7 +260,7 @@ async function enter(about: {
     slice: { index, count: options.clients },
     declineReason: ({ kind, round, attempt }) => {
       if (kind !== 'train' || drops.split(`${round}/${attempt}`).uniform() >= options.dropout) return undefined;
-      return { reason: 'dropout', detail: 'simulated' };
+      return { reason: 'dropout', detail: 'simulated by --dropout' };
     },
     limit,
     clock: systemClock,
@@ -274,8 +277,9 @@ async function enter(about: {
 async function compare(options: SimulationOptions, run: Run, clients: readonly string[]): Promise<Report['baselines']> {
   const { spec, workload, trainer, model, federations = [], onBaseline, signal } = options;
   if (!isCompared(options, run)) return {};
-  const { shard } = await openSite(workload, spec.work);
-  const shares = clients.map((_, index) => shard(spec.work.partition, { index, count: clients.length }));
+  const { partition, validationFraction } = spec.work;
+  const { shard, data } = await openSite(workload, spec.work);
+  const shards = clients.map((_, index) => shard(partition, { index, count: clients.length }, validationFraction));
   const { round: rounds } = run.state; // a run that stopped early has taken fewer steps, and so do its rows
   const input: BaselineInput = {
     spec: { ...spec, work: { ...spec.work, rounds } },
@@ -283,7 +287,9 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     clients,
     trainer,
     headline: workload.manifest.headline,
-    trainExamples: shares.map(({ train }) => train.length),
+    trainExamples: shards.map(({ train }) => train.length),
+    floors: { workload, data, shards, backend: options.backend },
+    ...(options.baselines === 'tuned' && { tuning: tuningOf(options) }),
     limit: pLimit(2 * options.workers),
     figures: (sums) => figuresOf(workload, sums, spec),
     federations,
@@ -291,18 +297,32 @@ async function compare(options: SimulationOptions, run: Run, clients: readonly s
     onProgress: onBaseline,
     signal,
   };
-  return baselines(input);
+  const population = populationOf(workload.examples(data, spec.work.hyper).test);
+  return { ...(await baselines(input)), population };
+}
+
+function tuningOf({ workload, spec, model }: SimulationOptions): BaselineInput['tuning'] {
+  const { hyper, scale, seed: own, training, initialModel: file } = spec.work;
+  const seed = own === TUNING_SEED ? TUNING_SEED + 1 : TUNING_SEED;
+  const rates =
+    workload.manifest.scales[scale as ScaleName].referenceRates ??
+    RATE_FACTORS.map((factor) => factor * training.clientLr);
+  const first = file === undefined ? packTensors(initialModel(workload, { hyper, seed }).shared) : model;
+  return { rates, seed, model: first };
 }
 
 function isCompared({ baselines }: SimulationOptions, run: Run): boolean {
   return baselines !== 'none' && run.state.status === 'completed';
 }
 
-async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation): Promise<Report> {
+async function simulateAgain(options: SimulationOptions, { name, label, resolved }: Federation) {
   const { onEvent: _, command: __, judge: ___, ...rest } = options;
   const place = label === undefined ? [name] : ['federated', name];
   const directory = join(options.directory, ...place);
-  return (await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume })).report;
+  const { report } = await simulate({ ...rest, ...resolved, directory, baselines: 'none', resume: options.resume });
+  const { data } = await openSite(options.workload, resolved.spec.work);
+  const population = populationOf(options.workload.examples(data, resolved.spec.work.hyper).test);
+  return { ...report, population };
 }
 
 function runId({ work }: RunSpec): string {

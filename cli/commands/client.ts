@@ -1,6 +1,7 @@
 /** `starling client join` and `starling client run`; `policy`, `log`, `list` and `check-data` have files of their own. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { clientsDir } from '../../shared/disk/home.js';
+import { BACKENDS } from '../../shared/run/settings.js';
 import { VERSION } from '../../shared/version.js';
 import { checkDataCommand } from './client-check-data.js';
 import { clientListCommand } from './client-list.js';
@@ -50,7 +51,7 @@ export function clientCommand(): Command {
     .option('--policy <FILE>', 'what this site allows (default: as `starling client policy` lists it)')
     .option('--data <DIR>', "this site's data (default: the data sets that packages bring)")
     .option('--slice <I/N>', 'use the I-th of N shares of the data: for several clients on one data set', slice)
-    .option('--backend <NAME>', 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu (default: the best that is here)')
+    .addOption(new Option('--backend <NAME>', 'what trains here (default: the best that is here)').choices(BACKENDS))
     .option('--workload <FILE>', 'a workload of your own, besides the built-in ones; repeatable', repeated, [])
     .action(runAction);
   const setAddress = withKeyFile(

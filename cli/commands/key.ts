@@ -72,7 +72,8 @@ async function resealAction({ dataDir, client, newKeyFile, plain = false, json }
   }
   const to = newKeyFile === undefined ? undefined : sealerIn(newKeyFile);
   const { secretsOf } = await import('../../server/rotate-key.js');
-  const { clientSecretsOf, membershipDirectory } = await import('../../client/join.js');
+  const { clientSecretsOf } = await import('../../client/directory.js');
+  const { membershipDirectory } = await import('../../client/join.js');
   const directory =
     client === undefined
       ? coordinatorDir(dataDir)

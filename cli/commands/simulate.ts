@@ -84,7 +84,7 @@ async function carryOut(simulation: Simulation): Promise<void> {
   const { createCauses } = await import('../terminal/causes.js');
   const { showRun } = await import('../terminal/show.js');
   // Data that is not here ends the run before it begins, and not on every client of it.
-  await checkShares(workload, resolved).catch(asWrongUse);
+  const ofShares = await checkShares(workload, resolved).catch(asWrongUse);
   const workers = config.workers ?? Math.min(availableParallelism(), resolved.spec.engine.cohort);
   const trainer = await createTrainerPool({
     workers,
@@ -106,8 +106,8 @@ async function carryOut(simulation: Simulation): Promise<void> {
     const wrong = await saidFirst(workload, resolved, show);
     show.line(`back end ${trainer.backend.name}: ${trainer.backend.why}`);
     const beside =
-      config.baselines === 'all' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
-    for (const why of [...beside.missing, ...notesOn(resolved)]) show.line(why);
+      config.baselines !== 'none' ? federationsOf(settings, workload, initialModel) : { federations: [], missing: [] };
+    for (const why of [...beside.missing, ...ofShares, ...notesOn(resolved)]) show.line(why);
     const { report, html } = await simulate({
       ...resolved,
       ...{ workload, trainer, backend: trainer.backend.name, workers, directory, resume: true },
@@ -124,8 +124,9 @@ async function carryOut(simulation: Simulation): Promise<void> {
       onNotice: (client, _, fields) => causes.add(client, fields),
       onBaseline: (who) => show.line(`baseline trained: ${who}`),
     });
-    for (const why of [...causes.lines(), ...wrong]) show.line(why);
+    for (const why of causes.lines()) show.line(why);
     show.result(report, html);
+    for (const why of wrong) show.line(why); // nothing is said after it
     if (report.status === 'stopped') show.line(`to go on: starling simulate --resume ${directory}`);
     await writeJson(report, json);
     checkEnded(report.status, report.reason);

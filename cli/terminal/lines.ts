@@ -4,7 +4,7 @@
  */
 
 import { formatBytes, formatDuration, formatNumber, plural } from '../../server/report/format.js';
-import { lossyNote } from '../../server/report/lossy.js';
+import { lossyNote, overWhom } from '../../server/report/lossy.js';
 import { belowResolution } from '../../server/report/resolution.js';
 import { roundWarnings } from '../../server/report/warnings.js';
 import { shorten } from '../../shared/charts/markup.js';
@@ -200,7 +200,7 @@ function roundEnded(state: ProgressState, { summary }: Extract<RunEvent, { kind:
     `survivors ${formatNumber(summary.survivors)}`,
     ...(found === null ? [] : [`${shorten(plain(found.name), 60)} ${formatValue(found.value)}`]),
     ...(unseen === null ? [] : [`${shorten(plain(state.headline.metric), 60)} ${unseen}`]),
-    ...overWhom(summary),
+    ...judgedBy(summary),
     ...(note === null ? [] : [note]),
     ...(summary.epsilon === undefined ? [] : [`ε ${formatValue(summary.epsilon)}`]),
     formatDuration(summary.durationMs),
@@ -209,12 +209,10 @@ function roundEnded(state: ProgressState, { summary }: Extract<RunEvent, { kind:
 }
 
 /** Said where a figure is not of all. */
-function overWhom({ evaluated, zeroedTests = 0 }: RoundSummary): string[] {
-  if (!Array.isArray(evaluated?.missing) || evaluated.missing.length + zeroedTests === 0) return [];
-  const { clients, examples, missing } = evaluated;
-  return [
-    `of ${clients} of ${plural(clients + missing.length + zeroedTests, 'client')}, ${plural(examples, 'example')}`,
-  ];
+function judgedBy({ evaluated, zeroedTests = 0 }: RoundSummary): string[] {
+  if (!Array.isArray(evaluated?.missing)) return [];
+  if (evaluated.missing.length + zeroedTests === 0 && evaluated.asked === undefined) return [];
+  return [`of ${overWhom(evaluated, zeroedTests)}, ${plural(evaluated.examples, 'example')}`];
 }
 
 function endedLine(state: ProgressState): string {

@@ -5,7 +5,7 @@
 
 import { bestWords } from '../../server/report/best.js';
 import { formatDuration, plural } from '../../server/report/format.js';
-import { evaluatedWords } from '../../server/report/lossy.js';
+import { evaluatedWords, lossyNote } from '../../server/report/lossy.js';
 import { formatMetric, headlineOf } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { testNoiseWords } from '../../server/report/test-noise.js';
@@ -34,6 +34,7 @@ export function resultLines(report: Report, options: ResultOptions = {}): string
     ...(report.evaluated === undefined
       ? []
       : [`tested   ${plain(evaluatedWords(report.evaluated, zeroedIn(report)))}`]),
+    ...lossyLine(report),
     ...privacyLine(report, headline?.metric),
     ...(report.modelSha256 === '' ? [] : [`model    ${report.modelSha256}`]),
     ...bestLine(report),
@@ -66,6 +67,12 @@ function table(report: Report, { metric, better }: Headline): string[] {
 
 function failures(report: Report): string[] {
   return Object.entries(failuresBeside(report)).map(([who, why]) => `failed: ${plain(who)}: ${plain(why)}`);
+}
+
+/** What is none to warn of is said all the same. */
+function lossyLine({ lossy }: Report): string[] {
+  const note = lossyNote(lossy);
+  return note === null ? [] : [`lossy    ${note}, in the mean over rounds`];
 }
 
 /** Chosen and judged by the same examples, a model looks better than it is. */

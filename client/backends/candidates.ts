@@ -6,12 +6,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { FlError } from '../../shared/errors.js';
+import type { BACKENDS } from '../../shared/run/settings.js';
 import type { Tf } from './gradients/gradient.js';
 import { loadPackage, resolvePackage, restoreRemovedUtil, sharesCore } from './load.js';
 import { registerWasmKernels } from './wasm/register.js';
 
 /** The back ends by the name that a user gives. */
-export type BackendName = 'tfjs-node-gpu' | 'tfjs-node' | 'webgpu' | 'wasm' | 'cpu';
+export type BackendName = (typeof BACKENDS)[number];
 
 /** A back end that a machine may have. */
 export interface Candidate {

@@ -44,11 +44,21 @@ export async function selectBackend(wanted?: BackendName): Promise<Backend> {
     const reason = unfit ?? (await start(candidate));
     if (typeof reason !== 'string')
       return { name: candidate.name, why: reasonOf(candidate.name, wanted, tried), tf: reason };
-    if (wanted)
-      throw new FlError('failed-precondition', `back end ${wanted}: ${reason}. To get it: ${candidate.remedy}`);
+    if (wanted) throw missingError(candidate, reason);
     tried.push(reason);
   }
   throw new FlError('failed-precondition', `no back end to train on: ${list(tried)}`);
+}
+
+/** What {@link selectBackend} would throw of a back end that is not here, before anything is started for it. @throws FlError */
+export async function checkBackend(wanted: BackendName): Promise<void> {
+  const candidate = candidateOf(wanted);
+  const reason = await missing(candidate);
+  if (reason !== undefined) throw missingError(candidate, reason);
+}
+
+function missingError({ name, remedy }: Candidate, reason: string): FlError {
+  return new FlError('failed-precondition', `back end ${name}: ${reason}. To get it: ${remedy}`);
 }
 
 /** Says of every back end whether it could be started, without importing or changing the one in use. */

@@ -78,17 +78,17 @@ export function parseScheme(text: string): Scheme {
   if ((kind === 'iid' || kind === 'natural') && setting === undefined) return { kind };
   if (kind === 'dirichlet') {
     const alpha = Number(setting || Number.NaN);
-    if (!(alpha > 0 && Number.isFinite(alpha))) throw invalidArgument('scheme', 'dirichlet:A with A above 0', text);
+    if (!(alpha > 0 && Number.isFinite(alpha))) throw invalidArgument('partition', 'dirichlet:A with A above 0', text);
     return { kind, alpha };
   }
   if (kind === 'shards') {
     const shardsPerClient = Number(setting || Number.NaN);
     if (!(Number.isSafeInteger(shardsPerClient) && shardsPerClient >= 1)) {
-      throw invalidArgument('scheme', 'shards:K with K a whole number of at least 1', text);
+      throw invalidArgument('partition', 'shards:K with K a whole number of at least 1', text);
     }
     return { kind, shardsPerClient };
   }
-  throw invalidArgument('scheme', 'iid, dirichlet:A, shards:K or natural', text);
+  throw invalidArgument('partition', 'iid, dirichlet:A, shards:K or natural', text);
 }
 
 /** `owners[i]` is the client that holds training example i. */

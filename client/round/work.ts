@@ -7,7 +7,7 @@ import { adviceOn } from '../../shared/disk/faults.js';
 import { FlError, type FlErrorCode } from '../../shared/errors.js';
 import { rngFromKey } from '../../shared/rng.js';
 import { FAILED, FAILS_ALIKE } from '../../shared/run/fails-alike.js';
-import { encodedPart } from '../../shared/run/lossy.js';
+import { encodedPart, encodedWords } from '../../shared/run/lossy.js';
 import type { RoundPlan, TaskId, UpdateHeader } from '../../shared/run/plan.js';
 import { isProtected } from '../../shared/run/spec.js';
 import { type ClientFrame, SMALL_BYTES } from '../../shared/service.js';
@@ -91,14 +91,20 @@ function startPlain(plan: RoundPlan, deps: WorkDeps): Work {
 }
 
 /** The update is on the disk before it is said to be there; if it is unwanted by then, whoever is told forgets it. */
-async function train(plan: RoundPlan, { tasks, store, post, answered }: WorkDeps, options: TaskOptions): Promise<void> {
+async function train(
+  plan: RoundPlan,
+  { tasks, store, post, answered, notice }: WorkDeps,
+  options: TaskOptions,
+): Promise<void> {
   const { run, round, attempt, work } = plan;
   const codec = parseCodec(work.compression); // one that is not known here costs no training
   const { values, weights, metrics: measured } = await tasks.train(plan, options);
   if (options.signal?.aborted) return;
   const bytes = codec.encode(values); // once: whatever is sent again is this
-  const isCounted = work.compression !== undefined && work.privacy === undefined;
-  const metrics = isCounted ? { ...measured, ...encodedPart(values, codec.decode(bytes, values.length)) } : measured;
+  const lost = work.compression === undefined ? {} : encodedPart(values, codec.decode(bytes, values.length));
+  const told = encodedWords(work, lost);
+  if (told !== undefined) notice('lossy', { ...taskOf(plan), [work.privacy === undefined ? 'told' : 'cause']: told });
+  const metrics = work.privacy === undefined ? { ...measured, ...lost } : measured; // it is a figure without noise
   const sha256 = sha256Hex(bytes);
   await store.keep({ header: { run, round, attempt, weights, metrics, sha256, sizeBytes: bytes.length }, bytes });
   post({ kind: 'trained', task: taskOf(plan), sha256 });

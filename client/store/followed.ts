@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { linesOf } from '../../shared/chain/chain.js';
-import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
+import { type Files, systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { FlError } from '../../shared/errors.js';
 import { fromHex, toHex } from '../../shared/hex.js';
 import { parseHead, type SignedHead } from '../../shared/ledger/against.js';
@@ -33,14 +33,14 @@ export function memoryFollowed(): Followed {
 }
 
 /** In `directory`. @throws FlError corrupt naming the file */
-export async function fileFollowed(directory: string): Promise<Followed> {
+export async function fileFollowed(directory: string, files: Files = systemFiles): Promise<Followed> {
   const path = join(directory, FOLLOWED_FILE);
-  const tasks = parse(await systemFiles.read(path), path);
-  const heads = headsIn((await systemFiles.read(join(directory, LEDGER_HEADS_FILE))) ?? new Uint8Array(0));
+  const tasks = parse(await files.read(path), path);
+  const heads = headsIn((await files.read(join(directory, LEDGER_HEADS_FILE))) ?? new Uint8Array(0));
   let writing: Promise<void> = Promise.resolve();
   return followedOf({ tasks, heads }, (latest) => {
     const text = JSON.stringify(latest.map(({ task, signature }) => ({ task, signature: toHex(signature) })));
-    const written = writing.then(() => writeFileDurably(path, Buffer.from(text)));
+    const written = writing.then(() => writeFileDurably(path, Buffer.from(text), files));
     writing = written.catch(() => undefined); // whoever asked for it is told
     return written;
   });

@@ -5,10 +5,11 @@
  * A coordinator that replays an id, after a crash or a year, is refused: two sums under one id would differ by one client.
  * So is one that asks for a task's vector again under another id, for the difference of those two sums is the same.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileDurably } from '../../shared/disk/files.js';
+import { systemFiles, writeFileDurably } from '../../shared/disk/files.js';
 import { openLines } from '../../shared/disk/lines.js';
+import { readSecret, writeSecret } from '../../shared/disk/secrets.js';
 import { FlError } from '../../shared/errors.js';
 import type { TaskId } from '../../shared/run/plan.js';
 
@@ -51,18 +52,21 @@ export function memorySecaggStore(): SecaggStore {
   );
 }
 
-/** Three files in `directory`, one for each part of what is kept. Mode 0600: the current state holds keys. */
+/** In the folder of a {@link fileSecaggStore}: what the current aggregation goes on by, keys among it. */
+export const STATE_FILE = 'current-aggregation.json';
+
+/** Three files in `directory`, one for each part of what is kept. The current state holds keys: it is sealed as those are. */
 export async function fileSecaggStore(directory: string): Promise<SecaggStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const usedPath = join(directory, 'used-aggregations');
-  const currentPath = join(directory, 'current-aggregation.json');
+  const currentPath = join(directory, STATE_FILE);
   const maskedPath = join(directory, 'masked-vectors.json');
   const { content, lines: used } = await openLines(usedPath); // one more line each time: it holds all that ever were
   const addUsed = (id: string) => used.append(Buffer.from(`${id}\n`));
   const kept: Kept = {
     used: new Set(Buffer.from(content).toString('utf8').split('\n').slice(0, -1)),
-    current: parseIfThere(await readIfThere(currentPath), currentPath),
-    masked: new Map(parseIfThere<[]>(await readIfThere(maskedPath), maskedPath)),
+    current: parseIfThere(await readSecret(currentPath), currentPath),
+    masked: new Map(parseIfThere<[]>(await systemFiles.read(maskedPath), maskedPath)),
   };
   const { current } = kept;
   if (current !== undefined && !kept.used.has(current.id)) {
@@ -71,15 +75,19 @@ export async function fileSecaggStore(directory: string): Promise<SecaggStore> {
   }
   let writing: Promise<void> = Promise.resolve();
   /** One after the other, in the order asked for: the file must end as the last call left it. */
-  const save = (path: string, render: () => string) => {
-    const text = render();
-    const written = writing.then(() => writeFileDurably(path, Buffer.from(text)));
+  const save = (
+    path: string,
+    render: () => string,
+    write: (path: string, bytes: Uint8Array) => Promise<void> = writeFileDurably,
+  ) => {
+    const bytes = Buffer.from(render());
+    const written = writing.then(() => write(path, bytes));
     writing = written.catch(() => undefined); // whoever asked for it is told
     return written;
   };
   return storeOf(kept, {
     used: addUsed,
-    current: () => save(currentPath, () => JSON.stringify(kept.current)),
+    current: () => save(currentPath, () => JSON.stringify(kept.current), writeSecret),
     masked: () => save(maskedPath, () => JSON.stringify([...kept.masked])),
   });
 }
@@ -115,19 +123,10 @@ function storeOf(kept: Kept, save: Saving): SecaggStore {
   };
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function parseIfThere<T>(bytes: Uint8Array | undefined, path: string): T | undefined {
+  if (bytes === undefined) return undefined;
   try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function parseIfThere<T>(text: string | undefined, path: string): T | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as T;
+    return JSON.parse(new TextDecoder().decode(bytes)) as T;
   } catch (cause) {
     throw new FlError('corrupt', `${path}: damaged; delete it, and the round goes on without this client`, { cause });
   }

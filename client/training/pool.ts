@@ -7,6 +7,7 @@
  */
 import { invalidArgument } from '../../shared/errors.js';
 import { WorkerPool } from '../../shared/workers/pool.js';
+import { type BackendName, checkBackend } from '../backends/index.js';
 import type { CountTask, ExampleCounts, ResultOf, Task, TaskOptions, TaskRunner } from './task.js';
 import type { Job, Steps, TaskEnd, TrainerSetup } from './worker.js';
 
@@ -32,6 +33,7 @@ export async function createTrainerPool({ workers, workloadModules = {}, ...rest
   if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS) {
     throw invalidArgument('workers', `an integer from 1 to ${MAX_WORKERS}`, workers);
   }
+  if (rest.backend !== undefined) await checkBackend(rest.backend as BackendName); // before a thread is started
   const setup: TrainerSetup = { ...rest, workloadModules };
   const pool = new WorkerPool<Job, TaskEnd, Steps, TrainerPool['backend']>({
     file: new URL('./worker.js', import.meta.url),
@@ -48,8 +50,8 @@ export async function createTrainerPool({ workers, workloadModules = {}, ...rest
     return result as ResultOf<T>;
   }
 
-  async function count({ work, slice }: CountTask): Promise<ExampleCounts> {
-    const { result } = await pool.run({ kind: 'count', work, slice }, {});
+  async function count({ work, slice, site }: CountTask): Promise<ExampleCounts> {
+    const { result } = await pool.run({ kind: 'count', work, slice, site }, {});
     return result as ExampleCounts;
   }
 

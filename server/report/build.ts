@@ -129,13 +129,16 @@ function roundReport(round: RoundSummary): RoundReport {
 }
 
 function finiteBaselines(baselines: Report['baselines']): Report['baselines'] {
-  const { local, centralised, private: hidden, federated } = baselines;
-  const others = Object.entries(federated ?? {}).map(([name, part]) => [name, finiteReport(part)] as const);
+  const { local, centralised, private: hidden, federated, floors, population } = baselines;
+  const each = <Part extends BaselineReport>(parts: Readonly<Record<string, Part>>): Readonly<Record<string, Part>> =>
+    Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, finiteReport(part)] as const));
   return {
     ...(local && { local: finiteLocal(local) }),
     ...(centralised && { centralised: finiteReport(centralised) }),
     ...(hidden && { private: finiteReport(hidden) }),
-    ...(federated && { federated: Object.fromEntries(others) }),
+    ...(federated && { federated: each(federated) }),
+    ...(floors && { floors: each(floors) }),
+    ...(population && { population }),
   };
 }
 

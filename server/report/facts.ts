@@ -26,6 +26,7 @@ export function settingsOf({ work, engine }: RunSpec): NonNullable<ReportFacts['
     ...Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== 0 || key === 'clientLr')),
     ...(work.validationFraction && { 'validation-fraction': work.validationFraction }),
     ...(engine.stopWhen && { 'stop-when': stopWords(engine.stopWhen) }),
+    ...(work.compression !== undefined && { compression: work.compression }),
     ...(secure && { 'secure-aggregation': true }),
     ...(privacy && {
       privacy: privacy.mode,

@@ -2,7 +2,7 @@
  * What updates lost on their way into the sum, in words: a warning with the key and the value that mend it, for the
  * terminal, the log and the page alike; and over whom the test figures are (shared/run/lossy.ts).
  */
-import { CLAMPED_FROM, type Lossy, percent } from '../../shared/run/lossy.js';
+import { CLAMPED_FROM, ENCODED_FROM, type Lossy, percent } from '../../shared/run/lossy.js';
 import type { RoundReport } from '../../shared/run/report.js';
 import type { Evaluated } from '../../shared/run/summary.js';
 import { formatCount, formatNumber, plural } from './format.js';
@@ -13,7 +13,7 @@ type Counted = Partial<Pick<RoundReport, 'round' | 'survivors' | 'lossy'>>;
 
 /** One sentence over these rounds; null when nothing was lost that needs mending. */
 export function lossyWarning(rounds: readonly Counted[]): string | null {
-  const warnings = [...clampedWords(rounds), ...cappedWords(rounds), ...cutWords(rounds)];
+  const warnings = [...clampedWords(rounds), ...cappedWords(rounds), ...encodedWords(rounds), ...cutWords(rounds)];
   return warnings.length === 0 ? null : warnings.join('; ');
 }
 
@@ -21,7 +21,7 @@ export function lossyWarning(rounds: readonly Counted[]): string | null {
 export function lossyNote(lossy: Lossy | undefined): string | null {
   const notes = [
     ...(among(lossy?.clamped) > 0 ? [`clamped ${percent(among(lossy?.clamped))}`] : []),
-    ...(lossy?.encoding === undefined ? [] : [`compression lost ${percent(among(lossy.encoding))}`]),
+    ...(lossy?.encoding === undefined ? [] : [`compression lost ${percent(among(lossy.encoding))} of the updates`]),
   ];
   return notes.length === 0 ? null : notes.join('  ');
 }
@@ -48,6 +48,17 @@ function cappedWords(rounds: readonly Counted[]): string[] {
   return [
     `${rounds.length > 1 ? 'up to ' : ''}${plural(most, 'client')} of a round had more examples than weight-cap ${formatCount(is)} ` +
       `counts${within(rounds, touched)}: raise weight-cap to about ${formatCount(enough)}`,
+  ];
+}
+
+/** What is left out of an update is not sent later. */
+function encodedWords(rounds: readonly Counted[]): string[] {
+  const touched = rounds.filter(({ lossy }) => among(lossy?.encoding) >= ENCODED_FROM);
+  if (touched.length === 0) return [];
+  const most = Math.max(...touched.map(({ lossy }) => among(lossy?.encoding)));
+  return [
+    `compression lost ${rounds.length > 1 ? 'up to ' : ''}${percent(most)} of the updates${within(rounds, touched)}, by their norm, ` +
+      'and nothing of it is sent later: a larger fraction of top-k loses less, int8 and f16 next to nothing',
   ];
 }
 
@@ -98,19 +109,28 @@ export function missingWarning(evaluated: Evaluated | undefined, zeroed = 0): st
 }
 
 /** The same, also when all are in. */
-export function evaluatedWords({ clients, examples, missing, validation }: Evaluated, zeroed = 0): string {
-  const all = clients + missing.length + zeroed;
-  const over =
-    missing.length + zeroed === 0 ? plural(clients, 'client') : `${formatCount(clients)} of ${plural(all, 'client')}`;
+export function evaluatedWords(evaluated: Evaluated, zeroed = 0): string {
+  const { examples, missing, validation, asked } = evaluated;
   const why = missing.slice(0, MAX_NAMED).map(({ client, reason, detail }) => {
     return `${client} ${WORDS[reason] ?? reason}${detail ? `: ${detail}` : ''}`;
   });
   const more = missing.length > MAX_NAMED ? [`${formatCount(missing.length - MAX_NAMED)} more`] : [];
   const zeros = zeroed > 0 ? [`${formatCount(zeroed)} sent zeros, and their own logs say why`] : [];
   const others = validation ? [`validation figures over ${validatedWords(validation)}`] : [];
-  const tested = `test figures are pooled over ${over}, ${plural(examples, 'example')}`;
-  return [tested, ...why, ...more, ...zeros, ...others].join('; ');
+  const tested = `test figures are pooled over ${overWhom(evaluated, zeroed)}, ${plural(examples, 'example')}`;
+  return [tested, ...why, ...more, ...zeros, ...(asked ? [WHO_ASKED[asked.by]] : []), ...others].join('; ');
 }
+
+/** "3 clients" where all that were here are in, else "2 of 3 clients". */
+export function overWhom({ clients, missing, asked }: Evaluated, zeroed = 0): string {
+  const all = Math.max(asked?.of ?? 0, clients + missing.length + zeroed);
+  return clients === all ? plural(clients, 'client') : `${formatCount(clients)} of ${plural(all, 'client')}`;
+}
+
+const WHO_ASKED = {
+  lot: 'evaluate-clients has that many drawn by lot, others in each evaluation',
+  punctuality: 'who was late before was not asked this time',
+} as const;
 
 function validatedWords({ clients, examples }: NonNullable<Evaluated['validation']>): string {
   return `${clients === undefined ? '' : `${plural(clients, 'client')}, `}${plural(examples, 'example')}`;

@@ -1,6 +1,6 @@
 /**
- * The rows that a run is compared by, in the order in which people read them: training alone, the federation, all data in
- * one place. The page, the terminal and the gallery show the same ones.
+ * The rows that a run is compared by, in the order in which people read them: floors, training alone, the federation, all
+ * data in one place. The page, the terminal and the gallery show the same ones.
  */
 import type { FederationReport, MetricsReport, Report, RowName } from '../../shared/run/report.js';
 import { ALONE, BEST, CENTRAL, FED, PRIVATE } from './facts.js';
@@ -24,9 +24,10 @@ export interface ComparisonRow {
 
 /** Those that the report has; `federated` is always there. */
 export function comparisonRows(report: Report): ComparisonRow[] {
-  const { local, centralised, private: hidden, federated = {} } = report.baselines;
+  const { local, centralised, private: hidden, federated = {}, floors = {} } = report.baselines;
   const { best } = local ?? {};
   return [
+    ...Object.entries(floors).map(([name, part]) => rowOf(`floor/${name}`, `Floor: ${part.label}`, 'alone', part)),
     ...(local ? [rowOf('local', `${ALONE}${picked(report)}`, 'alone', local)] : []),
     ...(local && best
       ? [rowOf('local-best', BEST, 'alone', { metrics: best.metrics, perClient: only(local.perClient, best.client) })]
@@ -50,8 +51,8 @@ export function comparisonRows(report: Report): ComparisonRow[] {
 
 /** Trainings beside the run that came to nothing, by client or row, and why. */
 export function failuresBeside({ baselines }: Report): Record<string, string> {
-  const { local, centralised, private: hidden, federated = {} } = baselines;
-  const others = Object.values(federated).map(({ failures }) => failures);
+  const { local, centralised, private: hidden, federated = {}, floors = {} } = baselines;
+  const others = [...Object.values(federated), ...Object.values(floors)].map(({ failures }) => failures);
   return Object.assign({}, local?.failures, centralised?.failures, hidden?.failures, ...others);
 }
 

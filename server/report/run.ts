@@ -7,17 +7,20 @@ import type { Report } from '../../shared/run/report.js';
 import { bestWords } from './best.js';
 import type { ReportFacts } from './facts.js';
 import { formatNumber, plural } from './format.js';
+import { lossyNote, overWhom } from './lossy.js';
 import { formatMetric, metricNames } from './metrics.js';
 import { comparisonRows } from './rows.js';
 
 /** Always there, even for a run that failed at once. */
 export function runSection(report: Report, { settings = [] }: Pick<ReportFacts, 'settings'> = {}): Html {
   const { command } = report;
+  const lost = lossyNote(report.lossy);
   return html`<section><h2>This run</h2><dl class="facts">
 ${fact('Run', html`<code>${shorten(report.run, 200)}</code>`)}
 ${fact('Workload', html`${shorten(report.workload, 200)}, ${shorten(report.scale, 40)} scale`)}
 ${fact('Seed', html`${report.seed}`)}
-${report.evaluated !== undefined && fact('Judged by', html`${plural(report.evaluated.clients, 'client')}, ${plural(report.evaluated.examples, 'example')}`)}
+${report.evaluated !== undefined && fact('Judged by', html`${overWhom(report.evaluated)}, ${plural(report.evaluated.examples, 'example')}`)}
+${lost !== null && fact('On the way, in the mean over rounds', html`${lost}`)}
 ${fact('Back end', html`${report.backend ?? 'not told'}`)}
 ${fact('Model, SHA-256', html`<code class="hash">${report.modelSha256 === '' ? 'no model' : shorten(report.modelSha256, 64)}</code>`)}
 ${report.best !== undefined && fact('Best model', html`<code>${shorten(report.best.path, 80)}</code>, of round ${report.best.round}: ${shorten(bestWords(report.best), 300)}.`)}

@@ -29,7 +29,7 @@ export function waitingForText({ task, clients, more, done, of, untilMs }: Waiti
 /** Who has declined, then whom it takes besides; and the way out when that cannot come about. */
 export function waitingText(waiting: Waiting, nowMs: number): string {
   const { online, need, enrolled = Number.POSITIVE_INFINITY, declines = 0, declined = [], missing = [] } = waiting;
-  const { notBeforeMs = 0, paused } = waiting;
+  const { notBeforeMs = 0, paused, empty } = waiting;
   if (paused !== undefined) return `paused: ${paused}`;
   const said = declined.map(({ client, detail }) => `${client} declined this run: ${withoutAdvice(detail)}`);
   const willing = enrolled - declines;
@@ -39,7 +39,20 @@ export function waitingText(waiting: Waiting, nowMs: number): string {
   if (online >= need && notBeforeMs > nowMs) {
     return [...said, `the next attempt begins at ${clockTime(notBeforeMs, nowMs)}`].join('; ');
   }
+  if (empty !== undefined) return [...said, ...emptyText(empty, { online, need })].join('; ');
   return [...said, `waiting for clients: ${online} of ${need} online${who}`].join('; ');
+}
+
+/** All that it takes are here, and what they lack does not come by waiting. */
+function emptyText(
+  { clients, all }: NonNullable<Waiting['empty']>,
+  { online, need }: { online: number; need: number },
+) {
+  const names = [...clients, ...(all > clients.length ? [`${all - clients.length} more`] : [])].join(', ');
+  return [
+    `waiting for clients that have training examples: ${online} of ${need}`,
+    `${names} ${all === 1 ? 'has' : 'have'} none: stop the run and begin another when there are some, or bring other labs`,
+  ];
 }
 
 /** Fewer clients than the run needs will ever say yes, as things stand. */

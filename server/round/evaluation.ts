@@ -55,7 +55,7 @@ export function startEvaluation(state: RunState, stage: StageOf<'committed'>, tu
   const most = spec.evaluateClients || online.length;
   const isLast = state.round === spec.rounds; // the run's own figures: whoever is here is asked
   const cohort = draw(state, 'evaluate', online, { least: isLast ? most : Math.max(1, leastCohort(spec)), most });
-  const next = open(state, { kind: 'evaluating', draft, cohort, absent }, turn);
+  const next = open(state, { kind: 'evaluating', draft, cohort, absent, here: online.length }, turn);
   for (const client of cohort.names) turn.out.push(planFor(next, client));
   return next;
 }
@@ -72,9 +72,10 @@ export function onEvaluated(state: RunState, { client, task, metrics }: EventOf<
 /** Once nobody is asked any more. */
 export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, turn: Turn): RunState {
   const { draft, cohort, pooled, errors, failure, absent = [] } = stage;
+  const asked = askedOf(state, stage);
   if (failure !== undefined) {
     const missing = [...missingFrom(absent), ...cohort.names.map((client) => aborted(client, failure))];
-    return closeRound(dismiss(state, 'round-aborted', turn), draft, turn, { over: nobodyOf(missing) });
+    return closeRound(dismiss(state, 'round-aborted', turn), draft, turn, { over: { ...nobodyOf(missing), ...asked } });
   }
   if (cohort.counts.invited > 0) return state;
   const missing = [...missingFrom(absent), ...droppedOf(cohort)];
@@ -87,6 +88,7 @@ export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, t
       clients: cohort.counts.evaluated - (zeroed ?? 0),
       examples: examplesIn(test),
       ...validatedBy([validation], { areTogether: true }),
+      ...asked,
       missing,
     };
     const evaluation = { pooled: metrics, perClient: {}, ...punctualityOf(state, cohort) };
@@ -94,7 +96,13 @@ export function closeEvaluation(state: RunState, stage: StageOf<'evaluating'>, t
   }
   const perClient = metricsByClient(cohort);
   const evaluation = { pooled: sumMetrics(perClient), perClient, ...punctualityOf(state, cohort) };
-  return closeRound(state, draft, turn, { evaluation, over: evaluatedBy(cohort, missing) });
+  return closeRound(state, draft, turn, { evaluation, over: { ...evaluatedBy(cohort, missing), ...asked } });
+}
+
+/** Nothing where all that were here were asked. */
+function askedOf({ spec }: RunState, { cohort, here = 0 }: StageOf<'evaluating'>): Pick<Evaluated, 'asked'> {
+  if (cohort.names.length >= here) return {};
+  return { asked: { of: here, by: spec.evaluateClients > 0 ? 'lot' : 'punctuality' } };
 }
 
 /** Who was late, and of those who were before, who was not. */

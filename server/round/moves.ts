@@ -43,7 +43,7 @@ export function open(
   state: RunState,
   work:
     | Pick<StageOf<'training'>, 'kind' | 'cohort'>
-    | Pick<StageOf<'evaluating'>, 'kind' | 'cohort' | 'draft' | 'absent'>,
+    | Pick<StageOf<'evaluating'>, 'kind' | 'cohort' | 'draft' | 'absent' | 'here'>,
   { atMs, out }: Turn,
 ): RunState {
   const { spec, round, attempt } = state;

@@ -49,7 +49,13 @@ export type Stage =
       readonly survivors?: readonly string[];
       readonly isDue?: boolean;
     }
-  | ({ readonly kind: 'evaluating'; readonly draft: Draft; readonly absent?: readonly string[] } & Work)
+  | ({
+      readonly kind: 'evaluating';
+      readonly draft: Draft;
+      readonly absent?: readonly string[];
+      /** Clients that were here when it began; absent: those of the cohort. */
+      readonly here?: number;
+    } & Work)
   | { readonly kind: 'closed' }
   | { readonly kind: 'ended' };
 /** A stage by its kind. */

@@ -43,7 +43,8 @@ export function waitingOf(state: RunState): Omit<Waiting, 'kind' | 'atMs'> {
   const [able, least] = [trainable(state).length, leastCohort(spec)];
   const isShort = willing(state).length >= spec.minClients && able < least; // all are here, and too few can train
   const counts = isShort ? { online: able, need: least } : { online: willing(state).length, need: spec.minClients };
-  return { round, ...counts, ...until, ...why, ...said };
+  const empty = isShort && { empty: { clients: state.empty.slice(0, FEW), all: state.empty.length } };
+  return { round, ...counts, ...empty, ...until, ...why, ...said };
 }
 
 /** Whom a cohort at work waits for, those who are away first; undefined: nobody is at work. */

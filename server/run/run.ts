@@ -16,7 +16,16 @@ import type { CoordinatorFrame, PendingUpdate } from '../../shared/service.js';
 import type { Identity } from '../../shared/signing/identity.js';
 import type { ModelStore } from '../journal/models.js';
 import type { RecordOf, RunRecord } from '../journal/records.js';
-import { type Effect, type EffectOf, isAsked, type RoundEvent, type RunState, type Untimed } from '../round/state.js';
+import { memberOf } from '../round/cohort.js';
+import {
+  type Effect,
+  type EffectOf,
+  isAsked,
+  type RoundEvent,
+  type RunState,
+  type Untimed,
+  workOn,
+} from '../round/state.js';
 import { step } from '../round/step.js';
 import { CurrentAggregation } from '../secagg/current.js';
 import { sendReceipts } from '../send-receipts.js';
@@ -285,9 +294,10 @@ export class Run {
     this.#deps.send(client, { kind: 'secure', task, frame });
   }
 
-  /** How far a client is, if it is asked for this. */
+  /** How far a client is, if it was asked for this. */
   receiveProgress(client: string, task: TaskId, steps: { stepsDone: number; stepsTotal: number }): void {
-    if (!isAsked(this.#state, client, task)) return;
+    const cohort = workOn(this.#state, task)?.cohort;
+    if (cohort === undefined || memberOf(cohort, client) === undefined) return;
     this.feed.emit({ kind: 'progress', atMs: this.#deps.clock.nowMs(), round: task.round, client, ...steps });
   }
 

@@ -30,10 +30,10 @@ function parseSettings(name: string, text: string): Record<string, number> {
   for (const pair of text.split(',').filter((part) => part.trim() !== '')) {
     const [key, value, ...more] = pair.split('=').map((part) => part.trim());
     if (value === undefined || value === '' || more.length > 0) {
-      throw invalidArgument(`${name} settings`, 'setting=number, separated by commas', pair);
+      throw invalidArgument(`strategy ${name} settings`, 'setting=number, separated by commas', pair);
     }
-    if (Object.hasOwn(settings, key)) throw invalidArgument(`${name} settings`, 'each setting once', key);
-    if (Number.isNaN(Number(value))) throw invalidArgument(`${name} ${key}`, 'a number', value);
+    if (Object.hasOwn(settings, key)) throw invalidArgument(`strategy ${name} settings`, 'each setting once', key);
+    if (Number.isNaN(Number(value))) throw invalidArgument(`strategy ${name} ${key}`, 'a number', value);
     settings[key] = Number(value);
   }
   return settings;

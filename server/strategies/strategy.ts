@@ -70,13 +70,18 @@ export const decay = (byDefault: number): ParamSpec => ({
 export function makeStrategy(factory: StrategyFactory, given: Readonly<Record<string, number>> = {}): Strategy {
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(factory.params, name)) {
-      throw invalidArgument(`${factory.name} setting`, `one of ${Object.keys(factory.params).join(', ')}`, name);
+      throw invalidArgument(
+        `strategy ${factory.name} setting`,
+        `one of ${Object.keys(factory.params).join(', ')}`,
+        name,
+      );
     }
   }
   const settings: Record<string, number> = {};
   for (const [name, spec] of Object.entries(factory.params)) {
     settings[name] = given[name] ?? spec.default;
-    if (!spec.allows(settings[name])) throw invalidArgument(`${factory.name} ${name}`, spec.expected, given[name]);
+    if (!spec.allows(settings[name]))
+      throw invalidArgument(`strategy ${factory.name} ${name}`, spec.expected, given[name]);
   }
   return factory.make(settings);
 }

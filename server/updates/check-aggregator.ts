@@ -19,8 +19,9 @@ export function checkAggregator({ work, engine }: RunSpec): void {
   checkMemory(work.model, groupSize === undefined ? Math.ceil(values * (1 + engine.overSelection)) : values);
   if (statistic === undefined) return;
   if (work.secure !== undefined && groupSize === undefined) {
-    const why = 'order statistics need single updates, which secure aggregation hides; use secure-groups';
-    throw new FlError('invalid-argument', `aggregator: ${name} cannot go with secure aggregation: ${why}`);
+    const expected =
+      'mean with secure-aggregation, which hides the single updates of an order statistic; or secure-groups';
+    throw invalidArgument('aggregator', expected, name);
   }
   const channels = work.phases.flatMap((phase) => phase.channels);
   const summed = channels.find(({ reduce }) => reduce === 'sum');

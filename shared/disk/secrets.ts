@@ -3,7 +3,7 @@
  * credentials) they are sealed under it (shared/signing/sealed.ts); one that was there in the clear is sealed when it is
  * read next. Without one they are as they always were. A process has one key file, as it has one umask.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { corrupt, FlError, invalidArgument } from '../errors.js';
 import { isSealed, type Sealer, sealerOf } from '../signing/sealed.js';
@@ -19,8 +19,8 @@ let given: string | undefined;
 /** That was read last. */
 let read: { readonly path: string; readonly sealer: Sealer } | undefined;
 
-/** From now on secrets of this process are under what this file holds; `-` is standard input. */
-export function useKeyFile(path: string): void {
+/** From now on secrets of this process are under what this file holds; `-` is standard input; undefined: as at its start. */
+export function useKeyFile(path: string | undefined): void {
   given = path;
 }
 
@@ -44,10 +44,17 @@ export function sealerIn(path: string): Sealer {
       (thrown as { code?: string }).code ?? path,
     );
   }
+  warnIfOpen(path);
   const end = bytes.at(-1) === 0x0a ? (bytes.at(-2) === 0x0d ? -2 : -1) : undefined;
   const passphrase = bytes.subarray(0, end);
   if (passphrase.length >= 1 && passphrase.length <= MAX_KEY_BYTES) return sealerOf(passphrase);
   throw invalidArgument('key-file', `1 to ${MAX_KEY_BYTES} bytes in ${path}`, passphrase.length);
+}
+
+/** Not refused: what a container is given as a secret is often readable by all in it. */
+function warnIfOpen(path: string): void {
+  if (path === '-' || (statSync(path).mode & 0o007) === 0) return;
+  process.stderr.write(`starling: key-file: any user of this machine may read ${path}; next: chmod 600 ${path}\n`);
 }
 
 /** The credential, if there is one. */

@@ -56,8 +56,8 @@ export function isHeadSignedBy({ head, signature }: SignedHead, coordinatorKey: 
 }
 
 /**
- * The statements of a file of ledger lines or heads, or of both, that this coordinator has signed, by one of its keys, hex; `foreign` counts the
- * others. The file need not be a whole ledger.
+ * The statements of a file of ledger lines or heads, or of both, that this coordinator has signed, by one of its keys, hex;
+ * `foreign` counts the others. The file need not be a whole ledger.
  * @throws FlError corrupt naming the line that is neither.
  */
 export function statementsOf(

@@ -21,6 +21,8 @@ export type RunEvent =
       readonly declines?: number;
       readonly declined?: readonly { readonly client: string; readonly detail: string }[];
       readonly minSurvivors?: number;
+      /** Where enough are here and too few can train: the first of those without training examples, and how many they are. */
+      readonly empty?: { readonly clients: readonly string[]; readonly all: number };
       /** Clients that are known to the coordinator; and of those who are missing, when they are few. */
       readonly enrolled?: number;
       readonly missing?: readonly { readonly client: string; readonly offlineSinceMs?: number }[];

@@ -152,6 +152,9 @@ export function lossyPart(
 /** From this share of clamped elements on it is a fault of the range, and not of a few elements. */
 export const CLAMPED_FROM = 0.01;
 
+/** Of the norm of the updates: from here on an encoding has taken more than what rounding takes. */
+export const ENCODED_FROM = 0.1;
+
 /** The value range of the next round, where it is to follow what all `clients` of this one counted. */
 export function nextRangeOf(pooled: SumMetrics, lossy: Lossy | undefined, clients: number): number | undefined {
   // one that is older than these counts would not understand a plan with another range
@@ -194,6 +197,12 @@ export function encodedPart(values: Float32Array, decoded: Float32Array): SumMet
   }
   const areFinite = Number.isFinite(lost) && Number.isFinite(all);
   return { [ENCODED]: { sum: areFinite ? [lost, all] : [1, 1], count: 1 } };
+}
+
+/** What a site is told of it, for its log; undefined: no more than rounding does. */
+export function encodedWords({ compression }: Pick<WorkSpec, 'compression'>, part: SumMetrics): string | undefined {
+  const { encoding = 0 } = takeEncoded(part).lossy ?? {};
+  return encoding < TOLD_FROM ? undefined : `compression ${compression} lost ${percent(encoding)} of this update`;
 }
 
 /** The same of a round. */

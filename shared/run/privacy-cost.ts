@@ -71,7 +71,7 @@ export function costOf(work: WorkSpec): PrivacyCost | undefined {
     checkRate(samplingRate);
     const steps = dpSteps(training, samplingRate);
     if (!(steps * work.rounds <= MOST_STEPS)) {
-      throw invalidArgument('steps', `at most ${MOST_STEPS} over all rounds`, steps * work.rounds);
+      throw invalidArgument('rounds x local-steps', `at most ${MOST_STEPS}`, steps * work.rounds);
     }
     const spend: Spend = {
       release: { mechanism: 'gaussian', noiseMultiplier, ...(samplingRate < 1 && { samplingRate }) },
@@ -240,7 +240,7 @@ export function checkPrivacySpec({ work, engine }: RunSpec): void {
 function checkTests({ mode, tests }: PrivacySpec): void {
   if (tests === undefined) return;
   if (mode !== 'example') throw invalidArgument('test-noise-multiplier', 'privacy example', mode);
-  checkNoise(tests.noiseMultiplier);
+  checkNoise(tests.noiseMultiplier, 'test-noise-multiplier');
 }
 
 /** How often a run judges its model. */

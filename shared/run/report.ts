@@ -42,12 +42,39 @@ export interface MetricsReport {
 
 /**
  * The rows that a run is compared by. `local` is the mean over clients that train alone, `local-best` the best of them;
- * `federated/NAME` is the run again with other settings, which the workload has named.
+ * `federated/NAME` is the run again with other settings, which the workload has named; `floor/NAME` is what a model must be
+ * better than.
  */
-export type RowName = 'local' | 'local-best' | 'federated' | `federated/${string}` | 'private' | 'centralised';
+export type RowName =
+  | 'local'
+  | 'local-best'
+  | 'federated'
+  | `federated/${string}`
+  | 'private'
+  | 'centralised'
+  | `floor/${string}`;
+
+/** How a reference row came by its setting: tried on validation examples, with a seed that reports nothing. */
+export interface Tuned {
+  /** Learning rates that were tried. */
+  readonly grid: readonly number[];
+  readonly seed: number;
+  /** The figure that was looked at, as `validation.NAME`. */
+  readonly metric: string;
+  /** The best that each rate reached, in the order of the grid; null: it diverged. */
+  readonly scores: readonly (number | null)[];
+  /** The rate that was chosen. */
+  readonly clientLr: number;
+  /** The round whose model was best on validation examples, of each that was trained. */
+  readonly stoppedAt: Readonly<Record<string, number>>;
+  /** Rounds of training that the row has cost, those of the grid included. */
+  readonly budgetRounds: number;
+}
 
 /** A row that the run is set beside. */
 export interface BaselineReport extends MetricsReport {
+  /** Of a reference row; absent: it has the run's setting, which may not serve it. */
+  readonly tuned?: Tuned;
   /** Rounds of one training, and what was done in each. */
   readonly work?: { readonly rounds: number; readonly localEpochs?: number; readonly localSteps?: number };
   /** The figures of each evaluated round, where it was a run with rounds of its own. */
@@ -71,6 +98,22 @@ export interface FederationReport extends BaselineReport {
   readonly privacy: Report['privacy'];
   /** How it differs, in words. */
   readonly label?: string;
+  /** What it was judged on. */
+  readonly population?: Population;
+}
+
+/** What a trained model has to be better than. */
+export interface FloorReport extends BaselineReport {
+  readonly label: string;
+  /** `trivial`, `raw-features`, `untrained` or `classical`. */
+  readonly kind: string;
+}
+
+/** Which test examples: figures on different ones are not to be compared. */
+export interface Population {
+  readonly examples: number;
+  /** SHA-256 (hex) of their labels and groups, in order. */
+  readonly sha256: string;
 }
 
 /** What a model is worth on examples that belong to no lab. */
@@ -100,6 +143,10 @@ export interface Report {
     readonly private?: FederationReport;
     /** Those that the workload compares itself with, by name. */
     readonly federated?: Readonly<Record<string, FederationReport>>;
+    /** By name. */
+    readonly floors?: Readonly<Record<string, FloorReport>>;
+    /** Of the run, and of all rows that do not name another one. */
+    readonly population?: Population;
   };
   readonly privacy: null | {
     readonly mode: string;

@@ -20,6 +20,9 @@ export interface Setting<Schema extends z.ZodType = z.ZodType> {
 
 type Settings = Readonly<Record<string, Setting>>;
 
+/** What training can run on, by the name that a user gives; best first (client/backends). */
+export const BACKENDS = ['tfjs-node-gpu', 'tfjs-node', 'webgpu', 'wasm', 'cpu'] as const;
+
 /** Of clients, examples, rounds: at least one, and no more than anyone means. */
 export const count = z.int().min(1).max(1_000_000);
 /** Of enrolled clients: each once. */
@@ -230,11 +233,15 @@ export const SETTINGS = {
   seed: { schema: z.int().default(1), value: 'N', help: 'of everything that is drawn' },
   workers: { schema: count.optional(), value: 'N', help: 'threads that train' },
   transport: { schema: z.enum(['memory', 'grpc']).default('memory'), value: 'NAME', help: 'memory or grpc' },
-  backend: { schema: z.string().optional(), value: 'NAME', help: 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu' },
-  baselines: {
-    schema: z.enum(['none', 'all']).default('none'),
+  backend: {
+    schema: z.enum(BACKENDS).optional(),
     value: 'NAME',
-    help: 'none or all: also each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with',
+    help: 'tfjs-node-gpu, tfjs-node, webgpu, wasm or cpu',
+  },
+  baselines: {
+    schema: z.enum(['none', 'all', 'tuned']).default('none'),
+    value: 'NAME',
+    help: 'none or all: also floors, each client (at most 10) alone, all data in one place, the run with privacy, and what it is compared with; tuned: all, and alone and in one place choose a learning rate and a round on validation examples',
   },
   'evaluate-on': {
     schema: z.string().optional(),
@@ -274,7 +281,8 @@ export function givenOf<Group extends Settings>(
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as ReturnType<typeof givenOf<Group>>;
 }
 
-function camelCase(key: string): string {
+/** The field of a specification that a key becomes. */
+export function camelCase(key: string): string {
   return key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 

@@ -44,6 +44,8 @@ export interface Evaluated {
   readonly examples: number;
   /** Over whom the validation figures are; absent: there are none. How many clients, a masked sum does not say. */
   readonly validation?: { readonly examples: number; readonly clients?: number };
+  /** Where not all that were here were asked: how many were here, and whether lots were drawn, or who was late passed over. */
+  readonly asked?: { readonly of: number; readonly by: 'lot' | 'punctuality' };
   /** Who was asked, or trained in this round and was away, and is in no figure. */
   readonly missing: readonly Missing[];
 }

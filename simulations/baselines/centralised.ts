@@ -7,20 +7,25 @@ import { countSteps } from '../../client/training/local-sgd.js';
 import type { Report } from '../../shared/run/report.js';
 import { evaluateAll, reportOf } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
-import { trainAlone } from './train-alone.js';
+import { chooseSetting, trainStopped } from './tuning.js';
 
 /** The row `centralised` of a report: one client with all data, at the cohort's steps. */
 export async function centralised(input: BaselineInput): Promise<Report['baselines']> {
-  const { model, trainer, signal } = input;
+  const { signal } = input;
   const { work, engine } = unprotected(input.spec);
   const { localEpochs: _, ...training } = work.training;
   const localSteps = cohortSteps(input);
   const spec = { engine, work: { ...work, training: { ...training, localSteps } } };
   const about = { rounds: work.rounds, localSteps };
   try {
-    const trained = await input.limit(() => trainAlone({ spec, model, trainer, client: 'centralised', signal }));
+    const who = { client: 'centralised' };
+    const { spec: own, choice } = await chooseSetting(input, { spec, trainees: [who] });
+    const trained = await input.limit(() => trainStopped(input, own, who));
     input.onProgress?.('all data in one place');
-    return { centralised: { ...reportOf(input, await evaluateAll(input, trained)), work: about } };
+    const stoppedAt = { centralised: trained.round ?? 0 };
+    const tuned = choice && { ...choice, stoppedAt, budgetRounds: choice.budgetRounds + work.rounds };
+    const figures = reportOf(input, await evaluateAll(input, trained));
+    return { centralised: { ...figures, work: about, ...(tuned && { tuned }) } };
   } catch (thrown) {
     const failures = { centralised: divergence(thrown, signal) };
     return { centralised: { metrics: {}, perClient: {}, work: about, failures } };

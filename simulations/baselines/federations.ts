@@ -5,11 +5,11 @@
  */
 import type { OtherSettings, Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
-import type { FederationReport, Report } from '../../shared/run/report.js';
+import type { FederationReport } from '../../shared/run/report.js';
 import type { Config } from '../../shared/run/settings.js';
 import type { StartFile } from '../../shared/tensors/start-model.js';
 import { checkConfig, type Resolved, resolve } from '../config/resolve.js';
-import type { Baseline } from './input.js';
+import type { Baseline, BaselineInput } from './input.js';
 
 /** A tight bound: noise grows with it, and the few clients of a small federation have no crowd that averages noise out. */
 const DEFAULT = { privacy: 'distributed', 'clipping-bound': 0.1 } as const;
@@ -39,14 +39,16 @@ export const federations: Baseline = async ({ federations: planned, runAgain, on
   return { ...(hidden && { private: hidden }), ...(Object.keys(compared).length > 0 && { federated: compared }) };
 };
 
-type Ended = Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>;
+type Ended = Awaited<ReturnType<BaselineInput['runAgain']>>;
 
-function rowOf(name: string, { status, reason, final, rounds, privacy }: Ended): FederationReport {
+function rowOf(name: string, { status, reason, final, rounds, privacy, population }: Ended): FederationReport {
   const work = { rounds: rounds.length };
   const curve = rounds
     .filter(({ evaluated }) => evaluated !== undefined)
     .map(({ round, metrics }) => ({ round, metrics }));
-  if (status === 'completed' || status === 'budget-exhausted') return { ...final, work, privacy, curve };
+  if (status === 'completed' || status === 'budget-exhausted') {
+    return { ...final, work, privacy, curve, ...(population && { population }) };
+  }
   return { metrics: {}, perClient: {}, work, privacy, failures: { [name]: reason ?? status } };
 }
 

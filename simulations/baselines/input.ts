@@ -1,8 +1,9 @@
 /** What every baseline is made from: the run, as it was resolved, and the means to train and to judge. */
 import type { TaskRunner } from '../../client/training/task.js';
+import type { Shard, Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import type { SumMetrics } from '../../shared/run/metrics.js';
-import type { Headline, Report } from '../../shared/run/report.js';
+import type { Headline, Population, Report } from '../../shared/run/report.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 import type { Params } from '../../shared/tensors/params.js';
 import type { Federation } from './federations.js';
@@ -16,6 +17,21 @@ export interface BaselineInput {
   /** Training examples of each client, in the order of `clients`. */
   readonly trainExamples: readonly number[];
   readonly trainer: TaskRunner;
+  /** What floors learn from and are judged on: the workload, its data, and the share of each client. */
+  readonly floors: {
+    readonly workload: Workload;
+    readonly data: unknown;
+    readonly shards: readonly Shard[];
+    /** The trainer's, so that nothing else is started beside it. */
+    readonly backend: string;
+  };
+  /** Reference rows choose a rate and a round; absent: they have the run's. */
+  readonly tuning?: {
+    readonly rates: readonly number[];
+    readonly seed: number;
+    /** The first model of that seed. */
+    readonly model: Params;
+  };
   /** Starts a task when there is room for it. */
   readonly limit: <T>(task: () => Promise<T>) => Promise<T>;
   /** Pooled sums to figures; the means of the scalar metrics are among them. */
@@ -26,7 +42,9 @@ export interface BaselineInput {
   readonly federations: readonly Federation[];
   readonly runAgain: (
     federation: Federation,
-  ) => Promise<Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'>>;
+  ) => Promise<
+    Pick<Report, 'status' | 'reason' | 'final' | 'rounds' | 'privacy'> & { readonly population?: Population }
+  >;
   readonly onProgress?: (what: string) => void;
   readonly signal?: AbortSignal;
 }

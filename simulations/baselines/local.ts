@@ -8,23 +8,32 @@
  */
 import { findMetric, metricValue } from '../../server/report/metrics.js';
 import { sumMetrics } from '../../shared/run/metrics.js';
-import type { LocalReport, Report } from '../../shared/run/report.js';
+import type { LocalReport, Report, Tuned } from '../../shared/run/report.js';
+import type { RunSpec } from '../../shared/run/spec.js';
 import { evaluateAll } from './evaluate-all.js';
 import { type BaselineInput, divergence, unprotected } from './input.js';
-import { trainAlone } from './train-alone.js';
+import { chooseSetting, type Trainee, trainStopped } from './tuning.js';
 
 /** Clients that train alone, at most: with all of many clients, the baseline would cost more than the run. */
 const MAX_LOCAL_CLIENTS = 10;
+/** Of them, those by whom a rate is chosen for all. */
+const MAX_TUNING_CLIENTS = 3;
 
 type Figures = Readonly<Record<string, number>>;
 type Outcome =
-  | { readonly client: string; readonly pooled: Figures; readonly own: Figures }
+  | { readonly client: string; readonly pooled: Figures; readonly own: Figures; readonly round: number }
   | { readonly client: string; readonly failure: string };
 
 /** The row `local` of a report: clients alone, each judged on its own test data and on all. */
 export async function localOnly(input: BaselineInput): Promise<Report['baselines']> {
   const chosen = evenlyBySize(input.trainExamples, MAX_LOCAL_CLIENTS);
-  const outcomes = await Promise.all(chosen.map((index) => alone(input, index)));
+  const trainees = evenlyBySize(input.trainExamples, MAX_TUNING_CLIENTS).map((index) => traineeOf(input, index));
+  const setting = await chooseSetting(input, { spec: unprotected(input.spec), trainees }).catch((thrown) =>
+    divergence(thrown, input.signal),
+  );
+  if (typeof setting === 'string') return { local: { metrics: {}, perClient: {}, failures: { local: setting } } };
+  const { spec, choice } = setting;
+  const outcomes = await Promise.all(chosen.map((index) => alone(input, spec, index)));
   const failures = outcomes.flatMap((one) => ('failure' in one ? [[one.client, one.failure] as const] : []));
   const models = outcomes.flatMap((one) => ('failure' in one ? [] : [one]));
   const { localEpochs, localSteps } = input.spec.work.training;
@@ -36,22 +45,35 @@ export async function localOnly(input: BaselineInput): Promise<Report['baselines
     pooled,
     ...(best !== undefined && { best: { client: best, metrics: pooled[best] } }),
     clients: input.clients.length,
+    ...(choice && { tuned: tunedOf(choice, models, input) }),
     work: { rounds: input.spec.work.rounds, ...(localSteps === undefined ? { localEpochs } : { localSteps }) },
     ...(failures.length > 0 && { failures: Object.fromEntries(failures) }),
   };
   return { local };
 }
 
-async function alone(input: BaselineInput, index: number): Promise<Outcome> {
-  const { clients, model, trainer, signal, figures } = input;
-  const client = clients[index];
-  const slice = { index, count: clients.length };
-  const spec = unprotected(input.spec);
+function traineeOf({ clients }: BaselineInput, index: number): Trainee {
+  return { client: clients[index], slice: { index, count: clients.length } };
+}
+
+function tunedOf(
+  choice: Omit<Tuned, 'stoppedAt'>,
+  models: readonly { readonly client: string; readonly round: number }[],
+  { spec }: BaselineInput,
+): Tuned {
+  const stoppedAt = Object.fromEntries(models.map(({ client, round }) => [client, round]));
+  return { ...choice, stoppedAt, budgetRounds: choice.budgetRounds + models.length * spec.work.rounds };
+}
+
+async function alone(input: BaselineInput, spec: RunSpec, index: number): Promise<Outcome> {
+  const { signal, figures } = input;
+  const who = traineeOf(input, index);
+  const { client } = who;
   try {
-    const trained = await input.limit(() => trainAlone({ spec, model, trainer, client, slice, signal }));
+    const trained = await input.limit(() => trainStopped(input, spec, who));
     input.onProgress?.(`${client} alone`);
     const judged = await evaluateAll(input, trained);
-    return { client, pooled: figures(sumMetrics(judged)), own: figures(judged[client]) };
+    return { client, pooled: figures(sumMetrics(judged)), own: figures(judged[client]), round: trained.round ?? 0 };
   } catch (thrown) {
     return { client, failure: divergence(thrown, signal) };
   }

@@ -21,6 +21,8 @@ export interface Alone {
   /** Which share of the data set; absent: all of it. */
   readonly slice?: { readonly index: number; readonly count: number };
   readonly signal?: AbortSignal;
+  /** Of a model that was evaluated, the larger the better: the best one is given back, the earlier of equals. */
+  readonly scoreOf?: (trained: Trained) => Promise<number | null>;
 }
 
 /** The model that came of it, in the run's layout, and the client's private tensors. */
@@ -28,14 +30,18 @@ export interface Trained {
   /** In shared memory, so that many evaluations on other threads take no copy. */
   readonly values: Float32Array;
   readonly privateTensors?: HostTensors;
+  /** After which it was as it is; absent: after none. */
+  readonly round?: number;
 }
 
 /**
  * All rounds of `spec.work`. Equal to a run of it with this one client: to the bit, where the slice is 0 of 1.
  * @throws FlError failed-precondition or aborted: the training diverged; aborted also when the signal fires
  */
-export async function trainAlone({ spec, model, trainer, client, slice, signal }: Alone): Promise<Trained> {
+export async function trainAlone(about: Alone): Promise<Trained> {
+  const { spec, model, trainer, client, slice, signal, scoreOf } = about;
   const { work, engine } = spec;
+  let best: { readonly score: number; readonly trained: Trained } | undefined;
   const strategy = parseStrategy(engine.strategy);
   let privateTensors: HostTensors | undefined;
   let state = { params: model, strategyState: strategy.init(sizeOf(model.layout)) };
@@ -50,8 +56,13 @@ export async function trainAlone({ spec, model, trainer, client, slice, signal }
     if ('reason' in update) throw new FlError('failed-precondition', `round ${round}: ${update.detail}`);
     sum.addPrepared(update);
     state = nextModel(state, sum.mean(), { strategy, round });
+    const isJudged = round % engine.evaluateEvery === 0 || round === work.rounds;
+    if (scoreOf === undefined || !isJudged) continue;
+    const trained = { values: inSharedMemory(state.params.values), privateTensors, round };
+    const score = await scoreOf(trained);
+    if (score !== null && (best === undefined || score > best.score)) best = { score, trained };
   }
-  return { values: inSharedMemory(state.params.values), privateTensors };
+  return best?.trained ?? { values: inSharedMemory(state.params.values), privateTensors, round: work.rounds };
 }
 
 function inSharedMemory(values: Float32Array): Float32Array {

@@ -71,9 +71,12 @@ export function byCodeWords({ byCode, spec }: FiguresOfWorkload): string[] {
 }
 
 /** What the user of a simulation is told first of a name that has two figures; a deployed run is refused. */
-export function twiceWords({ manifest }: Workload, { twice }: FiguresOfWorkload): string[] {
+export function twiceWords({ manifest: { name, headline } }: Workload, { twice }: FiguresOfWorkload): string[] {
   return twice.map((figure) => {
-    const { message } = twiceError(manifest.name, figure);
-    return `ERROR  ${message}; what finish() gives is shown here, and a deployed run is refused`;
+    const which = headline.metric === `test.${figure}` ? `the headline, test.${figure}, is` : `test.${figure} is`;
+    return (
+      `WARNING  workload ${name} has two figures of the name ${figure}: the mean of a metric of metrics(), and what finish() gives. ` +
+      `Here ${which} what finish() gives, and the mean is shown nowhere: rename one of the two; starling run start refuses this workload`
+    );
   });
 }

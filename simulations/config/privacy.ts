@@ -1,6 +1,7 @@
 /** The privacy of a run, from the keys of a configuration; what they leave open is filled in here. */
 import type { Workload } from '../../client/workload.js';
 import { FlError, invalidArgument } from '../../shared/errors.js';
+import { checkNoise } from '../../shared/privacy/accounting/limits.js';
 import { ADAPTIVE_CLIP_DEFAULT } from '../../shared/privacy/index.js';
 import { evaluationsOf } from '../../shared/run/privacy-cost.js';
 import { type Config, givenOf, PRIVACY_SETTINGS } from '../../shared/run/settings.js';
@@ -39,11 +40,12 @@ export function privacyOf(
     throw invalidArgument(given, 'privacy to be central, distributed, local or example', 'none');
   }
   const unit = mode === 'example' ? 'example' : 'client';
-  if (!manifest.privacyUnits.includes(unit)) throw unitError(manifest.name, unit);
+  if (!manifest.privacyUnits.includes(unit)) throw unitError(manifest.name, mode);
   const { 'clipping-bound': bound = DEFAULT_BOUND } = config;
   const isAdaptive = bound === 'adaptive';
   const clippingBound = isAdaptive ? ADAPTIVE_CLIP_DEFAULT.bound : bound;
   const common = { mode, clippingBound, ...DEFAULTS, ...givenOf(config, PRIVACY_SETTINGS) };
+  checkNoise(common.noiseMultiplier, 'noise-multiplier'); // before anything is computed of it
   if (unit === 'example') {
     if (isAdaptive) throw invalidArgument('clipping-bound', 'a number with privacy example', bound);
     const ofTree = (['noise', 'separation'] as const).find((key) => config[key] !== undefined);
@@ -59,7 +61,7 @@ export function privacyOf(
   if (mode === 'distributed' && !config['secure-aggregation']) {
     throw new FlError(
       'invalid-argument',
-      'privacy distributed: expected secure-aggregation, which hides each share of the noise; or privacy local',
+      'privacy distributed: expected secure-aggregation, which hides each share of the noise, or privacy local instead; got neither',
     );
   }
   const { cohortMax } = sizes;
@@ -92,10 +94,10 @@ function treeOf(config: Config, { clients, cohort }: { clients: number; cohort: 
   return { tree: { separation } };
 }
 
-function unitError(workload: string, unit: 'client' | 'example'): FlError {
-  const why =
-    unit === 'example'
-      ? 'its loss does not split per example; use privacy distributed or central, which protect a client as a whole'
-      : 'it is made for privacy example';
-  return new FlError('invalid-argument', `privacy: workload ${workload} cannot protect one ${unit}: ${why}`);
+function unitError(workload: string, mode: PrivacySpec['mode']): FlError {
+  const expected =
+    mode === 'example'
+      ? `distributed or central, which protect a client as a whole: the loss of ${workload} does not split per example`
+      : `example, which workload ${workload} is made for`;
+  return invalidArgument('privacy', expected, mode);
 }

@@ -35,6 +35,7 @@ import { type Params, packTensors } from '../../shared/tensors/params.js';
 import { type StartFile, startModel } from '../../shared/tensors/start-model.js';
 import { checkYaml } from '../../shared/yaml.js';
 import { figuresOfWorkload } from './figures.js';
+import { inKeys } from './in-keys.js';
 import { privacyOf } from './privacy.js';
 import { stopWhenOf } from './stop-when.js';
 
@@ -147,12 +148,17 @@ export function resolve(
       ...stopWhenOf(config, workload, { hyper, figures, ...validation }),
     },
   };
+  inKeys(() => checkSpec(spec));
+  if (privacy?.mode === 'example') checkExamplePrivacy(workload);
+  return { spec, model, clients };
+}
+
+/** @throws FlError invalid-argument naming fields */
+function checkSpec(spec: RunSpec): void {
   checkRunSpec(spec);
   checkSecureSpec(spec);
   checkAggregator(spec);
   checkPrivacySpec(spec);
-  if (privacy?.mode === 'example') checkExamplePrivacy(workload);
-  return { spec, model, clients };
 }
 
 interface Validation {
@@ -165,6 +171,7 @@ interface Validation {
 function validationOf(config: Config, { manifest, validation }: Workload): Validation {
   const fraction = config['validation-fraction'];
   const isNoised = config['test-noise-multiplier'] !== undefined;
+  checkTuning(config, validation !== undefined);
   if (fraction === undefined) return { hasValidation: validation !== undefined && !isNoised };
   const field = 'validation-fraction';
   if (validation !== undefined) {
@@ -176,6 +183,16 @@ function validationOf(config: Config, { manifest, validation }: Workload): Valid
   return { hasValidation: true, ofWork: { validationFraction: fraction } };
 }
 
+/** @throws FlError invalid-argument: rates would be chosen on nothing */
+function checkTuning(config: Config, hasSplit: boolean): void {
+  if (config.baselines !== 'tuned' || hasSplit || config['validation-fraction'] !== undefined) return;
+  throw invalidArgument(
+    'baselines',
+    'validation-fraction beside tuned, for rates are chosen on validation examples',
+    'none',
+  );
+}
+
 function secureOf(
   config: Config,
   { manifest }: Workload,
@@ -183,6 +200,10 @@ function secureOf(
   { cohort, minSurvivors, hasValidation }: { cohort: number; minSurvivors: number; hasValidation: boolean },
 ): SecureSpec {
   if (cohort < 3) throw invalidArgument('cohort', 'at least 3 with secure-aggregation', cohort);
+  const groupSize = config['secure-groups'];
+  if (groupSize === undefined && minSurvivors < 2) {
+    throw invalidArgument('min-survivors', 'at least 2 with secure-aggregation: a sum of one is no sum', minSurvivors);
+  }
   const ofTests = manifest.maskedMetrics?.(hyper);
   if (ofTests === undefined) {
     const line = `maskedMetrics: () => [{ name: 'METRIC', size: 1, max: MOST_OF_ONE_EXAMPLE }]`;
@@ -194,7 +215,6 @@ function secureOf(
   }
   const ofValidation = ofTests.map((metric) => ({ ...metric, name: validationName(metric.name) }));
   const testMetrics = hasValidation ? [...ofTests, ...ofValidation] : ofTests;
-  const groupSize = config['secure-groups'];
   const clientLevel = config.privacy !== 'none' && config.privacy !== 'example';
   // A group may lose as large a part of itself as the cohort.
   const survivorsMin =

@@ -1,19 +1,19 @@
-/** Whether a workload keeps what it claims: bars of its manifest against the mean over seeds. */
-
-import type { Bar } from '../../client/workload.js';
+/** Whether a workload keeps what it claims: bars of its manifest against the interval of the difference over seeds. */
+import type { Bar, Manifest } from '../../client/workload.js';
 import { formatNumber } from '../../server/report/format.js';
 import { formatMetric, isFraction, readable } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/run/report.js';
-import { compareRows, type Values } from './compare.js';
-import type { Results } from './results.js';
+import { type Compared, compareRows } from './compare.js';
+import { type Interval, meanInterval } from './interval.js';
+import { tooFewClients } from './private-rows.js';
+import { isOld, type Results } from './results.js';
 
 /** A figure of the federation beside another, in words. */
-export interface ReadableComparison {
+export interface ReadableComparison extends Compared {
   /** What was compared, in words: "federated − all data in one place: test accuracy". */
   readonly claim: string;
-  /** The mean over seeds, and each seed's; null where a figure is missing, and then the bar is not met. */
-  readonly found: number | null;
-  readonly bySeed: Values;
+  /** Of the mean over seeds; undefined with one seed, or where a figure is missing. */
+  readonly interval?: Interval;
   /** A figure of this comparison as it is read: in points, as a factor, or as the metric is. */
   readonly format: (value: number) => string;
 }
@@ -22,23 +22,55 @@ export interface ReadableComparison {
 export interface CheckedBar extends ReadableComparison {
   /** "≥ −0.05". */
   readonly required: string;
-  readonly isMet: boolean;
+  readonly verdict: Verdict;
 }
 
-/** Each bar in turn, on the mean over seeds. */
-export function checkBars(bars: readonly Bar[], results: Results): CheckedBar[] {
-  return bars.map((bar) => {
-    const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;
+/** `not shown`: the seeds do not tell, or what is compared means nothing. */
+export type Verdict = 'met' | 'not met' | 'not shown';
+
+/** Each bar of the manifest in turn. */
+export function checkBars(manifest: Manifest, results: Results): CheckedBar[] {
+  return (manifest.bars ?? []).map((bar) => {
     const compared = readComparison(bar, results);
-    const { found } = compared;
-    const isMet = found !== null && Number.isFinite(found) && found >= atLeast && found <= atMost;
-    return { ...compared, required: requiredOf(bar), isMet };
+    const verdict = meansSomething(bar, manifest, results) ? verdictOf(bar, compared) : 'not shown';
+    // what nobody has tuned, or set beside a floor, shows nothing; that a bar was missed all the same, it does
+    const isShown = !isOld(results) || verdict === 'not met';
+    return { ...compared, required: requiredOf(bar), verdict: isShown ? verdict : 'not shown' };
   });
 }
 
 /** What a bar compares, whether or not it asks for anything. */
 export function readComparison(bar: Bar, results: Results): ReadableComparison {
-  return { claim: claimOf(bar, results), ...compareRows(bar, results), format: formatOf(bar) };
+  const compared = compareRows(bar, results);
+  return { claim: claimOf(bar, results), ...compared, interval: intervalOf(compared), format: formatOf(bar) };
+}
+
+/** A private row that is not shown as one carries no claim. */
+function meansSomething({ row, against }: Bar, manifest: Manifest, results: Results): boolean {
+  const rows = (results.seeds[0]?.rows ?? []).filter(({ name }) => name === row || name === against);
+  return rows.every((one) => tooFewClients(one, manifest, results) === undefined);
+}
+
+/** Of each client where the claim is about each: then each has to clear it, in every seed. */
+function verdictOf(bar: Bar, { each, ...compared }: Compared): Verdict {
+  const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bar;
+  if (each !== undefined) {
+    const verdicts = each.map((one) => verdictOf(bar, one));
+    const isKept = (value: number | null) => value !== null && value >= atLeast && value <= atMost;
+    const isAlways = each.length > 0 && each.every(({ bySeed }) => bySeed.every(isKept));
+    if (isAlways && verdicts.every((verdict) => verdict === 'met')) return 'met';
+    return verdicts.includes('not met') ? 'not met' : 'not shown';
+  }
+  const interval = intervalOf(compared);
+  if (interval === undefined) return 'not shown';
+  const { low, high } = interval;
+  if (low >= atLeast && high <= atMost) return 'met';
+  return high < atLeast || low > atMost ? 'not met' : 'not shown';
+}
+
+function intervalOf({ bySeed }: Compared): Interval | undefined {
+  const values = bySeed.filter((value): value is number => value !== null && Number.isFinite(value));
+  return values.length < bySeed.length ? undefined : meanInterval(values);
 }
 
 /** Without what is of one run: "(ε 4.2)", "(10 of 30)". */

@@ -1,5 +1,6 @@
 /** The figures that a claim is about: rows of several seeds against one another. */
-import type { Bar } from '../../client/workload.js';
+import type { Bar, Manifest } from '../../client/workload.js';
+import { findMetric } from '../../server/report/metrics.js';
 import type { RowName } from '../../shared/run/report.js';
 import type { Results } from './results.js';
 
@@ -11,6 +12,8 @@ export interface Compared {
   /** Of the means over seeds; null where a figure is missing. */
   readonly found: number | null;
   readonly bySeed: Values;
+  /** Of a claim about each client: the same of each. */
+  readonly each?: readonly Compared[];
 }
 
 /** One row's figure of each seed, on the test data of all clients, of each on average, or of one of them. */
@@ -30,6 +33,17 @@ export function bySeed(
   });
 }
 
+/** The headline as the results name it: a manifest may leave the split out. */
+export function headlineIn({ headline }: Pick<Manifest, 'headline'>, results: Results): string {
+  return metricIn(headline.metric, results);
+}
+
+/** The same of any metric. */
+export function metricIn(metric: string, { seeds }: Results): string {
+  const known = seeds[0]?.rows.find(({ name }) => name === 'federated')?.pooled ?? {};
+  return findMetric(metric, (name) => Object.hasOwn(known, name)) ?? metric;
+}
+
 /** Null without any value, or where one is missing. */
 export function meanOf(values: Values): number | null {
   if (values.length === 0 || values.includes(null)) return null;
@@ -41,7 +55,7 @@ export function compareRows(bar: Bar, results: Results): Compared {
   const { on = 'pooled', gainsOf, atLeast } = bar;
   if (on === 'each') {
     const each = clientsWith(bar, results).map((client) => compareMetric(bar, results, { client }));
-    return combine(each, atLeast === undefined ? largest : least);
+    return { ...combine(each, atLeast === undefined ? largest : least), each };
   }
   if (gainsOf === undefined) return compareMetric(bar, results, on);
   const gains = gainsOf.map(({ metric, better }) => {

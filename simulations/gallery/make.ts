@@ -7,10 +7,12 @@ import { basename, join } from 'node:path';
 import type { Manifest, Workload } from '../../client/workload.js';
 import { listWorkloads, loadWorkload } from '../../client/workloads/index.js';
 import { FlError } from '../../shared/errors.js';
-import type { Report } from '../../shared/run/report.js';
+import type { Report, RowName } from '../../shared/run/report.js';
 import { type IndexEntry, indexOf } from './index-page.js';
 import { pageName, pageOf } from './page.js';
-import { type Picture, type Results, type RunFacts, resultsOf } from './results.js';
+import { enoughClients } from './private-rows.js';
+import { type Picture, type Results, type RunFacts, type RunFiles, resultsOf } from './results.js';
+import { checkPage } from './rules.js';
 
 /** A page is looked at over a network, and a repository keeps its pictures for ever. */
 const LARGE_BYTES = 300_000;
@@ -32,7 +34,8 @@ export interface MadePage {
 
 /**
  * Writes the page of a workload from run directories, one for each seed, and the list of all.
- * @throws FlError invalid-argument: a directory holds no finished run of this workload
+ * @throws FlError invalid-argument: a directory holds no finished run of this workload · failed-precondition: a page needs
+ *   what the runs do not have (rules.ts); then nothing is written
  */
 export async function makePage(workload: Workload, directories: readonly string[], out: string): Promise<MadePage> {
   const { manifest } = workload;
@@ -40,7 +43,8 @@ export async function makePage(workload: Workload, directories: readonly string[
   const [first] = runs.toSorted((a, b) => a.report.seed - b.report.seed);
   const pictures = await picturesOf(first);
   const titles = pictures.map(({ file, title }) => ({ file, title }));
-  const results = resultsOf(runs, { pictures: titles, texts: await textsOf(first), bars: manifest.bars });
+  const results = resultsOf(runs, { pictures: titles, texts: await textsOf(first), ...manifest });
+  checkPage(manifest, results);
   const name = pageName(manifest.name);
   const folder = join(out, name);
   await rm(folder, { recursive: true, force: true }); // pictures that are made no more
@@ -57,9 +61,14 @@ export async function makePage(workload: Workload, directories: readonly string[
 export async function renderAll(out: string): Promise<Record<string, string>> {
   const entries = await entriesIn(out);
   const pages = entries.flatMap(({ manifest, results }) =>
-    results === undefined ? [] : [[`${pageName(manifest.name)}.md`, pageOf(manifest, results)] as const],
+    results === undefined ? [] : [[`${pageName(manifest.name)}.md`, checkedPage(manifest, results)] as const],
   );
   return { ...Object.fromEntries(pages), 'README.md': indexOf(entries) };
+}
+
+function checkedPage(manifest: Manifest, results: Results): string {
+  checkPage(manifest, results);
+  return pageOf(manifest, results);
 }
 
 /** The built-in workloads, in the order of the course, each with its results if there are any. */
@@ -78,10 +87,8 @@ async function storedResults(out: string, { name }: Manifest): Promise<Results |
   return file === undefined ? undefined : (JSON.parse(file) as Results);
 }
 
-interface ReadRun {
+interface ReadRun extends RunFiles {
   readonly directory: string;
-  readonly report: Report;
-  readonly facts: RunFacts;
 }
 
 async function readRunDirectory(directory: string, workload: string): Promise<ReadRun> {
@@ -93,8 +100,24 @@ async function readRunDirectory(directory: string, workload: string): Promise<Re
   };
   const report = await read<Report>('report.json');
   const facts = await read<RunFacts>('run.json');
-  if (report.workload === workload) return { directory, report, facts };
+  if (report.workload === workload) return { directory, report, facts, enough: await enoughIn(directory, report) };
   throw new FlError('invalid-argument', `${directory}: expected a run of ${workload}, got one of ${report.workload}`);
+}
+
+/** By row with privacy: clients that would be enough, from the specification of the run that it is. */
+async function enoughIn(directory: string, { baselines, privacy }: Report): Promise<RunFiles['enough']> {
+  const rows: (readonly [RowName, string])[] = [
+    ...(privacy === null ? [] : [['federated', directory] as const]),
+    ...(baselines.private?.privacy ? [['private', join(directory, 'private')] as const] : []),
+    ...Object.entries(baselines.federated ?? {}).flatMap(([name, { privacy }]) =>
+      privacy === null ? [] : [[`federated/${name}`, join(directory, 'federated', name)] as const],
+    ),
+  ];
+  const found = rows.map(async ([row, folder]) => {
+    const file = await readFile(join(folder, 'run.json'), 'utf8').catch(() => undefined);
+    return [row, file === undefined ? undefined : enoughClients((JSON.parse(file) as RunFacts).spec)] as const;
+  });
+  return Object.fromEntries(await Promise.all(found));
 }
 
 type PictureFile = Picture & { readonly bytes: Uint8Array };

@@ -4,13 +4,16 @@
  */
 import type { Manifest, Published } from '../../client/workload.js';
 import { capital, formatBytes, formatDuration, formatNumber, NONE, plural } from '../../server/report/format.js';
-import { findMetric, formatMetric, readable } from '../../server/report/metrics.js';
-import type { RowName } from '../../shared/run/report.js';
+import { formatMetric, isFraction, readable } from '../../server/report/metrics.js';
 import { slugOf } from '../../shared/run-id.js';
 import { bareLabel, checkBars, type ReadableComparison, readComparison } from './bars.js';
-import { bySeed, meanOf } from './compare.js';
+import { bySeed, headlineIn, meanOf, metricIn } from './compare.js';
+import { losers, references } from './details.js';
+import { meanInterval } from './interval.js';
 import { fenced, table, text } from './markdown.js';
-import type { Results, SeedResult } from './results.js';
+import { tooFewClients } from './private-rows.js';
+import { isOld, type Results, type RowResult, type SeedResult } from './results.js';
+import { populationOfRow } from './rules.js';
 
 /** The file name of a workload's page, without its ending. */
 export function pageName(workload: string): string {
@@ -24,14 +27,17 @@ export function pageOf(manifest: Manifest, results: Results): string {
     `<!-- Made by: npm run gallery -- ${results.workload}. Nothing here is written by hand. -->`,
     `# ${text(manifest.name)}: ${text(manifest.topic)}`,
     `Paper: ${text(manifest.paper)}.\n\nData: ${text(manifest.data)}.`,
+    ...(isOld(results) ? [BEFORE] : []),
     `${setting(results)}\n`,
     '## Results',
     headlineTable(manifest, results, headline),
-    ...privacy(results),
+    ...losers(manifest, results),
+    ...privacy(manifest, results),
+    ...references(results),
     ...published(manifest, results),
     ...claims(manifest, results),
     ...pictures(results),
-    ...otherFigures(results, headline),
+    ...otherFigures(manifest, results, headline),
     '## Cost',
     cost(results),
     '## Do it again',
@@ -40,11 +46,9 @@ export function pageOf(manifest: Manifest, results: Results): string {
   return `${parts.map((part) => part.trimEnd()).join('\n\n')}\n`;
 }
 
-/** The headline as the results name it: a manifest may leave the split out. */
-export function headlineIn({ headline: { metric } }: Manifest, { seeds }: Results): string {
-  const known = seeds[0]?.rows.find(({ name }) => name === 'federated')?.pooled ?? {};
-  return findMetric(metric, (name) => Object.hasOwn(known, name)) ?? metric;
-}
+const BEFORE =
+  '> **Made before floors were required.** Nothing here stands beside what needs no training, the reference rows were not ' +
+  'tuned, and of no row it is known which test examples it was judged on. No claim is shown by such a page.';
 
 function setting({ scale, training, partition, strategy, seeds }: Results): string {
   const { clients, cohort, rounds } = seeds[0];
@@ -58,20 +62,54 @@ function setting({ scale, training, partition, strategy, seeds }: Results): stri
   ].join(' ');
 }
 
-/** Row by row: the mean over seeds, and behind it each seed's value. */
-function headlineTable({ headline: { better } }: Manifest, results: Results, metric: string): string {
-  const rows = rowNames(results).map(({ name, label }) => [
-    name === 'federated' ? `**${label}**` : label,
-    spread(metric, bySeed(results, { row: name, metric, on: 'pooled' })),
-    spread(metric, bySeed(results, { row: name, metric, on: 'own' })),
-  ]);
+/** Row by row: the mean over seeds with its interval, and behind it each seed's value; a table for each population. */
+function headlineTable(manifest: Manifest, results: Results, metric: string): string {
+  const { better } = manifest.headline;
+  const ownMetric = metricIn(manifest.ownMetric ?? metric, results);
   const seeds = results.seeds.map(({ seed }) => seed).join(', ');
+  const several = results.seeds.length > 1;
+  const how = several ? ' ± half of its 95 % interval (Student’s t), in brackets each of them' : '';
+  const own = ownMetric === metric ? '' : ` (${readable(ownMetric)})`;
+  const head = ['trained by', 'on the test data of all clients', `on its own test data${own}, mean over clients`];
+  const tables = [...byPopulation(results)].map(([population, rows], i) => {
+    const lines = rows.map((row) => line(row, manifest, results, { metric, ownMetric }));
+    const title =
+      i === 0 ? [] : [`On other test examples, ${population}, and not to be compared with those above:`, ''];
+    return [...title, table(head, lines, [1, 2])].join('\n');
+  });
   return [
-    `${capital(readable(metric))}, ${better} is better: the mean over ${results.seeds.length === 1 ? 'seed' : 'seeds'} ${seeds}${results.seeds.length > 1 ? ', in brackets each of them' : ''}.`,
+    `${capital(readable(metric))}, ${better} is better: the mean over ${several ? 'seeds' : 'seed'} ${seeds}${how}.`,
     '',
-    table(['trained by', 'on the test data of all clients', 'on its own test data, mean over clients'], rows, [1, 2]),
+    tables.join('\n\n'),
     ...failures(results),
   ].join('\n');
+}
+
+function line(
+  row: RowResult,
+  manifest: Manifest,
+  results: Results,
+  { metric, ownMetric }: { readonly metric: string; readonly ownMetric: string },
+): string[] {
+  const { name, label } = row;
+  const few = tooFewClients(row, manifest, results);
+  if (few !== undefined) return [`${text(bareLabel(label))}: ${text(few)}`, NONE, NONE];
+  // a metric of examples that all have in common is nobody's own
+  const isOwn = manifest.populations?.[ownMetric.replace(/^test\./, '')] === undefined;
+  return [
+    name === 'federated' ? `**${label}**` : text(label),
+    spread(metric, bySeed(results, { row: name, metric, on: 'pooled' })),
+    isOwn ? spread(ownMetric, bySeed(results, { row: name, metric: ownMetric, on: 'own' })) : NONE,
+  ];
+}
+
+/** Those of the run first. */
+function byPopulation({ seeds }: Results): Map<string, RowResult[]> {
+  const [{ rows }] = seeds;
+  const run = rows.filter(({ name }) => name === 'federated').map((row) => [populationOfRow(row), []] as const);
+  const groups = new Map<string, RowResult[]>(run.map(([population]) => [population, []]));
+  for (const row of rows) groups.set(populationOfRow(row), [...(groups.get(populationOfRow(row)) ?? []), row]);
+  return groups;
 }
 
 function failures({ seeds }: Results): string[] {
@@ -80,20 +118,24 @@ function failures({ seeds }: Results): string[] {
   );
 }
 
-function rowNames({ seeds }: Results): { name: RowName; label: string }[] {
-  return seeds[0].rows.map(({ name, label }) => ({ name, label }));
-}
-
 function spread(metric: string, values: readonly (number | null)[]): string {
   const mean = meanOf(values);
   if (mean === null || values.length === 1) return formatMetric(metric, mean);
-  return `**${formatMetric(metric, mean)}** (${values.map((value) => formatMetric(metric, value)).join(', ')})`;
+  const interval = meanInterval(values as number[]);
+  const half = interval === undefined ? '' : ` ± ${halfOf(metric, (interval.high - interval.low) / 2)}`;
+  return `**${formatMetric(metric, mean)}**${half} (${values.map((value) => formatMetric(metric, value)).join(', ')})`;
 }
 
-function privacy({ seeds }: Results): string[] {
-  const [{ secureAggregation, rows }] = seeds;
-  const lines = rows.flatMap(({ name, label, privacy: spent }) => {
-    if (spent === undefined) return [];
+/** A share may be off by more than 1. */
+function halfOf(metric: string, half: number): string {
+  return isFraction(metric) ? `${(100 * half).toFixed(1)} %` : formatNumber(half);
+}
+
+function privacy(manifest: Manifest, results: Results): string[] {
+  const [{ secureAggregation, rows }] = results.seeds;
+  const lines = rows.flatMap((row) => {
+    const { name, label, privacy: spent } = row;
+    if (spent === undefined || tooFewClients(row, manifest, results) !== undefined) return [];
     const { mode, epsilon, delta } = spent;
     const unit = mode === 'example' ? 'each single example' : 'each client as a whole';
     const masked = name === 'private' || secureAggregation ? ', under secure aggregation' : '';
@@ -130,21 +172,26 @@ function besideOurs({ metric, value, against }: Omit<Published, 'source'>, resul
   return [text(compared.claim), compared.format(value), found(compared)];
 }
 
-function claims({ bars = [] }: Manifest, results: Results): string[] {
-  if (bars.length === 0) return [];
-  const rows = checkBars(bars, results).map((checked) => [
+function claims(manifest: Manifest, results: Results): string[] {
+  if ((manifest.bars ?? []).length === 0) return [];
+  const rows = checkBars(manifest, results).map((checked) => [
     text(checked.claim),
     checked.required,
     found(checked),
-    checked.isMet ? 'met' : '**not met**',
+    checked.verdict === 'met' ? 'met' : `**${checked.verdict}**`,
   ]);
   const elsewhere = results.scale === 'demo' ? [] : ['They are made for scale `demo`.'];
-  return ['## Claims', ...elsewhere, table(['claim, on the mean over seeds', 'required', 'found', ''], rows, [1, 2])];
+  return ['## Claims', ...elsewhere, table(['claim', 'required', 'found', ''], rows, [1, 2]), HOW];
 }
 
-function found({ found: mean, bySeed: each, format }: ReadableComparison): string {
+const HOW =
+  'Met: the whole 95 % interval of the paired difference over seeds (Student’s t) keeps what is required. Not met: none of ' +
+  'it does. Not shown: the seeds do not tell, or there are too few clients for what is compared to mean anything.';
+
+function found({ found: mean, bySeed: each, interval, format }: ReadableComparison): string {
   const figure = (value: number | null) => (value === null ? NONE : format(value));
-  return each.length === 1 ? figure(mean) : `**${figure(mean)}** (${each.map(figure).join(', ')})`;
+  const between = interval === undefined ? '' : `, ${format(interval.low)} to ${format(interval.high)}`;
+  return each.length === 1 ? figure(mean) : `**${figure(mean)}**${between} (${each.map(figure).join(', ')})`;
 }
 
 function pictures({ workload, pictures: shown, texts, seeds }: Results): string[] {
@@ -157,15 +204,16 @@ function pictures({ workload, pictures: shown, texts, seeds }: Results): string[
   ];
 }
 
-function otherFigures(results: Results, headline: string): string[] {
+function otherFigures(manifest: Manifest, results: Results, headline: string): string[] {
   const names = new Set(results.seeds.flatMap(({ rows }) => rows.flatMap(({ pooled }) => Object.keys(pooled))));
   names.delete(headline);
   if (names.size === 0) return [];
-  const columns = rowNames(results);
+  const [[, ofTheRun] = ['', []]] = byPopulation(results);
+  const columns = ofTheRun.filter((row) => tooFewClients(row, manifest, results) === undefined);
   const rows = [...names]
     .sort()
     .map((metric) => [
-      `\`${metric}\``,
+      `\`${metric}\`${onWhat(manifest, metric)}`,
       ...columns.map(({ name: row }) => formatMetric(metric, meanOf(bySeed(results, { row, metric, on: 'pooled' })))),
     ]);
   const head = ['metric', ...columns.map(({ label }) => label.toLowerCase())];
@@ -181,6 +229,12 @@ function otherFigures(results: Results, headline: string): string[] {
   ];
 }
 
+/** " (on images that are common to all)" where it is not the test examples of whoever is judged. */
+function onWhat({ populations = {} }: Manifest, metric: string): string {
+  const on = populations[metric.replace(/^test\./, '')];
+  return on === undefined ? '' : ` (on ${text(on)})`;
+}
+
 function cost({ seeds }: Results): string {
   const mean = (of: (seed: SeedResult) => number) => seeds.reduce((sum, seed) => sum + of(seed), 0) / seeds.length;
   const { cohort, rounds } = seeds[0];
@@ -194,7 +248,11 @@ function again({ seeds }: Results): string {
   const commands = seeds.map(({ command }) => command).join('\n');
   const machines = new Map(seeds.map((one) => [machineOf(one), one.date]));
   const where = [...machines].map(([machine, date]) => `${machine}, ${date}`).join('; ');
-  return `${fenced(commands, 'sh')}\n\nRun on ${where}.`;
+  const models = seeds.flatMap(({ seed, modelSha256 }) =>
+    modelSha256 === undefined ? [] : [`- seed ${seed}: \`${modelSha256}\``],
+  );
+  const hashes = models.length === 0 ? '' : `\n\nSHA-256 of the federated model:\n\n${models.join('\n')}`;
+  return `${fenced(commands, 'sh')}\n\nRun on ${where}.${hashes}`;
 }
 
 function machineOf({ cores, platform, node, backend, starling }: SeedResult): string {

@@ -2,12 +2,12 @@
  * What the page of a workload is made from, and no more: a few figures of each run, small enough to be kept in the
  * repository beside the page. From the report of a run and its run.json.
  */
-import type { Bar } from '../../client/workload.js';
+import type { Manifest } from '../../client/workload.js';
 import { largestCohort, total } from '../../server/report/facts.js';
-import { metricNames, metricValue } from '../../server/report/metrics.js';
+import { findMetric, metricNames, metricValue } from '../../server/report/metrics.js';
 import { comparisonRows, failuresBeside } from '../../server/report/rows.js';
 import { FlError } from '../../shared/errors.js';
-import type { Report, RowName } from '../../shared/run/report.js';
+import type { BaselineReport, Population, Report, RowName, Tuned } from '../../shared/run/report.js';
 import type { RunSpec } from '../../shared/run/spec.js';
 
 /** Values by the name of the metric. */
@@ -24,6 +24,16 @@ export interface RowResult {
   /** Each client's on its own, of metrics that a claim is made for each client of. */
   readonly each?: Readonly<Record<string, Figures>>;
   readonly privacy?: NonNullable<Report['privacy']>;
+  /** Of a row whose ε is too large: clients that would be enough, with the same noise; absent: no number would. */
+  readonly enoughClients?: number;
+  /** What kind of floor it is; absent: none. */
+  readonly floor?: string;
+  /** What it was judged on. */
+  readonly population?: Population;
+  /** How a reference row came by its setting. */
+  readonly tuned?: Tuned;
+  /** Rounds of one training, and what was done in each. */
+  readonly work?: BaselineReport['work'];
 }
 
 /** One run. */
@@ -42,6 +52,8 @@ export interface SeedResult {
   readonly cohort: number;
   readonly rounds: number;
   readonly durationMs: number;
+  /** Of the federated model. */
+  readonly modelSha256?: string;
   /** Of all clients in one round, on average. */
   readonly bytesUp: number;
   readonly bytesDown: number;
@@ -60,7 +72,8 @@ export interface Picture {
 
 /** What results.json holds. */
 export interface Results {
-  readonly schema: 'starling.gallery/1';
+  /** 1: of before floors were required, and without what rows have since then. */
+  readonly schema: 'starling.gallery/1' | 'starling.gallery/2';
   readonly workload: string;
   readonly scale: string;
   readonly training: RunSpec['work']['training'];
@@ -72,6 +85,11 @@ export interface Results {
   readonly texts: readonly { readonly title: string; readonly text: string }[];
 }
 
+/** Whether the results were kept before floors were asked for: their page says so, and shows no claim. */
+export function isOld({ schema }: Results): boolean {
+  return schema === 'starling.gallery/1';
+}
+
 /** What run.json says. */
 export interface RunFacts {
   readonly version: string;
@@ -81,8 +99,19 @@ export interface RunFacts {
   readonly spec: RunSpec;
 }
 
+/** What of a manifest decides which figures are kept. */
+type Kept = Partial<Pick<Manifest, 'bars' | 'ownMetric' | 'headline'>>;
+
+/** One run, read from its directory. */
+export interface RunFiles {
+  readonly report: Report;
+  readonly facts: RunFacts;
+  /** Of rows with privacy: clients that would be enough for a small ε. */
+  readonly enough?: Readonly<Partial<Record<RowName, number>>>;
+}
+
 /** @throws FlError failed-precondition: the run did not end well, or has no baselines */
-function seedResult(report: Report, facts: RunFacts, bars: readonly Bar[] = []): SeedResult {
+function seedResult({ report, facts, enough = {} }: RunFiles, kept: Kept): SeedResult {
   const { local, centralised } = report.baselines;
   if (report.status !== 'completed' && report.status !== 'budget-exhausted') {
     throw new FlError('failed-precondition', `run ${report.run}: expected a completed one, got ${report.status}`);
@@ -103,33 +132,59 @@ function seedResult(report: Report, facts: RunFacts, bars: readonly Bar[] = []):
     clients: local.clients ?? Object.keys(local.perClient).length,
     cohort: largestCohort(report),
     rounds: report.rounds.length,
+    modelSha256: report.modelSha256,
     durationMs: total(report, ({ durationMs }) => durationMs),
     bytesUp: perRound(total(report, ({ bytesUp }) => bytesUp)),
     bytesDown: perRound(total(report, ({ bytesDown }) => bytesDown)),
     secureAggregation: report.secureAggregation === true,
-    rows: rowsOf(report, bars),
+    rows: rowsOf(report, kept, enough),
     failures: failuresBeside(report),
   };
 }
 
-function rowsOf(report: Report, bars: readonly Bar[]): RowResult[] {
+function rowsOf(
+  report: Report,
+  { bars = [], ownMetric, headline }: Kept,
+  enough: NonNullable<RunFiles['enough']>,
+): RowResult[] {
   const names = metricNames(report).filter((name) => !name.startsWith('train.'));
-  const claimedOfEach = bars
-    .filter(({ on }) => on === 'each')
-    .flatMap(({ metric, againstMetric }) => [metric, againstMetric]);
+  const judgedOwn = findMetric(ownMetric ?? headline?.metric ?? '', (name) => names.includes(name));
+  const claimedOfEach = [
+    ...bars.filter(({ on }) => on === 'each').flatMap(({ metric, againstMetric }) => [metric, againstMetric]),
+    judgedOwn,
+  ];
   return comparisonRows(report).map(({ name, label, pooled, own, perClient, privacy }) => {
     const each = Object.entries(perClient).map(([client, figures]) => {
       return [client, pick(claimedOfEach, (metric) => metricValue(figures, metric))] as const;
     });
+    const { floor, population, tuned, work } = aboutRow(report, name);
     return {
       name,
       label,
       pooled: pick(names, pooled),
       own: pick(names, own),
-      ...(claimedOfEach.length > 0 && { each: Object.fromEntries(each) }),
+      ...(each.length > 0 && { each: Object.fromEntries(each) }),
       ...(privacy && { privacy }),
+      ...(enough[name] !== undefined && { enoughClients: enough[name] }),
+      ...(floor !== undefined && { floor }),
+      ...(population && { population }),
+      ...(tuned && { tuned }),
+      ...(work && { work }),
     };
   });
+}
+
+/** What a report says of a row beside its figures. */
+function aboutRow({ baselines }: Report, name: RowName): Pick<RowResult, 'floor' | 'population' | 'tuned' | 'work'> {
+  const { local, centralised, private: hidden, federated = {}, floors = {}, population } = baselines;
+  const [kind, ...rest] = name.split('/');
+  const inner = rest.join('/');
+  if (kind === 'floor') return { floor: floors[inner].kind, population };
+  if (kind === 'local' || kind === 'local-best') return { population, tuned: local?.tuned, work: local?.work };
+  if (kind === 'centralised') return { population, tuned: centralised?.tuned, work: centralised?.work };
+  if (name === 'federated') return { population };
+  const again = name === 'private' ? hidden : federated[inner];
+  return { population: again?.population ?? population, work: again?.work };
 }
 
 /** Those of the metrics that have a value. */
@@ -151,12 +206,12 @@ function withoutPlaces(command: string): string {
  * @throws FlError invalid-argument: runs of different configurations, or one seed twice
  */
 export function resultsOf(
-  runs: readonly { readonly report: Report; readonly facts: RunFacts }[],
-  { pictures, texts, bars }: Pick<Results, 'pictures' | 'texts'> & { readonly bars?: readonly Bar[] },
+  runs: readonly RunFiles[],
+  { pictures, texts, ...kept }: Pick<Results, 'pictures' | 'texts'> & Kept,
 ): Results {
   const sorted = runs.toSorted((a, b) => a.report.seed - b.report.seed);
   const about = sorted.map(({ report, facts: { spec } }) => ({
-    schema: 'starling.gallery/1' as const,
+    schema: 'starling.gallery/2' as const,
     workload: report.workload,
     scale: report.scale,
     training: spec.work.training,
@@ -169,5 +224,5 @@ export function resultsOf(
     const { seed } = sorted[i].report;
     if (i > 0 && seed === sorted[i - 1].report.seed) throw new FlError('invalid-argument', `runs: seed ${seed} twice`);
   }
-  return { ...about[0], seeds: sorted.map(({ report, facts }) => seedResult(report, facts, bars)), pictures, texts };
+  return { ...about[0], seeds: sorted.map((run) => seedResult(run, kept)), pictures, texts };
 }

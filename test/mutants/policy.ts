@@ -223,4 +223,22 @@ export const POLICY = [
       ['no choice by examples that are not there', "split === 'validation' && !hasValidation", 'false'],
     ],
   ),
+  ...mutantsOf(
+    'simulations/config/in-keys',
+    ['simulations/config/in-keys'],
+    [
+      ['a fault is told in keys', 'KEYS.get(word) ?? word', 'word'],
+      ['what was typed stays as it is', '/"(?:[^"\\\\]|\\\\.)*"|[A-Za-z]+/g', '/[A-Za-z]+/g'],
+    ],
+  ),
+  ...mutantsOf(
+    'simulations/config/shares',
+    ['simulations/config/given'],
+    [['too few that can train are refused', 'if (training < least)', 'if (training < 0)']],
+  ),
+  ...mutantsOf(
+    'server/round/evaluation',
+    ['simulations/told'],
+    [['of how many is told', 'if (cohort.names.length >= here) return {};', 'if (here >= 0) return {};']],
+  ),
 ];

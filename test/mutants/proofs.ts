@@ -16,6 +16,67 @@ export const PROOFS = [
     ],
   ),
   ...mutantsOf(
+    'server/run/run',
+    ['secure/rotated-in-round'],
+    [
+      [
+        'the words of clients are in the line of their round',
+        '...(clientHandOvers.length > 0 && { clientHandOvers })',
+        '',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'server/run/plans',
+    ['server/rotated-client'],
+    [['keys of a plan stay those of its attempt', 'if (this.#keys?.attempt !== attempt) this.#keys', 'this.#keys']],
+  ),
+  ...mutantsOf(
+    'server/coordinator',
+    ['server/rotated-client'],
+    [
+      ['an update that lacks its end only is one', 'check(); // who has sent all but the end may wait with that', ''],
+      ['a key that gave has no session', 'if (publicKey !== before)', 'if (false as boolean)'],
+    ],
+  ),
+  ...mutantsOf(
+    'server/connections',
+    ['server/rotated-client'],
+    [
+      [
+        'a call that was begun by another key is cut',
+        'if (this.#registry.get(client).publicKey === publicKey) return;',
+        'return;',
+      ],
+    ],
+  ),
+  ...mutantsOf(
+    'client/rotate-key',
+    ['client/rotate-key'],
+    [
+      ['a certificate says that a key was taken', 'if (!isTold) {', 'if (true as boolean) {'],
+      [
+        'a stranger decides nothing about a key',
+        '{\n      failure ??= thrown;\n',
+        '{\n      failure ??= thrown;\n      await forget();\n',
+      ],
+      ['a key that was refused is nobody’s', '        await forget();\n', ''],
+      ['a rotation is in the log of the site', 'await siteLog.add(', 'void ('],
+    ],
+  ),
+  ...mutantsOf(
+    'client/store/secagg',
+    ['client/store/secagg'],
+    [
+      [
+        'the state of a masked round is sealed',
+        'JSON.stringify(kept.current), writeSecret)',
+        'JSON.stringify(kept.current))',
+      ],
+    ],
+  ),
+  ...mutantsOf('shared/disk/secrets', ['shared/disk/secrets'], [['an open key file is told', 'warnIfOpen(path);', '']]),
+  ...mutantsOf(
     'shared/signing/hand-over',
     ['shared/signing/hand-over'],
     [

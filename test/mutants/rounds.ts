@@ -239,8 +239,8 @@ export const ROUNDS = [
       ],
       [
         'a round that nobody judged says nothing of when to stop',
-        '|| !evaluated?.clients) return state;',
-        ') return state;',
+        'if (value === undefined && !evaluated?.clients) return state;',
+        '',
         ['server/round/evaluation'],
       ],
       [

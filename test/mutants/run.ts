@@ -1,17 +1,20 @@
 /**
- * The mutation lane: applies each mutant to a copy of the build, runs the specs of its room, the quickest first, and says
- * which noticed. `npm run mutants [-- TEXT]`; with TEXT only mutants whose file or claim has it. A text that is no longer in
- * the source is an error, for then nobody knows what the row still says.
+ * The mutation lane: tries each mutant against the specs of its room, the quickest first, and says which test noticed.
+ * `npm run mutants [-- TEXT]`; with TEXT only mutants whose file or claim has it. A text that is no longer in the source is
+ * an error, for then nobody knows what the row still says; so is a row whose specs fail without it.
+ *
+ * Mutants of a spec that starts no process and no thread are tried a few in one process, which loads all modules anew for
+ * each. What survives, and other specs, are tried in a process for each mutant, on a copy of the build. After a few mutants
+ * the spec is run without any: if it fails then, they were not judged.
  */
-import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { transformSync } from 'esbuild';
 import { CHAINS } from './chains.js';
 import { CLIENT } from './client.js';
 import { CORE } from './core.js';
 import { DOORS } from './doors.js';
+import { apart, mutated, noticed, together } from './judges.js';
 import { MASKS } from './masks.js';
 import type { Mutant } from './mutant.js';
 import { POLICY } from './policy.js';
@@ -27,19 +30,13 @@ import { TRAINING } from './training.js';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const WORKERS = 2;
+/** Of one process. */
+const MOST_TRIALS = 10;
 /** A spec that takes so many times what it takes without a mutant has noticed, too: a loop that never ends. */
-const PATIENCE = 20;
-const LEAST_LIMIT_MS = 120_000;
-
-/** What the mutant is built to. @throws Error: its text is not there, or not once, or what stands there instead is no source */
-function mutated({ file, find, replace }: Mutant): string {
-  const parts = readFileSync(join(ROOT, `${file}.ts`), 'utf8').split(find);
-  if (parts.length !== 2) throw new Error(`${file}: expected once, found ${parts.length - 1} times: ${find}`);
-  return transformSync(parts.join(replace), {
-    ...{ loader: 'ts', format: 'esm', target: 'es2023', sourcefile: `${file}.ts`, logLevel: 'error' },
-    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-  }).code;
-}
+const PATIENCE = 10;
+const LEAST_LIMIT_MS = 60_000;
+/** Without a mutant. */
+const MOST_MS = 600_000;
 
 /** A folder that looks like the repository and has a build of its own. */
 function workplace(): string {
@@ -51,47 +48,17 @@ function workplace(): string {
   return folder;
 }
 
-/** How a spec went in this folder. */
-function run(folder: string, spec: string, limitMs?: number): Promise<{ isGood: boolean; tookMs: number }> {
-  const mocha = [
-    join(ROOT, 'node_modules/mocha/bin/mocha.js'),
-    '--no-config',
-    '--exit',
-    '--bail',
-    '--timeout',
-    '60000',
-  ];
-  const required = ['--require', 'dist/test/support/properties.js', `dist/test/${spec}.spec.js`];
-  const began = performance.now();
-  return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [...mocha, ...required], { cwd: folder, stdio: 'ignore', timeout: limitMs });
-    child.on('error', failed);
-    child.on('close', (code) => done({ isGood: code === 0, tookMs: performance.now() - began }));
-  });
+/** What a spec does without a mutant. */
+interface Known {
+  readonly spec: string;
+  readonly tookMs: number;
+  readonly isShared: boolean;
 }
 
-/** The spec of its room that fails with the mutant, if one does; `tookMs`: of each spec that passes without it. */
-async function killerOf(
-  folder: string,
-  mutant: Mutant,
-  tookMs: ReadonlyMap<string, number>,
-): Promise<string | undefined> {
-  const target = join(folder, 'dist', `${mutant.file}.js`);
-  const original = readFileSync(target);
-  const known = mutant.specs.flatMap((spec) => {
-    const ms = tookMs.get(spec);
-    return ms === undefined ? [] : [{ spec, ms }];
-  });
-  writeFileSync(target, mutated(mutant));
-  try {
-    for (const { spec, ms } of known.sort((a, b) => a.ms - b.ms)) {
-      const { isGood } = await run(folder, spec, Math.max(LEAST_LIMIT_MS, PATIENCE * ms));
-      if (!isGood) return spec;
-    }
-    return undefined;
-  } finally {
-    writeFileSync(target, original);
-  }
+/** Mutants of one spec. */
+interface Turn {
+  readonly known: Known;
+  readonly some: readonly Mutant[];
 }
 
 /** Each item once, by whichever folder is free. */
@@ -105,33 +72,78 @@ async function inFolders<T>(items: Iterable<T>, act: (folder: string, item: T) =
   );
 }
 
+const say = (text: string) => process.stdout.write(`${text}\n`);
 const wanted = process.argv[2] ?? '';
 const ROOMS = [
   ...[SHARED, MASKS, PROOFS, CORE, CHAINS, SERVER, ROUNDS, DOORS, SERVICE, RUNS, SECAGG_SHELL],
   ...[CLIENT, POLICY, STORES, TRAINING],
 ];
 const mutants = ROOMS.flat().filter(({ file, claim }) => `${file} ${claim}`.includes(wanted));
-for (const mutant of mutants) mutated(mutant); // before anything takes time
+for (const mutant of mutants) mutated(ROOT, mutant); // before anything takes time
+const killed = new Set<Mutant>();
+/** Of these at least one spec has said nothing. */
+const open = new Set<Mutant>();
+
+function kill(mutant: Mutant, spec: string, test: string): void {
+  if (killed.has(mutant)) return;
+  killed.add(mutant);
+  say(`killed   ${mutant.file}: ${mutant.claim} (${spec}: ${test})`);
+}
+
+function judgesNone(spec: string, some: readonly Mutant[], why: string): void {
+  for (const mutant of some) open.add(mutant);
+  say(`${spec} judges none of ${some.length}: without a mutant, ${why}`);
+}
+
+const ofSpec = (spec: string) => mutants.filter(({ specs }) => specs.includes(spec));
+
+/** A few mutants of a spec at a time, of those that are alive when it is their turn. */
+function* turns(specs: readonly Known[]): Iterable<Turn> {
+  for (const known of specs) {
+    for (let rest = ofSpec(known.spec); rest.length > 0; rest = rest.slice(MOST_TRIALS)) {
+      rest = rest.filter((mutant) => !killed.has(mutant));
+      if (rest.length > 0) yield { known, some: rest.slice(0, MOST_TRIALS) };
+    }
+  }
+}
+
+async function judge(folder: string, { known, some }: Turn, courtOf = apart): Promise<void> {
+  const { spec, tookMs } = known;
+  const court = courtOf(folder, spec, Math.max(LEAST_LIMIT_MS, PATIENCE * tookMs));
+  const tests = await noticed(some, court).finally(court.end);
+  if (tests !== undefined) for (const [mutant, test] of tests) kill(mutant, spec, test);
+  else if (!court.isShared) judgesNone(spec, some, 'it fails now, or takes much longer');
+}
+
+/** What this spec does without a mutant, if it is any good. */
+async function asIs(folder: string, spec: string): Promise<Known | undefined> {
+  const outcome = await apart(folder, spec, MOST_MS).try();
+  if (outcome !== 'gone' && outcome.failed === undefined) {
+    const { tookMs, hasOthers } = outcome;
+    return { spec, tookMs, isShared: !hasOthers };
+  }
+  judgesNone(spec, ofSpec(spec), outcome === 'gone' ? 'it does not end' : `it fails: ${outcome.failed}`);
+  return undefined;
+}
+
 const folders = Array.from({ length: WORKERS }, workplace);
-const survivors: Mutant[] = [];
 try {
-  const tookMs = new Map<string, number>();
+  const good: Known[] = [];
   await inFolders(new Set(mutants.flatMap(({ specs }) => specs)), async (folder, spec) => {
-    const result = await run(folder, spec);
-    if (result.isGood) tookMs.set(spec, result.tookMs);
-    else process.stdout.write(`${spec} fails without any mutant: it judges none\n`);
+    const known = await asIs(folder, spec);
+    if (known !== undefined) good.push(known);
   });
-  await inFolders(mutants, async (folder, mutant) => {
-    const killer = await killerOf(folder, mutant, tookMs);
-    if (killer === undefined) survivors.push(mutant);
-    const said = killer === undefined ? 'SURVIVED' : 'killed  ';
-    process.stdout.write(`${said} ${mutant.file}: ${mutant.claim}${killer === undefined ? '' : ` (${killer})`}\n`);
-  });
+  good.sort((a, b) => a.tookMs - b.tookMs);
+  const shared = good.filter(({ isShared }) => isShared);
+  await inFolders(turns(shared), (folder, turn) => judge(folder, turn, together));
+  await inFolders(turns(good), judge);
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
-for (const { file, claim, find, replace } of survivors) {
-  process.stdout.write(`\n${file}: ${claim}\n  - ${find}\n  + ${replace}\n`);
+const left = mutants.filter((mutant) => !killed.has(mutant));
+for (const mutant of left) {
+  const { file, claim, find, replace } = mutant;
+  say(`\n${open.has(mutant) ? 'NOT JUDGED' : 'SURVIVED'} ${file}: ${claim}\n  - ${find}\n  + ${replace}`);
 }
-process.stdout.write(`${mutants.length - survivors.length} passed, ${survivors.length} failed\n`);
-process.exitCode = survivors.length > 0 ? 1 : 0;
+say(`${killed.size} passed, ${left.length} failed`);
+process.exitCode = left.length > 0 ? 1 : 0;

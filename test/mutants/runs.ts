@@ -83,9 +83,9 @@ export const RUNS = [
         'void journal.append(record);',
       ],
       [
-        'how far a client is counts while it is asked',
-        'if (!isAsked(this.#state, client, task)) return;',
-        '',
+        'how far a client is counts if it was asked',
+        'if (cohort === undefined || memberOf(cohort, client) === undefined) return;',
+        'if (cohort === undefined) return;',
         ['server/coordinator'],
       ],
       ['a timer is of the stage of now', 'this.#cancelTimer(); // the engine', '// the engine'],

@@ -12,7 +12,6 @@ export const SERVICE = [
         'if (!this.#connections.isOpen(connection)) return; // what',
         '// what',
       ],
-      ['an old stream says nothing more', 'if (this.#connections.isOpen(connection)) receiveFrame', 'receiveFrame'],
     ],
   ),
   ...mutantsOf(

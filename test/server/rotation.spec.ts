@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { identityIn, rotateIdentity } from '../../server/keys.js';
 import { Registry } from '../../server/registry.js';
 import { toHex } from '../../shared/hex.js';
-import { keysFrom, signHandOver } from '../../shared/signing/hand-over.js';
+import { keysFrom, MAX_HAND_OVERS, signHandOver } from '../../shared/signing/hand-over.js';
 import { allKeysOf, identityFromSeed } from '../../shared/signing/identity.js';
 import { DyingFiles } from '../support/dying-files.js';
 
@@ -67,6 +67,19 @@ describe('a client that rotates its key', () => {
     assert.equal(keyNow(), toHex(three.publicKey));
   });
 
+  it('may have so many keys, one after another, and then begins anew', async () => {
+    const keys = Array.from({ length: MAX_HAND_OVERS + 2 }, (_, i) =>
+      i === 0
+        ? one
+        : identityFromSeed(Uint8Array.from({ length: 32 }, (_, at) => (at === 0 ? i & 0xff : at + (i >> 8)))),
+    );
+    for (let i = 0; i < MAX_HAND_OVERS; i++) await registry.rotate('lab', signHandOver(lab, keys[i], keys[i + 1]), i);
+    const further = signHandOver(lab, keys[MAX_HAND_OVERS], keys[MAX_HAND_OVERS + 1]);
+    await assert.rejects(registry.rotate('lab', further, 999), denied(/at most 256 keys.*next: .*re-enrol lab$/));
+    assert.equal(keyNow(), toHex(keys[MAX_HAND_OVERS].publicKey));
+    assert.equal(log.length, 2 + MAX_HAND_OVERS, 'nothing of it is kept');
+  });
+
   it('is not taken while it is revoked', async () => {
     await registry.setStanding('lab', 'revoke', { reason: 'stolen', nowMs: 2 });
     await assert.rejects(registry.rotate('lab', signHandOver(lab, one, two), 3), denied(/stolen/));
@@ -112,7 +125,9 @@ describe("a coordinator's key that is rotated", () => {
     await assert.rejects(identityIn(dataDir, true), /the key that hand-overs\.json ends with/);
     await put([{ ...handOvers[0], to: toHex(thief.publicKey) }]);
     await assert.rejects(identityIn(dataDir, true), /signed by both keys/);
-    await put('[');
-    await assert.rejects(identityIn(dataDir, true), /as JSON/);
+    for (const none of [Array(10_000).fill(handOvers[0]), '[', [{ ...handOvers[0], more: 1 }]]) {
+      await put(none);
+      await assert.rejects(identityIn(dataDir, true), /as JSON/);
+    }
   });
 });

@@ -6,13 +6,15 @@
  * `train` it sends that again and moves w half of the way to its mean in each local step; its private `rounds` counts.
  */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectBackend } from '../../client/backends/index.js';
+import { heldOut } from '../../client/data/hold-out.js';
 import { createTaskRunner, type Task, type TaskRunner } from '../../client/training/task.js';
-import { defineWorkload, type Workload } from '../../client/workload.js';
+import { defineWorkload, type Floor, type Workload } from '../../client/workload.js';
 import { FlError } from '../../shared/errors.js';
 import { meansOf } from '../../shared/run/metrics.js';
 import type { Report } from '../../shared/run/report.js';
@@ -89,7 +91,8 @@ async function run(
 ) {
   const directory = await mkdtemp(join(tmpdir(), 'starling-baselines-'));
   directories.push(directory);
-  const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), numbers);
+  const { workload = numbers } = options;
+  const resolved = resolve(checkConfig({ workload: 'numbers', scale: 'smoke', ...config }, 'test'), workload);
   const { report } = await simulate({
     ...resolved,
     workload: numbers,
@@ -102,7 +105,7 @@ async function run(
     directory,
     ...options,
   });
-  assert.equal(report.status, status);
+  assert.equal(report.status, status, report.reason ?? '');
   return report;
 }
 
@@ -195,6 +198,7 @@ describe('what a run is set beside', () => {
       clients: ['c1', 'c2', 'c3', 'c4'],
       trainer: spied(seen),
       trainExamples: [2, 2, 2, 2],
+      floors: { workload: numbers, data: undefined, shards: [], backend: 'cpu' },
       headline: numbers.manifest.headline,
       limit: (task) => task(),
       figures: (sums) => meansOf(sums, 'test'),
@@ -204,7 +208,11 @@ describe('what a run is set beside', () => {
     const trained = seen.filter(({ kind }) => kind === 'train');
     assert.equal(trained.length, 4 * 3 + 3);
     assert.ok(trained.every(({ work }) => work.secure === undefined && work.privacy === undefined));
-    assert.deepEqual(rows, (await run()).baselines);
+    const { population, ...others } = (await run()).baselines;
+    assert.deepEqual(rows, others);
+    // by the examples of the test: eight, two of each group, without labels
+    const text = JSON.stringify([8, [], [1, 1, 2, 2, 3, 3, 4, 4]]);
+    assert.deepEqual(population, { examples: 8, sha256: createHash('sha256').update(text).digest('hex') });
   });
 
   it('leaves out a client that diverges, and says so', async () => {
@@ -246,6 +254,130 @@ describe('what a run is set beside', () => {
     assert.equal(report.rounds.length, 3);
     assert.deepEqual(Object.keys(report.baselines.federated ?? {}), ['first']);
     assert.equal(report.baselines.federated!.first.work!.rounds, 2);
+  });
+});
+
+describe('floors', () => {
+  before(() => selectBackend('cpu'));
+
+  /** Says the mean of all training examples, and for client 2 of 4 that nothing is known. */
+  const mean: Floor<Float32Array> = {
+    name: 'mean',
+    label: 'the mean',
+    kind: 'trivial',
+    fit({ data, shards }) {
+      const all = shards.flatMap(({ train }) => Array.from(train, (i) => data[i]));
+      const said = all.reduce((sum, x) => sum + x, 0) / all.length;
+      return ({ test }) => {
+        const sum = test.reduce((total, i) => total + (said - data[i]) ** 2, 0);
+        return { error: { sum: [sum], count: test.length } };
+      };
+    },
+  };
+  const broken: Floor<Float32Array> = {
+    ...{ name: 'broken', label: 'none', kind: 'classical' },
+    fit() {
+      throw new FlError('failed-precondition', 'no such rule');
+    },
+  };
+
+  it('learn from all training examples, are judged as models are, and one that fails is named', async () => {
+    const workload = { ...numbers, floors: [mean, broken] };
+    const { floors } = (await run({}, { workload })).baselines;
+    // mean 2.5: (1.5² + 0.5² + 0.5² + 1.5²) / 4 = 1.25; untrained w = 0: (1 + 4 + 9 + 16) / 4 = 7.5
+    assert.deepEqual(floors!.mean, {
+      ...{ label: 'the mean', kind: 'trivial', metrics: { 'test.error': 1.25 } },
+      perClient: Object.fromEntries([2.25, 0.25, 0.25, 2.25].map((e, i) => [`c${i + 1}`, { 'test.error': e }])),
+    });
+    assert.equal(floors!.untrained.metrics['test.error'], 7.5);
+    assert.equal(floors!.untrained.kind, 'untrained');
+    assert.deepEqual(floors!.broken.failures, { 'floor/broken': 'no such rule' });
+    assert.deepEqual(floors!.broken.metrics, {});
+  });
+
+  it('learn nothing from what is held out for validation', async () => {
+    const workload = { ...numbers, floors: [mean] };
+    const held = { 'validation-fraction': 0.25, partition: 'iid', clients: 2, 'min-clients': 2, cohort: 2 };
+    const { floors } = (await run(held, { workload })).baselines;
+    const data = [1, 1, 2, 2, 3, 3, 4, 4];
+    const isHeldOut = heldOut(8, 0.25);
+    const left = data.filter((_, i) => !isHeldOut(i));
+    const said = left.reduce((sum, x) => sum + x, 0) / left.length;
+    const error = data.reduce((sum, x) => sum + (said - x) ** 2, 0) / 8;
+    assert.notEqual(said, 2.5); // or it would not be seen
+    assert.ok(Math.abs(floors!.mean.metrics['test.error'] - error) < 1e-12);
+  });
+});
+
+describe('a reference row that is tuned', () => {
+  before(() => selectBackend('cpu'));
+
+  /** Of a model w that began at 0 and moves to the mean of 8 numbers, all of them 1, by the rate: validation error (w - 1)². */
+  const rated: Workload<Float32Array> = {
+    ...numbers,
+    load: async () => new Float32Array(8).fill(1),
+    async train(shared, own, _data, context) {
+      const start = shared.w.data[0];
+      const values = Float32Array.of((1 - start) * context.training.clientLr, 1);
+      const weights = [context.shard.train.length, context.shard.train.length];
+      return { contribution: { values, weights, metrics: {} }, private: own };
+    },
+    manifest: {
+      ...numbers.manifest,
+      phases: (_, [w, x]) => {
+        const means = { name: 'means', tensors: [{ ...x, name: 'x' }], reduce: 'mean', weight: 'per-tensor' } as const;
+        const update = { name: 'update', tensors: [w], reduce: 'mean', weight: 'examples' } as const;
+        return [{ name: 'train', channels: [update, means] }];
+      },
+      scales: {
+        ...numbers.manifest.scales,
+        smoke: { ...numbers.manifest.scales.smoke, referenceRates: [0.5, 1.5, 3] },
+      },
+    },
+    examples: (data) => ({ train: { count: data.length }, test: { count: data.length } }),
+  };
+
+  it('has the rate and the round that are best on validation examples, with a seed that reports nothing', async () => {
+    const seen: Task[] = [];
+    const workload = rated;
+    const runner = createTaskRunner({ loadWorkload: async () => workload });
+    const trainer: TaskRunner = {
+      run(task, options) {
+        seen.push(task);
+        return runner.run(task, options);
+      },
+    };
+    const config = {
+      partition: 'iid',
+      clients: 2,
+      cohort: 2,
+      'min-clients': 2,
+      rounds: 2,
+      'validation-fraction': 0.25,
+    };
+    const { baselines: rows } = await run({ ...config, baselines: 'tuned' }, { workload, trainer, baselines: 'tuned' });
+    // 1 - w shrinks by 0.5, -0.5 or -2 a round: errors of w after two rounds 1/16, 1/16, 16; of 3 the first round is best, 4
+    const { tuned } = rows.centralised!;
+    assert.deepEqual(tuned, {
+      ...{ grid: [0.5, 1.5, 3], seed: 1_000_003, metric: 'validation.error', scores: [0.0625, 0.0625, 4] },
+      ...{ clientLr: 0.5, stoppedAt: { centralised: 2 }, budgetRounds: 3 * 2 + 2 },
+    });
+    assert.equal(rows.centralised!.metrics['test.error'], 0.0625);
+    // three rates with two clients, and both again
+    assert.deepEqual(
+      [rows.local!.tuned!.budgetRounds, rows.local!.tuned!.stoppedAt],
+      [3 * 2 * 2 + 2 * 2, { c1: 2, c2: 2 }],
+    );
+    const trials = seen.filter(({ work }) => work.seed === 1_000_003);
+    assert.equal(trials.filter(({ kind }) => kind === 'train').length, 3 * 2 + 3 * 2 * 2);
+    assert.ok(seen.every(({ work: { seed } }) => seed === 1 || seed === 1_000_003));
+  });
+
+  it('needs validation examples', () => {
+    assert.throws(() => resolve(checkConfig({ ...settings(), baselines: 'tuned' }, 'test'), numbers), {
+      message:
+        'baselines: expected validation-fraction beside tuned, for rates are chosen on validation examples, got "none"',
+    });
   });
 });
 
@@ -296,7 +428,7 @@ describe('the private row', () => {
       { maskedMetrics: undefined },
     ],
     ['cohort: expected at least 3 with secure-aggregation, got 2', { cohort: 2 }, {}],
-    ['privacy: workload numbers cannot protect one client: it is made for privacy example', {}, { privacyUnits: [] }],
+    ['privacy: expected example, which workload numbers is made for, got "distributed"', {}, { privacyUnits: [] }],
   ] as const) {
     it(`is left out, with the reason: ${why}`, () => {
       const workload = { ...masked, manifest: { ...masked.manifest, ...manifest } };
@@ -313,7 +445,7 @@ describe('the private row', () => {
       const planned = { federations: [{ name: 'private' }], runAgain: async () => report };
       return federations(planned as unknown as BaselineInput);
     };
-    assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 } } });
+    assert.deepEqual(await row(ended), { private: { ...final, privacy, work: { rounds: 0 }, curve: [] } });
     assert.deepEqual(await row({ ...ended, status: 'failed', reason: 'too few' }), {
       private: { metrics: {}, perClient: {}, privacy, work: { rounds: 0 }, failures: { private: 'too few' } },
     });
@@ -336,7 +468,13 @@ describe('a federation that a workload compares itself with', () => {
       ['no row "private"'],
     );
     const report = await run({ baselines: 'all' }, { federations: planned.federations });
-    assert.deepEqual(Object.keys(report.baselines).sort(), ['centralised', 'federated', 'local']);
+    assert.deepEqual(Object.keys(report.baselines).sort(), [
+      'centralised',
+      'federated',
+      'floors',
+      'local',
+      'population',
+    ]);
     const { two, slow } = report.baselines.federated!;
     // Two training rounds towards the mean m of 1, 2 or of 1 .. 4: w = 3/4 m; with a third 7/8 m.
     const error = (w: number, clients: number[]) => clients.reduce((sum, j) => sum + (w - j) ** 2, 0) / clients.length;

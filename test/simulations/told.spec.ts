@@ -207,15 +207,49 @@ describe('a run', () => {
   });
 
   it('says what the encoding of its updates has lost', async () => {
-    const { report, lines } = await run({ compression: 'top-k:0.5' });
+    const { report, lines, last, page, notices } = await run({ compression: 'top-k:0.5' });
     // of two parameters the larger stays: what is lost is the smaller by the norm of both
     const { encoding } = report.lossy!;
     assert.ok(encoding! > 0.05 && encoding! < 0.7, `${encoding}`);
     assert.ok(lines.some((line) => /compression lost \d+/.test(line)));
-    assert.equal(
-      (await run({ compression: 'f16' })).lines.filter((line) => line.includes('compression lost')).length,
-      2,
+    const words = 'of the updates in all rounds, by their norm, and nothing of it is sent later';
+    assert.ok(warnings(last)[0].includes(words) && page.includes(words), last.join('\n'));
+    assert.match(String(notices[0].fields.told), /^compression top-k:0.5 lost [\d.]+ % of this update$/);
+    for (const compression of ['f16', 'int8']) {
+      const small = await run({ compression });
+      const note = /compression lost (less than )?[\d.]+ % of the updates/;
+      assert.equal(small.lines.filter((line) => note.test(line)).length, 2, small.lines.join('\n'));
+      assert.ok(
+        small.last.some((line) => line.startsWith('lossy    ') && note.test(line)),
+        small.last.join('\n'),
+      );
+      assert.match(small.page.replace(/\s+/g, ' '), note);
+      assert.ok(small.page.includes(`compression ${compression}`), 'among the settings of its page');
+      assert.deepEqual(warnings([...small.lines, ...small.last]), []);
+    }
+    assert.ok(!(await run({})).last.some((line) => line.startsWith('lossy')));
+  });
+
+  it('judged by some of its clients, drawn by lot, says of how many and how they were chosen', async () => {
+    const { report, lines, last, page } = await run({ 'evaluate-clients': 1 });
+    assert.deepEqual([report.evaluated?.clients, report.evaluated?.asked], [1, { of: 4, by: 'lot' }]);
+    const ended = lines.filter((line) => line.startsWith('round '));
+    assert.ok(
+      ended.every((line) => / {2}of 1 of 4 clients, \d+ examples {2}/.test(line)),
+      lines.join('\n'),
     );
+    const words =
+      /test figures are pooled over 1 of 4 clients, \d+ examples; evaluate-clients has that many drawn by lot/;
+    assert.ok(
+      last.some((line) => words.test(line)),
+      last.join('\n'),
+    );
+    assert.match(page, /1 of 4 clients, /);
+    const all = await run({});
+    assert.equal(all.report.evaluated?.asked, undefined);
+    assert.ok(all.last.some((line) => line.includes('pooled over 4 clients, ')));
+    const masked = await run({ ...SECURE, 'value-range': 256, 'evaluate-clients': 3 });
+    assert.deepEqual(masked.report.evaluated?.asked, { of: 4, by: 'lot' });
   });
 });
 

@@ -2,8 +2,11 @@
  * Control streams through real gRPC on loopback.
  */
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { ControlStreams } from '../../server/grpc/control.js';
 import type { ClientFrame, CoordinatorFrame } from '../../shared/service.js';
-import { SESSION, SHA256, UPDATE } from './fake-coordinator.js';
+import { encodeClientFrame } from '../../shared/wire/client-frames.js';
+import { FakeParticipant, SESSION, SHA256, UPDATE } from './fake-coordinator.js';
 import { bytes, eachLink, SIGNATURE, signal, until } from './fixture.js';
 
 const TASK = { run: 'run-1', kind: 'train', round: 3, attempt: 1 } as const;
@@ -120,7 +123,72 @@ describe('a control stream whose client does not read', () => {
     }
     assert.deepEqual(stream.closed, ['the client does not read: its outbox is full']);
     assert.ok(sent < 120, `${sent} MiB were taken for a client that does not read`);
+    await until(() => link.server.connections === 0);
     link.proxy.release('down');
     await closed.promise;
+  });
+});
+
+describe('the outbox of a control stream', () => {
+  const plan = (length: number) => ({ ...ANSWERS[2], body: bytes(length) }) as CoordinatorFrame;
+  const FULL = 'the client does not read: its outbox is full';
+
+  for (const [what, limits] of [
+    ['frames', { maxOutboxFrames: 8 }],
+    ['bytes', { maxOutboxBytes: 4096 }],
+  ] as const) {
+    describe(`of so many ${what}`, () => {
+      const link = eachLink({ limits });
+
+      it('holds what has not left, and no more than that', async () => {
+        let got = 0;
+        const count = () => {
+          got++;
+        };
+        const closed = signal<string>();
+        link.client.connect({ send: count, close: closed.fire });
+        await until(() => link.participant.streams.length === 1);
+        const stream = link.participant.streams[0];
+        for (let sent = 1; sent <= 40; sent++) {
+          stream.toClient.send(plan(300));
+          await until(() => got === sent || stream.closed.length > 0);
+        }
+        assert.deepEqual(stream.closed, []);
+        for (let sent = 0; sent < 30; sent++) stream.toClient.send(plan(300));
+        assert.deepEqual(stream.closed, [FULL]);
+        assert.equal(await closed.promise, FULL);
+      });
+    });
+  }
+});
+
+describe('a control stream that has ended', () => {
+  it('hears nothing and says nothing', () => {
+    const participant = new FakeParticipant();
+    const written: Uint8Array[] = [];
+    const call = Object.assign(new EventEmitter(), {
+      getPeer: () => 'peer',
+      destroyed: true,
+      end() {},
+      write: (message: Uint8Array) => written.push(message),
+    });
+    const nothing = () => {};
+    const streams = new ControlStreams(
+      { participantOf: () => participant },
+      {
+        limits: { maxOutboxFrames: 8, maxOutboxBytes: 4096, closeGraceMs: 1 },
+        ...{ onFault: nothing, cut: nothing, welcomed: nothing, refused: nothing, planned: nothing },
+      },
+    );
+    streams.handle(call as unknown as Parameters<ControlStreams['handle']>[0]);
+    const [{ toClient, frames }] = participant.streams;
+    const speak = () => {
+      call.emit('data', encodeClientFrame(QUESTIONS[0]));
+      toClient.send(ANSWERS[0]);
+      return [frames.length, written.length];
+    };
+    assert.deepEqual(speak(), [1, 1]);
+    toClient.close('enough');
+    assert.deepEqual(speak(), [1, 1]);
   });
 });

@@ -7,6 +7,7 @@ import type { ChannelOptions } from '../../client/grpc/channel.js';
 import { connectGrpc, type GrpcParticipant } from '../../client/grpc/participant.js';
 import type { GrpcLimits } from '../../server/grpc/limits.js';
 import { type GrpcServer, serveGrpc } from '../../server/grpc/server.js';
+import { type Planned, unwitnessed, type Witness } from '../../server/grpc/witness.js';
 import { FlError } from '../../shared/errors.js';
 import type { SignedUpdateHeader } from '../../shared/service.js';
 import { DelayProxy } from '../support/delay-proxy.js';
@@ -24,6 +25,10 @@ export interface Link {
   operator: GrpcAdmin;
   /** What the server has refused, in its words. */
   refusals: string[];
+  /** What it says was a fault of its own, and in which call. */
+  faults: [unknown, string][];
+  witness: Witness;
+  plans: Planned[];
 }
 
 /** Behind these servers nobody is ever welcomed, so everybody stays a guest. */
@@ -38,12 +43,17 @@ export function eachLink(
     link.participant = new FakeParticipant();
     link.admin = new FakeAdmin();
     link.refusals = [];
+    link.faults = [];
+    link.plans = [];
+    link.witness = { ...unwitnessed, planned: (plan) => void link.plans.push(plan) };
     const { participant, admin } = link;
     const { limits, channel, latencyMs } = options;
     link.server = await serveGrpc({
       ...{ participant, admin, adminToken: ADMIN_TOKEN, listen: '127.0.0.1:0' },
       limits: { ...NO_LOGIN, ...limits },
       onRefusal: (_, reason) => void link.refusals.push(reason),
+      onFault: (...fault) => void link.faults.push(fault),
+      witness: link.witness,
     });
     link.proxy = await DelayProxy.start({ targetPort: link.server.port, latencyMs });
     link.client = connectGrpc(latencyMs === undefined ? link.server.address : link.proxy.address, channel);

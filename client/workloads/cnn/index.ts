@@ -14,6 +14,7 @@ import type { HostTensors } from '../../../shared/tensors/params.js';
 import { HELD_OUT, siteOfExample, takeImage } from '../../data/acquisition.js';
 import { type ImageData, type ImageSet, loadImages } from '../../data/images.js';
 import { type Batch, type BatchContext, defineWorkload, type Shard, type TensorMap } from '../../workload.js';
+import { classFloors } from '../parts/floors.js';
 import { hyperChoice, hyperFlag, hyperInteger } from '../parts/hyper.js';
 import { conv, crossEntropy, dense, flatten, heLayer, leftOf, predictionOf } from '../parts/layers.js';
 import { confusionArtefact, mistakesArtefact, sitesArtefact } from './pictures.js';
@@ -152,6 +153,12 @@ export const cnn = defineWorkload<ImageData>({
     }
     return metrics;
   },
+
+  floors: classFloors(['majority', 'softmax', 'nearest-mean', 'knn'], {
+    inputs: 'images',
+    labels: 'labels',
+    metric: 'accuracy',
+  }),
 
   predict: {
     inputs: (hyper) => ({

@@ -28,6 +28,7 @@ import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { imageTensor, labelTensor, range } from '../parts/image-tensors.js';
 import { predictionOf } from '../parts/layers.js';
 import { ARCHITECTURES, architectureOf, classify, startNetwork } from '../parts/networks.js';
+import { distillationFloors } from './floors.js';
 import {
   averagingLoss,
   type DistillationData,
@@ -83,6 +84,10 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
       }),
       { metric: 'test.student.accuracy', row: 'federated', against: 'federated/fedavg', by: 'ratio', atLeast: 0.9 },
     ],
+    ownMetric: 'test.own.accuracy',
+    populations: Object.fromEntries(
+      ['network', ...ARCHITECTURES].map((who) => [`${who}.accuracy`, 'test images that are common to all']),
+    ),
     maskedMetrics: () =>
       ['network', 'own', 'student', ...ARCHITECTURES].map((who) => ({ name: `${who}.accuracy`, size: 1, max: 1 })),
     phases: phasesOf,
@@ -218,6 +223,8 @@ export const distillation: Workload<DistillationData> = defineWorkload<Distillat
       ...student,
     };
   },
+
+  floors: distillationFloors,
 
   predict: {
     inputs(hyper) {

@@ -14,6 +14,7 @@ import { defineWorkload, type TensorMap } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { crossEntropy, predictionOf } from '../parts/layers.js';
 import { drawEpisode, drawingsOf, type Episode, imageTensor } from './episodes.js';
+import { metaFloors } from './floors.js';
 import { adapted, classesInOrder, initMeta, metaFeatures, metaLogits } from './model.js';
 import { curveArtefact, taskArtefact } from './pictures.js';
 import { ALGORITHMS, metaRound, TURNS } from './training.js';
@@ -208,6 +209,8 @@ export const meta = defineWorkload<MetaData>({
       'curve.five-shot': { sum: five, count },
     };
   },
+
+  floors: metaFloors,
 
   predict: {
     inputs(hyper) {

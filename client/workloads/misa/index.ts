@@ -16,6 +16,7 @@ import { defineWorkload } from '../../workload.js';
 import { hyperChoice, hyperInteger, hyperNumber } from '../parts/hyper.js';
 import { crossEntropy } from '../parts/layers.js';
 import { batchOf, HELD, heldBy, presenceIn } from './batch.js';
+import { misaFloors } from './floors.js';
 import { FIGURES, metricsOf } from './measures.js';
 import { answer, DIGITS, encode, initMisa, MODALITIES, type Modality, SIDE_LOSSES, sideLosses } from './model.js';
 import { confusionArtefacts, spacesArtefacts } from './pictures.js';
@@ -214,6 +215,8 @@ export const misa = defineWorkload<PairData>({
   },
 
   metrics: metricsOf,
+
+  floors: misaFloors,
 
   predict: {
     inputs(hyper) {

@@ -16,6 +16,7 @@ import { type Scenes, traceScenes } from '../../data/scenes.js';
 import { defineWorkload } from '../../workload.js';
 import { hyperChoice, hyperInteger } from '../parts/hyper.js';
 import { batchOf, type MtanData, owns } from './batch.js';
+import { mtanFloors } from './floors.js';
 import { isDynamic, measureLosses, outputsOf, perExample } from './losses.js';
 import { FIGURES, SIZES, taskSums } from './measures.js';
 import { forward, initMtan, TASKS, type Task } from './model.js';
@@ -226,6 +227,8 @@ export const mtan = defineWorkload<MtanData>({
     });
     return { loss: { sum: tf.sum(perExample(params, batch, outputs)), count }, ...Object.fromEntries(sums) };
   },
+
+  floors: mtanFloors,
 
   predict: {
     inputs(hyper) {

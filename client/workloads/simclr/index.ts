@@ -22,12 +22,12 @@ import { imageTensor, labelTensor, range } from '../parts/image-tensors.js';
 import { heLayer, leftOf, predictionOf } from '../parts/layers.js';
 import { centresOf, embeddings } from './embeddings.js';
 import { memoryOf, mergedStart } from './fed-ema.js';
+import { simclrFloors } from './floors.js';
 import { featuresOf, lossOf, PLAIN } from './loss.js';
 import { mapArtefact, neighboursArtefact } from './pictures.js';
-import { embedded, linearScores, neighbourVotes } from './probes.js';
+import { embedded, linearScores, NEIGHBOURS, neighbourVotes } from './probes.js';
 
 const CLASSES = 10;
-const NEIGHBOURS = 20;
 
 const DEMO: Hyper = {
   data: 'fashion-mnist', // or mnist
@@ -49,7 +49,7 @@ const DEMO: Hyper = {
 };
 
 /** `bank`: the labelled images that every client has; none of them is among the training images. */
-interface ContrastiveData extends ImageData {
+export interface ContrastiveData extends ImageData {
   readonly bank: ImageSet;
 }
 
@@ -218,6 +218,8 @@ export const simclr: Workload<ContrastiveData> = defineWorkload<ContrastiveData>
       embedding: { sum: tf.sum(embedded(features, bank), 0), count },
     };
   },
+
+  floors: simclrFloors,
 
   predict: {
     inputs(hyper) {

@@ -7,6 +7,8 @@ import tf = require('@tensorflow/tfjs-core');
 
 import { unitRows } from './contrastive.js';
 
+/** Of the bank, that vote on a test image. */
+export const NEIGHBOURS = 20;
 /** Of the neighbours' votes (Wu et al. 2018, arXiv:1805.01978, section 3.4). */
 const VOTE_TEMPERATURE = 0.07;
 /** Ridge on standardised features, and steps of Newton's iteration that invert a matrix of this condition. */

@@ -15,6 +15,7 @@ import { ALPHABET, loadText, type TextData, type TextSplit } from '../../data/te
 import { defineWorkload, type TensorMap } from '../../workload.js';
 import { hyperChoice, hyperInteger } from '../parts/hyper.js';
 import { crossEntropy } from '../parts/layers.js';
+import { transformerFloors } from './floors.js';
 import { type Constants, causalMask, initTransformer, isLoraFactor, sinusoids, transformerLogits } from './model.js';
 import { attentionArtefact, writingArtefact } from './pictures.js';
 
@@ -36,7 +37,7 @@ const DEMO: Hyper = {
 };
 
 /** The text, and what the model needs beside it: constants, computed once. */
-interface TransformerData {
+export interface TransformerData {
   readonly text: TextData;
   readonly positions: Float32Array;
   readonly mask: Float32Array;
@@ -190,6 +191,8 @@ export const transformer = defineWorkload<TransformerData>({
       accuracy: { sum: tf.div(tf.sum(tf.cast(right, 'float32')), context), count },
     };
   },
+
+  floors: transformerFloors,
 
   predict: {
     inputs: (hyper) => ({

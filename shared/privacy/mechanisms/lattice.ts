@@ -65,10 +65,16 @@ export interface NoiseLattice extends Required<LatticeOptions> {
 export function latticeOf(options: LatticeOptions): NoiseLattice {
   checkOptions(options);
   if (options.valueBits !== undefined) return latticeWith(options, options.valueBits);
-  for (let valueBits = 16; valueBits > 4; valueBits--) {
+  for (let valueBits = 16; valueBits >= LEAST_BITS; valueBits--) {
     if (problemOf(options, sizesOf(options, valueBits)) === undefined) return latticeWith(options, valueBits);
   }
-  return latticeWith(options, 4);
+  const sizes = sizesOf(options, LEAST_BITS);
+  const { noiseMultiplier, mostSurvivors } = options;
+  const most = (MAX_STD_DEV / Math.sqrt(sizes.shareVariance)) * noiseMultiplier;
+  if (most >= noiseMultiplier)
+    throw invalidArgument('mostSurvivors', 'fewer, for their sum leaves its ring', mostSurvivors);
+  const expected = `at most ${Number(most.toPrecision(3))} for ${options.length} numbers, whose noise leaves its table`;
+  throw invalidArgument('noiseMultiplier', expected, noiseMultiplier);
 }
 
 function latticeWith(options: LatticeOptions, valueBits: number): NoiseLattice {
@@ -81,6 +87,9 @@ function latticeWith(options: LatticeOptions, valueBits: number): NoiseLattice {
   const release = releaseOf(options, sizes);
   return { ...options, valueBits, colludingFraction, ringBits, rotation, ...kept, granularity, release };
 }
+
+/** Fewer hold no update worth its noise. */
+const LEAST_BITS = 4;
 
 interface Sizes {
   readonly scaledNorm: number;

@@ -51,6 +51,25 @@ describe('starling client check-data', () => {
     assert.deepEqual(await readdir(join(folder, 'data')), ['samples.csv']);
   });
 
+  it('counts the validation split of a workload beside the others', async () => {
+    const file = join(folder, 'validated.ts');
+    const text = `import base from './workload.js';
+      export default { ...base, validation: {
+        examples: (data, hyper) => base.examples(data, hyper).test,
+        batch: (data, indices, context) => base.batch(data, indices, { ...context, split: 'test' }),
+      } };`;
+    await writeFile(file, text);
+    const { code, stdout, stderr } = await inProcess([
+      'client',
+      'check-data',
+      join(folder, 'data'),
+      '--workload',
+      file,
+    ]);
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    assert.match(stdout, /^train: 24 examples$.*^validation: 6 examples$.*^test: 6 examples$/ms);
+  });
+
   it('says it for people, too', async () => {
     const { code, stdout } = await check();
     assert.equal(code, 0);

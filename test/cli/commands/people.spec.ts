@@ -99,6 +99,11 @@ describe('the people of a coordinator', () => {
       delete process.env.STARLING_CREDENTIAL;
     }
     await operator('account', 'rotate', 'admin', '--out', join(folder, 'admin.json'));
+    await assert.rejects(
+      starling('account', 'renew', '--credential', `${file}.2`),
+      /ada\.json\.2: it has no certificate, connections are in plaintext/,
+    );
+    await assert.rejects(starling('account', 'renew'), /credential: expected --credential FILE/);
     const list = await operator('account', 'list');
     assert.match(list, /^ada +viewer .*\nadmin +admin /m, 'by the token that is new in its file');
     await operator('account', 'remove', 'ada');

@@ -192,7 +192,7 @@ describe('partition refusals', () => {
     assert.deepEqual(parseScheme('dirichlet:0.1'), { kind: 'dirichlet', alpha: 0.1 });
     assert.deepEqual(parseScheme(' shards:2'), { kind: 'shards', shardsPerClient: 2 });
     for (const text of ['', 'iid:1', 'natural:', 'random']) {
-      assert.throws(() => parseScheme(text), /scheme: expected iid, dirichlet:A, shards:K or natural/);
+      assert.throws(() => parseScheme(text), /partition: expected iid, dirichlet:A, shards:K or natural/);
     }
     for (const text of [
       'dirichlet',
@@ -202,10 +202,10 @@ describe('partition refusals', () => {
       'dirichlet:x',
       'dirichlet:Infinity',
     ]) {
-      assert.throws(() => parseScheme(text), /scheme: expected dirichlet:A with A above 0/);
+      assert.throws(() => parseScheme(text), /partition: expected dirichlet:A with A above 0/);
     }
     for (const text of ['shards', 'shards:0', 'shards:1.5', 'shards:2:3']) {
-      assert.throws(() => parseScheme(text), /scheme: expected shards:K with K a whole number/);
+      assert.throws(() => parseScheme(text), /partition: expected shards:K with K a whole number/);
     }
   });
 });

@@ -1,10 +1,11 @@
 /** What a client shows of its runs after it was started again. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FOLLOWED_FILE, fileFollowed } from '../../../client/store/followed.js';
 import { ledgerHeads } from '../../../client/store/ledger-heads.js';
+import { type Files, systemFiles } from '../../../shared/disk/files.js';
 import type { TaskId } from '../../../shared/run/plan.js';
 import { MAX_SHOWN_RUNS } from '../../../shared/signing/shown.js';
 
@@ -55,6 +56,37 @@ describe('what a client shows of its runs', () => {
     await hear(1, MAX_SHOWN_RUNS);
     const runs = (await fileFollowed(directory)).shown().tasks.map(({ task }) => task.run);
     assert.deepEqual([runs.length, runs[0], ...runs.slice(-2)], [MAX_SHOWN_RUNS, 'r2', 'r0', `r${MAX_SHOWN_RUNS}`]);
+  });
+
+  it('is the last of several that are told at once', async () => {
+    let writing = 0;
+    let most = 0;
+    const files: Files = {
+      ...systemFiles,
+      async open(...file) {
+        writing++;
+        most = Math.max(most, writing);
+        return systemFiles.open(...file);
+      },
+      async rename(...paths) {
+        await systemFiles.rename(...paths);
+        writing--;
+      },
+    };
+    const followed = await fileFollowed(directory, files);
+    await Promise.all([1, 2, 3, 4, 5].map((round) => followed.task(signedTask(round, 1))));
+    assert.equal(most, 1, 'one would take the place of a later one');
+    const [{ task }] = (await fileFollowed(directory)).shown().tasks;
+    assert.equal(task.round, 5);
+  });
+
+  it('is written again after a disk that failed', async () => {
+    const followed = await fileFollowed(directory);
+    await rm(directory, { recursive: true });
+    await assert.rejects(followed.task(signedTask(1, 1)));
+    await mkdir(directory);
+    await followed.task(signedTask(2, 1));
+    assert.equal((await fileFollowed(directory)).shown().tasks[0].task.round, 2);
   });
 
   it('is damaged in words', async () => {

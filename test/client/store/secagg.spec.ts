@@ -1,6 +1,6 @@
 /** What a client remembers of its aggregations: an id once used is used for good, and a vector goes forwards only. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileSecaggStore, memorySecaggStore, type SecaggStore } from '../../../client/store/secagg.js';
@@ -87,5 +87,40 @@ describe('what an aggregation writes', () => {
       await store.bind(`${round}`, task(round));
       assert.equal((await fileSecaggStore(directory)).mayMask('other', task(round)), false);
     }
+  });
+});
+
+describe('the state of an aggregation, where there is a key file', () => {
+  const saved = process.env.STARLING_KEY_FILE;
+  beforeEach(async () => {
+    await writeFile(join(directory, 'key'), 'a passphrase', { mode: 0o600 });
+  });
+  afterEach(() => {
+    if (saved === undefined) delete process.env.STARLING_KEY_FILE;
+    else process.env.STARLING_KEY_FILE = saved;
+  });
+  const use = (name: string) => {
+    process.env.STARLING_KEY_FILE = join(directory, name);
+  };
+  const folder = () => join(directory, 'secure');
+  const hasInTheClear = async (secret: string) => {
+    const files = await Promise.all((await readdir(folder())).map((name) => readFile(join(folder(), name))));
+    return files.some((bytes) => bytes.includes(secret));
+  };
+
+  it('is nowhere in the clear, goes on by that file, and is refused without it', async () => {
+    await (await fileSecaggStore(folder())).keep('one', 'keys of before');
+    assert.equal(await hasInTheClear('keys of before'), true);
+    use('key');
+    const store = await fileSecaggStore(folder());
+    assert.deepEqual(await store.find('one'), { used: true, state: 'keys of before' });
+    assert.equal(await hasInTheClear('keys of before'), false, 'sealed when it was read');
+    await store.keep('two', 'keys and shares');
+    assert.equal(await hasInTheClear('keys and shares'), false);
+    assert.deepEqual(await (await fileSecaggStore(folder())).find('two'), { used: true, state: 'keys and shares' });
+    delete process.env.STARLING_KEY_FILE;
+    await assert.rejects(fileSecaggStore(folder()), {
+      ...{ code: 'invalid-argument', message: /current-aggregation\.json is sealed by, got none/ },
+    });
   });
 });

@@ -84,6 +84,14 @@ describe('a trainer pool', () => {
     assert.equal(new Set(results[0].map(({ contribution }) => contribution.values.join())).size, CLIENTS);
   });
 
+  it('counts the examples of a client as its site holds them out', async () => {
+    const pool = await open(1);
+    const [{ work, slice }] = await tasks('example');
+    const all = await pool.count({ work, slice });
+    const { train, validation } = await pool.count({ work, slice, site: { validationFraction: 0.5 } });
+    assert.ok(validation! > 0 && train + validation! === all.train, JSON.stringify({ all, train, validation }));
+  });
+
   it('evaluates, reports progress, and leaves the caller its model', async () => {
     const pool = await open(1);
     const [task] = await tasks('example');
@@ -156,7 +164,15 @@ describe('a trainer pool in trouble', () => {
   });
 
   it('does not open without a back end or without a thread', async () => {
-    await assert.rejects(createTrainerPool({ workers: 1, backend: 'abacus' }), FlError);
+    const started: unknown[] = [];
+    const onWorker = (worker: unknown) => started.push(worker);
+    process.on('worker', onWorker);
+    try {
+      await assert.rejects(createTrainerPool({ workers: 1, backend: 'abacus' }), FlError);
+      assert.equal(started.length, 0, 'before a thread is started');
+    } finally {
+      process.off('worker', onWorker);
+    }
     await assert.rejects(createTrainerPool({ workers: 0 }), /workers: expected an integer from 1 to 256, got 0/);
   });
 });

@@ -1,5 +1,6 @@
 /** Who is waited for and for how long: clients that are away while others work, and when nobody else does. */
 import assert from 'node:assert/strict';
+import { waitingText } from '../../../server/report/waiting.js';
 import type { Effect } from '../../../server/round/state.js';
 import { waitingOf } from '../../../server/round/waiting.js';
 import {
@@ -102,7 +103,12 @@ describe('a lab without training examples', () => {
   it('is here, and is not one of those who can train', () => {
     const empty = { ...declined('c', 'dropout'), detail: 'no training examples here' };
     const [waiting] = play(training({ minSurvivors: 3 }), empty, arrived('a'), arrived('b'));
-    assert.deepEqual(waitingOf(waiting), { round: 1, online: 2, need: 3 });
+    const said = waitingOf(waiting);
+    assert.deepEqual(said, { round: 1, online: 2, need: 3, empty: { clients: ['c'], all: 1 } });
+    assert.equal(
+      waitingText(said, 0),
+      'waiting for clients that have training examples: 2 of 3; c has none: stop the run and begin another when there are some, or bring other labs',
+    );
     const [drawn] = play(waiting, ...online('d'));
     assert.deepEqual(drawn.stage.kind === 'training' && drawn.stage.cohort.names, ['a', 'b', 'd']);
   });

@@ -60,7 +60,7 @@ const CASES: readonly [what: string, refused: RunSpec, because: RegExp, allowed:
   [
     'single updates that are masked',
     specOf({}, { secure: SECURE }),
-    /^aggregator: median cannot go with secure aggregation: .*use secure-groups$/,
+    /^aggregator: expected mean with secure-aggregation, .*; or secure-groups, got "median"$/,
     specOf({ aggregator: 'mean' }, { secure: SECURE }),
   ],
 ];

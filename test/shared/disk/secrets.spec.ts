@@ -1,10 +1,10 @@
 /** Keys at rest: sealed under a passphrase, and never in the clear beside it, wherever a process is killed. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSecret, reseal, writeSecret } from '../../../shared/disk/secrets.js';
+import { readSecret, reseal, sealerIn, writeSecret } from '../../../shared/disk/secrets.js';
 import { isSealed, sealerOf } from '../../../shared/signing/sealed.js';
 import { DyingFiles } from '../../support/dying-files.js';
 
@@ -94,5 +94,72 @@ describe('a secret at rest', () => {
     await assert.rejects(reseal(path, undefined), { code: 'invalid-argument' });
     assert.equal(await reseal(join(folder, 'none'), sealer), false);
     assert.deepEqual(await readSecret(path, { sealer }), secret);
+  });
+
+  it('opens in a copy of its directory by the same key file, and there by no other', async () => {
+    await writeSecret(path, secret, { sealer });
+    const copy = join(folder, 'copy');
+    await mkdir(copy);
+    await cp(path, join(copy, 'identity.key'));
+    assert.deepEqual(await readSecret(join(copy, 'identity.key'), { sealer }), secret);
+    await assert.rejects(readSecret(join(copy, 'identity.key'), { sealer: other }), /is sealed by, got another/);
+  });
+});
+
+describe('a key file', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'starling-key-file-'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  /** A sealer of a file that holds this, and what was said of it. */
+  async function opened(content: string | Uint8Array, mode = 0o600) {
+    const path = join(folder, 'key');
+    await writeFile(path, content);
+    await chmod(path, mode);
+    const { write } = process.stderr;
+    let said = '';
+    process.stderr.write = (text: string | Uint8Array) => {
+      said += text;
+      return true;
+    };
+    try {
+      return { sealer: sealerIn(path), said };
+    } finally {
+      process.stderr.write = write;
+    }
+  }
+
+  it('that is empty, a line end, too long, a directory or not there is refused in words', async () => {
+    const wrong = (message: RegExp) => ({ code: 'invalid-argument', message });
+    for (const [content, got] of [
+      ['', 0],
+      ['\n', 0],
+      ['\r\n', 0],
+      ['x'.repeat(4097), 4097],
+    ] as const) {
+      await assert.rejects(
+        opened(content),
+        wrong(new RegExp(`^key-file: expected 1 to 4096 bytes in .*key, got ${got}$`)),
+      );
+    }
+    assert.throws(
+      () => sealerIn(folder),
+      wrong(/^key-file: expected a file with the key of keys at rest, got "EISDIR"$/),
+    );
+    assert.throws(() => sealerIn(join(folder, 'none')), wrong(/got "ENOENT"$/));
+  });
+
+  it('is the same with and without a line end, and another once it was changed', async () => {
+    const [first, same, changed] = [await opened('words'), await opened('words\n'), await opened('words ')];
+    const sealed = first.sealer.seal('identity.key', new Uint8Array(32));
+    assert.deepEqual(same.sealer.open('identity.key', sealed), new Uint8Array(32));
+    assert.equal(changed.sealer.open('identity.key', sealed), 'another-key');
+  });
+
+  it('that any user of the machine may read is taken, and told', async () => {
+    assert.match((await opened('words', 0o644)).said, /any user of this machine may read .*key; next: chmod 600/);
+    assert.equal((await opened('words', 0o640)).said, '');
   });
 });

@@ -81,7 +81,7 @@ describe('a run with privacy', () => {
     [
       'more steps than anyone adds up',
       workWith(EXAMPLE, { training: { ...workWith({}).training, localSteps: 1_000_000 }, rounds: 1001 }),
-      /steps: expected at most 1000000000 over all rounds, got 1001000000/,
+      /rounds x local-steps: expected at most 1000000000, got 1001000000/,
     ],
     [
       'more phases than are priced at once',

@@ -1,8 +1,15 @@
 /** Words by which keys follow one another: nobody makes one who has not both keys, and none is good for somebody else. */
 import assert from 'node:assert/strict';
 import { toHex } from '../../../shared/hex.js';
-import { type HandOver, isHandOver, keysFrom, signHandOver } from '../../../shared/signing/hand-over.js';
+import {
+  type HandOver,
+  isHandOver,
+  keysFrom,
+  MAX_HAND_OVERS,
+  signHandOver,
+} from '../../../shared/signing/hand-over.js';
 import { identityFromSeed } from '../../../shared/signing/identity.js';
+import { handOversFromWire, handOversToWire } from '../../../shared/wire/hand-overs.js';
 
 const [a, b, c, thief] = [1, 2, 3, 4].map((n) => identityFromSeed(new Uint8Array(32).fill(n)));
 const [keyA, keyB, keyC, keyThief] = [a, b, c, thief].map(({ publicKey }) => toHex(publicKey));
@@ -43,5 +50,24 @@ describe('a hand-over', () => {
   it('that leads back to a key of before is not followed', () => {
     const back = signHandOver('coordinator', b, a);
     assert.deepEqual(keysFrom('coordinator', keyA, [ab, back, ab, bc]), [keyA, keyB]);
+  });
+
+  it('of two on one key counts as the first of them, and what follows the other is passed over', () => {
+    const fork = signHandOver('coordinator', a, thief);
+    const onwards = signHandOver('coordinator', thief, c);
+    assert.deepEqual(keysFrom('coordinator', keyA, [ab, fork, onwards, bc]), [keyA, keyB, keyC]);
+    assert.deepEqual(keysFrom('coordinator', keyA, [fork, ab, bc]), [keyA, keyThief], 'a stolen key may give, too');
+  });
+
+  it('of thousands is looked at no further than a key is rotated', () => {
+    const many = Array.from({ length: 10_000 }, () => ab);
+    const behind = [...many, bc];
+    assert.deepEqual(keysFrom('coordinator', keyA, behind), [keyA, keyB]);
+    assert.throws(() => handOversToWire(behind), {
+      code: 'invalid-argument',
+      message: `hand_overs: expected at most ${MAX_HAND_OVERS} entries, got 10001`,
+    });
+    const [wire] = handOversToWire([ab]);
+    assert.throws(() => handOversFromWire(Array.from({ length: MAX_HAND_OVERS + 1 }, () => wire)), /got 257/);
   });
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Workload } from '../../../client/workload.js';
 import { evaluateFormula, type Formula } from '../../../shared/run/formula.js';
 import type { SumMetrics } from '../../../shared/run/metrics.js';
-import { byCodeWords, figuresOfWorkload } from '../../../simulations/config/figures.js';
+import { byCodeWords, figuresOfWorkload, twiceWords } from '../../../simulations/config/figures.js';
 import { recognise } from '../../../simulations/config/recognise.js';
 import prices from '../../fixtures/workloads/prices.js';
 
@@ -84,6 +84,11 @@ describe('the figures of a specification', () => {
 
   it('have a name twice when code gives that of a raw metric', () => {
     const workload = withManifest({}, () => ({ 'squared-error': 1 }));
-    assert.deepEqual(figuresOfWorkload(workload, hyper).twice, ['squared-error']);
+    const figures = figuresOfWorkload(workload, hyper);
+    assert.deepEqual(figures.twice, ['squared-error']);
+    assert.match(twiceWords(workload, figures)[0], /^WARNING .* Here test\.squared-error is what finish\(\) gives/);
+    const headline = { metric: 'test.squared-error', better: 'lower' } as const;
+    const first = { ...workload, manifest: { ...workload.manifest, headline } };
+    assert.match(twiceWords(first, figures)[0], / Here the headline, test\.squared-error, is what finish\(\) gives/);
   });
 });

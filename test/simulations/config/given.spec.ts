@@ -134,7 +134,28 @@ describe('settings that cannot work', () => {
       await refused(() => checkShares(two, four)),
       'clients: expected at most the 2 training examples, got 4',
     );
-    await checkShares(cnn, four);
+    assert.deepEqual(await checkShares(cnn, four), []);
+  });
+
+  it('are refused in a simulation that holds out all there is to train with, and told where some clients are left none', async () => {
+    const few = (count: number, more: object) => {
+      const workload: Workload = { ...cnn, examples: () => ({ train: { count }, test: { count } }) };
+      const keys = { cohort: 10, clients: 10, partition: 'iid', 'validation-fraction': 0.5, ...more };
+      return checkShares(workload, simulation(keys));
+    };
+    // ten clients of one example each: half of them keep theirs
+    assert.deepEqual(await few(10, {}), [
+      'WARNING  validation-fraction 0.5 leaves 5 of 10 clients no training examples (they have 1 example each): they evaluate, and train nothing; 5 train',
+      'note: 5 of 10 clients hold out nothing at validation-fraction 0.5',
+    ]);
+    const expected = 'expected a fraction that leaves 6 clients something to train with (min-survivors 6)';
+    assert.equal(
+      await refused(() => few(10, { 'min-survivors': 6 })),
+      `validation-fraction: ${expected}, got 0.5, which leaves 5 of 10 clients any: lower it, or take fewer clients`,
+    );
+    const alone = { cohort: 1, clients: 1, 'min-survivors': 1 };
+    assert.match(await refused(() => few(1, alone)), /, got 0.5, which leaves 0 of 1 client any: lower it/);
+    assert.deepEqual(await few(1000, {}), []);
   });
 
   for (const key of ['workers', 'backend', 'transport', 'dropout', 'baselines', 'out', 'secret-noise'] as const) {

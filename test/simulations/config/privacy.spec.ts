@@ -124,7 +124,7 @@ describe('the privacy of a configuration', () => {
   it('names the unit to use instead, where a loss does not split per example', () => {
     assert.throws(
       () => specOf({ privacy: 'example' }, simclr),
-      /workload simclr cannot protect one example: .* use privacy distributed or central/,
+      /privacy: expected distributed or central, .* the loss of simclr does not split per example, got "example"/,
     );
   });
 });

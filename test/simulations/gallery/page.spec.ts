@@ -60,10 +60,10 @@ describe("a workload's page", () => {
 
   it('has each row: the mean over seeds and each seed, on all test data and on its own', () => {
     for (const line of [
-      '| Each client alone | **40.0 %** (50.0 %, 30.0 %) | **55.0 %** (65.0 %, 45.0 %) |',
-      '| Best client alone | **55.0 %** (60.0 %, 50.0 %) | **60.0 %** (70.0 %, 50.0 %) |',
-      '| **Federated** | **85.0 %** (90.0 %, 80.0 %) | **75.0 %** (80.0 %, 70.0 %) |',
-      '| All data in one place | **96.0 %** (95.0 %, 97.0 %) | – |',
+      '| Each client alone | **40.0 %** ± 127.1 % (50.0 %, 30.0 %) | **55.0 %** ± 127.1 % (65.0 %, 45.0 %) |',
+      '| Best client alone | **55.0 %** ± 63.5 % (60.0 %, 50.0 %) | **60.0 %** ± 127.1 % (70.0 %, 50.0 %) |',
+      '| **Federated** | **85.0 %** ± 63.5 % (90.0 %, 80.0 %) | **75.0 %** ± 63.5 % (80.0 %, 70.0 %) |',
+      '| All data in one place | **96.0 %** ± 12.7 % (95.0 %, 97.0 %) | – |',
     ]) {
       assert.ok(page.includes(`\n${line}\n`), line);
     }
@@ -71,7 +71,7 @@ describe("a workload's page", () => {
 
   it('has the published figure beside ours, the cost, the pictures, the commands and the machine', () => {
     for (const piece of [
-      '| test accuracy | 99.0 % | **85.0 %** (90.0 %, 80.0 %) | Table 2 | larger model |',
+      '| test accuracy | 99.0 % | **85.0 %** ± 63.5 % (90.0 %, 80.0 %) | Table 2 | larger model |',
       'In a round 1 MB go up and 2 MB down, evaluation included: 500 kB and 1 MB for each of 2 clients.',
       '![A](cnn/a.png)',
       '````\n```\n````',
@@ -88,10 +88,10 @@ describe("a workload's page", () => {
     const index = indexOf([{ manifest, results }, { manifest: { ...manifest, name: 'gcn' } }]);
     assert.ok(
       index.includes(
-        '| [cnn](cnn.md) | Power of \\| CNNs | test accuracy | 40.0 % | 55.0 % | 85.0 % | 96.0 % | none made |',
+        '| [cnn](cnn.md) | Power of \\| CNNs | test accuracy | – | 40.0 % | 55.0 % | 85.0 % | 96.0 % | – | none made |',
       ),
     );
-    assert.ok(index.includes('| gcn | Power of \\| CNNs | accuracy | – | – | – | – | not run yet |'));
+    assert.ok(index.includes('| gcn | Power of \\| CNNs | accuracy | – | – | – | – | – | – | not run yet |'));
   });
 
   it('names whose training failed', () => {
@@ -110,7 +110,7 @@ describe("a workload's page", () => {
       return { ...rest, report: { ...report, baselines: { ...report.baselines, private: row } } };
     });
     const text = pageOf(manifest, resultsOf(hidden, { pictures: [], texts: [] }));
-    assert.ok(text.includes('\n| Federated, private (ε 4.25) | **70.0 %** (70.0 %, 70.0 %) | – |\n'));
+    assert.ok(text.includes('\n| Federated, private (ε 4.25) | **70.0 %** ± 0.0 % (70.0 %, 70.0 %) | – |\n'));
     const spent = 'ε = 4.25 at δ = 0.00001 for each client as a whole (`distributed`), under secure aggregation.';
     assert.ok(text.includes(`\nFederated, private: ${spent}`));
   });
@@ -130,48 +130,51 @@ function withLosses() {
 describe('a claim', () => {
   const metric = 'test.accuracy';
   const check = (bar: Bar) => {
-    const [{ isMet, found, required, claim }] = checkBars([bar], results);
-    return { isMet, found: found === null ? null : Number(found.toFixed(6)), required, claim };
+    const [{ verdict, found, required, claim }] = checkBars({ ...manifest, bars: [bar] }, results);
+    return { verdict, found: found === null ? null : Number(found.toFixed(6)), required, claim };
   };
 
   it('compares two rows on the mean over seeds, by difference or by ratio', () => {
     // 0.85 - 0.40 = 0.45; 0.85 - 0.96 = -0.11; 0.85 / 0.96 = 0.885417
     assert.deepEqual(check({ metric, row: 'federated', against: 'local', atLeast: 0.45 - 1e-9 }), {
-      isMet: true,
+      verdict: 'not shown', // two seeds 0.1 apart: ± 12.706 · 0.1 / 2
       found: 0.45,
       required: '≥ +45.0 points',
       claim: 'federated − each client alone: test accuracy',
     });
-    assert.equal(check({ metric, row: 'federated', against: 'local', atLeast: 0.46 }).isMet, false);
     const near = check({ metric, row: 'federated', against: 'centralised', atLeast: -0.1 });
-    assert.deepEqual([near.isMet, near.found, near.required], [false, -0.11, '≥ −10.0 points']);
+    assert.deepEqual([near.verdict, near.found, near.required], ['not shown', -0.11, '≥ −10.0 points']);
     const ratio = check({ metric, row: 'federated', against: 'centralised', by: 'ratio', atLeast: 0.8, atMost: 0.9 });
-    assert.deepEqual([ratio.isMet, ratio.found, ratio.required], [true, 0.885417, '≥ × 0.8 and ≤ × 0.9']);
+    assert.deepEqual([ratio.verdict, ratio.found, ratio.required], ['not shown', 0.885417, '≥ × 0.8 and ≤ × 0.9']);
   });
 
   it('may be of one row alone, and of own test data', () => {
     const alone = check({ metric, row: 'local-best', atMost: 0.5 });
-    assert.deepEqual([alone.isMet, alone.found, alone.required], [false, 0.55, '≤ 50.0 %']);
-    const own = check({ metric, row: 'federated', on: 'own', against: 'local', atLeast: 0.1 });
-    assert.deepEqual([own.isMet, own.found], [true, 0.2]); // 0.75 - 0.55
+    assert.deepEqual([alone.verdict, alone.found, alone.required], ['not shown', 0.55, '≤ 50.0 %']);
+    // 0.80 - 0.65 and 0.70 - 0.45: 0.2 ± 12.706 · 0.05
+    const own = { metric, row: 'federated', on: 'own', against: 'local' } as const;
+    assert.deepEqual(
+      [-0.43, -0.44, 0.83, 0.84].map((atLeast) => check({ ...own, atLeast }).verdict),
+      ['not shown', 'met', 'not shown', 'not met'],
+    );
   });
 
   it('may be made of each client, and is then about the one that is furthest from keeping it', () => {
     // Seed 1: c1 0.9 - 0.6, c2 0.7 - 0.7; seed 2: c1 0.8 - 0.4, c2 0.6 - 0.5. Means: c1 0.35, c2 0.05.
     const bar = { metric, row: 'federated', against: 'local', on: 'each', atLeast: 0.2 } as const;
     const each = resultsOf(runs(), { pictures: [], texts: [], bars: [bar] });
-    const [{ isMet, found, bySeed, claim }] = checkBars([bar], each);
+    const [{ verdict, found, bySeed, claim }] = checkBars({ ...manifest, bars: [bar] }, each);
     assert.deepEqual(
-      [isMet, found?.toFixed(3), bySeed.map((value) => value?.toFixed(3))],
-      [false, '0.050', ['0.000', '0.100']],
+      [verdict, found?.toFixed(3), bySeed.map((value) => value?.toFixed(3))],
+      ['not shown', '0.050', ['0.000', '0.100']],
     );
     assert.equal(
       claim,
       'federated − each client alone: test accuracy, own test data of each client, the worst of them',
     );
     const { atLeast: _, ...rest } = bar;
-    const [most] = checkBars([{ ...rest, atMost: 0.2 }], each);
-    assert.deepEqual([most.isMet, most.found?.toFixed(3)], [false, '0.350']);
+    const [most] = checkBars({ ...manifest, bars: [{ ...rest, atMost: 0.2 }] }, each);
+    assert.deepEqual([most.verdict, most.found?.toFixed(3)], ['not shown', '0.350']);
   });
 
   it('may be the mean of what is gained in several figures, each as a share of what it was', () => {
@@ -181,15 +184,15 @@ describe('a claim', () => {
     ] as const;
     // accuracy: 0.85 over 0.40, a gain of 1.125; loss: 0.5 and 0.7 against 0.8 and 1.2, a gain of 0.4
     const bar = { metric: 'Δm', row: 'federated', against: 'local', gainsOf, atLeast: 0.7 } as const;
-    const [{ isMet, found, claim, required, format }] = checkBars([bar], withLosses());
-    assert.deepEqual([isMet, found?.toFixed(4)], [true, '0.7625']);
+    const [{ verdict, found, claim, required, format }] = checkBars({ ...manifest, bars: [bar] }, withLosses());
+    assert.deepEqual([verdict, found?.toFixed(4)], ['not shown', '0.7625']);
     assert.equal(`${claim} ${required} ${format(found!)}`, 'federated over each client alone: Δm ≥ +70.0 % +76.3 %');
   });
 
-  it('is not met where a figure is missing', () => {
+  it('is not shown where a figure is missing', () => {
     const missing = check({ metric, row: 'private', against: 'local', atLeast: -1 });
-    assert.deepEqual([missing.isMet, missing.found], [false, null]);
-    assert.equal(check({ metric: 'test.nothing', row: 'federated', atMost: 1 }).isMet, false);
+    assert.deepEqual([missing.verdict, missing.found], ['not shown', null]);
+    assert.equal(check({ metric: 'test.nothing', row: 'federated', atMost: 1 }).verdict, 'not shown');
   });
 });
 
