@@ -47,7 +47,12 @@ function fromCsv(path: string, text: string, specs: Specs): InputRows {
     const where = `${path}, line ${row + first + 1}`;
     if (line.length !== width) {
       const all = Object.entries(specs).map(([name, { shape }]) => `${name} [${shape}]`);
-      throw invalidArgument(where, `${width} numbers (${all.join(', ')})`, line.length);
+      const own = "a lab's own table is read by its workload: name the folder that it is in";
+      throw invalidArgument(
+        where,
+        `${width} numbers (${all.join(', ')}), as the model takes them; ${own}`,
+        line.length,
+      );
     }
     let column = 0;
     for (const [name, spec] of Object.entries(specs)) {

@@ -3,7 +3,6 @@
  * folder. What a page asks of npm, git or the network is not run but compared with what it would reach.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
@@ -13,6 +12,7 @@ import { DATA_SETS } from '../../client/data/index.js';
 import { CLI } from '../../simulations/local-process.js';
 import { ROOT, withFolder } from '../e2e/support.js';
 import { blocksOf } from './page.js';
+import { runShell } from './shell.js';
 
 const {
   name: PACKAGE,
@@ -141,21 +141,5 @@ async function runScript(folder: string, script: string): Promise<{ code: number
     HOME: folder,
     STARLING_HOME: join(folder, '.starling'),
   };
-  const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], {
-    cwd: folder,
-    env,
-    detached: true, // a process group: what runs in the background goes with it
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const output: string[] = [];
-  for (const stream of [shell.stdout, shell.stderr]) stream.setEncoding('utf8').on('data', (text) => output.push(text));
-  const closed = new Promise((resolve) => shell.once('close', resolve)); // the background has let go of the pipes too
-  const code = await new Promise<number | null>((resolve) => shell.once('exit', resolve));
-  try {
-    process.kill(-shell.pid!, 'SIGKILL');
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, 'ESRCH'); // nothing was in the background
-  }
-  await closed;
-  return { code, output: output.join('') };
+  return runShell(script, { cwd: folder, env });
 }

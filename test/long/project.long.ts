@@ -44,6 +44,13 @@ describe('a project outside the repository', function () {
         );
         assert.deepEqual([report.status, report.workload, report.rounds.length], ['completed', 'our-study', 20]);
       }
+      const table = ['--hyper', 'table=data/samples.csv', '--out', 'own', '--json', '-'];
+      const own = JSON.parse(await run(project, 'npx', 'starling', 'simulate', 'run.yaml', ...table));
+      assert.deepEqual([own.status, own.rounds.at(-1).evaluated.examples], ['completed', 6]);
+      const use = ['own', '--workload', './workload.ts'];
+      const said = await run(project, 'npx', 'starling', 'predict', ...use, '--data', 'data');
+      assert.equal(said.trim().split('\n').length, 1 + 6, said);
+      await run(project, 'npx', 'starling', 'export', ...use, '--format', 'onnx', '--to', 'model.onnx');
       const check = ['client', 'check-data', 'data', '--workload', './workload.ts'];
       assert.match(await run(project, 'npx', 'starling', ...check), /samples\.csv: 30 rows/);
       const ask = ['client', 'policy', 'check', 'run.yaml', '--policy', 'policy.yaml', '--workload', './workload.ts'];

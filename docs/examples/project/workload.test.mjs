@@ -16,10 +16,13 @@ const { hyper } = workload.manifest.scales.smoke;
 test('the table of this lab is read: four rows of five train, the fifth is tested', async () => {
   const data = await workload.load({ hyper, rng: rngFromSeed(1), dataDir: path('data') });
   const { train, test } = workload.examples(data, hyper);
-  assert.deepEqual([train.count, test.count], [24, 6]);
+  assert.ok(
+    train.count > 0 && test.count === Math.ceil((train.count + test.count) / 5),
+    `${train.count}, ${test.count}`,
+  );
 });
 
-test('three labs together get better from round to round', async () => {
+test('three labs together are better after the last round than after the first', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'run-'));
   const trainer = await createTrainerPool({ workers: 1, workloadModules: { [workload.manifest.name]: file } });
   try {
@@ -29,8 +32,10 @@ test('three labs together get better from round to round', async () => {
       ...{ workload, trainer, backend: trainer.backend.name, workers: 1 },
       ...{ transport: 'memory', dropout: 0, baselines: 'none', directory: join(directory, 'run') },
     });
-    const errors = report.rounds.map(({ metrics }) => metrics['test.error']);
-    assert.ok(errors.length === 3 && errors[1] < errors[0] && errors[2] < errors[1], report.reason ?? `${errors}`);
+    const { metric, better } = workload.manifest.headline;
+    const figures = report.rounds.map(({ metrics }) => metrics[metric]);
+    const gain = (figures.at(-1) - figures[0]) * (better === 'lower' ? -1 : 1);
+    assert.ok(gain > 0, report.reason ?? `${metric} from round to round: ${figures}`);
   } finally {
     await trainer.close();
     await rm(directory, { recursive: true });

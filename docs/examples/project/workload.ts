@@ -43,9 +43,8 @@ function samplesOf(rows: readonly Row[]): Samples {
   return { x: Float32Array.from(rows.flatMap(featuresOf)), y: Float32Array.from(rows, ({ expansion }) => expansion) };
 }
 
-/** A lab's own file. */
-async function rowsIn(dataDir: string): Promise<Row[]> {
-  const { count, columns } = await readTable(join(dataDir, 'samples.csv'), { columns: COLUMNS });
+async function rowsIn(file: string): Promise<Row[]> {
+  const { count, columns } = await readTable(file, { columns: COLUMNS });
   return Array.from({ length: count }, (_, i) => ({
     temperature: columns.temperature[i],
     length: columns.length[i],
@@ -54,7 +53,7 @@ async function rowsIn(dataDir: string): Promise<Row[]> {
   }));
 }
 
-/** For simulations and tests, which have no lab: physics with noise, in millimetres. */
+/** For simulations and tests without a table: physics with noise, in millimetres. */
 function madeUp(count: number, rng: Rng): Row[] {
   return Array.from({ length: count }, () => {
     const [temperature, length] = [200 * rng.uniform(), 0.5 + rng.uniform()];
@@ -71,6 +70,8 @@ const squaredErrors = (params: Readonly<Record<string, tf.Tensor>>, { x, y }: Re
   tf.reshape(tf.squaredDifference(predict(params, x), y), [-1]) as tf.Tensor1D;
 
 const training = { localEpochs: 1, batchSize: 10, clientLr: 0.1 };
+/** `--hyper table=data/samples.csv` divides a table of yours among the clients of a simulation. */
+const simulated = { table: 'made-up' };
 
 // biome-ignore lint/style/noDefaultExport: a workload's file is known by its default export
 export default defineWorkload<{ train: Samples; test: Samples }>({
@@ -82,9 +83,9 @@ export default defineWorkload<{ train: Samples; test: Samples }>({
     privacyUnits: ['client', 'example'],
     headline: { metric: 'test.error', better: 'lower' },
     scales: {
-      smoke: { clients: 3, cohort: 3, rounds: 3, partition: 'iid', training, hyper: { rows: 150 } },
-      demo: { clients: 3, cohort: 3, rounds: 20, partition: 'iid', training, hyper: { rows: 600 } },
-      full: { clients: 10, cohort: 10, rounds: 100, partition: 'iid', training, hyper: { rows: 5000 } },
+      smoke: { clients: 3, cohort: 3, rounds: 3, partition: 'iid', training, hyper: { ...simulated, rows: 150 } },
+      demo: { clients: 3, cohort: 3, rounds: 20, partition: 'iid', training, hyper: { ...simulated, rows: 600 } },
+      full: { clients: 10, cohort: 10, rounds: 100, partition: 'iid', training, hyper: { ...simulated, rows: 5000 } },
     },
     // With secure aggregation: each test figure, and the most that one example adds to its sum; more is clamped.
     maskedMetrics: () => [{ name: 'error', size: 1, max: 100 }],
@@ -98,7 +99,8 @@ export default defineWorkload<{ train: Samples; test: Samples }>({
   }),
 
   load: async ({ dataDir, hyper, rng }) => {
-    const rows = dataDir === undefined ? madeUp(Number(hyper.rows), rng) : await rowsIn(dataDir);
+    const file = dataDir === undefined ? String(hyper.table) : join(dataDir, 'samples.csv'); // a lab's own comes first
+    const rows = file === 'made-up' ? madeUp(Number(hyper.rows), rng) : await rowsIn(file);
     return {
       train: samplesOf(rows.filter((_, i) => i % TEST_EVERY !== 0)),
       test: samplesOf(rows.filter((_, i) => i % TEST_EVERY === 0)),
@@ -122,4 +124,11 @@ export default defineWorkload<{ train: Samples; test: Samples }>({
   loss: (params, batch) => tf.mean(squaredErrors(params, batch)),
   perExampleLoss: squaredErrors,
   metrics: (params, batch) => ({ error: { sum: tf.sum(squaredErrors(params, batch)), count: batch.y.shape[0] } }),
+
+  // For `starling predict` and `starling export`.
+  predict: {
+    inputs: () => ({ x: { shape: [FEATURES], about: 'as featuresOf makes them of a row' } }),
+    outputs: { expansion: 'in millimetres, [batch, 1]' },
+    forward: (params, { x }) => ({ expansion: predict(params, x) }),
+  },
 });

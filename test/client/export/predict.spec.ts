@@ -53,7 +53,7 @@ describe('inputs from a file', () => {
     'a row that is too short': [
       'a.csv',
       '1,2,3,4,9\n5,6',
-      /a\.csv, line 2: expected 5 numbers \(x \[2,2\], code \[1\]\), got 2/,
+      /a\.csv, line 2: expected 5 numbers \(x \[2,2\], code \[1\]\), as the model .* name the folder .*, got 2/,
     ],
     'a word': ['a.csv', '1,2,3,4,9\n1,2,x,4,9', /line 2, column 3: expected a number, got "x"/],
     'an empty cell': ['a.csv', '1,2,3,4,9\n1,2,,4,9', /line 2, column 3: expected a number, got ""/],
