@@ -403,7 +403,7 @@ const BROKEN: readonly (readonly [from: string | RegExp, to: string])[] = [
   [/load: async \(.*$/m, '$& throw new Error("boom");'],
   [/load: async \(.*$/m, '$& return undefined;'],
   [/load: async \(.*$/m, '$& throw "a text";'],
-  ["'samples.csv'), {", "'other.csv'), {"],
+  ["join(dataDir, 'samples.csv')", "join(dataDir, 'other.csv')"],
   ['count: train.y.length', 'count: 0'],
   ['count: train.y.length', 'count: train.y.length + 100'],
   ['count: train.y.length', 'count: Number.NaN'],
