@@ -125,7 +125,11 @@ describe('one figure of privacy', () => {
             } else if (noiseMultiplier > 1e6) {
               assert.match(result!, /^plan: noiseMultiplier: expected at most 1000000, got 1e\+300$/, at);
             } else if (result !== undefined) {
-              assert.match(result, /^(policy: max-epsilon|plan: (rounds x local-steps|samplingRate|valueBits)): expected/, at);
+              assert.match(
+                result,
+                /^(policy: max-epsilon|plan: (rounds x local-steps|samplingRate|valueBits)): expected/,
+                at,
+              );
             }
           }
         }
