@@ -376,13 +376,16 @@ describe('the configuration of groups', () => {
 
   it('is refused where it cannot hold', () => {
     assert.throws(() => specFrom({ 'secure-groups': 8 }), /secure-groups: expected secure-aggregation to be on, got/);
-    assert.throws(() => specFrom({ ...grouped, 'secure-groups': 25 }), /groupSize: expected at most the cohort \(24\)/);
+    assert.throws(
+      () => specFrom({ ...grouped, 'secure-groups': 25 }),
+      /secure-groups: expected at most the cohort \(24\)/,
+    );
     assert.throws(() => specFrom({ ...grouped, 'secure-groups': 2 }), { code: 'invalid-argument' });
     assert.throws(() => specFrom({ ...grouped, 'secure-groups': 9, aggregator: 'median' }), /at least 3/); // 2 groups
-    assert.throws(() => specFrom({ 'secure-aggregation': true, aggregator: 'median' }), /use secure-groups/);
+    assert.throws(() => specFrom({ 'secure-aggregation': true, aggregator: 'median' }), /or secure-groups/);
     assert.throws(
       () => specFrom({ ...grouped, 'evaluate-clients': 3 }),
-      /evaluateClients: expected 0 .all. or at least/,
+      /evaluate-clients: expected 0 .all. or at least/,
     );
   });
 });

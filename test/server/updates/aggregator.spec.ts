@@ -81,7 +81,7 @@ describe('an aggregator', () => {
     for (const name of ['median', 'trimmed-mean', 'trimmed-mean:0.1']) {
       assert.throws(() => checkAggregator(specOf(9, { aggregator: name }, oneSum)), {
         code: 'invalid-argument',
-        message: /need single updates, which secure aggregation hides; use secure-groups/,
+        message: /which hides the single updates of an order statistic; or secure-groups, got "/,
       });
       assert.doesNotThrow(() => checkAggregator(specOf(9, { aggregator: name })));
       assert.doesNotThrow(() => checkAggregator(plain(name)));
